@@ -1,0 +1,79 @@
+# Every target that a person types; `make help` lists them.
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+SOURCES := core store operator runner cli hack bench tests examples
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt generate lock venv deps cluster-up cluster-down cluster-status images bench clean unit integration e2e
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+demo: venv deps ## Cluster, images, operator and an example session, to a result
+	@$(BIN)/python -m hack.demo
+
+test: venv deps ## All tests: unit, integration (API server, PostgreSQL) and end-to-end (real cluster)
+	@$(BIN)/python -m hack.test
+
+check: venv ## Format, lint, types, import contracts, generated files, unit tests
+	@$(BIN)/ruff format --check -q $(SOURCES)
+	@$(BIN)/ruff check -q $(SOURCES)
+	@$(BIN)/mypy core store operator runner cli hack tests bench
+	@$(BIN)/lint-imports --no-timing | tail -1
+	@$(BIN)/python -m hack.generate --check
+	@$(BIN)/pytest -q tests/unit
+
+unit: venv ## Unit tests alone
+	@$(BIN)/pytest -q tests/unit
+
+integration: venv deps ## Tests against a real API server and PostgreSQL
+	@$(BIN)/pytest -q tests/integration
+
+e2e: venv deps cluster-up images ## Tests on the real cluster
+	@$(BIN)/pytest -q tests/e2e
+
+fmt: venv ## Format the sources
+	@$(BIN)/ruff format -q $(SOURCES)
+	@$(BIN)/ruff check -q --fix $(SOURCES)
+
+generate: venv ## Write the generated files (crds/, manifests/)
+	@$(BIN)/python -m hack.generate
+
+lock: venv ## Lock the Python requirements anew, with hashes
+	@for extra in operator runner; do \
+	  $(BIN)/uv pip compile -q --upgrade --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    --extra $$extra $$([ $$extra = operator ] && echo --extra cli) pyproject.toml -o requirements/$$extra.txt; done
+	@$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    --extra operator --extra runner --extra cli --group dev pyproject.toml -o requirements/dev.txt
+
+venv: $(STAMP) ## The development environment in .venv
+$(STAMP):
+	@echo "==> Python environment in $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@rm -f $(VENV)/.stamp-* && touch $@
+
+deps: ## Debian packages that the cluster and the tests need; installed when root, else named
+	@$(PYTHON) -m hack.cluster deps
+
+cluster-up: deps ## Start the local cluster
+	@$(PYTHON) -m hack.cluster up
+
+cluster-down: ## Stop the local cluster and leave nothing behind
+	@$(PYTHON) -m hack.cluster down
+
+cluster-status: ## What of the local cluster runs
+	@$(PYTHON) -m hack.cluster status
+
+images: cluster-up ## Build the images that changed and load them into the cluster
+	@$(PYTHON) -m hack.images build
+
+bench: venv deps ## Benchmarks, as ratios against a floor in the same run
+	@$(BIN)/python -m bench
+
+clean: ## Remove what was built in this checkout
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,91 @@
+"""Conditions and their stable reasons: what a status tells people and programs beyond the phase."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agentic_core.wire import Time, Wire
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Reason(StrEnum):
+    """Why a condition or phase is what it is. A reason is an interface: it is added, never renamed."""
+
+    # of a definition
+    VALID = "Valid"
+    INVALID_SCHEMA = "InvalidSchema"
+    INVALID_SPEC = "InvalidSpec"
+    IMAGE_ALLOWED = "ImageAllowed"
+    IMAGE_NOT_ALLOWED = "ImageNotAllowed"
+    INSPECTED = "Inspected"
+    INSPECTING = "Inspecting"
+    INSPECTION_FAILED = "InspectionFailed"
+    GRAPH_LOAD_FAILED = "GraphLoadFailed"
+    READY = "Ready"
+    NOT_READY = "NotReady"
+
+    # of a session before it runs
+    ACCEPTED = "Accepted"
+    INVALID_INPUT = "InvalidInput"
+    WORKFLOW_NOT_FOUND = "WorkflowNotFound"
+    WORKFLOW_NOT_READY = "WorkflowNotReady"
+    WORKFLOW_SUSPENDED = "WorkflowSuspended"
+    QUEUED = "Queued"
+
+    # of a run
+    JOB_CREATED = "JobCreated"
+    NAME_TAKEN = "NameTaken"
+    FORBIDDEN = "Forbidden"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+    WAITING_FOR_INPUT = "WaitingForInput"
+    INPUT_DEADLINE_EXCEEDED = "InputDeadlineExceeded"
+
+    # of an end
+    COMPLETED = "Completed"
+    GRAPH_ERROR = "GraphError"
+    OUTPUT_TOO_LARGE = "OutputTooLarge"
+    OOM_KILLED = "OOMKilled"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    RUNNER_LOST = "RunnerLost"
+    RUNNER_MISCONFIGURED = "RunnerMisconfigured"
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable"
+    DATABASE_NOT_MIGRATED = "DatabaseNotMigrated"
+    SUSPENDED = "Suspended"
+    STOPPED_BY_USER = "StoppedByUser"
+
+
+class Condition(Wire):
+    """One observation of the latest state, in the form of Kubernetes' own conditions."""
+
+    type: Annotated[str, Field(max_length=64, description="The aspect this condition speaks of.")]
+    status: Annotated[ConditionStatus, Field(description="True, False, or Unknown where it could not be looked at.")]
+    reason: Annotated[str, Field(max_length=64, description="A stable PascalCase word for programs.")]
+    message: Annotated[str, Field(max_length=4096, description="What happened and what to do, for people.")] = ""
+    last_transition_time: Annotated[Time, Field(description="When status last changed.")]
+    observed_generation: Annotated[
+        int | None, Field(description="The metadata.generation that this condition was computed from.")
+    ] = None
+
+
+def with_condition(conditions: Iterable[Condition], new: Condition) -> list[Condition]:
+    """Return ``conditions`` with ``new`` in the place of its type; its time stays where the status did not change."""
+    kept = list(conditions)
+    for index, old in enumerate(kept):
+        if old.type == new.type:
+            if old.status == new.status:
+                new = new.model_copy(update={"last_transition_time": old.last_transition_time})
+            kept[index] = new
+            return kept
+    return [*kept, new]
+
+
+def find_condition(conditions: Iterable[Condition], type_: str) -> Condition | None:
+    """Return the condition of this type, None where there is none."""
+    return next((condition for condition in conditions if condition.type == type_), None)

@@ -1,0 +1,91 @@
+"""The contract between the operator and a runner: variables, files, exit codes and limits.
+
+Any image that keeps this contract can be a runner; ``docs/runner-contract.md`` is its prose.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+# Files. Secrets reach a pod as files only; the variables name the files.
+POSTGRES_SECRET: Final = "agentic-postgres"  # noqa: S105  (a resource's name)
+POSTGRES_SECRET_KEY: Final = "dsn"  # noqa: S105
+POSTGRES_DIR: Final = "/var/run/secrets/agentic/postgres"
+API_DIR: Final = "/var/run/secrets/agentic/api"
+WORKSPACE_DIR: Final = "/workspace"
+TERMINATION_LOG: Final = "/dev/termination-log"
+
+# The variables that the operator sets; a definition or session may not set them, nor any below FORBIDDEN_ENV.
+ENV: Final = (
+    "SESSION_NAME",
+    "SESSION_UID",
+    "NAMESPACE",
+    "RUN",
+    "JOB_NAME",
+    "THREAD_ID",
+    "GRAPH",
+    "WORKFLOW_IMAGE",
+    "BACKEND_URL",
+    "WEBSOCKET_URL",
+    "TOKEN_FILE",
+    "API_CA_FILE",
+    "POSTGRES_CONNECTION_STRING_FILE",
+    "WORKSPACE_DIR",
+    "CHECKPOINT_RETENTION_DAYS",
+    "RETRIES",
+    "DURABILITY",
+    "LANGGRAPH_STRICT_MSGPACK",
+    "HOME",
+)
+
+# They would let an env entry run code in the container or stand in for a mounted secret.
+FORBIDDEN_ENV: Final = (
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "LD_AUDIT",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONINSPECT",
+    "PATH",
+    "TOKEN",
+    "POSTGRES_CONNECTION_STRING",
+)
+
+MAX_INPUT_BYTES: Final = 256 * 1024
+MAX_SCHEMA_BYTES: Final = 64 * 1024
+MAX_INLINE_RESULT_BYTES: Final = 32 * 1024
+MAX_OUTPUT_BYTES: Final = 100 * 1024 * 1024
+MAX_MESSAGE_LENGTH: Final = 2048
+
+
+class ExitCode(IntEnum):
+    """How a runner ends, for the Job's pod failure policy and for whoever reads ``kubectl describe pod``."""
+
+    DONE = 0
+    """The session completed, or waits for input."""
+    RETRIABLE = 1
+    """The graph raised and has retries left, or something unexpected happened."""
+    CONFIGURATION = 2
+    """A variable or file of the contract is missing or wrong."""
+    GRAPH_FAILED = 3
+    """The graph raised and has no retries left; ``status.error`` says what."""
+    GRAPH_NOT_LOADED = 4
+    """The graph cannot be found, imported or compiled."""
+    SCHEMA_MISMATCH = 5
+    """The database is not at the migration that this runner needs."""
+    INPUT_REFUSED = 6
+    """The graph does not take these inputs."""
+    OUTPUT_TOO_LARGE = 7
+    """The result is over 100 MB."""
+    SUPERSEDED = 8
+    """A newer run owns the thread, or the session is deleted or final."""
+    DATABASE_UNAVAILABLE = 20
+    """PostgreSQL could not be reached within the runner's patience."""
+    API_UNAVAILABLE = 21
+    """The API server could not be reached within the runner's patience."""
+    DRAINED = 143
+    """SIGTERM: the super-step is saved, a new pod continues."""
+
+
+# Exit codes after which another pod of the same Job would end the same way.
+PERMANENT_EXIT_CODES: Final = tuple(code for code in ExitCode if ExitCode.CONFIGURATION <= code <= ExitCode.SUPERSEDED)

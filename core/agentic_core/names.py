@@ -1,0 +1,64 @@
+"""Names that are derived, never stored: group, labels, annotations and the children of a session.
+
+A child's name follows from (session, run), so creating it twice is refused by the API server, by name.
+"""
+
+import hashlib
+import re
+from typing import Final
+
+GROUP: Final = "agentic-operator.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+# The Job's name is `<session>-r<run>`, and a Job's name is a label value (63). This leaves nine digits of runs.
+MAX_SESSION_NAME: Final = 52
+MAX_DEFINITION_NAME: Final = 52
+
+SESSION_LABEL: Final = f"{GROUP}/session"
+RUN_LABEL: Final = f"{GROUP}/run"
+WORKFLOW_LABEL: Final = f"{GROUP}/workflow"
+INSPECTION_LABEL: Final = f"{GROUP}/inspects"
+SESSION_UID_LABEL: Final = f"{GROUP}/session-uid"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+COMPONENT_LABEL: Final = "app.kubernetes.io/component"
+MANAGED_BY: Final = "agentic-operator"
+FINALIZER: Final = f"{GROUP}/cleanup"
+
+RUNNER_SERVICE_ACCOUNT: Final = "agentic-runner"
+INSPECTOR_SERVICE_ACCOUNT: Final = "agentic-inspector"
+RUNNER_CONTAINER: Final = "runner"
+
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+def is_dns_label(name: str, limit: int = 63) -> bool:
+    """Say whether ``name`` is an RFC 1123 label of at most ``limit`` characters."""
+    return len(name) <= limit and _DNS_LABEL.fullmatch(name) is not None
+
+
+def job_name(session: str, run: int) -> str:
+    """Return the name of the Job of a session's ``run`` (1, 2, …)."""
+    if run < 1:
+        raise ValueError(f"run {run!r} is not a run number: runs count from 1")
+    return f"{session}-r{run}"
+
+
+def workspace_name(session: str) -> str:
+    """Return the name of the PersistentVolumeClaim that all runs of a session share."""
+    return f"{session}-workspace"
+
+
+def inspection_job_name(definition: str, kind: str, fingerprint: str) -> str:
+    """Return the name of the Job that inspects one version of a definition.
+
+    ``fingerprint`` is what :func:`fingerprint` says of the part of the spec that inspection depends on, so a change
+    there gives another Job, and the same spec never gives two.
+    """
+    prefix = "cwfd" if kind == "ClusterWorkflowDefinition" else "wfd"
+    return f"{prefix}-{definition[:40].rstrip('-')}-{fingerprint}"
+
+
+def fingerprint(text: str) -> str:
+    """Return ten hexadecimal digits that stand for ``text`` in a name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

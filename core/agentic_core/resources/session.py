@@ -1,0 +1,263 @@
+"""AgenticSession: one durable execution of a workflow."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from agentic_core.conditions import Condition
+from agentic_core.lifecycle import Phase, phase_rule
+from agentic_core.names import MAX_DEFINITION_NAME, MAX_SESSION_NAME
+from agentic_core.resources.meta import Resource
+from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
+from agentic_core.resources.workflow import CONDITION_LIST
+from agentic_core.wire import AnyJson, JsonObject, LongText, ShortText, Time, Wire
+
+SESSION_NAME_RULE = {
+    "rule": f"self.metadata.name.size() <= {MAX_SESSION_NAME}"
+    " && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "message": f"the name must be a DNS label of at most {MAX_SESSION_NAME} characters:"
+    " lower-case letters, digits and '-'",
+}
+
+# `inputs` may be any JSON, which CEL in a CRD cannot compare: an admission policy guards it.
+IMMUTABLE = (
+    "workflowRef",
+    "userContext",
+    "timeoutSeconds",
+    "retries",
+    "keepWarmSeconds",
+    "inputDeadline",
+    "forkFrom",
+    "resources",
+    "env",
+)
+
+
+def _immutable(field: str) -> dict[str, Any]:
+    return {
+        "rule": f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+        "message": f"{field} cannot change once the session exists; delete it and make a new one",
+        "fieldPath": f".{field}",
+        "reason": "FieldValueForbidden",
+    }
+
+
+class WorkflowRef(Wire):
+    """Which workflow a session runs."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_DEFINITION_NAME, description="Name of the definition.")]
+    kind: Annotated[
+        Literal["WorkflowDefinition", "ClusterWorkflowDefinition"],
+        Field(description="Kind of the definition."),
+    ] = "WorkflowDefinition"
+    graph: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=256,
+            pattern=r"^[A-Za-z0-9_./:-]+$",
+            description="Another graph of the same image than the definition's.",
+        ),
+    ] = None
+
+
+class UserContext(Wire):
+    """For whom a session runs."""
+
+    user_id: Annotated[str, Field(min_length=1, max_length=256, description="The user, as the platform names them.")]
+    private: Annotated[bool, Field(description="Whether the thread belongs to this user alone.")] = False
+
+
+class Response(Wire):
+    """An answer to one interrupt."""
+
+    interrupt_id: Annotated[
+        str, Field(min_length=1, max_length=128, description="The id that status.interrupts shows.")
+    ]
+    value: Annotated[AnyJson, Field(description="The answer, any JSON.")] = None
+
+
+class InputDeadline(Wire):
+    """How long a session waits for people."""
+
+    seconds: Annotated[int, Field(ge=1, le=31_536_000, description="Seconds from the question.")]
+    on_expiry: Annotated[Literal["Fail", "Resume"], Field(description="Fail the session, or resume it with value.")] = (
+        "Fail"
+    )
+    value: Annotated[AnyJson, Field(description="The answer to give where onExpiry is Resume.")] = None
+
+
+class ForkFrom(Wire):
+    """Start from another session's checkpoint instead of from inputs."""
+
+    session: Annotated[
+        str, Field(min_length=1, max_length=MAX_SESSION_NAME, description="A session of the same namespace.")
+    ]
+    checkpoint_id: Annotated[
+        str | None, Field(max_length=128, description="The checkpoint; the last one where absent.")
+    ] = None
+    values: Annotated[JsonObject | None, Field(description="State values to change before going on.")] = None
+
+
+class SessionSpec(Wire):
+    """What to run, with which inputs.
+
+    All but suspend, stop, responses, ttlSecondsAfterFinished and displayName is fixed at creation.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"x-kubernetes-validations": [_immutable(field) for field in IMMUTABLE]}
+    )
+
+    workflow_ref: Annotated[WorkflowRef, Field(description="The workflow.")]
+    inputs: Annotated[
+        AnyJson, Field(description="The inputs, any JSON that the workflow's input schema takes. At most 256 KiB.")
+    ] = None
+    display_name: Annotated[str | None, Field(max_length=128, description="A name for people.")] = None
+    user_context: Annotated[UserContext | None, Field(description="For whom it runs.")] = None
+    timeout_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=31_536_000, description="How long a run may execute. Waiting for people does not count."),
+    ] = None
+    retries: Annotated[
+        int | None, Field(ge=0, le=100, description="How often a failed attempt is repeated from its last checkpoint.")
+    ] = None
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(ge=0, le=315_360_000, description="When the finished session is deleted; never where absent."),
+    ] = None
+    keep_warm_seconds: Annotated[
+        int | None, Field(ge=0, le=3600, description="How long the pod stays for a quick answer to its question.")
+    ] = None
+    suspend: Annotated[bool | None, Field(description="While true, the session holds no pod.")] = None
+    stop: Annotated[bool | None, Field(description="True ends the session as Stopped; it cannot be taken back.")] = None
+    responses: Annotated[
+        tuple[Response, ...],
+        Field(
+            max_length=256,
+            description="Answers to status.interrupts. Anyone who may patch the session can answer; Git never declares"
+            " them.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["interruptId"]},
+        ),
+    ] = ()
+    input_deadline: Annotated[InputDeadline | None, Field(description="How long it waits for people.")] = None
+    fork_from: Annotated[ForkFrom | None, Field(description="Start from another session's checkpoint.")] = None
+    resources: Annotated[
+        ResourceRequirements | None, Field(description="Requests and limits instead of the definition's.")
+    ] = None
+    env: Annotated[
+        tuple[EnvVar, ...],
+        Field(max_length=64, description="Variables beside the definition's.", json_schema_extra=MANY),
+    ] = ()
+
+
+class WorkflowSnapshot(Wire):
+    """The workflow as it was when the session started; every later run of the session uses this."""
+
+    image: Annotated[str, Field(max_length=512, description="The image, as the definition named it.")]
+    image_digest: Annotated[
+        str | None,
+        Field(max_length=512, description="The image by digest, as the first run or inspection resolved it."),
+    ] = None
+    graph: Annotated[str | None, Field(max_length=256, description="The graph.")] = None
+    generation: Annotated[int | None, Field(description="Generation of the definition.")] = None
+    version: Annotated[str | None, Field(max_length=64, description="The author's version of the workflow.")] = None
+
+
+class Interrupt(Wire):
+    """A question that the graph asks a person."""
+
+    id: Annotated[str, Field(max_length=128, description="Id to answer by.")]
+    node: Annotated[ShortText | None, Field(description="The node that asks.")] = None
+    value: Annotated[AnyJson, Field(description="What the graph asks, as interrupt() was given it.")] = None
+    schema_: Annotated[
+        JsonObject | None, Field(alias="schema", description="JSON Schema of the answer, where the graph gives one.")
+    ] = None
+    asked_at: Annotated[Time | None, Field(description="When it was asked.")] = None
+    answered_at: Annotated[Time | None, Field(description="When it was answered.")] = None
+    answered_by: Annotated[ShortText | None, Field(description="Who answered.")] = None
+
+
+class ResultRef(Wire):
+    """Where a result is that is too large for the status."""
+
+    size: Annotated[int, Field(ge=0, description="Bytes of the JSON text.")]
+    sha256: Annotated[str, Field(max_length=64, description="Digest of the JSON text, in hexadecimal.")]
+    url: Annotated[str, Field(max_length=2048, description="Where it is kept.")]
+
+
+class RunError(Wire):
+    """Why a session failed."""
+
+    type: Annotated[ShortText, Field(description="The exception's type, or the reason.")]
+    message: Annotated[LongText, Field(description="What went wrong.")] = ""
+    node: Annotated[ShortText | None, Field(description="The node that raised.")] = None
+    retriable: Annotated[bool | None, Field(description="Whether another attempt could succeed.")] = None
+
+
+class SessionStatus(Wire):
+    """How a session stands."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": phase_rule(),
+                    "messageExpression": "'phase cannot change from ' + oldSelf.phase + ' to '"
+                    " + (has(self.phase) ? self.phase : 'nothing')",
+                    "message": "this change of phase is not legal",
+                    "fieldPath": ".phase",
+                }
+            ]
+        }
+    )
+
+    phase: Annotated[Phase | None, Field(description="Where the session is in its life.")] = None
+    reason: Annotated[str | None, Field(max_length=64, description="Why, as a stable PascalCase word.")] = None
+    message: Annotated[LongText | None, Field(description="Why, for people.")] = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            description="Accepted, Scheduled, Running, WaitingForInput, Complete and Failed.",
+            json_schema_extra=CONDITION_LIST,
+        ),
+    ] = ()
+    observed_generation: Annotated[int | None, Field(description="The generation that this status speaks of.")] = None
+    run: Annotated[int | None, Field(ge=0, description="Which run this is, from 1.")] = None
+    job_name: Annotated[str | None, Field(max_length=63, description="Job of this run.")] = None
+    thread_id: Annotated[str | None, Field(max_length=1024, description="LangGraph's thread id.")] = None
+    workflow: Annotated[WorkflowSnapshot | None, Field(description="The pinned workflow.")] = None
+    start_time: Annotated[Time | None, Field(description="When the first run started.")] = None
+    completion_time: Annotated[Time | None, Field(description="When the session ended.")] = None
+    current_node: Annotated[ShortText | None, Field(description="A node that runs now.")] = None
+    progress: Annotated[
+        str | None, Field(max_length=16, description="How far the workflow says it is, for instance 40%.")
+    ] = None
+    steps: Annotated[int | None, Field(ge=0, description="Super-steps done.")] = None
+    checkpoint_id: Annotated[str | None, Field(max_length=128, description="The last checkpoint.")] = None
+    interrupts: Annotated[
+        tuple[Interrupt, ...],
+        Field(
+            max_length=256,
+            description="Questions to people, answered ones included.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = ()
+    result: Annotated[AnyJson, Field(description="The result, up to 32 KiB of JSON.")] = None
+    result_ref: Annotated[ResultRef | None, Field(description="Where a larger result is kept.")] = None
+    error: Annotated[RunError | None, Field(description="Why it failed.")] = None
+
+
+class AgenticSession(Resource):
+    """One durable execution of a LangGraph workflow.
+
+    It runs in a pod of its own, checkpoints every super-step, and can wait for people without one.
+    """
+
+    plural: ClassVar[str] = "agenticsessions"
+    kind_name: ClassVar[str] = "AgenticSession"
+
+    kind: str = "AgenticSession"
+    spec: Annotated[SessionSpec, Field(description="What to run, with which inputs.")]
+    status: Annotated[SessionStatus, Field(description="How it stands.")] = SessionStatus()

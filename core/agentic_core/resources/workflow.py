@@ -1,0 +1,178 @@
+"""WorkflowDefinition and ClusterWorkflowDefinition: what can be run, declared once."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from agentic_core.conditions import Condition
+from agentic_core.names import MAX_DEFINITION_NAME
+from agentic_core.resources.meta import Resource
+from agentic_core.resources.pod import (
+    MANY,
+    EnvFromSource,
+    EnvVar,
+    LocalObjectReference,
+    PodTemplate,
+    ResourceRequirements,
+    Workspace,
+)
+from agentic_core.wire import JsonObject, LongText, Time, Wire
+
+CONDITION_LIST = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+
+DEFINITION_NAME_RULE = {
+    "rule": f"self.metadata.name.size() <= {MAX_DEFINITION_NAME}"
+    " && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "message": f"the name must be a DNS label of at most {MAX_DEFINITION_NAME} characters:"
+    " lower-case letters, digits and '-'",
+}
+
+
+class RunDefaults(Wire):
+    """Values for sessions that do not say their own."""
+
+    timeout_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=31_536_000, description="How long a run may execute. Waiting for people does not count."),
+    ] = None
+    retries: Annotated[
+        int | None, Field(ge=0, le=100, description="How often a failed attempt is repeated from its last checkpoint.")
+    ] = None
+    ttl_seconds_after_finished: Annotated[
+        int | None, Field(ge=0, le=315_360_000, description="When a finished session is deleted; never where absent.")
+    ] = None
+    keep_warm_seconds: Annotated[
+        int | None, Field(ge=0, le=3600, description="How long a pod stays for a quick answer to its question.")
+    ] = None
+
+
+class WorkflowSpec(Wire):
+    """What to run and how."""
+
+    display_name: Annotated[str | None, Field(max_length=128, description="A name for people.")] = None
+    description: Annotated[LongText | None, Field(description="What the workflow is for.")] = None
+    version: Annotated[str | None, Field(max_length=64, description="The author's version of the workflow.")] = None
+    tags: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
+        Field(max_length=32, description="Words to find it by.", json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    image: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+            description="Image that holds the LangGraph project, by tag or digest.",
+        ),
+    ]
+    image_pull_policy: Annotated[
+        Literal["Always", "IfNotPresent", "Never"] | None, Field(description="As of a container.")
+    ] = None
+    image_pull_secrets: Annotated[
+        tuple[LocalObjectReference, ...],
+        Field(max_length=8, description="Secrets with registry credentials.", json_schema_extra=MANY),
+    ] = ()
+    graph: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=256,
+            pattern=r"^[A-Za-z0-9_./:-]+$",
+            description="A key of the image's langgraph.json, or package.module:attribute. Optional when there is only"
+            " one graph.",
+        ),
+    ] = None
+    input_schema: Annotated[
+        JsonObject | None,
+        Field(description="JSON Schema (2020-12) of the inputs; derived from the graph where absent. At most 64 KiB."),
+    ] = None
+    output_schema: Annotated[
+        JsonObject | None, Field(description="JSON Schema (2020-12) of the result. At most 64 KiB.")
+    ] = None
+    ui_schema: Annotated[JsonObject | None, Field(description="Hints for forms that are made from inputSchema.")] = None
+    env: Annotated[
+        tuple[EnvVar, ...], Field(max_length=64, description="Environment variables.", json_schema_extra=MANY)
+    ] = ()
+    env_from: Annotated[
+        tuple[EnvFromSource, ...],
+        Field(
+            max_length=16,
+            description="ConfigMaps and Secrets whose keys become variables.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    resources: Annotated[ResourceRequirements | None, Field(description="Requests and limits of the runner.")] = None
+    pod_template: Annotated[PodTemplate | None, Field(description="Where and how the pods run.")] = None
+    workspace: Annotated[
+        Workspace | None,
+        Field(description="A volume per session, kept over its pods; an emptyDir of one pod where absent."),
+    ] = None
+    defaults: Annotated[RunDefaults | None, Field(description="Values for sessions that do not say their own.")] = None
+    max_active_sessions: Annotated[
+        int | None,
+        Field(
+            ge=0, le=100_000, description="How many sessions run at once; further ones queue. No limit where absent."
+        ),
+    ] = None
+    suspend: Annotated[bool | None, Field(description="While true, no new session starts.")] = None
+
+
+class GraphDrawing(Wire):
+    """The graph as the inspection saw it."""
+
+    nodes: Annotated[
+        tuple[Annotated[str, Field(max_length=256)], ...], Field(max_length=1000, description="Names of the nodes.")
+    ] = ()
+    edges: Annotated[
+        tuple[Annotated[str, Field(max_length=600)], ...],
+        Field(max_length=4000, description="Edges, 'from -> to'; conditional ones end in ' ?'."),
+    ] = ()
+    mermaid: Annotated[str | None, Field(max_length=65536, description="A drawing in Mermaid's language.")] = None
+
+
+class WorkflowStatus(Wire):
+    """What the operator found out about a definition."""
+
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            description="SchemaValid, ImageAllowed, Inspected and Ready.",
+            json_schema_extra=CONDITION_LIST,
+        ),
+    ] = ()
+    observed_generation: Annotated[int | None, Field(description="The generation that this status speaks of.")] = None
+    graph: Annotated[GraphDrawing | None, Field(description="The graph, drawn.")] = None
+    input_schema: Annotated[
+        JsonObject | None, Field(description="Schema of the inputs, derived from the graph where spec gives none.")
+    ] = None
+    image_digest: Annotated[
+        str | None, Field(max_length=512, description="The image by digest, as the inspection ran it.")
+    ] = None
+    langgraph_version: Annotated[str | None, Field(max_length=64, description="Version of LangGraph in the image.")] = (
+        None
+    )
+    active_sessions: Annotated[int | None, Field(description="Sessions that hold a pod now.")] = None
+    last_validated: Annotated[Time | None, Field(description="When the definition was last checked.")] = None
+
+
+class WorkflowDefinition(Resource):
+    """A LangGraph workflow of one namespace: an image, a graph, an input schema."""
+
+    plural: ClassVar[str] = "workflowdefinitions"
+    kind_name: ClassVar[str] = "WorkflowDefinition"
+
+    kind: str = "WorkflowDefinition"
+    spec: Annotated[WorkflowSpec, Field(description="What to run and how.")]
+    status: Annotated[WorkflowStatus, Field(description="What the operator found out.")] = WorkflowStatus()
+
+
+class ClusterWorkflowDefinition(Resource):
+    """A LangGraph workflow for all namespaces: an image, a graph, an input schema."""
+
+    plural: ClassVar[str] = "clusterworkflowdefinitions"
+    kind_name: ClassVar[str] = "ClusterWorkflowDefinition"
+
+    kind: str = "ClusterWorkflowDefinition"
+    spec: Annotated[WorkflowSpec, Field(description="What to run and how.")]
+    status: Annotated[WorkflowStatus, Field(description="What the operator found out.")] = WorkflowStatus()

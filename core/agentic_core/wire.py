@@ -1,0 +1,52 @@
+"""The base of everything that travels: frozen models, camelCase outside, snake_case inside."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+
+class Wire(BaseModel):
+    """A frozen value with camelCase names on the wire; fields it does not know are ignored, as the API server does."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", use_enum_values=False
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form, without fields that hold nothing."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def format_time(at: datetime) -> str:
+    """Return RFC 3339 in UTC with microseconds, as ``metav1.MicroTime`` has it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds_only(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# metav1.Time: whole seconds, UTC.
+Time = Annotated[datetime, PlainSerializer(_seconds_only, return_type=str, when_used="json")]
+
+# Any JSON value. The API server keeps it as it is.
+AnyJson = Annotated[Any, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
+
+JsonObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
+
+ShortText = Annotated[str, Field(max_length=256)]
+LongText = Annotated[str, Field(max_length=4096)]
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?$",
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+        }
+    ),
+]

@@ -1,0 +1,1 @@
+"""Tools of this repository: the local cluster, images and generated files. Nothing here is part of the product."""

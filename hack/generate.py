@@ -1,0 +1,47 @@
+"""Write the files that are generated from the models: ``python hack/generate.py [--check]``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from agentic_core.crds import build_crds
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = "# Generated from agentic_core.resources by `make generate`; edit the models instead.\n"
+
+
+class _Plain(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        return True
+
+
+def render() -> dict[Path, str]:
+    """Return the text of every generated file by its path."""
+    return {
+        ROOT / "crds" / f"{plural}.yaml": HEADER + yaml.dump(crd, Dumper=_Plain, sort_keys=False, width=120)
+        for plural, crd in build_crds().items()
+    }
+
+
+def main() -> int:
+    """Write the files, or with ``--check`` only say which would change."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file would change")
+    check = parser.parse_args().check
+    stale = [
+        (path, text) for path, text in render().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path, text in stale:
+        print(f"{'stale' if check else 'wrote'} {path.relative_to(ROOT)}")
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale and check:
+        print("generated files differ: run `make generate` and commit the result", file=sys.stderr)
+    return 1 if stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
