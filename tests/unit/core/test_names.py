@@ -1,0 +1,82 @@
+"""Derived names: within Kubernetes' limits, one-to-one, and never able to pose as another's."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentic_core import names
+from agentic_core.threads import project_prefix, thread_id
+
+PART = st.text(min_size=1, max_size=20)
+
+
+def test_the_longest_session_name_leaves_room_for_a_billion_runs() -> None:
+    longest = "s" * names.MAX_SESSION_NAME
+    assert len(names.job_name(longest, 999_999_999)) == 63
+
+
+@pytest.mark.parametrize("run", [0, -1])
+def test_runs_count_from_one(run: int) -> None:
+    with pytest.raises(ValueError, match="runs count from 1"):
+        names.job_name("s", run)
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("a", True),
+        ("a-b", True),
+        ("-a", False),
+        ("a-", False),
+        ("A", False),
+        ("a.b", False),
+        ("", False),
+        ("a\n", False),
+    ],
+)
+def test_dns_labels(name: str, good: bool) -> None:
+    assert names.is_dns_label(name) is good
+
+
+def test_an_inspection_job_fits_the_limit_for_any_definition_name() -> None:
+    name = names.inspection_job_name(
+        "d" * names.MAX_DEFINITION_NAME, "ClusterWorkflowDefinition", names.fingerprint("x")
+    )
+    assert names.is_dns_label(name)
+
+
+def test_definitions_of_both_kinds_never_share_an_inspection_job() -> None:
+    print_ = names.fingerprint("same")
+    assert names.inspection_job_name("d", "WorkflowDefinition", print_) != names.inspection_job_name(
+        "d", "ClusterWorkflowDefinition", print_
+    )
+
+
+def test_the_form_of_a_thread_id() -> None:
+    assert thread_id("p", "s") == "project-p:session-s"
+    assert thread_id("p", "s", "ann@example.com") == "project-p:user-ann%40example.com:session-s"
+
+
+@given(PART, PART, st.none() | PART, PART, PART, st.none() | PART)
+def test_no_two_sessions_share_a_thread(
+    ns_a: str, s_a: str, u_a: str | None, ns_b: str, s_b: str, u_b: str | None
+) -> None:
+    same = (ns_a, s_a, u_a) == (ns_b, s_b, u_b)
+    assert (thread_id(ns_a, s_a, u_a) == thread_id(ns_b, s_b, u_b)) is same
+
+
+@given(PART, PART, st.none() | PART)
+def test_a_thread_starts_with_its_own_namespaces_prefix_and_holds_no_wildcard(ns: str, s: str, u: str | None) -> None:
+    thread = thread_id(ns, s, u)
+    assert thread.startswith(project_prefix(ns))
+    assert set(thread.removeprefix(project_prefix(ns))).isdisjoint({"/", "*", "'", "\0"})
+
+
+def test_a_user_cannot_pose_as_a_public_session_of_another_name() -> None:
+    assert thread_id("p", "s", "x:session-y") == "project-p:user-x%3Asession-y:session-s"
+
+
+@pytest.mark.parametrize(("namespace", "session"), [("", "s"), ("p", "")])
+def test_an_empty_part_is_refused(namespace: str, session: str) -> None:
+    with pytest.raises(ValueError, match="needs a namespace and a session name"):
+        thread_id(namespace, session)
