@@ -1,0 +1,180 @@
+"""Builds the programs from source with Go, for machines that reach a Go module proxy and no download site.
+
+All programs are built by one `go build` in one module, so that what they share (client libraries, gRPC,
+protobuf) is compiled once. Every module that Kubernetes names is held at the version Kubernetes was
+released with, also for the programs beside it.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hack.cluster.errors import ClusterError, MissingTool
+from hack.cluster.programs import Program
+from hack.cluster.progress import Progress
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES
+
+_MODULE = "cluster.local/programs"
+_OLDEST_GO = (1, 21)  # the first that fetches the newer toolchain a module asks for
+_REQUIREMENT = re.compile(r"^\s+(\S+) (v\S+)(?: // indirect)?$", re.MULTILINE)
+_GO_VERSION = re.compile(r"^go (\d+\.\d+(?:\.\d+)?)$", re.MULTILINE)
+
+_COREDNS_MAIN = """\
+package main
+
+import (
+	_ "github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/coremain"
+	_ "github.com/coredns/coredns/plugin/bind"
+	_ "github.com/coredns/coredns/plugin/cache"
+	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/forward"
+	_ "github.com/coredns/coredns/plugin/health"
+	_ "github.com/coredns/coredns/plugin/kubernetes"
+	_ "github.com/coredns/coredns/plugin/ready"
+)
+
+func main() { coremain.Run() }
+"""
+
+
+def parse_go_version(text: str) -> tuple[int, int] | None:
+    """Read `go version go1.25.3 linux/amd64`."""
+    found = re.search(r"\bgo(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def build_module(kubernetes_module: str) -> str:
+    """Write our go.mod from Kubernetes' own: what it requires becomes a fixed version.
+
+    Its staging modules are required as v0.0.0 there and published as v0.MINOR.PATCH. CoreDNS's own modules
+    are left free: Kubernetes names old ones for another purpose.
+    """
+    staging = f"v0.{KUBERNETES.split('.', 1)[1]}"
+    language = _GO_VERSION.search(kubernetes_module)
+    if language is None:
+        raise ClusterError(f"the go.mod of Kubernetes {KUBERNETES} names no Go version: its format changed")
+    pins = [
+        f"\t{module} => {module} {staging if version == 'v0.0.0' else version}"
+        for module, version in sorted(_REQUIREMENT.findall(kubernetes_module))
+        if not module.startswith("github.com/coredns/")
+    ]
+    wanted = (
+        f"k8s.io/kubernetes {KUBERNETES}",
+        f"go.etcd.io/etcd/server/v3 {ETCD}",
+        f"github.com/coredns/coredns {COREDNS}",
+    )
+    return "\n".join(
+        [
+            f"module {_MODULE}",
+            "",
+            f"go {language[1]}",
+            "",
+            "require (",
+            *(f"\t{one}" for one in wanted),
+            ")",
+            "",
+            "replace (",
+            *pins,
+            ")",
+            "",
+        ]
+    )
+
+
+def build_linker_flags(version: str = KUBERNETES) -> str:
+    """Write the flags without which Kubernetes calls itself v0.0.0-master, and strip what only debuggers read."""
+    major, minor, _ = version.removeprefix("v").split(".")
+    stamp = "k8s.io/component-base/version"
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return " ".join(["-s", "-w", *(f"-X {stamp}.{key}={value}" for key, value in values.items())])
+
+
+def find_go() -> str:
+    """Find a Go that can build the programs; raises MissingTool with what to do."""
+    advice = "install Go 1.21 or newer from https://go.dev/dl, or let this machine reach https://dl.k8s.io"
+    go = shutil.which("go")
+    if go is None:
+        raise MissingTool(f"the programs cannot be built, there is no Go on this machine: {advice}")
+    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    version = parse_go_version(said)
+    if version is None or version < _OLDEST_GO:
+        raise MissingTool(f"the programs cannot be built by {said.strip()!r}: {advice}")
+    return go
+
+
+def go_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Set what a build needs and keep what the person set: proxy, caches, private modules."""
+    return {
+        **environment,
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=mod -buildvcs=false",
+        "GO111MODULE": "on",
+        "GOWORK": "off",
+    }
+
+
+def build(programs: Sequence[Program], folder: Path, progress: Progress) -> dict[str, Path]:
+    """Build programs below a scratch folder and say where each is; the caller moves them.
+
+    Safe to kill and repeat: what was compiled stays in Go's own cache.
+    """
+    go = find_go()
+    module, output = folder / "module", folder / "out"
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    _write_module(go, module, progress)
+    packages = [program.package for program in programs]
+    total = len(_run(go, ["list", "-deps", *packages], module).splitlines())
+    names = ", ".join(program.name for program in programs)
+    progress.say(f"building {names} with Go, once for this machine: about six minutes on two cores")
+    argv = [go, "build", "-v", "-trimpath", "-ldflags", build_linker_flags(), "-o", f"{output}/", *packages]
+    _follow(argv, module, total, progress)
+    return {program.name: output / program.built_name for program in programs}
+
+
+def build_small(source: Path, target: Path) -> None:
+    """Build one file that needs the standard library only."""
+    unfinished = target.with_name(f".{target.name}.build")
+    _run(find_go(), ["build", "-trimpath", "-ldflags", "-s -w", "-o", str(unfinished), str(source)], source.parent)
+    unfinished.rename(target)
+
+
+def _write_module(go: str, module: Path, progress: Progress) -> None:
+    progress.say(f"fetching the source of Kubernetes {KUBERNETES} from the Go module proxy")
+    (module / "coredns").mkdir(parents=True, exist_ok=True)
+    found = json.loads(_run(go, ["mod", "download", "-json", f"k8s.io/kubernetes@{KUBERNETES}"], module))
+    source = Path(found["Dir"])
+    (module / "coredns" / "main.go").write_text(_COREDNS_MAIN)
+    (module / "go.mod").write_text(build_module((source / "go.mod").read_text()))
+    sums = module / "go.sum"
+    if not sums.exists():
+        sums.write_text((source / "go.sum").read_text())
+
+
+def _run(go: str, arguments: Sequence[str], folder: Path) -> str:
+    done = subprocess.run(
+        [go, *arguments], cwd=folder, env=go_environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ClusterError(f"go {arguments[0]} failed:\n{done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def _follow(argv: Sequence[str], folder: Path, total: int, progress: Progress) -> None:
+    """Run a verbose build and turn the packages it names into progress."""
+    last: list[str] = []
+    count = 0
+    with subprocess.Popen(argv, cwd=folder, env=go_environment(), stderr=subprocess.PIPE, text=True) as build_process:
+        for line in build_process.stderr or ():
+            last = [*last[-30:], line.rstrip()]
+            if not line.startswith(("go: ", "#", "\t")):
+                count += 1
+            progress.status(f"compiled {count} of at most {total} packages, now {line.strip()[:70]}")
+    if build_process.returncode != 0:
+        text = "\n".join(last)
+        raise ClusterError(f"go build failed; run the command again to go on where it stopped:\n{text}")

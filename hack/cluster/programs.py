@@ -1,0 +1,54 @@
+"""Names the programs the local cluster is made of, and where each comes from."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, architecture
+
+Project = Literal["kubernetes", "etcd", "coredns"]
+
+VERSIONS: dict[Project, str] = {"kubernetes": KUBERNETES, "etcd": ETCD, "coredns": COREDNS}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program: its project, and the Go package it is built from when no download can be had."""
+
+    name: str
+    project: Project
+    package: str
+
+    @property
+    def version(self) -> str:
+        return VERSIONS[self.project]
+
+    @property
+    def folder(self) -> str:
+        """The cache folder of its project, keyed by version and machine."""
+        return f"{self.project}-{self.version}-linux-{architecture()}"
+
+    @property
+    def built_name(self) -> str:
+        """What `go build` calls it: the package's last element, without a major version."""
+        return self.package.removesuffix("/v3").rpartition("/")[2]
+
+
+PROGRAMS: dict[str, Program] = {
+    program.name: program
+    for program in (
+        Program("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
+        *(
+            Program(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}")
+            for name in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kubelet",
+                "kube-proxy",
+                "kubectl",
+            )
+        ),
+        # A main package of our own: CoreDNS with the plugins that a cluster needs and none of the clouds'.
+        Program("coredns", "coredns", "./coredns"),
+    )
+}

@@ -1,0 +1,16 @@
+"""The versions of what the local cluster is made of: the one place to raise them."""
+
+import os
+
+KUBERNETES = "v1.35.4"
+ETCD = "v3.6.5"
+COREDNS = "v1.13.1"
+PAUSE = "3.10"
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def architecture(machine: str | None = None) -> str:
+    """Name this machine's processor as Go and the download sites do."""
+    machine = machine or os.uname().machine
+    return _MACHINES.get(machine, machine)
