@@ -1,0 +1,123 @@
+"""Install the operator and a try-out PostgreSQL from this checkout into the local cluster; repeating is quick."""
+
+import base64
+import secrets
+import subprocess
+from urllib.parse import quote
+
+from hack.kubectl import ROOT, Kubectl, KubectlError
+
+NAMESPACE = "agentic-system"
+SUPERUSER_SECRET = "postgres-superuser"  # noqa: S105  (a name)
+# The login of each part, and the group role whose rights it has.
+LOGINS = {"operator": "agentic_operator", "runner": "agentic_runner"}
+
+
+def install(kubectl: Kubectl, *, version: str) -> None:
+    """Make the Secrets, apply ``manifests/demo`` and wait until the operator is ready.
+
+    ``version`` stands for the content of the images: where it changes, the migration runs again and the operator's
+    pods are replaced.
+    """
+    kubectl.run("apply", "-f", str(ROOT / "manifests/operator/namespace.yaml"))
+    make_secrets(kubectl)
+    replace_old_migration(kubectl, version)
+    kubectl.run("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "manifests/demo"))
+    kubectl.run(
+        "-n", NAMESPACE, "annotate", "job/agentic-migrate", f"agentic-operator.dev/version={version}", "--overwrite"
+    )
+    kubectl.run(
+        "-n",
+        NAMESPACE,
+        "patch",
+        "deployment/agentic-operator",
+        "-p",
+        f'{{"spec":{{"template":{{"metadata":{{"annotations":{{"agentic-operator.dev/version":"{version}"}}}}}}}}}}',
+    )
+    kubectl.run("-n", NAMESPACE, "rollout", "status", "statefulset/postgres", "--timeout=180s", timeout_seconds=200)
+    wait_for_migration(kubectl)
+    make_logins(kubectl)
+    kubectl.run(
+        "-n", NAMESPACE, "rollout", "status", "deployment/agentic-operator", "--timeout=180s", timeout_seconds=200
+    )
+
+
+def make_secrets(kubectl: Kubectl) -> None:
+    """Make the passwords once; what exists stays."""
+    wanted = {SUPERUSER_SECRET: ("password", "postgres")} | {
+        f"agentic-postgres-{part}": ("dsn", f"agentic_{part}_login") for part in LOGINS
+    }
+    superuser = read_secret(kubectl, SUPERUSER_SECRET, "password") or secrets.token_urlsafe(24)
+    for name, (key, user) in wanted.items():
+        if kubectl.get("-n", NAMESPACE, "secret", name) is None:
+            value = superuser if key == "password" else dsn(user, secrets.token_urlsafe(24))
+            kubectl.apply(secret(name, key, value))
+    kubectl.apply(secret("agentic-postgres-owner", "dsn", dsn("postgres", superuser)))
+
+
+def dsn(user: str, password: str) -> str:
+    return f"postgresql://{user}:{quote(password, safe='')}@postgres.{NAMESPACE}:5432/agentic"
+
+
+def secret(name: str, key: str, value: str) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "agentic-operator"}},
+        "stringData": {key: value},
+    }
+
+
+def read_secret(kubectl: Kubectl, name: str, key: str) -> str | None:
+    found = kubectl.get("-n", NAMESPACE, "secret", name)
+    return base64.b64decode(found["data"][key]).decode() if found else None
+
+
+def replace_old_migration(kubectl: Kubectl, version: str) -> None:
+    """Delete the migration Job of another version, and one that failed: a Job's template cannot change."""
+    job = kubectl.get("-n", NAMESPACE, "job", "agentic-migrate")
+    if job is None:
+        return
+    annotations = job["metadata"].get("annotations", {})
+    if annotations.get("agentic-operator.dev/version") != version or job.get("status", {}).get("failed"):
+        kubectl.run("-n", NAMESPACE, "delete", "job/agentic-migrate", "--wait=true")
+
+
+def wait_for_migration(kubectl: Kubectl) -> None:
+    try:
+        kubectl.run(
+            "-n", NAMESPACE, "wait", "--for=condition=complete", "job/agentic-migrate", "--timeout=240s",
+            timeout_seconds=260,
+        )  # fmt: skip
+    except KubectlError as error:
+        log = kubectl.run("-n", NAMESPACE, "logs", "job/agentic-migrate", "--tail=20")
+        raise KubectlError(f"the migration did not complete: {error}\n{log}") from error
+
+
+def make_logins(kubectl: Kubectl) -> None:
+    """Make the login roles whose passwords are in the Secrets; they go in over stdin, never in an argument."""
+    statements = []
+    for part, group in LOGINS.items():
+        connection = read_secret(kubectl, f"agentic-postgres-{part}", "dsn")
+        if connection is None:
+            raise KubectlError(f"secret agentic-postgres-{part} is gone: run this again")
+        login, password = connection.removeprefix("postgresql://").split("@", 1)[0].split(":", 1)
+        statements.append(
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{login}')"
+            f" THEN CREATE ROLE {login} LOGIN IN ROLE {group}; END IF; END $$;\n"
+            f"ALTER ROLE {login} PASSWORD '{password}';"
+        )
+    kubectl.run(
+        "-n", NAMESPACE, "exec", "-i", "statefulset/postgres", "--",
+        "psql", "-q", "-h", "/var/run/postgresql", "-U", "postgres", "-d", "agentic",
+        "-v", "ON_ERROR_STOP=1", "-f", "-",
+        stdin="\n".join(statements),
+    )  # fmt: skip
+
+
+def image_version() -> str:
+    """Return what stands for the content of the operator's image."""
+    done = subprocess.run(
+        ["python3", "-m", "hack.images", "hash", "operator"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
