@@ -1,0 +1,64 @@
+"""One plain connection, and the patience to wait for a server that is still coming up."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+
+from agentic_core.errors import DatabaseUnavailable, PermanentError
+from agentic_store.dsn import Dsn
+
+CONNECT_TIMEOUT_SECONDS: Final = 5
+_PAUSE_SECONDS: Final = 0.5
+# Waiting does not help against these; libpq gives no code while connecting, and says them in English.
+_HOPELESS: Final = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "server does not support SSL",
+    "certificate verify failed",
+)
+
+
+async def connect(dsn: Dsn, *, application_name: str, autocommit: bool = True) -> psycopg.AsyncConnection[Any]:
+    """Open one connection; raise ``DatabaseUnavailable`` or, where trying again cannot help, ``PermanentError``."""
+    try:
+        return await psycopg.AsyncConnection.connect(
+            dsn.conninfo,
+            autocommit=autocommit,
+            application_name=application_name,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            prepare_threshold=None,
+        )
+    except psycopg.Error as error:
+        reason = _shorten(dsn.redact(str(error)))
+        message = f"cannot connect to PostgreSQL at {dsn.describe()}: {reason}"
+        if any(phrase in reason for phrase in _HOPELESS):
+            raise PermanentError(f"{message}: correct the connection string") from None
+        raise DatabaseUnavailable(message) from None
+
+
+async def connect_when_ready(
+    dsn: Dsn, *, application_name: str, wait_seconds: float, report: Callable[[str], None]
+) -> psycopg.AsyncConnection[Any]:
+    """Do as ``connect``, trying again for ``wait_seconds`` and saying what is waited for."""
+    deadline = time.monotonic() + wait_seconds
+    last = ""
+    while True:
+        try:
+            return await connect(dsn, application_name=application_name)
+        except DatabaseUnavailable as error:
+            if time.monotonic() + _PAUSE_SECONDS > deadline:
+                raise
+            if str(error) != last:
+                report(f"waiting for the database: {error}")
+            last = str(error)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _shorten(message: str) -> str:
+    """Return libpq's message on one line, without its repetitions for each address that it tried."""
+    lines = dict.fromkeys(line.strip() for line in message.splitlines() if line.strip())
+    return "; ".join(lines)

@@ -1,0 +1,101 @@
+"""Psycopg's errors in the project's words: the one place that decides how the caller should react to each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import errors as pg
+from psycopg_pool import PoolClosed
+
+from agentic_core.errors import (
+    AgenticError,
+    Conflict,
+    DatabaseUnavailable,
+    OutputTooLarge,
+    PermanentError,
+    SchemaMismatch,
+    Superseded,
+    TransientError,
+)
+
+# Raised by the trigger of migration 002.
+SUPERSEDED_SQLSTATE: Final = "AG001"
+OUTPUT_SIZE_CONSTRAINT: Final = "workflow_sessions_output_size_check"
+OUTPUT_TOO_LARGE: Final = "output data exceeds 100MB limit"
+
+
+class UnstorableOutput(PermanentError):
+    """A result cannot be written as JSON at all: it contains itself, or is nested too deep."""
+
+
+def translate(error: BaseException) -> AgenticError | None:
+    """Return what a database error means, or None where the error is not the database's.
+
+    Looks through causes, contexts and exception groups, because a failed checkpoint write comes out of a graph run
+    wrapped. That the writer was superseded outweighs whatever else went wrong on the way.
+    """
+    found = [meaning for part in _walk(error) if (meaning := _translate_one(part)) is not None]
+    for meaning in found:
+        if isinstance(meaning, Superseded):
+            return meaning
+    return found[0] if found else None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the translation of a database error, ``from`` the error itself; let all others pass."""
+    try:
+        yield
+    except (psycopg.Error, PoolClosed) as error:
+        meaning = translate(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def _walk(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        part = waiting.pop(0)
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, BaseExceptionGroup):
+            waiting.extend(part.exceptions)
+        waiting.extend(link for link in (part.__cause__, part.__context__) if link is not None)
+
+
+def _translate_one(error: BaseException) -> AgenticError | None:
+    if isinstance(error, AgenticError):
+        return error
+    if isinstance(error, PoolClosed):
+        return DatabaseUnavailable("the connection pool is closed: the process is shutting down")
+    if not isinstance(error, psycopg.Error):
+        return None
+    # The primary message only: the details may quote a row.
+    said = error.diag.message_primary or str(error)
+    if error.sqlstate == SUPERSEDED_SQLSTATE:
+        return Superseded(said)
+    match error:
+        case pg.CheckViolation() if error.diag.constraint_name == OUTPUT_SIZE_CONSTRAINT:
+            return OutputTooLarge(OUTPUT_TOO_LARGE)
+        case pg.ProgramLimitExceeded():
+            return OutputTooLarge(f"{OUTPUT_TOO_LARGE}: {said}")
+        case pg.SerializationFailure() | pg.DeadlockDetected() | pg.LockNotAvailable() | pg.QueryCanceled():
+            return TransientError(f"the database could not finish in time: {said}")
+        case pg.UndefinedTable() | pg.UndefinedColumn() | pg.UndefinedFunction():
+            return SchemaMismatch(f"the database is not migrated: {said}: run `agentic migrate up`")
+        case pg.InsufficientPrivilege():
+            return PermanentError(
+                f"the database role may not do this: {said}: make it a member of `agentic_operator` or `agentic_runner`"
+            )
+        case pg.UniqueViolation():
+            return Conflict(f"somebody else wrote the same row: {said}")
+        # A standby after a failover: the pool finds the new primary.
+        case psycopg.OperationalError() | psycopg.InterfaceError() | pg.ReadOnlySqlTransaction():
+            return DatabaseUnavailable(f"the database is not available: {said.strip()}")
+        case _:
+            return PermanentError(f"the database refused the statement: {said}")

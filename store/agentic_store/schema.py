@@ -1,0 +1,80 @@
+"""Which migration this program needs, and whether a database is there. No DDL: runtime roles have no right to it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from agentic_core.errors import SchemaMismatch
+from agentic_store.errors import translated
+
+# The number of the newest file in migrations/.
+SCHEMA_VERSION: Final = 3
+
+MIGRATIONS_TABLE: Final = "agentic_migrations"
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """The versions that a database has, beside those that this program wants."""
+
+    database: int
+    program: int = SCHEMA_VERSION
+    checkpoint_database: int | None = None
+    checkpoint_program: int | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the program can work on the database; newer checkpoint tables than the library's are no hindrance."""
+        return self.database == self.program and not self._wants_newer_checkpoints
+
+    @property
+    def _wants_newer_checkpoints(self) -> bool:
+        return self.checkpoint_program is not None and (self.checkpoint_database or 0) < self.checkpoint_program
+
+    def describe(self) -> str:
+        """Say in one line what is there, what is wanted and what to do."""
+        versions = f"database is at version {self.database}, this program wants {self.program}"
+        if self.database < self.program:
+            return f"{versions}: run `agentic migrate up`"
+        if self.database > self.program:
+            return (
+                f"{versions}: upgrade this program, or go down to {self.program} with the newer one's `agentic migrate`"
+            )
+        if self._wants_newer_checkpoints:
+            return (
+                f"checkpoint tables are at version {self.checkpoint_database}, the installed "
+                f"langgraph-checkpoint-postgres wants {self.checkpoint_program}: upgrade agentic-operator and run "
+                "`agentic migrate up`, or install an older langgraph-checkpoint-postgres"
+            )
+        return f"database is at version {self.database}"
+
+
+async def check_schema(conn: psycopg.AsyncConnection[Any], *, checkpoint_version: int | None = None) -> SchemaState:
+    """Compare the database with this program, and its checkpoint tables with the library's version, where given."""
+    with translated():
+        database = await _fetch_version(conn, MIGRATIONS_TABLE, "version")
+        if checkpoint_version is None:
+            return SchemaState(database)
+        checkpoints = await _fetch_version(conn, "checkpoint_migrations", "v")
+        return SchemaState(database, checkpoint_database=checkpoints or 0, checkpoint_program=checkpoint_version)
+
+
+async def require_schema(conn: psycopg.AsyncConnection[Any], *, checkpoint_version: int | None = None) -> SchemaState:
+    """Do as ``check_schema`` and raise ``SchemaMismatch`` unless the program can work on the database."""
+    state = await check_schema(conn, checkpoint_version=checkpoint_version)
+    if not state.is_current:
+        raise SchemaMismatch(state.describe())
+    return state
+
+
+async def _fetch_version(conn: psycopg.AsyncConnection[Any], table: str, column: str) -> int:
+    async with conn.cursor(row_factory=psycopg.rows.scalar_row) as cursor:
+        # Asked before it is read: an error would end a transaction that the caller may be in.
+        await cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (table,))
+        if not await cursor.fetchone():
+            return 0
+        name, version = psycopg.sql.Identifier(table), psycopg.sql.Identifier(column)
+        await cursor.execute(psycopg.sql.SQL("SELECT coalesce(max({}), 0) FROM {}").format(version, name))
+        found: int = await cursor.fetchone() or 0
+        return found

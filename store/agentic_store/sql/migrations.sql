@@ -1,0 +1,52 @@
+-- What applying migrations asks of the database, beside the migrations themselves.
+
+-- name: prepare_session
+SELECT
+    set_config('client_min_messages', 'warning', false),
+    -- A statement that waits for a table in use must not hold up everybody behind it.
+    set_config('lock_timeout', '10s', false),
+    set_config('statement_timeout', '0', false),
+    -- A frozen or cut-off migration gives its locks back.
+    set_config('idle_in_transaction_session_timeout', '60s', false),
+    set_config('tcp_keepalives_idle', '10', false),
+    set_config('tcp_keepalives_interval', '5', false),
+    set_config('tcp_keepalives_count', '3', false);
+
+-- name: try_lock
+SELECT pg_try_advisory_lock(%(key)s);
+
+-- name: lock
+SELECT pg_advisory_lock(%(key)s);
+
+-- name: lock_holder
+SELECT format('%%s (process %%s of the server, connected %%s ago)',
+    coalesce(nullif(holder.application_name, ''), 'a client without a name'),
+    holder.pid,
+    date_trunc('second', clock_timestamp() - holder.backend_start))
+FROM pg_locks AS held
+JOIN pg_stat_activity AS holder USING (pid)
+WHERE held.locktype = 'advisory'
+    AND held.granted
+    AND held.objsubid = 1
+    AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (held.classid::bigint << 32 | held.objid::bigint) = %(key)s;
+
+-- name: create_table
+CREATE TABLE IF NOT EXISTS agentic_migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: table_exists
+SELECT to_regclass('agentic_migrations') IS NOT NULL;
+
+-- name: applied
+SELECT version, name, checksum, applied_at FROM agentic_migrations ORDER BY version;
+
+-- name: record
+INSERT INTO agentic_migrations (version, name, checksum) VALUES (%(version)s, %(name)s, %(checksum)s);
+
+-- name: forget
+DELETE FROM agentic_migrations WHERE version = %(version)s;

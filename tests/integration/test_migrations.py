@@ -1,0 +1,272 @@
+"""The migrations on a real server: what they make, that they can be repeated, undone, and meet the library's own."""
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+import pytest
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.store.postgres.aio import AsyncPostgresStore
+from psycopg.rows import dict_row
+
+from agentic_core.errors import PermanentError, SchemaMismatch
+from agentic_core.lifecycle import Phase
+from agentic_store import migrate
+from agentic_store.connect import connect
+from agentic_store.dsn import Dsn
+from agentic_store.schema import SCHEMA_VERSION, check_schema, require_schema
+from tests.support.catalog import describe_checkpoint_tables, describe_tables
+from tests.support.postgres import PostgresDatabase
+
+
+def dsn_of(database: PostgresDatabase) -> Dsn:
+    return Dsn.parse(database.dsn)
+
+
+async def run_library_setup(database: PostgresDatabase) -> None:
+    async with AsyncPostgresSaver.from_conn_string(database.dsn) as saver:
+        await saver.setup()
+    async with AsyncPostgresStore.from_conn_string(database.dsn) as store:
+        await store.setup()
+
+
+async def test_the_checkpoint_tables_are_exactly_those_of_the_installed_library(
+    database: PostgresDatabase, empty_database: PostgresDatabase
+) -> None:
+    await run_library_setup(empty_database)
+
+    ours, theirs = describe_checkpoint_tables(database), describe_checkpoint_tables(empty_database)
+
+    assert ours == theirs
+    versions = "SELECT array_agg(v ORDER BY v) FROM {}"
+    for table in ("checkpoint_migrations", "store_migrations"):
+        query = versions.format(table)
+        assert database.execute(query) == empty_database.execute(query)
+
+
+async def test_the_librarys_setup_after_ours_changes_nothing(database: PostgresDatabase) -> None:
+    before = describe_tables(database)
+
+    await run_library_setup(database)
+
+    assert describe_tables(database) == before
+
+
+async def test_ours_after_the_librarys_setup_adds_only_what_is_ours(
+    database: PostgresDatabase, empty_database: PostgresDatabase
+) -> None:
+    await run_library_setup(empty_database)
+
+    await migrate.up(dsn_of(empty_database))
+
+    assert describe_tables(empty_database) == describe_tables(database)
+
+
+async def test_tables_of_an_older_library_are_brought_up_to_date(
+    database: PostgresDatabase, empty_database: PostgresDatabase
+) -> None:
+    older = AsyncPostgresSaver.MIGRATIONS[:-1]
+    for version, statement in enumerate(older):
+        empty_database.execute(statement)
+        empty_database.execute(f"INSERT INTO checkpoint_migrations VALUES ({version})")
+
+    await migrate.up(dsn_of(empty_database))
+
+    assert describe_checkpoint_tables(empty_database) == describe_checkpoint_tables(database)
+
+
+async def test_large_columns_are_compressed_with_lz4(database: PostgresDatabase) -> None:
+    rows = database.execute(
+        "SELECT attrelid::regclass::text || '.' || attname FROM pg_attribute WHERE attcompression = 'l' ORDER BY 1"
+    )
+
+    assert [name for (name,) in rows] == [
+        "checkpoint_blobs.blob",
+        "checkpoint_writes.blob",
+        "checkpoints.checkpoint",
+        "checkpoints.metadata",
+        "store.value",
+        "workflow_sessions.input_data",
+        "workflow_sessions.output_data",
+    ]
+
+
+async def test_applying_again_does_nothing_and_says_so(database: PostgresDatabase) -> None:
+    before = database.execute("SELECT * FROM agentic_migrations ORDER BY version")
+    said: list[str] = []
+
+    applied = await migrate.up(dsn_of(database), report=said.append)
+
+    assert applied == []
+    assert said == [f"already applied: database is at version {SCHEMA_VERSION}"]
+    assert database.execute("SELECT * FROM agentic_migrations ORDER BY version") == before
+
+
+async def test_each_file_can_be_repeated_by_hand(database: PostgresDatabase) -> None:
+    before = describe_tables(database)
+
+    with psycopg.connect(database.dsn, autocommit=True) as conn:
+        for migration in migrate.discover():
+            conn.execute(migration.up.encode())
+
+    assert describe_tables(database) == before
+
+
+async def test_down_to_nothing_leaves_no_table_and_can_be_repeated(database: PostgresDatabase) -> None:
+    undone = await migrate.down(dsn_of(database), to=0, confirm=database.name)
+    again = await migrate.down(dsn_of(database), to=0, confirm=database.name)
+
+    assert [migration.version for migration in undone] == [3, 2, 1]
+    assert again == []
+    assert describe_tables(database).keys() == {"agentic_migrations"}
+    assert database.execute("SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace") == [(0,)]
+    with psycopg.connect(database.dsn, autocommit=True) as conn:
+        for migration in reversed(migrate.discover()):
+            conn.execute(migration.down.encode())
+
+
+async def test_up_down_and_up_again_ends_where_it_began(database: PostgresDatabase) -> None:
+    before = describe_tables(database)
+
+    for version in (2, 1, 0):
+        await migrate.down(dsn_of(database), to=version, confirm=database.name)
+    for version in (1, 2, 3):
+        await migrate.up(dsn_of(database), to=version)
+
+    assert describe_tables(database) == before
+
+
+async def test_down_wants_the_name_of_the_database(database: PostgresDatabase) -> None:
+    with pytest.raises(PermanentError, match=f"'production' is not the name of this database: .* {database.name}"):
+        await migrate.down(dsn_of(database), to=0, confirm="production")
+
+    assert "checkpoints" in describe_tables(database)
+
+
+async def test_every_down_file_warns_of_the_data_it_deletes() -> None:
+    assert all("WARNING" in migration.down.splitlines()[0] for migration in migrate.discover())
+
+
+def copy_migrations(target: Path) -> Path:
+    for path in migrate.find_directory({}).glob("*.sql"):
+        (target / path.name).write_text(path.read_text())
+    return target
+
+
+async def test_a_file_changed_after_it_was_applied_is_refused_by_name(
+    database: PostgresDatabase, tmp_path: Path
+) -> None:
+    changed = copy_migrations(tmp_path) / "002_sessions.up.sql"
+    changed.write_text(changed.read_text() + "-- an afterthought\n")
+
+    with pytest.raises(PermanentError, match=r"'002_sessions\.up\.sql' was changed after it was applied"):
+        await migrate.up(dsn_of(database), directory=tmp_path)
+
+
+async def test_a_failing_migration_is_rolled_back_whole_and_named(
+    empty_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    copy_migrations(tmp_path)
+    (tmp_path / "004_broken.up.sql").write_text("CREATE TABLE half (v int);\nALTER TABLE missing ADD COLUMN v int;\n")
+    (tmp_path / "004_broken.down.sql").write_text("-- WARNING: nothing\nDROP TABLE IF EXISTS half;\n")
+
+    with pytest.raises(PermanentError, match=r"'004_broken\.up\.sql' failed and was rolled back: .*missing"):
+        await migrate.up(dsn_of(empty_database), directory=tmp_path)
+
+    assert "half" not in describe_tables(empty_database)
+    assert (await migrate.fetch_status(dsn_of(empty_database))).version == 3
+
+
+async def test_eight_at_once_on_a_fresh_database_all_succeed_and_apply_once(empty_database: PostgresDatabase) -> None:
+    applied = await asyncio.gather(*(migrate.up(dsn_of(empty_database)) for _ in range(8)))
+
+    assert sorted(len(one) for one in applied) == [0] * 7 + [3]
+    assert empty_database.execute("SELECT count(*) FROM agentic_migrations") == [(3,)]
+
+
+async def test_a_waiting_migration_says_who_holds_the_lock(database: PostgresDatabase) -> None:
+    said: list[str] = []
+    waits = asyncio.Event()
+
+    def report(line: str) -> None:
+        said.append(line)
+        waits.set()
+
+    with psycopg.connect(database.dsn, autocommit=True, application_name="the first one") as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", (migrate._LOCK_KEY,))
+        second = asyncio.create_task(migrate.up(dsn_of(database), report=report))
+        await asyncio.wait_for(waits.wait(), 20)
+    await second
+
+    assert "waiting for another migration to finish: the first one (process" in said[0]
+
+
+async def test_versions_are_compared_without_any_right_to_change_the_schema(
+    database: PostgresDatabase, empty_database: PostgresDatabase
+) -> None:
+    async with await connect(dsn_of(empty_database), application_name="test") as conn:
+        unmigrated = await check_schema(conn)
+    await migrate.up(dsn_of(empty_database), to=1)
+    async with await connect(dsn_of(empty_database), application_name="test") as conn:
+        half = await check_schema(conn)
+    async with await connect(dsn_of(database), application_name="test") as conn:
+        current = await require_schema(conn, checkpoint_version=len(AsyncPostgresSaver.MIGRATIONS) - 1)
+        with pytest.raises(SchemaMismatch, match=r"checkpoint tables are at version 9, .* wants 10"):
+            await require_schema(conn, checkpoint_version=10)
+        await conn.execute("INSERT INTO agentic_migrations VALUES (4, 'later', '')")
+        with pytest.raises(SchemaMismatch, match="database is at version 4, this program wants 3: upgrade"):
+            await require_schema(conn)
+
+    assert unmigrated.describe() == "database is at version 0, this program wants 3: run `agentic migrate up`"
+    assert half.describe() == "database is at version 1, this program wants 3: run `agentic migrate up`"
+    assert current.is_current
+
+
+async def test_a_database_migrated_too_far_is_not_touched(database: PostgresDatabase) -> None:
+    database.execute("INSERT INTO agentic_migrations VALUES (4, 'later', '')")
+
+    with pytest.raises(SchemaMismatch, match="database is at version 4, this program knows 3"):
+        await migrate.up(dsn_of(database))
+    with pytest.raises(SchemaMismatch, match="run the newer program"):
+        await migrate.down(dsn_of(database), to=0, confirm=database.name)
+
+
+async def test_the_status_check_knows_every_phase_and_nothing_else(database: PostgresDatabase) -> None:
+    insert = (
+        "INSERT INTO workflow_sessions (session_uid, project_name, session_name, workflow_name, status, thread_id,"
+        " completed_at) VALUES (%s, 'p', %s, 'w', %s, 't', %s)"
+    )
+
+    for phase in Phase:
+        database.execute(insert, (phase.value, phase.value, phase.wire, "2026-01-01" if phase.is_final else None))
+
+    with pytest.raises(psycopg.errors.CheckViolation, match="status_check"):
+        database.execute(insert, ("u", "n", "nonsense", None))
+    with pytest.raises(psycopg.errors.CheckViolation, match="completed_check"):
+        database.execute(insert, ("u", "n", "completed", None))
+
+
+async def test_the_list_of_a_project_needs_no_sort(database: PostgresDatabase) -> None:
+    database.execute(
+        "INSERT INTO workflow_sessions (session_uid, project_name, session_name, workflow_name, thread_id, created_at)"
+        " SELECT 'u' || i, 'p' || i % 20, 's' || i, 'w', 't' || i, now() - i * interval '1 s'"
+        " FROM generate_series(1, 20000) AS i"
+    )
+    database.execute("ANALYZE workflow_sessions")
+
+    plan = database.execute(
+        "EXPLAIN SELECT session_name FROM workflow_sessions WHERE project_name = 'p7'"
+        " AND (created_at, session_name) < (now(), 's1') ORDER BY created_at DESC, session_name DESC LIMIT 100"
+    )
+
+    text = "\n".join(line for (line,) in plan)
+    assert "workflow_sessions_list_idx" in text
+    assert "Sort" not in text
+
+
+async def test_a_saver_works_on_the_migrated_tables(database: PostgresDatabase) -> None:
+    async with await psycopg.AsyncConnection.connect(
+        database.dsn, autocommit=True, row_factory=dict_row, prepare_threshold=0
+    ) as conn:
+        saver = AsyncPostgresSaver(conn)
+        assert [found async for found in saver.alist(None)] == []

@@ -1,0 +1,79 @@
+"""The PostgreSQL fixtures: one server a test session, migrated once, a fresh copy of its database for every test."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from agentic_store import migrate
+from agentic_store.dsn import Dsn
+from tests.support.postgres_server import PostgresServer, start_server
+
+TEMPLATE = "agentic_template"
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """One database of the test server."""
+
+    server: PostgresServer
+    name: str
+
+    @property
+    def dsn(self) -> str:
+        """The connection string of the superuser; no password in it."""
+        return self.server.dsn(self.name)
+
+    def execute(self, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement on a connection of its own and return its rows, if it has any."""
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            # Statements are written in the tests: nothing here comes from outside.
+            cursor = conn.execute(statement.encode(), params or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+def _admin(server: PostgresServer, statement: str, **names: str) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as conn:
+        conn.execute(sql.SQL(statement).format(**{key: sql.Identifier(name) for key, name in names.items()}))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The session's server. A test that kills or pauses it starts or resumes it again."""
+    with start_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """A database with all migrations applied, to be copied."""
+    _admin(postgres_server, "CREATE DATABASE {name}", name=TEMPLATE)
+    asyncio.run(migrate.up(Dsn.parse(postgres_server.dsn(TEMPLATE))))
+    return TEMPLATE
+
+
+def _make(server: PostgresServer, template: str) -> Iterator[PostgresDatabase]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _admin(server, "CREATE DATABASE {name} TEMPLATE {template}", name=name, template=template)
+    yield PostgresDatabase(server, name)
+    _admin(server, "DROP DATABASE {name} WITH (FORCE)", name=name)
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer, migrated_template: str) -> Iterator[PostgresDatabase]:
+    """A fresh database with all migrations applied."""
+    yield from _make(postgres_server, migrated_template)
+
+
+@pytest.fixture
+def empty_database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
+    """A fresh database without any table."""
+    yield from _make(postgres_server, "template0")

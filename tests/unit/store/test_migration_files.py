@@ -1,0 +1,57 @@
+"""How the files of ``migrations/`` are found, numbered and paired."""
+
+from pathlib import Path
+
+import pytest
+
+from agentic_core.errors import PermanentError
+from agentic_core.lifecycle import Phase
+from agentic_store.migrate import discover, find_directory
+from agentic_store.schema import SCHEMA_VERSION
+
+
+def write(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).write_text("SELECT 1;\n")
+    return folder
+
+
+def test_the_programs_version_is_that_of_the_newest_file() -> None:
+    assert [migration.version for migration in discover()] == list(range(1, SCHEMA_VERSION + 1))
+
+
+def test_the_status_check_lists_exactly_the_phases() -> None:
+    script = next(migration.up for migration in discover() if migration.name == "sessions")
+    check = script[script.index("workflow_sessions_status_check") :]
+    listed = check[check.index("status IN (") + len("status IN (") : check.index(")\n")]
+
+    assert {word.strip(" '\n)") for word in listed.split(",")} == {phase.wire for phase in Phase}
+
+
+def test_the_variable_names_another_folder(tmp_path: Path) -> None:
+    assert find_directory({"AGENTIC_MIGRATIONS_DIR": str(tmp_path)}) == tmp_path
+
+
+def test_line_ends_do_not_change_a_checksum(tmp_path: Path) -> None:
+    (before,) = discover(write(tmp_path, "001_a.up.sql", "001_a.down.sql"))
+    (tmp_path / "001_a.up.sql").write_bytes(b"SELECT 1;\r\n")
+
+    (after,) = discover(tmp_path)
+
+    assert after.checksum == before.checksum
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        pytest.param([], "no migrations in", id="an empty folder"),
+        pytest.param(["001_a.up.sql"], r"001 has no \.down\.sql", id="no way back"),
+        pytest.param(["002_b.up.sql", "002_b.down.sql"], r"001 has no \.up\.sql", id="a gap"),
+        pytest.param(["1-a.sql"], r"'1-a\.sql' is not named like", id="another naming"),
+        pytest.param(["001_a.up.sql", "001_b.up.sql"], "two migration files are numbered 001", id="one number twice"),
+        pytest.param(["001_a.up.sql", "001_b.down.sql"], "named 'a' up and 'b' down", id="halves of two names"),
+    ],
+)
+def test_a_folder_in_disorder_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(PermanentError, match=message):
+        discover(write(tmp_path, *names))
