@@ -7,24 +7,25 @@ STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml 2>/dev/n
 SOURCES := core store operator runner cli hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt generate lock venv deps cluster-up cluster-down cluster-status images bench clean unit integration e2e
+.PHONY: help demo test check lint fmt generate lock venv deps cluster-up cluster-down cluster-status images bench clean unit integration e2e
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 demo: venv deps ## Cluster, images, operator and an example session, to a result
-	@$(BIN)/python -m hack.demo
+	@$(BIN)/python -m hack.demo $(EXAMPLE)
 
-test: venv deps ## All tests: unit, integration (API server, PostgreSQL) and end-to-end (real cluster)
+test: lint deps ## Everything that has to hold: lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m hack.test
 
-check: venv ## Format, lint, types, import contracts, generated files, unit tests
+check: lint unit ## What needs no server: lint and the unit tests, in under two minutes
+
+lint: venv ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check -q $(SOURCES)
 	@$(BIN)/ruff check -q $(SOURCES)
 	@$(BIN)/mypy core store operator runner cli hack tests bench
 	@$(BIN)/lint-imports --no-timing | tail -1
 	@$(BIN)/python -m hack.generate --check
-	@$(BIN)/pytest -q tests/unit
 
 unit: venv ## Unit tests alone
 	@$(BIN)/pytest -q tests/unit

@@ -3,6 +3,7 @@
 import base64
 import secrets
 import subprocess
+import sys
 from urllib.parse import quote
 
 from hack.kubectl import ROOT, Kubectl, KubectlError
@@ -118,6 +119,6 @@ def make_logins(kubectl: Kubectl) -> None:
 def image_version() -> str:
     """Return what stands for the content of the operator's image."""
     done = subprocess.run(
-        ["python3", "-m", "hack.images", "hash", "operator"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "hack.images", "hash", "operator"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()

@@ -1,0 +1,171 @@
+"""``make demo``: from nothing to the result of a real session, told as it happens.
+
+Everything here can be done by hand with the commands that it prints; nothing is mocked and nothing is hidden.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hack.install import image_version, install
+from hack.kubectl import ROOT, Kubectl, KubectlError, local_kubeconfig
+
+NAMESPACE = "default"
+FINAL = {"Completed", "Failed", "Stopped"}
+EXAMPLES = ROOT / "examples"
+
+
+class Terminal:
+    """Lines for people: colours only where a terminal shows them and ``NO_COLOR`` is not set."""
+
+    def __init__(self) -> None:
+        self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def paint(self, text: str, code: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.colour else text
+
+    def head(self, text: str) -> None:
+        print(self.paint(f"==> {text}", "1;36"), flush=True)
+
+    def line(self, text: str) -> None:
+        print(f"    {text}", flush=True)
+
+    def fail(self, text: str) -> None:
+        print(self.paint(f"error: {text}", "1;31"), file=sys.stderr, flush=True)
+
+
+class Clock:
+    """How long each part took."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[str, float]] = []
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.parts.append((name, time.monotonic() - started))
+
+
+def call(module: str, *arguments: str) -> None:
+    """Run one of the tools here with its output shown; raise where it fails."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
+    if done.returncode:
+        raise KubectlError(f"`python -m {module} {' '.join(arguments)}` failed with status {done.returncode}")
+
+
+def describe(session: dict[str, Any]) -> str:
+    """Return one line that says where a session stands."""
+    status = session.get("status", {})
+    words = [
+        f"{status.get('phase', 'Pending'):<16}",
+        f"{status.get('progress', ''):>5}",
+        status.get("currentNode") or "",
+    ]
+    phase = status.get("phase")
+    if status.get("message") and phase not in ("Running", "Completed"):
+        words.append(f"({status['message']})")
+    if status.get("steps"):
+        words.append(f"[{status['steps']} super-steps]")
+    return " ".join(word for word in words if word.strip()) if phase else "Pending"
+
+
+def watch(
+    read: Callable[[], dict[str, Any] | None], tell: Callable[[str], None], *, timeout_seconds: float
+) -> dict[str, Any]:
+    """Tell every change of a session until it ends, waits or ``timeout_seconds`` pass; return it."""
+    started = time.monotonic()
+    last = ""
+    while time.monotonic() - started < timeout_seconds:
+        session = read()
+        if session is not None:
+            now = describe(session)
+            if now != last:
+                tell(f"{time.monotonic() - started:6.1f} s  {now}")
+                last = now
+            if session.get("status", {}).get("phase") in FINAL | {"WaitingForInput"}:
+                return session
+        time.sleep(0.25)
+    raise KubectlError(f"the session did not end within {timeout_seconds:.0f} s; it was last: {last or 'not there'}")
+
+
+def run(example: str, terminal: Terminal, clock: Clock) -> int:
+    """Bring up what is missing and run one example to its end."""
+    with clock.part("cluster"):
+        terminal.head("A Kubernetes cluster")
+        call("hack.cluster", "up")
+        kubectl = Kubectl(local_kubeconfig())
+    with clock.part("images"):
+        terminal.head("Images: operator, runner, PostgreSQL and the example")
+        call("hack.images", "build", "operator", "runner", "postgres", f"example-{example}")
+    with clock.part("operator"):
+        terminal.head("The operator, its database and the migration: kubectl apply -k manifests/demo")
+        install(kubectl, version=image_version())
+        for line in kubectl.run("-n", "agentic-system", "get", "pods").splitlines():
+            terminal.line(line)
+    with clock.part("session"):
+        folder = f"examples/{example}"
+        terminal.head(f"A workflow and a session: kubectl apply -f {folder}/")
+        kubectl.run("-n", NAMESPACE, "delete", "-f", str(ROOT / folder / "session.yaml"), "--ignore-not-found")
+        kubectl.run("-n", NAMESPACE, "apply", "-f", str(ROOT / folder))
+        name = kubectl.run(
+            "-n", NAMESPACE, "get", "-f", str(ROOT / folder / "session.yaml"), "-o", "jsonpath={.metadata.name}"
+        )
+        session = watch(
+            lambda: kubectl.get("-n", NAMESPACE, "agenticsession", name), terminal.line, timeout_seconds=300
+        )
+    report(kubectl, terminal, clock, name, session)
+    return 0 if session["status"]["phase"] == "Completed" else 1
+
+
+def report(kubectl: Kubectl, terminal: Terminal, clock: Clock, name: str, session: dict[str, Any]) -> None:
+    """Print the table, the result, the times and what to try next."""
+    terminal.head("kubectl get agenticsessions")
+    for line in kubectl.run("-n", NAMESPACE, "get", "agenticsessions").splitlines():
+        terminal.line(line)
+    status = session["status"]
+    if "result" in status:
+        terminal.head(f"The result: kubectl get agenticsession {name} -o jsonpath='{{.status.result}}'")
+        for line in json.dumps(status["result"], indent=2, ensure_ascii=False).splitlines():
+            terminal.line(line)
+    if status.get("error"):
+        terminal.head("The error")
+        terminal.line(json.dumps(status["error"], ensure_ascii=False))
+    terminal.head("Times")
+    for part, seconds in clock.parts:
+        terminal.line(f"{part:<10} {seconds:7.1f} s")
+    terminal.line(f"{'together':<10} {sum(seconds for _, seconds in clock.parts):7.1f} s")
+    terminal.head("Try next")
+    terminal.line(f"export KUBECONFIG={kubectl.kubeconfig}")
+    terminal.line(f"kubectl describe agenticsession {name}")
+    terminal.line("kubectl get workflowdefinitions -o wide")
+    terminal.line("make cluster-down")
+
+
+def main() -> int:
+    """Run the demo; one line and status 1 where it cannot go on."""
+    parser = argparse.ArgumentParser(prog="python -m hack.demo", description=__doc__.splitlines()[0] if __doc__ else "")
+    examples = sorted(path.parent.name for path in EXAMPLES.glob("*/session.yaml"))
+    parser.add_argument("example", nargs="?", default="outliers", help=f"one of {', '.join(examples)}")
+    example = parser.parse_args().example
+    terminal = Terminal()
+    if example not in examples:
+        terminal.fail(f"unknown example {example!r}: expected one of {', '.join(examples)}")
+        return 2
+    try:
+        return run(example, terminal, Clock())
+    except (KubectlError, subprocess.TimeoutExpired) as error:
+        terminal.fail(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
