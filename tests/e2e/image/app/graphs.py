@@ -1,0 +1,161 @@
+"""Small graphs that behave and misbehave on purpose, for the end-to-end tests.
+
+Every node appends a line to a journal in the workspace, so that a test can count how often each really ran.
+"""
+
+import operator
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send, interrupt
+
+JOURNAL = Path(os.environ.get("WORKSPACE_DIR", "/tmp")) / "journal"
+
+
+def note(line: str) -> None:
+    """Append a line to the journal, at once on disk."""
+    with JOURNAL.open("a", encoding="utf-8") as journal:
+        journal.write(f"{line}\n")
+        journal.flush()
+        os.fsync(journal.fileno())
+
+
+def journal() -> list[str]:
+    return JOURNAL.read_text(encoding="utf-8").splitlines() if JOURNAL.exists() else []
+
+
+class State(TypedDict, total=False):
+    seconds: float
+    count: int
+    done: Annotated[list[str], operator.add]
+    journal: list[str]
+
+
+def hello(state: State) -> dict[str, Any]:
+    return {"done": [f"hello after {state.get('seconds', 0)} s"]}
+
+
+quick = StateGraph(State).add_node(hello).add_edge(START, "hello").add_edge("hello", END).compile()
+
+
+def step(state: State) -> dict[str, Any]:
+    """One super-step of many, each of which takes a moment."""
+    number = len(state.get("done", [])) + 1
+    note(f"start {number}")
+    time.sleep(state.get("seconds", 1))
+    note(f"end {number}")
+    return {"done": [str(number)]}
+
+
+def more(state: State) -> str:
+    return "step" if len(state.get("done", [])) < state.get("count", 3) else "finish"
+
+
+def finish(state: State) -> dict[str, Any]:
+    return {"journal": journal()}
+
+
+steps = (
+    StateGraph(State)
+    .add_node(step)
+    .add_node(finish)
+    .add_edge(START, "step")
+    .add_conditional_edges("step", more, ["step", "finish"])
+    .add_edge("finish", END)
+    .compile()
+)
+
+
+def part(state: dict[str, Any]) -> dict[str, Any]:
+    note(f"start {state['number']}")
+    time.sleep(state["seconds"])
+    note(f"end {state['number']}")
+    return {"done": [str(state["number"])]}
+
+
+def fan(state: State) -> list[Send]:
+    """The parts take ever longer, so that some are done when the pod dies and some are not."""
+    return [Send("part", {"number": n, "seconds": state.get("seconds", 1) * n}) for n in range(state.get("count", 3))]
+
+
+fork = (
+    StateGraph(State)
+    .add_node(part)
+    .add_node(finish)
+    .add_conditional_edges(START, fan, ["part"])
+    .add_edge("part", "finish")
+    .add_edge("finish", END)
+    .compile()
+)
+
+
+def grab(state: State) -> dict[str, Any]:
+    """Take memory until the kernel says no."""
+    held = []
+    while True:
+        held.append(bytearray(os.urandom(1 << 20) * 16))
+
+
+hog = StateGraph(State).add_node(grab).add_edge(START, "grab").add_edge("grab", END).compile()
+
+
+def ignore(state: State) -> dict[str, Any]:
+    """Do not listen to SIGTERM, and hold the interpreter."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    time.sleep(state.get("seconds", 600))
+    return {}
+
+
+stubborn = StateGraph(State).add_node(ignore).add_edge(START, "ignore").add_edge("ignore", END).compile()
+
+
+def fail_first(state: State) -> dict[str, Any]:
+    note("try")
+    if len(journal()) < state.get("count", 2):
+        raise ConnectionError("the model's service is overloaded")
+    return {"journal": journal()}
+
+
+flaky = StateGraph(State).add_node(fail_first).add_edge(START, "fail_first").add_edge("fail_first", END).compile()
+
+
+def divide(state: State) -> dict[str, Any]:
+    return {"count": state.get("count", 1) // 0}
+
+
+raises = StateGraph(State).add_node(divide).add_edge(START, "divide").add_edge("divide", END).compile()
+
+
+def before(state: State) -> dict[str, Any]:
+    note("before")
+    return {}
+
+
+def ask(state: State) -> dict[str, Any]:
+    return {"done": [str(interrupt({"prompt": "go on?", "options": ["yes", "no"]}))]}
+
+
+asks = (
+    StateGraph(State)
+    .add_node(before)
+    .add_node(ask)
+    .add_node(finish)
+    .add_edge(START, "before")
+    .add_edge("before", "ask")
+    .add_edge("ask", "finish")
+    .add_edge("finish", END)
+    .compile()
+)
+
+
+def leak(state: State) -> dict[str, Any]:
+    """Raise an error that quotes every secret the process can read."""
+    found = [Path(os.environ[name]).read_text(encoding="utf-8") for name in os.environ if name.endswith("_FILE")]
+    raise ValueError(" ".join(found))
+
+
+leaks = StateGraph(State).add_node(leak).add_edge(START, "leak").add_edge("leak", END).compile()

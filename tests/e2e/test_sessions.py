@@ -1,0 +1,235 @@
+"""Sessions on the real cluster: from `kubectl apply` to a result, and the ways in which a run can go wrong."""
+
+import base64
+import json
+
+import pytest
+
+from tests.e2e.conftest import Project
+from tests.support.waiting import wait_for
+
+
+def test_a_session_runs_to_its_result_in_a_restricted_pod(project: Project) -> None:
+    project.define("quick")
+    project.start("quick", inputs={"seconds": 0})
+    status = project.wait_phase("Completed")
+    assert status["result"]["done"] == ["hello after 0 s"]
+    assert status["threadId"] == f"project-{project.name}:session-s"
+    assert (status["run"], status["jobName"], status["reason"]) == (1, "s-r1", "Completed")
+    assert status["workflow"]["image"] == "agentic-operator/e2e:dev"
+    (pod,) = project.pods()
+    container = pod["spec"]["containers"][0]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["resources"]["limits"]
+    assert pod["spec"]["automountServiceAccountToken"] is False
+
+
+def test_the_definition_is_inspected_and_drawn(project: Project) -> None:
+    project.define("steps")
+    project.wait_condition("workflowdefinition/steps", "Ready", "True")
+    found = project.get("workflowdefinition", "steps")
+    assert found is not None
+    status = found["status"]
+    assert {"step", "finish"} <= set(status["graph"]["nodes"])
+    assert "step" in status["graph"]["mermaid"]
+    assert status["inputSchema"]["properties"]["count"]
+    assert status["langgraphVersion"].startswith("1.")
+
+
+def test_a_pod_killed_in_the_middle_is_continued_from_the_last_super_step(project: Project) -> None:
+    project.define("steps", workspace={"size": "1Gi"})
+    project.start("steps", inputs={"count": 5, "seconds": 2})
+    wait_for(project.status, lambda status: status.get("steps", 0) >= 3, what="three super-steps")
+    (pod,) = project.pods()
+    project.run("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+    result = project.wait_phase("Completed", timeout_seconds=180)["result"]
+    assert result["done"] == ["1", "2", "3", "4", "5"]
+    starts = [line for line in result["journal"] if line.startswith("start")]
+    ends = [line for line in result["journal"] if line.startswith("end")]
+    assert len(ends) == len(set(ends)) == 5
+    assert len(starts) <= 6
+
+
+def test_parts_of_a_fan_out_that_were_done_do_not_run_again(project: Project) -> None:
+    project.define("fork", workspace={"size": "1Gi"})
+    project.start("fork", inputs={"count": 5, "seconds": 3})
+
+    def finished() -> int:
+        return sum(project.run("logs", pod["metadata"]["name"]).count("node_finished") for pod in project.pods())
+
+    wait_for(project.status, lambda status: status.get("phase") == "Running", what="running")
+    wait_for(finished, lambda count: count >= 2, what="two parts done")
+    (pod,) = project.pods()
+    project.run("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+    result = project.wait_phase("Completed", timeout_seconds=180)["result"]
+    assert sorted(result["done"]) == ["0", "1", "2", "3", "4"]
+    starts = [line for line in result["journal"] if line.startswith("start")]
+    assert starts.count("start 0") == 1
+    assert starts.count("start 1") == 1
+    ends = [line for line in result["journal"] if line.startswith("end")]
+    assert len(ends) == len(set(ends)) == 5
+
+
+def test_a_failing_node_is_tried_again_as_often_as_the_session_says(project: Project) -> None:
+    project.define("flaky", workspace={"size": "1Gi"})
+    project.start("flaky", inputs={"count": 2}, retries=2)
+    result = project.wait_phase("Completed", timeout_seconds=180)["result"]
+    assert result["journal"] == ["try", "try"]
+
+
+def test_a_graph_that_raises_fails_with_its_error_and_its_node(project: Project) -> None:
+    project.define("raises")
+    project.start("raises", inputs={"count": 1}, retries=0)
+    status = project.wait_phase("Failed")
+    assert status["reason"] == "GraphError"
+    assert status["error"]["type"] == "ZeroDivisionError"
+    assert status["error"]["node"] == "divide"
+    assert "integer division" in status["message"]
+
+
+def test_a_pod_over_its_memory_is_told_as_such(project: Project) -> None:
+    project.define("hog", resources={"limits": {"memory": "256Mi"}, "requests": {"memory": "256Mi"}})
+    project.start("hog", inputs={}, retries=0)
+    status = project.wait_phase("Failed")
+    assert status["reason"] == "OOMKilled"
+    assert "256Mi" in status["message"]
+
+
+def test_a_run_over_its_time_is_told_as_such(project: Project) -> None:
+    project.define("steps")
+    project.start("steps", inputs={"count": 100, "seconds": 1}, timeoutSeconds=8)
+    assert project.wait_phase("Failed")["reason"] == "DeadlineExceeded"
+
+
+def test_an_image_that_does_not_exist_fails_within_two_minutes(project: Project) -> None:
+    project.define("quick", name="absent", image="localhost:1/nobody/nothing:1", imagePullPolicy="Always")
+    project.start("absent", inputs={})
+    status = project.wait_phase("Failed", timeout_seconds=120)
+    assert status["reason"] == "ImagePullFailed"
+    assert "localhost:1/nobody/nothing:1" in status["message"]
+
+
+def test_a_graph_that_cannot_be_imported_is_found_when_it_is_registered(project: Project) -> None:
+    project.define("broken")
+    condition = project.wait_condition("workflowdefinition/broken", "Inspected", "False")
+    assert condition["reason"] == "GraphLoadFailed"
+    assert "a_module_that_nobody_installed" in condition["message"]
+    project.start("broken", inputs={})
+    assert project.wait_phase("Failed")["reason"] == "GraphLoadFailed"
+
+
+def test_inputs_that_break_the_schema_start_no_pod_and_name_the_place(project: Project) -> None:
+    schema = {"type": "object", "properties": {"count": {"type": "integer", "minimum": 1}}, "required": ["count"]}
+    project.define("steps", inputSchema=schema)
+    project.start("steps", inputs={"count": 0})
+    assert project.wait_phase("Failed")["reason"] == "InvalidInput"
+    assert "/inputs/count" in project.condition("agenticsession/s", "Accepted")["message"]
+    assert project.pods() == []
+
+
+def test_stop_ends_even_a_pod_that_ignores_sigterm(project: Project) -> None:
+    project.define("stubborn")
+    project.start("stubborn", inputs={"seconds": 600})
+    project.wait_phase("Running")
+    project.run("patch", "agenticsession", "s", "--type=merge", "-p", '{"spec":{"stop":true}}')
+    assert project.wait_phase("Stopped", timeout_seconds=120)["reason"] == "StoppedByUser"
+    wait_for(project.pods, lambda pods: not pods, what="no pod left", timeout_seconds=90)
+
+
+def test_suspend_frees_the_pod_and_unsuspending_continues(project: Project) -> None:
+    project.define("steps", workspace={"size": "1Gi"})
+    project.start("steps", inputs={"count": 5, "seconds": 1.5})
+    wait_for(project.status, lambda status: status.get("steps", 0) >= 2, what="two super-steps")
+    project.run("patch", "agenticsession", "s", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    project.wait_phase("Suspended")
+    wait_for(project.pods, lambda pods: not pods, what="no pod while suspended", timeout_seconds=90)
+    project.run("patch", "agenticsession", "s", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    status = project.wait_phase("Completed", timeout_seconds=120)
+    assert status["result"]["done"] == ["1", "2", "3", "4", "5"]
+    assert status["run"] == 2
+    ends = [line for line in status["result"]["journal"] if line.startswith("end")]
+    assert len(ends) == len(set(ends)) == 5
+
+
+def test_an_interrupt_waits_without_a_pod_and_an_answer_resumes_after_the_question(project: Project) -> None:
+    project.define("asks", workspace={"size": "1Gi"})
+    project.start("asks", inputs={})
+    status = project.wait_phase("WaitingForInput")
+    (question,) = status["interrupts"]
+    assert question["value"] == {"prompt": "go on?", "options": ["yes", "no"]}
+    wait_for(
+        project.pods,
+        lambda pods: all(pod["status"]["phase"] == "Succeeded" for pod in pods),
+        what="no pod runs while it waits",
+    )
+    answer = {"spec": {"responses": [{"interruptId": question["id"], "value": "yes"}]}}
+    project.run("patch", "agenticsession", "s", "--type=merge", "-p", json.dumps(answer))
+    result = project.wait_phase("Completed")["result"]
+    assert result["done"] == ["yes"]
+    assert result["journal"] == ["before"]
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Running", "Completed"])
+def test_a_session_can_be_deleted_in_any_phase_and_leaves_nothing(project: Project, phase: str) -> None:
+    if phase != "Pending":
+        project.define("steps")
+    project.start("steps", inputs={"count": 100 if phase == "Running" else 1, "seconds": 0.5})
+    project.wait_phase(phase)
+    project.run("delete", "agenticsession", "s", "--timeout=60s")
+    wait_for(
+        lambda: project.run("get", "jobs,pods", "-l", "agentic-operator.dev/session=s", "-o", "name"),
+        lambda left: not left,
+        what="no Job and no pod left",
+        timeout_seconds=90,
+    )
+
+
+def test_a_session_made_again_under_its_name_starts_from_the_beginning(project: Project) -> None:
+    project.define("steps", workspace={"size": "1Gi"})
+    for _ in range(2):
+        project.start("steps", inputs={"count": 2, "seconds": 0})
+        result = project.wait_phase("Completed")["result"]
+        assert result["done"] == ["1", "2"]
+        assert len(result["journal"]) == 4
+        project.run("delete", "agenticsession", "s", "--timeout=60s")
+
+
+def test_no_secret_is_in_any_place_that_people_read(project: Project) -> None:
+    """The graph raises an error that quotes its token and its connection string."""
+    project.define("leaks")
+    project.start("leaks", inputs={}, retries=0)
+    project.wait_phase("Failed")
+    secret = project.get("secret", "agentic-postgres")
+    assert secret is not None
+    password = base64.b64decode(secret["data"]["dsn"]).decode().split("@", 1)[0].split(":", 2)[2]
+    places = [
+        project.run("get", "agentic,jobs,pods,events,configmaps", "-o", "yaml"),
+        *(project.run("logs", pod["metadata"]["name"]) for pod in project.pods()),
+        project.kubectl.run(
+            "-n", "agentic-system", "logs", "-l", "app.kubernetes.io/name=agentic-operator", "--tail=-1"
+        ),
+    ]
+    shown = "".join(places)
+    assert len(password) > 20
+    assert password not in shown
+    assert "eyJhbGciOi" not in shown
+
+
+def test_a_workflow_deleted_while_its_session_runs_does_no_harm(project: Project) -> None:
+    project.define("steps")
+    project.start("steps", inputs={"count": 4, "seconds": 1})
+    project.wait_phase("Running")
+    project.run("delete", "workflowdefinition", "steps")
+    assert project.wait_phase("Completed")["result"]["done"] == ["1", "2", "3", "4"]
+
+
+def test_sessions_over_the_limit_of_their_workflow_queue_in_order(project: Project) -> None:
+    project.define("steps", maxActiveSessions=1)
+    for name in ("first", "second"):
+        project.start("steps", name=name, inputs={"count": 2, "seconds": 1})
+        wait_for(lambda name=name: project.status(name), bool, what=f"{name} is seen")  # type: ignore[misc]  # mypy: lambda default
+    wait_for(lambda: project.status("second"), lambda status: status.get("reason") == "Queued", what="queued")
+    first = project.wait_phase("Completed", session="first")
+    second = project.wait_phase("Completed", session="second")
+    assert first["completionTime"] <= second["completionTime"]
