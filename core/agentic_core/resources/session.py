@@ -225,6 +225,9 @@ class SessionStatus(Wire):
     ] = ()
     observed_generation: Annotated[int | None, Field(description="The generation that this status speaks of.")] = None
     run: Annotated[int | None, Field(ge=0, description="Which run this is, from 1.")] = None
+    restarts: Annotated[
+        int | None, Field(ge=0, description="Runs in a row that ended without a verdict, each followed by the next.")
+    ] = None
     job_name: Annotated[str | None, Field(max_length=63, description="Job of this run.")] = None
     thread_id: Annotated[str | None, Field(max_length=1024, description="LangGraph's thread id.")] = None
     workflow: Annotated[WorkflowSnapshot | None, Field(description="The pinned workflow.")] = None
