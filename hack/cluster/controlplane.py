@@ -182,6 +182,15 @@ class ControlPlane:
         except OSError as error:
             raise ClusterError(f"{method} {path}: {error}") from error
 
+    def wait_for_change(self, path: str, version: str, *, seconds: int) -> bool:
+        """Wait until something in a collection is newer than a resource version; False when the time is over."""
+        try:
+            query = f"{path}?watch=1&resourceVersion={version}&timeoutSeconds={seconds}"
+            with self._open("GET", query, None, "", seconds=seconds + 10) as answer:
+                return bool(answer.readline())
+        except OSError as error:
+            raise ClusterError(f"GET {path}: {error}") from error
+
     # Life
 
     def start(self, *, timeout_seconds: float = 60) -> Self:
@@ -377,7 +386,7 @@ class ControlPlane:
         """Write a configuration for the holder of a certificate that this authority signed."""
         return self._write_kubeconfig(file, build_certificate_user(pair), "default")
 
-    def _open(self, method: str, path: str, data: bytes | None, kind: str) -> Any:
+    def _open(self, method: str, path: str, data: bytes | None, kind: str, *, seconds: float = 10) -> Any:
         trust = ssl.create_default_context(cafile=str(self.ca_file))
         trust.load_cert_chain(self.admin.certificate, self.admin.key)
         request = urllib.request.Request(self.server + path, data=data, method=method)  # noqa: S310 - always https
@@ -386,7 +395,7 @@ class ControlPlane:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         )
-        return opener.open(request, timeout=10)
+        return opener.open(request, timeout=seconds)
 
     def _wait(self, name: str, condition: Any, seconds: float) -> None:
         def is_done() -> bool:
