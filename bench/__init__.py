@@ -1,0 +1,1 @@
+"""Benchmarks: each prints ratios against a floor that it measures in the same run; none is a test."""
