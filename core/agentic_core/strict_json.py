@@ -1,0 +1,198 @@
+"""JSON that every part of the system can store and read back: its limits, and the refusals that name the place.
+
+The API server, PostgreSQL (``jsonb``) and the checkpoints do not agree on the edges of JSON: numbers beyond a double,
+``NaN``, lone surrogates, ``\\u0000``, doubled keys, deep nesting. What one of them would refuse later, or change in
+silence, is refused here with the JSON pointer of the value.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+MAX_INSTANCE_BYTES = 256 * 1024
+MAX_SCHEMA_BYTES = 64 * 1024
+MAX_DEPTH = 64
+MAX_POINTER_CHARACTERS = 512
+
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_TO_BRACKETS = bytes(ord("[") if c in b"[{" else ord("]") if c in b"]}" else c for c in range(256))
+_NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_TO_ZEROS = bytes(ord("0") if chr(c).isdecimal() and c < 128 else ord("e") if c == ord("E") else c for c in range(256))
+
+
+class JsonRefused(ValueError):
+    """A value that is not JSON, or is JSON that cannot be kept; ``pointer`` says where, as far as that is known."""
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.pointer = pointer
+
+
+def json_pointer(path: Iterable[str | int]) -> str:
+    """Return the RFC 6901 pointer of ``path``; absurdly long ones are cut off, characters nobody can store replaced."""
+    parts = (part.replace("~", "~0").replace("/", "~1") if isinstance(part, str) else str(part) for part in path)
+    return clip("".join(f"/{part}" for part in parts), MAX_POINTER_CHARACTERS)
+
+
+def clip(text: str, limit: int) -> str:
+    """Return ``text`` fit for a status field: at most ``limit`` characters, no NUL and no lone surrogates."""
+    short = text if len(text) <= limit else text[: limit - 1] + "…"
+    if short.isprintable():
+        return short
+    return _UNSTORABLE.sub("\ufffd", short)
+
+
+def encode_json(value: object) -> bytes:
+    """Return the compact UTF-8 text of ``value``; what is wrong inside it is for ``parse_strict_json`` to find.
+
+    ``value`` is a tree as a JSON parser returns it: a YAML document with aliases must be parsed elsewhere, because
+    shared parts are written out each time they occur. Raises ``JsonRefused`` where it is no JSON at all.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        raise _too_deep(MAX_DEPTH) from None
+    except (TypeError, ValueError) as error:
+        raise JsonRefused(f"not JSON: {error}") from error
+    return text.encode("utf-8", "surrogatepass")
+
+
+def parse_strict_json(
+    text: bytes | str, *, max_bytes: int = MAX_INSTANCE_BYTES, max_depth: int = MAX_DEPTH, unique_keys: bool = True
+) -> object:
+    """Parse one JSON document within the limits.
+
+    The size counts the UTF-8 text as given. ``unique_keys=False`` saves the look at doubled keys for text that
+    ``encode_json`` wrote. Raises ``JsonRefused``.
+    """
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    refuse_oversize(raw, max_bytes)
+    if has_deeper_nesting(raw, max_depth):
+        raise _too_deep(max_depth)
+    value = _parse(raw, unique_keys)
+    if b"\\u0000" in raw and _NUL.search(raw):
+        raise JsonRefused("the character \\u0000 cannot be stored; remove it", _find(value, _has_nul) or "")
+    return value
+
+
+def refuse_oversize(text: bytes, limit: int) -> None:
+    """Raise ``JsonRefused`` when the text is longer than ``limit`` bytes."""
+    if len(text) > limit:
+        raise JsonRefused(f"{len(text)} bytes of JSON are over the limit of {limit}; make it smaller")
+
+
+def has_deeper_nesting(raw: bytes, limit: int) -> bool:
+    """Say whether the JSON text nests lists and objects more than ``limit`` levels deep.
+
+    Works on the text in linear passes of C code, because a walk in Python over a large document is what a check
+    with a CPU limit cannot afford, and because the parser itself must not be handed a text that overflows its stack.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= limit:
+        return False
+    brackets = _STRINGS.sub(b"", raw).translate(_TO_BRACKETS, _NOT_BRACKETS)
+    depth = 0
+    for opened in brackets.split(b"]"):
+        depth += len(opened)
+        if depth > limit:
+            return True
+        depth -= 1
+    return False
+
+
+def _parse(raw: bytes, unique_keys: bool) -> object:
+    suspicious = _may_overflow(raw)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _undecodable(raw, error) from None
+    try:
+        value: object = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite if suspicious else None,
+            object_pairs_hook=_unique if unique_keys else None,
+        )
+    except JsonRefused:
+        raise
+    except ValueError as error:
+        raise JsonRefused(f"not JSON: {error}") from None
+    # An escape such as \ud800 passes the parser, but no database and no UTF-8 text can hold what it makes.
+    if _SURROGATE_ESCAPE.search(raw):
+        _refuse_surrogates(value)
+    return value
+
+
+def _may_overflow(raw: bytes) -> bool:
+    """Say whether a number in the text needs a second look; all other texts keep the C scanner's float parser."""
+    digits = raw.translate(_TO_ZEROS, b"+")
+    return b"e000" in digits or b"0" * 300 in digits
+
+
+def _undecodable(raw: bytes, error: UnicodeDecodeError) -> JsonRefused:
+    try:
+        _refuse_surrogates(json.loads(raw.decode("utf-8", "surrogatepass")))
+    except JsonRefused as refused:
+        return refused
+    except ValueError:
+        pass
+    return JsonRefused(f"not UTF-8 text: {error.reason} at byte {error.start}")
+
+
+def _refuse_surrogates(value: object) -> None:
+    place = _find(value, _has_surrogate)
+    if place is not None:
+        raise JsonRefused("a lone surrogate is not a character; remove it", place)
+
+
+def _has_nul(text: str) -> bool:
+    return "\0" in text
+
+
+def _has_surrogate(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refuse_constant(name: str) -> float:
+    raise JsonRefused(f"{name} is not a JSON number; use null or a string")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise JsonRefused(f"the number {text[:40]} is beyond the range of a double; use a string")
+    return number
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        doubled = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise JsonRefused(f"the key {doubled[:40]!r} occurs twice in one object; keep one")
+    return members
+
+
+def _too_deep(limit: int) -> JsonRefused:
+    return JsonRefused(f"lists and objects are nested more than {limit} levels deep; flatten the data")
+
+
+def _find(value: object, is_wanted: Callable[[str], bool]) -> str | None:
+    """Return the pointer of the first text, value or key, that is wanted."""
+    return next((json_pointer(path) for path, text in _texts(value, ()) if is_wanted(text)), None)
+
+
+def _texts(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield (*path, key), key
+            yield from _texts(member, (*path, key))
