@@ -1,3 +1,7 @@
 """Plugins of the whole suite: each starts its servers only for the tests that ask for them."""
 
+import pytest
+
+pytest.register_assert_rewrite("tests.support")
+
 pytest_plugins: list[str] = ["tests.support.postgres"]

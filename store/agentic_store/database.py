@@ -1,0 +1,73 @@
+"""The store in PostgreSQL: one pool of connections and what is done with it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from psycopg_pool import AsyncConnectionPool
+
+from agentic_store.dsn import Dsn
+from agentic_store.events import PostgresEventLog
+from agentic_store.fences import PostgresFences
+from agentic_store.pool import CarryingConnection, CarryingPool
+from agentic_store.records import Fence
+from agentic_store.schema import SchemaState, require_schema
+from agentic_store.sessions import PostgresSessions
+
+
+class Database:
+    """Sessions, events and fences over one pool; ``pool`` is also what LangGraph's saver and store get."""
+
+    def __init__(self, connections: CarryingPool, *, patience_seconds: float) -> None:
+        self._connections = connections
+        self.sessions = PostgresSessions(connections.connection)
+        self.events = PostgresEventLog(connections.connection)
+        self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
+
+    @property
+    def pool(self) -> AsyncConnectionPool[CarryingConnection]:
+        """Connections with autocommit, rows as dicts and the fence of this process."""
+        return self._connections.pool
+
+    async def require_schema(self, *, checkpoint_version: int | None = None) -> SchemaState:
+        """Raise ``SchemaMismatch`` unless the database is at the migration that this program needs."""
+        async with self._connections.connection() as conn:
+            return await require_schema(conn, checkpoint_version=checkpoint_version)
+
+    async def carry(self, fence: Fence) -> None:
+        """Write under ``fence`` from now on: every write of this process is refused once a newer run takes the thread.
+
+        Connections that are lent at this moment keep what they had: carry before anything else writes.
+        """
+        self._connections.carry(fence)
+
+
+@asynccontextmanager
+async def open_database(
+    dsn: Dsn,
+    *,
+    application_name: str,
+    min_size: int = 1,
+    max_size: int = 4,
+    timeout_seconds: float = 30.0,
+    wait: bool = True,
+    operation_seconds: float = 120.0,
+    patience_seconds: float = 10.0,
+) -> AsyncIterator[Database]:
+    """Open the store, and close it at the end.
+
+    With ``wait``, raises ``DatabaseUnavailable`` with the reason where there is no connection after
+    ``timeout_seconds``; without, connections are made in the background. ``operation_seconds`` bounds each operation
+    and ``patience_seconds`` how long a stuck writer may keep a successor from its fence.
+    """
+    connections = CarryingPool(
+        dsn,
+        application_name=application_name,
+        min_size=min_size,
+        max_size=max_size,
+        operation_seconds=operation_seconds,
+    )
+    await connections.open(wait=wait, timeout_seconds=timeout_seconds)
+    try:
+        yield Database(connections, patience_seconds=patience_seconds)
+    finally:
+        await connections.close()

@@ -1,0 +1,120 @@
+"""``thread_fences`` in PostgreSQL: one writer a thread."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg.rows import class_row, scalar_row
+
+from agentic_core.errors import AgenticError, Superseded
+from agentic_store.pool import Connections
+from agentic_store.records import Fence
+from agentic_store.statements import load_statements
+from agentic_store.threads import purge_threads
+
+_SQL: Final = load_statements("fences")
+# Advisory locks of this kind: an arbitrary number of our own.
+_LOCK_CLASS: Final = 20_250_101
+
+
+@dataclass(frozen=True)
+class Take:
+    """What taking a fence means for the thread: whether to empty it, and the failures that this run had before."""
+
+    purge: bool
+    failures: int
+
+
+def decide_take(known: Fence | None, owner_uid: str | None, session_uid: str, run: int) -> Take:
+    """Decide on a run's wish for a thread.
+
+    ``known`` is the fence as it stands; ``owner_uid`` is another session that is recorded for the thread, if there is
+    one. Raises ``Superseded`` where the wish comes too late.
+    """
+    if owner_uid is not None and owner_uid != session_uid:
+        raise Superseded(f"the thread belongs to session {owner_uid!r} now: session {session_uid!r} was replaced")
+    if known is None:
+        return Take(purge=False, failures=0)
+    if known.session_uid != session_uid:
+        return Take(purge=True, failures=0)
+    if known.run > run:
+        raise Superseded(f"run {known.run} has taken thread {known.thread_id!r}: run {run} comes too late")
+    return Take(purge=False, failures=known.failures if known.run == run else 0)
+
+
+class PostgresFences:
+    """Who may write a thread's checkpoints; see ``protocols.Fences``."""
+
+    def __init__(self, connections: Connections, *, patience_seconds: float = 10.0) -> None:
+        """A writer that blocks a take for ``patience_seconds`` while it waits for its client is disconnected."""
+        self._connections = connections
+        self._patience_seconds = patience_seconds
+
+    async def take(self, thread_id: str, session_uid: str, run: int, holder: str) -> Fence:
+        thread = {"thread_id": thread_id}
+        async with (
+            self._connections() as conn,
+            self._disconnecting_stuck_writers(conn.info.backend_pid),
+            conn.transaction(),
+            conn.cursor(row_factory=class_row(Fence)) as cursor,
+        ):
+            # Takers of one thread queue up, also while it has no row to lock yet.
+            timeout = f"{self._patience_seconds * 3 * 1000:.0f}ms"
+            await conn.execute(_SQL["prepare"], {**thread, "class": _LOCK_CLASS, "lock_timeout": timeout})
+            known = await (await cursor.execute(_SQL["lock"], thread)).fetchone()
+            async with conn.cursor(row_factory=scalar_row) as owners:
+                await owners.execute(_SQL["other_owner"], {**thread, "session_uid": session_uid})
+                owner_uid = await owners.fetchone()
+            take = decide_take(known, owner_uid, session_uid, run)
+            if take.purge:
+                await purge_threads(conn, [thread_id])
+            params = {**thread, "session_uid": session_uid, "run": run, "failures": take.failures, "holder": holder}
+            taken = await (await cursor.execute(_SQL["take"], params)).fetchone()
+            assert taken is not None  # noqa: S101  (INSERT … ON CONFLICT DO UPDATE RETURNING always has a row)
+            return taken
+
+    async def record_failure(self, fence: Fence) -> int:
+        params = {"thread_id": fence.thread_id, "epoch": fence.epoch}
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            failures: int | None = await (await cursor.execute(_SQL["record_failure"], params)).fetchone()
+        if failures is None:
+            raise Superseded(f"run {fence.run} does not hold thread {fence.thread_id!r} any more")
+        return failures
+
+    async def verify(self, fence: Fence) -> None:
+        async with self._connections() as conn, conn.cursor(row_factory=class_row(Fence)) as cursor:
+            known = await (await cursor.execute(_SQL["get"], {"thread_id": fence.thread_id})).fetchone()
+        refuse_unless_held(fence, known)
+
+    @asynccontextmanager
+    async def _disconnecting_stuck_writers(self, waiting_pid: int) -> AsyncIterator[None]:
+        """While the block runs, disconnect whoever keeps it waiting without working."""
+        watch = asyncio.create_task(self._disconnect_stuck_writers(waiting_pid))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+
+    async def _disconnect_stuck_writers(self, waiting_pid: int) -> None:
+        while True:
+            await asyncio.sleep(self._patience_seconds)
+            # Without a second connection, or the right, the take itself reports that it waited in vain.
+            with contextlib.suppress(AgenticError):
+                async with self._connections() as conn:
+                    await conn.execute(_SQL["disconnect_stuck"], {"pid": waiting_pid})
+
+
+def refuse_unless_held(fence: Fence, known: Fence | None) -> None:
+    """Raise ``Superseded`` unless ``known``, the fence as it stands, is still of this epoch."""
+    if known is None:
+        raise Superseded(f"thread {fence.thread_id!r} has no fence any more: its session was deleted")
+    if known.epoch != fence.epoch:
+        raise Superseded(
+            f"thread {fence.thread_id!r} was taken by {known.holder!r} (run {known.run}, epoch {known.epoch}); "
+            f"this is epoch {fence.epoch}"
+        )

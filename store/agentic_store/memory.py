@@ -1,0 +1,265 @@
+"""The store in memory: the same contract as the database's, for tests and for running without one.
+
+What it does not have is what only PostgreSQL can do: the trigger that refuses a superseded writer's checkpoints.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from agentic_core.errors import Superseded, TransientError
+from agentic_core.lifecycle import Phase
+from agentic_store.fences import decide_take, refuse_unless_held
+from agentic_store.output import EncodedOutput, encode_json
+from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow
+from agentic_store.sessions import explain_refusal
+from agentic_store.signals import LocalSignals
+from agentic_store.transitions import sources_of
+
+Clock = Callable[[], datetime]
+
+
+class MemoryStore:
+    """Sessions, events and fences of one process; ``clock`` says what the time is."""
+
+    def __init__(self, clock: Clock = lambda: datetime.now(UTC)) -> None:
+        rows: dict[str, SessionRow] = {}
+        logs: dict[str, list[Event]] = {}
+        fences: dict[str, _HeldFence] = {}
+        self.signals = LocalSignals()
+        self.sessions = MemorySessions(rows, logs, fences, clock)
+        self.events = MemoryEventLog(rows, logs, self.signals, clock)
+        self.fences = MemoryFences(rows, fences, clock)
+
+
+class _HeldFence:
+    def __init__(self, fence: Fence, taken_at: datetime) -> None:
+        self.fence = fence
+        self.taken_at = taken_at
+
+
+class MemorySessions:
+    """See ``protocols.Sessions``."""
+
+    def __init__(
+        self,
+        rows: dict[str, SessionRow],
+        logs: dict[str, list[Event]],
+        fences: dict[str, _HeldFence],
+        clock: Clock,
+    ) -> None:
+        self._rows = rows
+        self._logs = logs
+        self._fences = fences
+        self._clock = clock
+
+    async def record_session(self, record: SessionRecord) -> bool:
+        known = self._find(record.project_name, record.session_name)
+        if known is not None and known.session_uid != record.session_uid:
+            if known.created_at > record.created_at:
+                return False
+            self._remove(known.session_uid)
+            known = None
+        if known is None:
+            self._rows[record.session_uid] = self._build(record)
+            return True
+        if known.run > record.run or known.status not in sources_of(record.status):
+            return False
+        changed = replace(
+            self._build(record),
+            created_at=known.created_at,
+            started_at=known.started_at or record.started_at,
+            output_data=known.output_data,
+        )
+        if replace(changed, updated_at=known.updated_at) == known:
+            return False
+        self._rows[record.session_uid] = changed
+        return True
+
+    async def record_sessions(self, records: Sequence[SessionRecord]) -> int:
+        return sum([await self.record_session(record) for record in records])
+
+    async def start_run(self, session_uid: str, run: int) -> None:
+        if session_uid not in self._rows:
+            raise TransientError(f"session {session_uid!r} is not recorded yet")
+        row = self._open_row(session_uid, run, Phase.RUNNING)
+        now = self._clock()
+        self._rows[session_uid] = replace(
+            row, status=Phase.RUNNING, run=run, started_at=row.started_at or now, updated_at=now
+        )
+
+    async def change_status(self, session_uid: str, run: int, status: Phase) -> None:
+        if status.is_final:
+            raise ValueError(f"{status.wire!r} is final: use finish()")
+        row = self._open_row(session_uid, run, status)
+        self._rows[session_uid] = replace(row, status=status, run=run, updated_at=self._clock())
+
+    async def finish(
+        self,
+        session_uid: str,
+        run: int,
+        status: Phase,
+        *,
+        output: EncodedOutput | None = None,
+        error: Mapping[str, Json] | None = None,
+    ) -> None:
+        if not status.is_final:
+            raise ValueError(f"{status.wire!r} is not final: use change_status()")
+        known = self._rows.get(session_uid)
+        if known is not None and (known.status, known.run) == (status, run):
+            return
+        row = self._open_row(session_uid, run, status)
+        now = self._clock()
+        self._rows[session_uid] = replace(
+            row,
+            status=status,
+            run=run,
+            output_data=None if output is None else output.value(),
+            error=None if error is None else _stored(error),
+            completed_at=now,
+            updated_at=now,
+        )
+
+    async def get(self, session_uid: str, *, with_output: bool = False) -> SessionRow | None:
+        return _shown(self._rows.get(session_uid), with_output)
+
+    async def find(self, project_name: str, session_name: str, *, with_output: bool = False) -> SessionRow | None:
+        return _shown(self._find(project_name, session_name), with_output)
+
+    async def list_by_project(
+        self, project_name: str, *, limit: int = 100, before: PageKey | None = None
+    ) -> list[SessionRow]:
+        found = sorted(
+            (row for row in self._rows.values() if row.project_name == project_name), key=_order, reverse=True
+        )
+        if before is not None:
+            found = [row for row in found if _order(row) < (before.created_at, before.session_name)]
+        return [replace(row, input_data=None, output_data=None) for row in found[:limit]]
+
+    async def delete_session(self, session_uid: str) -> bool:
+        had_fence = [thread for thread, held in self._fences.items() if held.fence.session_uid == session_uid]
+        for thread in had_fence:
+            del self._fences[thread]
+        return self._remove(session_uid) or bool(had_fence)
+
+    async def fetch_session_uids(self) -> frozenset[str]:
+        return frozenset(self._touched())
+
+    async def find_orphans(self, existing_uids: Collection[str], *, min_age_seconds: float = 300) -> list[str]:
+        limit = self._clock() - timedelta(seconds=min_age_seconds)
+        return sorted(uid for uid, at in self._touched().items() if uid not in existing_uids and at < limit)
+
+    def _touched(self) -> dict[str, datetime]:
+        touched = {uid: row.updated_at for uid, row in self._rows.items()}
+        for held in self._fences.values():
+            uid = held.fence.session_uid
+            touched[uid] = max(held.taken_at, touched.get(uid, held.taken_at))
+        return touched
+
+    def _find(self, project_name: str, session_name: str) -> SessionRow | None:
+        for row in self._rows.values():
+            if (row.project_name, row.session_name) == (project_name, session_name):
+                return row
+        return None
+
+    def _open_row(self, session_uid: str, run: int, status: Phase) -> SessionRow:
+        row = self._rows.get(session_uid)
+        if row is None or row.run > run or row.status not in sources_of(status):
+            state = None if row is None else (row.status, row.run)
+            raise Superseded(explain_refusal(session_uid, run, status, state))
+        return row
+
+    def _remove(self, session_uid: str) -> bool:
+        self._logs.pop(session_uid, None)
+        return self._rows.pop(session_uid, None) is not None
+
+    def _build(self, record: SessionRecord) -> SessionRow:
+        now = self._clock()
+        known: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(SessionRecord)}
+        known["input_data"] = _stored(record.input_data)
+        known["error"] = None if record.error is None else _stored(record.error)
+        known["completed_at"] = (record.completed_at or now) if record.status.is_final else None
+        inputs = known["input_data"]
+        version = inputs.get("workflow_version") if isinstance(inputs, dict) else None
+        return SessionRow(**known, updated_at=now, workflow_version=_as_text(version))
+
+
+class MemoryEventLog:
+    """See ``protocols.EventLog``."""
+
+    def __init__(
+        self, rows: dict[str, SessionRow], logs: dict[str, list[Event]], signals: LocalSignals, clock: Clock
+    ) -> None:
+        self._rows = rows
+        self._logs = logs
+        self._signals = signals
+        self._clock = clock
+
+    async def append(self, session_uid: str, run: int, events: Sequence[NewEvent]) -> int:
+        if not events:
+            raise ValueError("no events to append")
+        if session_uid not in self._rows:
+            raise Superseded(f"session {session_uid!r} is gone: it was deleted or replaced")
+        known = self._logs.setdefault(session_uid, [])
+        for event in events:
+            at = event.at or self._clock()
+            known.append(Event(session_uid, len(known) + 1, run, at, event.type, _stored(event.data)))
+        self._signals.notify(session_uid)
+        return len(known)
+
+    async def read(self, session_uid: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
+        return self._logs.get(session_uid, [])[after : after + limit]
+
+
+class MemoryFences:
+    """See ``protocols.Fences``."""
+
+    def __init__(self, rows: dict[str, SessionRow], fences: dict[str, _HeldFence], clock: Clock) -> None:
+        self._rows = rows
+        self._fences = fences
+        self._clock = clock
+        self._epochs = count(1)
+
+    async def take(self, thread_id: str, session_uid: str, run: int, holder: str) -> Fence:
+        owners = (
+            row.session_uid
+            for row in self._rows.values()
+            if row.thread_id == thread_id and row.session_uid != session_uid
+        )
+        take = decide_take(self._held(thread_id), next(owners, None), session_uid, run)
+        fence = Fence(thread_id, session_uid, next(self._epochs), run, take.failures, holder)
+        self._fences[thread_id] = _HeldFence(fence, self._clock())
+        return fence
+
+    async def record_failure(self, fence: Fence) -> int:
+        await self.verify(fence)
+        held = self._fences[fence.thread_id]
+        held.fence = replace(held.fence, failures=held.fence.failures + 1)
+        return held.fence.failures
+
+    async def verify(self, fence: Fence) -> None:
+        refuse_unless_held(fence, self._held(fence.thread_id))
+
+    def _held(self, thread_id: str) -> Fence | None:
+        held = self._fences.get(thread_id)
+        return None if held is None else held.fence
+
+
+def _stored(value: object) -> Any:
+    """Return a value as it comes back from JSON."""
+    return json.loads(encode_json(value))
+
+
+def _as_text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else encode_json(value)
+
+
+def _shown(row: SessionRow | None, with_output: bool) -> SessionRow | None:
+    return row if row is None or with_output else replace(row, output_data=None)
+
+
+def _order(row: SessionRow) -> tuple[datetime, str]:
+    return row.created_at, row.session_name

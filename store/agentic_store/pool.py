@@ -1,0 +1,116 @@
+"""The pool of connections, and the fence that they carry.
+
+Every connection is tried before it is handed out, so that a restarted server costs a reconnection and not an error, and
+at that moment it also gets the process's fence: there is no way to write under an outdated one by accident.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from agentic_core.errors import DatabaseUnavailable
+from agentic_store.connect import CONNECT_TIMEOUT_SECONDS, connect
+from agentic_store.dsn import Dsn
+from agentic_store.errors import translated
+from agentic_store.records import Fence
+from agentic_store.statements import load_statements
+
+_SQL: Final = load_statements("fences")
+_CHECK_SECONDS: Final = 5.0
+# A peer that vanished without a word is noticed by the kernel after these, not after hours.
+_KEEPALIVE: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
+Connections: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+class CarryingConnection(psycopg.AsyncConnection[DictRow]):
+    """A connection that remembers which fence its server session was told."""
+
+    carried: Fence | None = None
+
+
+class CarryingPool:
+    """A bounded pool whose connections carry one fence, or none."""
+
+    def __init__(
+        self, dsn: Dsn, *, application_name: str, min_size: int, max_size: int, operation_seconds: float
+    ) -> None:
+        self._dsn = dsn
+        self._application_name = application_name
+        self._operation_seconds = operation_seconds
+        self._fence: Fence | None = None
+        self.pool: AsyncConnectionPool[CarryingConnection] = AsyncConnectionPool(
+            dsn.conninfo,
+            connection_class=CarryingConnection,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "prepare_threshold": 0,
+                "application_name": application_name,
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                **_KEEPALIVE,
+            },
+            check=self._check,
+            min_size=min_size,
+            max_size=max_size,
+            name=application_name,
+            open=False,
+        )
+
+    async def open(self, *, wait: bool, timeout_seconds: float) -> None:
+        """Open the pool; with ``wait``, raise ``DatabaseUnavailable`` with the reason where no connection is made."""
+        await self.pool.open()
+        if not wait:
+            return
+        try:
+            await self.pool.wait(timeout_seconds)
+        except PoolTimeout:
+            await self.close()
+            # The pool does not tell why: one attempt of our own does.
+            conn = await connect(self._dsn, application_name=self._application_name)
+            await conn.close()
+            raise DatabaseUnavailable(
+                f"no connection to PostgreSQL at {self._dsn.describe()} within {timeout_seconds:g} s"
+            ) from None
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    def carry(self, fence: Fence | None) -> None:
+        """Let every connection that is handed out from now on write under ``fence``."""
+        self._fence = fence
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection for one operation, with its errors translated and its time bounded."""
+        with translated():
+            try:
+                async with asyncio.timeout(self._operation_seconds), self.pool.connection() as conn:
+                    yield conn
+            except TimeoutError as error:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL at {self._dsn.describe()} did not answer within {self._operation_seconds:g} s"
+                ) from error
+
+    async def _check(self, conn: CarryingConnection) -> None:
+        fence = self._fence
+        async with asyncio.timeout(_CHECK_SECONDS):
+            if conn.carried == fence:
+                await AsyncConnectionPool.check_connection(conn)
+                return
+            params: dict[str, Any] = {"thread_id": "", "epoch": ""}
+            if fence is not None:
+                params = {"thread_id": fence.thread_id, "epoch": str(fence.epoch)}
+            await conn.execute(_SQL["carry"], params)
+            conn.carried = fence

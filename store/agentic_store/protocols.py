@@ -1,0 +1,125 @@
+"""What any store of sessions, events and fences does.
+
+Two keep this contract and pass the same tests: PostgreSQL (``database``) and memory (``memory``).
+Every method may raise ``DatabaseUnavailable``.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from agentic_core.lifecycle import Phase
+from agentic_store.output import EncodedOutput
+from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow
+
+
+class Sessions(Protocol):
+    """The record of every session."""
+
+    async def record_session(self, record: SessionRecord) -> bool:
+        """Write what the operator knows; return whether anything changed.
+
+        A row of the same name and another uid, created no later, is replaced together with its events. A row in a final
+        status or of a later run is left as it is; so is the time of the first start.
+        """
+        ...
+
+    async def record_sessions(self, records: Sequence[SessionRecord]) -> int:
+        """Do as ``record_session`` for all records, in one transaction; return how many changed."""
+        ...
+
+    async def start_run(self, session_uid: str, run: int) -> None:
+        """Set the status to running; repeatable.
+
+        Raises ``TransientError`` where the session is not recorded (yet), ``Superseded`` where it is final or has a
+        later run.
+        """
+        ...
+
+    async def change_status(self, session_uid: str, run: int, status: Phase) -> None:
+        """Set a status that is not final, such as waiting for input; repeatable.
+
+        Raises ``Superseded`` where the session is gone, is final or has a later run.
+        """
+        ...
+
+    async def finish(
+        self,
+        session_uid: str,
+        run: int,
+        status: Phase,
+        *,
+        output: EncodedOutput | None = None,
+        error: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Set a final status with its output or error; repeating the same end changes nothing.
+
+        Raises ``Superseded`` as ``change_status`` does, and ``OutputTooLarge`` at 100 MB.
+        """
+        ...
+
+    async def get(self, session_uid: str, *, with_output: bool = False) -> SessionRow | None:
+        """Return the session of this uid, or None."""
+        ...
+
+    async def find(self, project_name: str, session_name: str, *, with_output: bool = False) -> SessionRow | None:
+        """Return the session that has this name now, or None."""
+        ...
+
+    async def list_by_project(
+        self, project_name: str, *, limit: int = 100, before: PageKey | None = None
+    ) -> list[SessionRow]:
+        """Return a page of a project's sessions, newest first, without inputs and outputs."""
+        ...
+
+    async def delete_session(self, session_uid: str) -> bool:
+        """Remove the session's row, events, fence and checkpoints; return whether there was anything.
+
+        A thread that a newer session of the same name has taken over stays.
+        """
+        ...
+
+    async def fetch_session_uids(self) -> frozenset[str]:
+        """Return the uids of all sessions that have a row or a fence."""
+        ...
+
+    async def find_orphans(self, existing_uids: Collection[str], *, min_age_seconds: float = 300) -> list[str]:
+        """Return the uids that are not among ``existing_uids`` and were not touched for ``min_age_seconds``.
+
+        The age covers sessions created after the caller listed the existing ones.
+        """
+        ...
+
+
+class EventLog(Protocol):
+    """What happened in each session, in order. The rows are the truth; a notification only says when to look."""
+
+    async def append(self, session_uid: str, run: int, events: Sequence[NewEvent]) -> int:
+        """Add events and return the last one's ``seq``; numbers have no gaps, also with several writers at once.
+
+        Raises ``Superseded`` where the session is gone.
+        """
+        ...
+
+    async def read(self, session_uid: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
+        """Return the events that follow number ``after``, in order."""
+        ...
+
+
+class Fences(Protocol):
+    """Who may write a thread's checkpoints."""
+
+    async def take(self, thread_id: str, session_uid: str, run: int, holder: str) -> Fence:
+        """Take the thread for this run, under a new and higher epoch.
+
+        Waits for the former holder's writes in flight. A thread that another, older session of the same name wrote is
+        emptied first. Raises ``Superseded`` where a later run or a newer session has it.
+        """
+        ...
+
+    async def record_failure(self, fence: Fence) -> int:
+        """Count a failure of the graph and return how many this run has had; ``Superseded`` if the fence is lost."""
+        ...
+
+    async def verify(self, fence: Fence) -> None:
+        """Raise ``Superseded`` unless the fence is still held."""
+        ...

@@ -1,0 +1,162 @@
+"""``workflow_sessions`` in PostgreSQL."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import kwargs_row, scalar_row
+
+from agentic_core.errors import Superseded, TransientError
+from agentic_core.lifecycle import Phase
+from agentic_store.output import EncodedOutput, encode_json
+from agentic_store.pool import Connection, Connections
+from agentic_store.records import Json, PageKey, SessionRecord, SessionRow
+from agentic_store.statements import load_statements
+from agentic_store.threads import purge_threads
+from agentic_store.transitions import sources_of
+
+_SQL: Final = load_statements("sessions")
+
+
+class PostgresSessions:
+    """The record of every session; see ``protocols.Sessions``."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def record_session(self, record: SessionRecord) -> bool:
+        return await self.record_sessions([record]) > 0
+
+    async def record_sessions(self, records: Sequence[SessionRecord]) -> int:
+        if not records:
+            return 0
+        params = [_record_params(record) for record in records]
+        async with self._connections() as conn, conn.transaction(), conn.cursor() as cursor:
+            await cursor.executemany(_SQL["replace_older"], params)
+            await cursor.executemany(_SQL["record"], params)
+            return cursor.rowcount
+
+    async def start_run(self, session_uid: str, run: int) -> None:
+        params = _change_params(session_uid, run, Phase.RUNNING)
+        async with self._connections() as conn:
+            if (await conn.execute(_SQL["start_run"], params)).rowcount:
+                return
+            if await _fetch_state(conn, session_uid) is None:
+                raise TransientError(
+                    f"session {session_uid!r} is not recorded yet: the operator does that before it starts a run"
+                )
+            await _refuse(conn, session_uid, run, Phase.RUNNING)
+
+    async def change_status(self, session_uid: str, run: int, status: Phase) -> None:
+        if status.is_final:
+            raise ValueError(f"{status.wire!r} is final: use finish()")
+        async with self._connections() as conn:
+            params = _change_params(session_uid, run, status)
+            if not (await conn.execute(_SQL["change_status"], params)).rowcount:
+                await _refuse(conn, session_uid, run, status)
+
+    async def finish(
+        self,
+        session_uid: str,
+        run: int,
+        status: Phase,
+        *,
+        output: EncodedOutput | None = None,
+        error: Mapping[str, Json] | None = None,
+    ) -> None:
+        if not status.is_final:
+            raise ValueError(f"{status.wire!r} is not final: use change_status()")
+        params = _change_params(session_uid, run, status) | {
+            "output": None if output is None else output.text,
+            "error": None if error is None else encode_json(error),
+        }
+        async with self._connections() as conn:
+            if (await conn.execute(_SQL["finish"], params)).rowcount:
+                return
+            # The answer to an earlier attempt may have been lost with its connection.
+            if await _fetch_state(conn, session_uid) != (status, run):
+                await _refuse(conn, session_uid, run, status)
+
+    async def get(self, session_uid: str, *, with_output: bool = False) -> SessionRow | None:
+        return await self._fetch_row("get", {"session_uid": session_uid, "with_output": with_output})
+
+    async def find(self, project_name: str, session_name: str, *, with_output: bool = False) -> SessionRow | None:
+        params = {"project_name": project_name, "session_name": session_name, "with_output": with_output}
+        return await self._fetch_row("find", params)
+
+    async def list_by_project(
+        self, project_name: str, *, limit: int = 100, before: PageKey | None = None
+    ) -> list[SessionRow]:
+        params: dict[str, Any] = {"project_name": project_name, "limit": limit}
+        if before is not None:
+            params |= {"created_at": before.created_at, "session_name": before.session_name}
+        statement = _SQL["list_first" if before is None else "list_next"]
+        async with self._connections() as conn, conn.cursor(row_factory=kwargs_row(_build_row)) as cursor:
+            return await (await cursor.execute(statement, params)).fetchall()
+
+    async def delete_session(self, session_uid: str) -> bool:
+        async with self._connections() as conn, conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
+            params = {"session_uid": session_uid}
+            fenced = await (await cursor.execute(_SQL["delete_fence"], params)).fetchall()
+            recorded = await (await cursor.execute(_SQL["delete_row"], params)).fetchall()
+            threads = {"threads": sorted({*fenced, *recorded})}
+            await purge_threads(conn, await (await cursor.execute(_SQL["free_threads"], threads)).fetchall())
+            return bool(threads["threads"])
+
+    async def fetch_session_uids(self) -> frozenset[str]:
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            return frozenset(await (await cursor.execute(_SQL["uids"])).fetchall())
+
+    async def find_orphans(self, existing_uids: Collection[str], *, min_age_seconds: float = 300) -> list[str]:
+        params = {"existing": list(existing_uids), "min_age_seconds": min_age_seconds}
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            return await (await cursor.execute(_SQL["orphans"], params)).fetchall()
+
+    async def _fetch_row(self, statement: str, params: Mapping[str, Any]) -> SessionRow | None:
+        async with self._connections() as conn, conn.cursor(row_factory=kwargs_row(_build_row)) as cursor:
+            return await (await cursor.execute(_SQL[statement], params)).fetchone()
+
+
+def _record_params(record: SessionRecord) -> dict[str, Any]:
+    return {
+        "session_uid": record.session_uid,
+        "project_name": record.project_name,
+        "session_name": record.session_name,
+        "workflow_name": record.workflow_name,
+        "input_data": encode_json(record.input_data),
+        "error": None if record.error is None else encode_json(record.error),
+        "thread_id": record.thread_id,
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "completed_at": record.completed_at,
+        "is_final": record.status.is_final,
+        **_change_params(record.session_uid, record.run, record.status),
+    }
+
+
+def _change_params(session_uid: str, run: int, status: Phase) -> dict[str, Any]:
+    sources = sorted(source.wire for source in sources_of(status))
+    return {"session_uid": session_uid, "run": run, "status": status.wire, "sources": sources}
+
+
+def _build_row(status: str, created_at: datetime, updated_at: datetime, **columns: Any) -> SessionRow:
+    return SessionRow(status=Phase.from_wire(status), created_at=created_at, updated_at=updated_at, **columns)
+
+
+async def _fetch_state(conn: Connection, session_uid: str) -> tuple[Phase, int] | None:
+    row = await (await conn.execute(_SQL["state"], {"session_uid": session_uid})).fetchone()
+    return None if row is None else (Phase.from_wire(row["status"]), row["run"])
+
+
+async def _refuse(conn: Connection, session_uid: str, run: int, status: Phase) -> None:
+    raise Superseded(explain_refusal(session_uid, run, status, await _fetch_state(conn, session_uid)))
+
+
+def explain_refusal(session_uid: str, run: int, status: Phase, state: tuple[Phase, int] | None) -> str:
+    """Say why run ``run`` may not set ``status`` on a row that is in ``state``."""
+    if state is None:
+        return f"session {session_uid!r} is gone: it was deleted or replaced"
+    known_status, known_run = state
+    if known_run > run:
+        return f"session {session_uid!r} is at run {known_run}: run {run} may not set {status.wire!r}"
+    return f"session {session_uid!r} is {known_status.wire!r} and cannot become {status.wire!r}"

@@ -1,0 +1,108 @@
+"""When to look at the event log: PostgreSQL's notifications, on a connection of their own.
+
+A notification is a hint. It may be lost with its connection, so whoever follows a log also looks from time to time.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final, Protocol
+
+import psycopg
+
+from agentic_core.errors import AgenticError
+from agentic_store.connect import connect
+from agentic_store.dsn import Dsn
+from agentic_store.protocols import EventLog
+from agentic_store.records import Event
+from agentic_store.statements import load_statements
+
+_SQL: Final = load_statements("events")
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Signals(Protocol):
+    """Tells when a session's log may have grown."""
+
+    @contextmanager
+    def subscribe(self, session_uid: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set when there may be something new; whoever waits clears it before looking."""
+        ...
+
+
+class LocalSignals:
+    """Signals within a process: any number of subscribers, each with room for exactly one hint."""
+
+    def __init__(self) -> None:
+        self._subscribers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    @contextmanager
+    def subscribe(self, session_uid: str) -> Iterator[asyncio.Event]:
+        signal = asyncio.Event()
+        self._subscribers[session_uid].add(signal)
+        try:
+            yield signal
+        finally:
+            self._subscribers[session_uid].discard(signal)
+            if not self._subscribers[session_uid]:
+                del self._subscribers[session_uid]
+
+    def notify(self, session_uid: str) -> None:
+        for signal in self._subscribers.get(session_uid, ()):
+            signal.set()
+
+    def notify_all(self) -> None:
+        for session_uid in list(self._subscribers):
+            self.notify(session_uid)
+
+
+@asynccontextmanager
+async def listen(dsn: Dsn, *, application_name: str) -> AsyncIterator[Signals]:
+    """Listen for the database's notifications until the block ends, reconnecting as often as it takes."""
+    signals = LocalSignals()
+    task = asyncio.create_task(_listen_for_ever(dsn, application_name, signals))
+    try:
+        yield signals
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def follow(
+    events: EventLog, signals: Signals, session_uid: str, *, after: int = 0, poll_seconds: float = 5.0
+) -> AsyncIterator[Event]:
+    """Yield the events after number ``after`` and then each new one, without end, gap or repetition."""
+    with signals.subscribe(session_uid) as changed:
+        while True:
+            changed.clear()
+            found = await events.read(session_uid, after=after)
+            for event in found:
+                yield event
+                after = event.seq
+            if not found:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), poll_seconds)
+
+
+async def _listen_for_ever(dsn: Dsn, application_name: str, signals: LocalSignals) -> None:
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            conn = await connect(dsn, application_name=application_name)
+            async with conn:
+                await conn.execute(_SQL["listen"])
+                pause = _FIRST_PAUSE_SECONDS
+                # Nobody told us what happened before we listened.
+                signals.notify_all()
+                async for notification in conn.notifies():
+                    signals.notify(notification.payload)
+        except (psycopg.Error, AgenticError) as error:
+            log.warning("lost the connection that listens for events: %s", dsn.redact(str(error)).strip())
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,12 @@
+"""The store in memory keeps the contract of the database."""
+
+import pytest
+
+from agentic_store.memory import MemoryStore
+from tests.support.store_conformance import StoreConformance
+
+
+class TestMemoryStore(StoreConformance):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
