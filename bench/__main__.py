@@ -1,4 +1,4 @@
-"""Run the benchmarks one after another: ``python -m bench [NAME...]``. Alone on the machine, or the figures say nothing."""
+"""Run the benchmarks one by one: ``python -m bench [NAME...]``. Alone on the machine, or the figures say nothing."""
 
 import argparse
 import subprocess
