@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 from psycopg_pool import AsyncConnectionPool
 
 from agentic_store.dsn import Dsn
 from agentic_store.events import PostgresEventLog
 from agentic_store.fences import PostgresFences
-from agentic_store.pool import CarryingConnection, CarryingPool
+from agentic_store.pool import CarryingPool, Connection
 from agentic_store.records import Fence
 from agentic_store.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
@@ -24,9 +25,10 @@ class Database:
         self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
 
     @property
-    def pool(self) -> AsyncConnectionPool[CarryingConnection]:
+    def pool(self) -> AsyncConnectionPool[Connection]:
         """Connections with autocommit, rows as dicts and the fence of this process."""
-        return self._connections.pool
+        # A pool only gives connections out: whoever expects the base class is served as well.
+        return cast("AsyncConnectionPool[Connection]", self._connections.pool)
 
     async def require_schema(self, *, checkpoint_version: int | None = None) -> SchemaState:
         """Raise ``SchemaMismatch`` unless the database is at the migration that this program needs."""

@@ -30,11 +30,15 @@ class PostgresSessions:
     async def record_sessions(self, records: Sequence[SessionRecord]) -> int:
         if not records:
             return 0
-        params = [_record_params(record) for record in records]
-        async with self._connections() as conn, conn.transaction(), conn.cursor() as cursor:
-            await cursor.executemany(_SQL["replace_older"], params)
-            await cursor.executemany(_SQL["record"], params)
-            return cursor.rowcount
+        recorded = []
+        async with self._connections() as conn, conn.pipeline() as pipeline, conn.transaction():
+            # In their order, one after another: two records of one name may be in a batch.
+            for record in records:
+                params = _record_params(record)
+                await conn.execute(_SQL["replace_older"], params)
+                recorded.append(await conn.execute(_SQL["record"], params))
+            await pipeline.sync()
+            return sum(cursor.rowcount for cursor in recorded)
 
     async def start_run(self, session_uid: str, run: int) -> None:
         params = _change_params(session_uid, run, Phase.RUNNING)

@@ -6,7 +6,7 @@ A notification is a hint. It may be lost with its connection, so whoever follows
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final, Protocol
 
@@ -76,7 +76,7 @@ async def listen(dsn: Dsn, *, application_name: str) -> AsyncIterator[Signals]:
 
 async def follow(
     events: EventLog, signals: Signals, session_uid: str, *, after: int = 0, poll_seconds: float = 5.0
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Yield the events after number ``after`` and then each new one, without end, gap or repetition."""
     with signals.subscribe(session_uid) as changed:
         while True:

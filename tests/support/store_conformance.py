@@ -149,6 +149,13 @@ class SessionsConformance:
         assert await store.sessions.get("old") is None
         assert await store.events.read("old") == []
 
+    async def test_a_session_made_again_replaces_the_older_one_within_a_batch(self, store: Store) -> None:
+        older, newer = a_record(uid="old"), a_record(uid="new", created_at=CREATED + timedelta(hours=1))
+
+        await store.sessions.record_sessions([older, newer, older])
+
+        assert await store.sessions.fetch_session_uids() == {"new"}
+
     async def test_the_same_name_in_two_projects_is_two_sessions(self, store: Store) -> None:
         await store.sessions.record_sessions([a_record(project="one"), a_record(project="two")])
 
