@@ -1,0 +1,143 @@
+"""Whether a session may start now, must wait, or never can: references, allow-list, readiness, inputs and the queue."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from agentic_core.conditions import Reason, find_condition
+from agentic_core.contract import MAX_INPUT_BYTES
+from agentic_core.errors import Problem
+from agentic_core.resources import AgenticSession, WorkflowSnapshot
+from agentic_operator.classify import clip
+from agentic_operator.images import AllowedImages, InvalidImage, parse_image
+from agentic_operator.jobs import Definition
+
+MAX_LISTED_PROBLEMS: Final = 10
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The session may start, with this workflow pinned."""
+
+    snapshot: WorkflowSnapshot
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Not now: something that can change has to change first."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Never: the person must change something and make a new session."""
+
+    reason: Reason
+    message: str
+
+
+Admission = Admitted | Waits | Refused
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How full a workflow is, from the point of view of one session."""
+
+    active: int = 0
+    """Other sessions that hold a pod."""
+    ahead: int = 0
+    """Older sessions that wait for one."""
+
+
+def admit_workflow(session: AgenticSession, definition: Definition | None, allowed: AllowedImages) -> Admission:
+    """Say whether the workflow that a session names can run it."""
+    ref = session.spec.workflow_ref
+    if definition is None:
+        where = f" in namespace {session.namespace!r}" if ref.kind == "WorkflowDefinition" else ""
+        return Waits(
+            Reason.WORKFLOW_NOT_FOUND,
+            f"/spec/workflowRef/name: there is no {ref.kind} {ref.name!r}{where}; the session starts once there is",
+        )
+    generation = definition.metadata.generation
+    for type_ in ("SchemaValid", "ImageAllowed", "Inspected"):
+        found = find_condition(definition.status.conditions, type_)
+        is_current = found is not None and found.observed_generation == generation
+        if found is None or not is_current or found.status == "Unknown":
+            return Waits(Reason.WORKFLOW_NOT_READY, f"{ref.kind} {ref.name!r} is not checked yet ({type_})")
+        if found.status == "False":
+            text = f"{ref.kind} {ref.name!r} cannot run: {found.message or found.reason}"
+            return Refused(_reason(found.reason), clip(text))
+    if (refusal := check_image(definition.spec.image, allowed)) is not None:
+        return refusal
+    if definition.spec.suspend:
+        return Waits(Reason.WORKFLOW_SUSPENDED, f"{ref.kind} {ref.name!r} is suspended; it starts no sessions")
+    return Admitted(
+        WorkflowSnapshot(
+            image=definition.spec.image,
+            image_digest=definition.status.image_digest,
+            graph=ref.graph or definition.spec.graph,
+            generation=generation,
+            version=definition.spec.version,
+        )
+    )
+
+
+def _reason(text: str) -> Reason:
+    try:
+        return Reason(text)
+    except ValueError:
+        return Reason.NOT_READY
+
+
+def check_image(image: str, allowed: AllowedImages) -> Refused | None:
+    """Return the refusal of an image that is none or that the allow-list does not hold."""
+    try:
+        parsed = parse_image(image)
+    except InvalidImage as error:
+        return Refused(Reason.IMAGE_NOT_ALLOWED, str(error))
+    if allowed.allows(parsed):
+        return None
+    return Refused(
+        Reason.IMAGE_NOT_ALLOWED,
+        f"image {image!r} is not allowed; this operator runs {allowed.describe()}",
+    )
+
+
+def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
+    """Return why a session has to queue; None where there is room for it."""
+    limit = definition.spec.max_active_sessions if definition is not None else None
+    if limit is None or queue.active + queue.ahead < limit:
+        return None
+    # No exact place: it would change with every session that ends, one write for each that waits.
+    return Waits(Reason.QUEUED, f"the workflow runs at most {limit} sessions at once; this one waits its turn")
+
+
+def input_schema(definition: Definition) -> dict[str, object] | None:
+    """Return the schema that inputs must match: the author's, else what the inspection derived."""
+    return definition.spec.input_schema if definition.spec.input_schema is not None else definition.status.input_schema
+
+
+def measure_inputs(session: AgenticSession) -> Refused | None:
+    """Return the refusal of inputs over the limit."""
+    size = len(json.dumps(session.spec.inputs, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+    if size <= MAX_INPUT_BYTES:
+        return None
+    return Refused(
+        Reason.INVALID_INPUT,
+        f"/spec/inputs: {size:,} bytes of JSON, the limit is {MAX_INPUT_BYTES:,};"
+        " put large data where the workflow can fetch it and pass its address",
+    )
+
+
+def refuse_inputs(problems: Iterable[Problem]) -> Refused | None:
+    """Return the refusal that names every problem, as pointers into the session; None for no problem."""
+    listed = list(problems)
+    if not listed:
+        return None
+    shown = [f"/spec/inputs{problem.pointer}: {problem.message}" for problem in listed[:MAX_LISTED_PROBLEMS]]
+    if len(listed) > MAX_LISTED_PROBLEMS:
+        shown.append(f"and {len(listed) - MAX_LISTED_PROBLEMS} more")
+    return Refused(Reason.INVALID_INPUT, clip("; ".join(shown)))

@@ -1,0 +1,148 @@
+"""From what a Job and its pods show to a reason: why a run does not start, and why it ended.
+
+Pure; the table of causes is the test. A runner that could speak has written its verdict itself: this speaks for those
+that could not.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from agentic_core.conditions import Reason
+from agentic_core.contract import MAX_MESSAGE_LENGTH, ExitCode
+from agentic_operator.observed import JobSeen, PodSeen
+
+# How long a pod may fail to start for a cause that sometimes passes, before its session is failed.
+START_PATIENCE: Final = timedelta(seconds=60)
+
+_HOPELESS_WAITS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_PULL_WAITS: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}
+)
+_CONFIG_WAITS: Final = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreStartHookError"}
+)
+
+_EXIT_REASONS: Final = {
+    ExitCode.CONFIGURATION: Reason.RUNNER_MISCONFIGURED,
+    ExitCode.GRAPH_FAILED: Reason.GRAPH_ERROR,
+    ExitCode.GRAPH_NOT_LOADED: Reason.GRAPH_LOAD_FAILED,
+    ExitCode.SCHEMA_MISMATCH: Reason.DATABASE_NOT_MIGRATED,
+    ExitCode.INPUT_REFUSED: Reason.INVALID_INPUT,
+    ExitCode.OUTPUT_TOO_LARGE: Reason.OUTPUT_TOO_LARGE,
+    ExitCode.DATABASE_UNAVAILABLE: Reason.DATABASE_UNAVAILABLE,
+}
+_EXIT_TEXTS: Final = {
+    ExitCode.RETRIABLE: "the runner failed",
+    ExitCode.CONFIGURATION: "the runner is not configured as its contract says",
+    ExitCode.GRAPH_FAILED: "the graph failed",
+    ExitCode.GRAPH_NOT_LOADED: "the graph could not be loaded",
+    ExitCode.SCHEMA_MISMATCH: "the database is not at the migration that the runner needs",
+    ExitCode.INPUT_REFUSED: "the graph does not take these inputs",
+    ExitCode.OUTPUT_TOO_LARGE: "output data exceeds 100MB limit",
+    ExitCode.SUPERSEDED: "a newer run owns the thread",
+    ExitCode.DATABASE_UNAVAILABLE: "the database could not be reached",
+    ExitCode.API_UNAVAILABLE: "the API server could not be reached",
+    ExitCode.DRAINED: "the runner was asked to stop",
+}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a pod does not start, or did not go on."""
+
+    reason: Reason
+    message: str
+    is_fatal: bool = False
+    fatal_at: datetime | None = None
+    """When it becomes fatal if nothing changes; None where waiting is right."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a run ended without a word of its runner."""
+
+    reason: Reason
+    message: str
+    is_lost: bool = False
+    """Whether the next run may simply go on from the last checkpoint."""
+
+
+def newest(pods: Iterable[PodSeen]) -> PodSeen | None:
+    """Return the pod made last."""
+    return max(pods, key=lambda pod: (pod.created_at is not None, pod.created_at, pod.name), default=None)
+
+
+def find_trouble(pods: Iterable[PodSeen], now: datetime) -> Trouble | None:
+    """Say why the newest pod has not started; None where it has, or where it is only young."""
+    pod = newest(pods)
+    if pod is None or pod.is_over or pod.deleting_since is not None:
+        return None
+    if pod.waiting_reason in _HOPELESS_WAITS:
+        return Trouble(Reason.IMAGE_PULL_FAILED, _waiting_text(pod), is_fatal=True)
+    if pod.waiting_reason in _PULL_WAITS:
+        return _patience(Reason.IMAGE_PULL_FAILED, pod, now)
+    if pod.waiting_reason in _CONFIG_WAITS:
+        return _patience(Reason.CONTAINER_CONFIG_ERROR, pod, now)
+    if pod.unschedulable:
+        return Trouble(Reason.UNSCHEDULABLE, clip(pod.unschedulable))
+    return None
+
+
+def _patience(reason: Reason, pod: PodSeen, now: datetime) -> Trouble:
+    fatal_at = (pod.created_at or now) + START_PATIENCE
+    return Trouble(reason, _waiting_text(pod), is_fatal=now >= fatal_at, fatal_at=fatal_at)
+
+
+def _waiting_text(pod: PodSeen) -> str:
+    return clip(f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason)
+
+
+def classify_failure(job: JobSeen, pods: Iterable[PodSeen]) -> Verdict:
+    """Say why a failed Job failed, from its own reason and the pod that ended last."""
+    ended = newest(pod for pod in pods if pod.is_over or pod.exit_code is not None)
+    if job.failure_reason == "DeadlineExceeded":
+        return Verdict(Reason.DEADLINE_EXCEEDED, "the run took longer than its timeoutSeconds")
+    if ended is None:
+        return Verdict(Reason.RUNNER_LOST, clip(job.failure_message or "its pod is gone without a trace"))
+    return classify_pod(ended)
+
+
+def classify_pod(pod: PodSeen) -> Verdict:
+    """Say why a pod ended."""
+    said = read_message(pod.exit_message)
+    if pod.exit_reason == "OOMKilled":
+        return Verdict(Reason.OOM_KILLED, "the runner used more memory than its limit; raise resources.limits.memory")
+    if pod.exit_code is None:
+        text = ": ".join(part for part in (pod.reason, pod.message) if part)
+        return Verdict(Reason.RUNNER_LOST, clip(text or "its pod is gone"), is_lost=True)
+    try:
+        code = ExitCode(pod.exit_code)
+    except ValueError:
+        by_signal = f" (signal {pod.exit_code - 128})" if pod.exit_code > 128 else ""
+        return Verdict(Reason.RUNNER_LOST, clip(f"the runner ended with exit code {pod.exit_code}{by_signal}", said))
+    is_lost = code in (ExitCode.SUPERSEDED, ExitCode.DRAINED)
+    text = _EXIT_TEXTS.get(code, f"the runner ended with exit code {pod.exit_code}")
+    return Verdict(_EXIT_REASONS.get(code, Reason.RUNNER_LOST), clip(text, said), is_lost=is_lost)
+
+
+def read_message(text: str) -> str:
+    """Return what a termination message says: plain text, or the ``message`` of a JSON object."""
+    if text.startswith("{"):
+        try:
+            parsed = json.loads(text)
+        except ValueError:
+            return text
+        if isinstance(parsed, dict) and isinstance(parsed.get("message"), str):
+            kind = parsed.get("type")
+            return f"{kind}: {parsed['message']}" if isinstance(kind, str) and kind else parsed["message"]
+    return text
+
+
+def clip(text: str, detail: str = "", limit: int = MAX_MESSAGE_LENGTH) -> str:
+    """Join a text and its detail into one line of at most ``limit`` characters."""
+    joined = f"{text}: {detail}" if detail else text
+    joined = "".join(c if c.isprintable() else " " for c in joined)
+    return joined if len(joined) <= limit else joined[: limit - 1] + "…"

@@ -1,0 +1,199 @@
+"""Settings, from flags and the environment: checked once, at the start, with errors that name the variable."""
+
+import argparse
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from agentic_core.names import is_dns_label
+from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
+
+_QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?")
+NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class InvalidSetting(ValueError):
+    """A flag or variable that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class JobDefaults:
+    """What Jobs get where neither session nor definition says otherwise."""
+
+    requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "256Mi"})
+    limits: Mapping[str, str] = field(default_factory=lambda: {"cpu": "2", "memory": "1Gi"})
+    job_ttl_seconds: int = 300
+    retention_days: int = 30
+    backend_url: str = ""
+    retries: int = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that an operator process is told."""
+
+    namespace: str = "agentic-system"
+    identity: str = "operator"
+    watch_namespaces: tuple[str, ...] = ()
+    allowed_images: AllowedImages = EVERY_IMAGE
+    postgres_file: Path | None = None
+    runner_postgres_secret: str = "agentic-postgres-runner"  # noqa: S105  (a resource's name)
+    runner_cluster_role: str = "agentic-runner"
+    jobs: JobDefaults = field(default_factory=JobDefaults)
+    leader_election: bool = True
+    lease_seconds: float = 15
+    liveness_port: int = 8080
+    log_format: str = "json"
+    log_level: str = "info"
+    workers: int = 16
+    kubeconfig: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Option:
+    variable: str
+    default: str
+    about: str
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.variable.lower().replace("_", "-")
+
+
+OPTIONS: Final = (
+    _Option("OPERATOR_NAMESPACE", "", "where the operator lives; the service account's namespace where absent"),
+    _Option("POD_NAME", "", "who this replica is in the Lease; the host name where absent"),
+    _Option("WATCH_NAMESPACES", "", "comma-separated namespaces to serve; all where empty"),
+    _Option("ALLOWED_IMAGES", "*", "comma-separated registry prefixes that images must begin with; '*' allows all"),
+    _Option("POSTGRES_CONNECTION_STRING_FILE", "", "file with the operator's connection string; no rows without"),
+    _Option("RUNNER_POSTGRES_SECRET", "agentic-postgres-runner", "Secret with the runners' connection string"),
+    _Option("RUNNER_CLUSTER_ROLE", "agentic-runner", "ClusterRole that runners are bound to in their namespace"),
+    _Option("RUNNER_REQUESTS", "cpu=100m,memory=256Mi", "default requests of runners"),
+    _Option("RUNNER_LIMITS", "cpu=2,memory=1Gi", "default limits of runners"),
+    _Option("RUNNER_RETRIES", "3", "how often a failed attempt is repeated where nobody says otherwise"),
+    _Option("CHECKPOINT_RETENTION_DAYS", "30", "how long checkpoints of finished sessions are kept"),
+    _Option("JOB_TTL_SECONDS", "300", "how long a finished Job stays, to be looked at"),
+    _Option("BACKEND_URL", "", "the API server for runners; the cluster's own address where empty"),
+    _Option("LEADER_ELECTION", "true", "whether replicas agree on one that acts; false for local runs"),
+    _Option("LEASE_SECONDS", "15", "how long a leader that fell silent is waited for"),
+    _Option("LIVENESS_PORT", "8080", "port of /healthz; 0 for none"),
+    _Option("LOG_FORMAT", "json", "json or text"),
+    _Option("LOG_LEVEL", "info", "debug, info, warning or error"),
+    _Option("WORKERS", "16", "reconcile passes at a time"),
+    _Option("KUBECONFIG", "", "kubeconfig file; the service account's files where absent"),
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line: one flag for every variable."""
+    parser = argparse.ArgumentParser(
+        prog="python -m agentic_operator",
+        description="Runs AgenticSessions as Kubernetes Jobs. Every flag can be given as a variable instead.",
+    )
+    for option in OPTIONS:
+        default = f", default {option.default!r}" if option.default else ""
+        about = f"{option.about} ({option.variable}{default})".replace("%", "%%")
+        parser.add_argument(option.flag, metavar="VALUE", dest=option.variable, help=about)
+    return parser
+
+
+def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Return the settings: a flag before its variable before the default; raise :class:`InvalidSetting`."""
+    given = vars(build_parser().parse_args(arguments))
+    values = {
+        option.variable: given[option.variable]
+        if given[option.variable] is not None
+        else environ.get(option.variable, "") or option.default
+        for option in OPTIONS
+    }
+    return parse_settings(values)
+
+
+def parse_settings(values: Mapping[str, str]) -> Settings:
+    """Return the settings that these texts mean; raise :class:`InvalidSetting` that names the variable."""
+    namespaces = tuple(part.strip() for part in values["WATCH_NAMESPACES"].split(",") if part.strip())
+    for name in namespaces:
+        if not is_dns_label(name):
+            raise InvalidSetting(f"WATCH_NAMESPACES holds {name!r}: write names of namespaces, separated by commas")
+    try:
+        allowed = AllowedImages.parse(values["ALLOWED_IMAGES"])
+    except InvalidImage as error:
+        raise InvalidSetting(f"ALLOWED_IMAGES: {error}") from error
+    return Settings(
+        namespace=values["OPERATOR_NAMESPACE"] or _own_namespace(),
+        identity=values["POD_NAME"] or socket.gethostname(),
+        watch_namespaces=namespaces,
+        allowed_images=allowed,
+        postgres_file=_path(values, "POSTGRES_CONNECTION_STRING_FILE"),
+        runner_postgres_secret=values["RUNNER_POSTGRES_SECRET"],
+        runner_cluster_role=values["RUNNER_CLUSTER_ROLE"],
+        jobs=JobDefaults(
+            requests=_quantities(values, "RUNNER_REQUESTS"),
+            limits=_quantities(values, "RUNNER_LIMITS"),
+            job_ttl_seconds=_number(values, "JOB_TTL_SECONDS", 0, 2_000_000_000),
+            retention_days=_number(values, "CHECKPOINT_RETENTION_DAYS", 1, 36_500),
+            backend_url=_url(values, "BACKEND_URL"),
+            retries=_number(values, "RUNNER_RETRIES", 0, 100),
+        ),
+        leader_election=_truth(values, "LEADER_ELECTION"),
+        lease_seconds=_number(values, "LEASE_SECONDS", 3, 600),
+        liveness_port=_number(values, "LIVENESS_PORT", 0, 65_535),
+        log_format=_choice(values, "LOG_FORMAT", ("json", "text")),
+        log_level=_choice(values, "LOG_LEVEL", ("debug", "info", "warning", "error")),
+        workers=_number(values, "WORKERS", 1, 256),
+        kubeconfig=_path(values, "KUBECONFIG"),
+    )
+
+
+def _own_namespace() -> str:
+    try:
+        return NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    except OSError:
+        return "agentic-system"
+
+
+def _path(values: Mapping[str, str], variable: str) -> Path | None:
+    return Path(values[variable]) if values[variable] else None
+
+
+def _number(values: Mapping[str, str], variable: str, low: int, high: int) -> int:
+    text = values[variable]
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise InvalidSetting(f"{variable} is {text!r}: write a whole number from {low} to {high}")
+    return int(text)
+
+
+def _truth(values: Mapping[str, str], variable: str) -> bool:
+    text = values[variable].lower()
+    if text not in ("true", "false"):
+        raise InvalidSetting(f"{variable} is {values[variable]!r}: write true or false")
+    return text == "true"
+
+
+def _choice(values: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> str:
+    text = values[variable].lower()
+    if text not in choices:
+        raise InvalidSetting(f"{variable} is {values[variable]!r}: write one of {', '.join(choices)}")
+    return text
+
+
+def _url(values: Mapping[str, str], variable: str) -> str:
+    text = values[variable]
+    if text and not re.fullmatch(r"https?://[^\s@]+", text):
+        raise InvalidSetting(f"{variable} is {text!r}: write an http or https address without credentials")
+    return text
+
+
+def _quantities(values: Mapping[str, str], variable: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in values[variable].split(","):
+        if not entry.strip():
+            continue
+        name, equals, quantity = entry.strip().partition("=")
+        if not equals or not _QUANTITY.fullmatch(quantity):
+            raise InvalidSetting(f"{variable} holds {entry.strip()!r}: write resource=quantity, as in memory=512Mi")
+        found[name] = quantity
+    return found

@@ -1,0 +1,311 @@
+"""What one reconcile pass over a definition wants done: its conditions, and the Job that inspects its image.
+
+A broken schema or image is found when it is registered, not when somebody runs it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
+from agentic_core.contract import MAX_SCHEMA_BYTES, ExitCode
+from agentic_core.errors import Problem
+from agentic_core.names import inspection_job_name
+from agentic_core.resources import ClusterWorkflowDefinition, GraphDrawing, WorkflowStatus
+from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image
+from agentic_operator.classify import classify_failure, clip, find_trouble, newest
+from agentic_operator.decide import Rules
+from agentic_operator.images import InvalidImage, parse_image
+from agentic_operator.jobs import Definition, build_inspection_job, inspection_fingerprint
+from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.plan import DefinitionPlan, Note
+from agentic_operator.statuses import build_condition
+
+REPORT_BEGIN: Final = "-----BEGIN AGENTIC INSPECTION-----"
+REPORT_END: Final = "-----END AGENTIC INSPECTION-----"
+MIN_RETRY: Final = timedelta(seconds=30)
+MAX_RETRY: Final = timedelta(minutes=10)
+# At most one write of the count in this time: a burst of sessions must not become a burst of definition writes.
+COUNT_INTERVAL: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the inspection of an image found out."""
+
+    drawing: GraphDrawing | None = None
+    input_schema: dict[str, Any] | None = None
+    langgraph_version: str | None = None
+
+
+@dataclass(frozen=True)
+class DefinitionSeen:
+    """What was observed beside the definition itself."""
+
+    schema_problems: tuple[Problem, ...] = ()
+    jobs: tuple[JobSeen, ...] = ()
+    """Inspection Jobs of this definition, by uid."""
+    pods: tuple[PodSeen, ...] = ()
+    report: Report | None = None
+    """The report of the current inspection Job, where it completed."""
+    active_sessions: int = 0
+    counted_at: datetime | None = None
+    """When the count was last written by this process."""
+
+
+def read_report(log: str) -> Report | None:
+    """Return the report between its markers in the inspector's output; None where there is none that can be read."""
+    _, begin, rest = log.rpartition(REPORT_BEGIN)
+    text, end, _ = rest.partition(REPORT_END)
+    if not begin or not end:
+        return None
+    try:
+        raw = json.loads(text)
+        if not isinstance(raw, dict):
+            return None
+        return Report(
+            drawing=_read_drawing(raw),
+            input_schema=_bounded_schema(raw.get("inputSchema")),
+            langgraph_version=str(raw["langgraphVersion"])[:64] if raw.get("langgraphVersion") else None,
+        )
+    except (ValueError, ValidationError, RecursionError):
+        return None
+
+
+def _read_drawing(raw: dict[str, Any]) -> GraphDrawing:
+    mermaid = raw.get("mermaid")
+    return GraphDrawing(
+        nodes=tuple(str(node)[:256] for node in (raw.get("nodes") or ())[:1000]),
+        edges=tuple(str(edge)[:600] for edge in (raw.get("edges") or ())[:4000]),
+        mermaid=mermaid if isinstance(mermaid, str) and len(mermaid) <= 65536 else None,
+    )
+
+
+def _bounded_schema(schema: object) -> dict[str, Any] | None:
+    if not isinstance(schema, dict) or len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
+        return None
+    return schema
+
+
+def decide_definition(
+    definition: Definition, seen: DefinitionSeen, now: datetime, rules: Rules, namespace: str
+) -> DefinitionPlan:
+    """Say what one pass over a definition wants done; ``namespace`` is where its inspection runs."""
+    generation = definition.metadata.generation
+    if definition.metadata.deletion_timestamp is not None:
+        return DefinitionPlan()
+    schema = _schema_condition(seen.schema_problems, now, generation)
+    image = _image_condition(definition, now, rules, generation)
+    step = _Step(None)
+    if schema.status == "True" and image.status == "True":
+        step = _inspect(definition, seen, now, rules, namespace)
+    inspected = step.condition or build_condition(
+        "Inspected", "Unknown", Reason.NOT_READY, "not inspected: the definition is refused", now, generation
+    )
+    status = definition.status
+    conditions: list[Condition] = list(status.conditions)
+    for condition in (schema, image, inspected, _ready(schema, image, inspected, now)):
+        conditions = with_condition(conditions, condition)
+    changed: dict[str, object] = {
+        **step.fields,
+        "conditions": tuple(conditions),
+        "observed_generation": generation,
+    }
+    planned = status.model_copy(update=changed)
+    if _says_more(status, planned):
+        planned = planned.model_copy(update={"last_validated": now.replace(microsecond=0)})
+    planned, wake_at = _count(status, planned, seen, now)
+    notes: tuple[Note, ...] = ()
+    if inspected.status == "False" or schema.status == "False" or image.status == "False":
+        worst = next(c for c in (schema, image, inspected) if c.status == "False")
+        notes = (Note(worst.reason, worst.message, "Warning", "Validate"),)
+    return DefinitionPlan(
+        job=step.job,
+        delete_jobs=step.delete_jobs,
+        status=planned,
+        wake_at=min((at for at in (wake_at, step.wake_at) if at is not None), default=None),
+        notes=notes,
+    )
+
+
+def _says_more(old: WorkflowStatus, new: WorkflowStatus) -> bool:
+    return old.conditions != new.conditions or old.observed_generation != new.observed_generation
+
+
+def _count(
+    old: WorkflowStatus, new: WorkflowStatus, seen: DefinitionSeen, now: datetime
+) -> tuple[WorkflowStatus, datetime | None]:
+    """Put the number of active sessions into a status that is written anyway, or in its turn."""
+    if (old.active_sessions or 0) == seen.active_sessions and old.active_sessions is not None:
+        return new, None
+    if old == new and seen.counted_at is not None and now < seen.counted_at + COUNT_INTERVAL:
+        return new, seen.counted_at + COUNT_INTERVAL
+    return new.model_copy(update={"active_sessions": seen.active_sessions}), None
+
+
+def _schema_condition(problems: Iterable[Problem], now: datetime, generation: int) -> Condition:
+    listed = list(problems)
+    if not listed:
+        return build_condition("SchemaValid", "True", Reason.VALID, "", now, generation)
+    shown = [str(problem) for problem in listed[:MAX_LISTED_PROBLEMS]]
+    if len(listed) > MAX_LISTED_PROBLEMS:
+        shown.append(f"and {len(listed) - MAX_LISTED_PROBLEMS} more")
+    return build_condition("SchemaValid", "False", Reason.INVALID_SCHEMA, clip("; ".join(shown)), now, generation)
+
+
+def _image_condition(definition: Definition, now: datetime, rules: Rules, generation: int) -> Condition:
+    refused = check_image(definition.spec.image, rules.allowed)
+    if refused is None:
+        return build_condition("ImageAllowed", "True", Reason.IMAGE_ALLOWED, "", now, generation)
+    return build_condition("ImageAllowed", "False", refused.reason, f"/spec/image: {refused.message}", now, generation)
+
+
+def _ready(schema: Condition, image: Condition, inspected: Condition, now: datetime) -> Condition:
+    generation = schema.observed_generation or 0
+    for condition in (schema, image, inspected):
+        if condition.status != "True":
+            status: ConditionStatus = "False" if condition.status == "False" else "Unknown"
+            return build_condition("Ready", status, Reason(condition.reason), condition.message, now, generation)
+    return build_condition("Ready", "True", Reason.READY, "", now, generation)
+
+
+# -- inspection --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Step:
+    condition: Condition | None
+    fields: dict[str, object] = field(default_factory=dict)
+    job: dict[str, Any] | None = None
+    delete_jobs: tuple[str, ...] = ()
+    wake_at: datetime | None = None
+
+
+def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules: Rules, namespace: str) -> _Step:
+    generation = definition.metadata.generation
+    name = inspection_job_name(definition.name, definition.kind, inspection_fingerprint(definition.spec))
+    stale = tuple(job.name for job in seen.jobs if job.name != name and not job.is_deleting)
+    job = next((job for job in seen.jobs if job.name == name), None)
+    old = find_condition(definition.status.conditions, "Inspected")
+    is_settled = old is not None and old.observed_generation == generation
+    if is_settled and old is not None and old.status == "True":
+        return _Step(old, delete_jobs=stale)
+    if job is None:
+        if is_settled and old is not None and old.status == "False":
+            due = _next_try(old, None, now)
+            if now < due:
+                return _Step(old, delete_jobs=stale, wake_at=due)
+        manifest = build_inspection_job(definition, namespace, rules.jobs)
+        return _Step(_unknown(definition, "its image is being inspected", now), job=manifest, delete_jobs=stale)
+    if job.is_deleting:
+        return _Step(_keep(definition, old, now), delete_jobs=stale, wake_at=now + timedelta(seconds=5))
+    pods = tuple(pod for pod in seen.pods if pod.job == job.name)
+    if job.is_complete:
+        return _conclude(definition, seen, job, pods, stale, now)
+    if job.failure_reason:
+        return _failed(definition, old, job, pods, stale, now)
+    trouble = find_trouble(pods, now)
+    if trouble is None:
+        return _Step(_keep(definition, old, now), delete_jobs=stale)
+    if trouble.is_fatal:
+        condition = build_condition("Inspected", "False", trouble.reason, trouble.message, now, generation)
+        return _Step(condition, delete_jobs=(*stale, job.name), wake_at=now + MIN_RETRY)
+    message = f"{trouble.reason}: {trouble.message}"
+    return _Step(_keep(definition, old, now, message), delete_jobs=stale, wake_at=trouble.fatal_at)
+
+
+def _unknown(definition: Definition, message: str, now: datetime) -> Condition:
+    return build_condition("Inspected", "Unknown", Reason.INSPECTING, message, now, definition.metadata.generation)
+
+
+def _keep(
+    definition: Definition, old: Condition | None, now: datetime, message: str = "its image is being inspected"
+) -> Condition:
+    """While a failed inspection is tried again, its failure stays visible."""
+    if old is not None and old.observed_generation == definition.metadata.generation and old.status == "False":
+        return old
+    return _unknown(definition, message, now)
+
+
+def _conclude(
+    definition: Definition,
+    seen: DefinitionSeen,
+    job: JobSeen,
+    pods: tuple[PodSeen, ...],
+    stale: tuple[str, ...],
+    now: datetime,
+) -> _Step:
+    generation = definition.metadata.generation
+    if seen.report is None:
+        message = "the inspection ended without a report: is the image's entry point `python -m agentic_runner`?"
+        condition = build_condition("Inspected", "False", Reason.INSPECTION_FAILED, message, now, generation)
+        return _retry(condition, find_condition(definition.status.conditions, "Inspected"), job, stale, now)
+    pod = newest(pods)
+    fields: dict[str, object] = {
+        "graph": seen.report.drawing,
+        "input_schema": seen.report.input_schema if definition.spec.input_schema is None else None,
+        "langgraph_version": seen.report.langgraph_version,
+        "image_digest": pin_image(definition.spec.image, pod.image_id if pod is not None else ""),
+    }
+    condition = build_condition("Inspected", "True", Reason.INSPECTED, "", now, generation)
+    return _Step(condition, fields, delete_jobs=stale)
+
+
+def _failed(
+    definition: Definition,
+    old: Condition | None,
+    job: JobSeen,
+    pods: tuple[PodSeen, ...],
+    stale: tuple[str, ...],
+    now: datetime,
+) -> _Step:
+    verdict = classify_failure(job, pods)
+    reason, message = verdict.reason, verdict.message
+    pod = newest(pods)
+    if reason is Reason.DEADLINE_EXCEEDED:
+        trouble = find_trouble(pods, now)
+        message = trouble.message if trouble is not None else "the inspection took too long"
+        reason = trouble.reason if trouble is not None else Reason.INSPECTION_FAILED
+    elif (pod is not None and pod.exit_code == ExitCode.RETRIABLE) or reason is Reason.RUNNER_LOST:
+        reason = Reason.INSPECTION_FAILED
+    condition = build_condition("Inspected", "False", reason, message, now, definition.metadata.generation)
+    return _retry(condition, old, job, stale, now)
+
+
+def _retry(condition: Condition, old: Condition | None, job: JobSeen, stale: tuple[str, ...], now: datetime) -> _Step:
+    """Keep the failed Job to be looked at until it is time for the next try."""
+    since = old if old is not None and old.status == "False" else condition
+    due = _next_try(since, job.finished_at, now)
+    if now >= due:
+        return _Step(condition, delete_jobs=(*stale, job.name), wake_at=now)
+    return _Step(condition, delete_jobs=stale, wake_at=due)
+
+
+def _next_try(failing: Condition, last_end: datetime | None, now: datetime) -> datetime:
+    """Wait as long again as it has been failing, within bounds: the delays double."""
+    last = last_end or now
+    waited = last - failing.last_transition_time
+    return last + min(max(waited, MIN_RETRY), MAX_RETRY)
+
+
+def pin_image(image: str, image_id: str) -> str | None:
+    """Return the image by digest, where the kubelet names one for the same repository.
+
+    Images that were loaded rather than pulled carry an id that no registry and no other node knows: they stay by tag.
+    """
+    try:
+        wanted, found = parse_image(image), parse_image(image_id.removeprefix("docker-pullable://"))
+    except InvalidImage:
+        return None
+    if found.digest is None or (wanted.registry, wanted.repository) != (found.registry, found.repository):
+        return None
+    return f"{wanted.registry}/{wanted.repository}@{found.digest}"
+
+
+def inspection_namespace(definition: Definition, operator_namespace: str) -> str:
+    """Return where a definition's inspection runs: beside it, or beside the operator where it has no namespace."""
+    return operator_namespace if isinstance(definition, ClusterWorkflowDefinition) else definition.namespace

@@ -1,0 +1,27 @@
+"""``/healthz``: whether this process still does its work, for the kubelet."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+
+@asynccontextmanager
+async def serve_health(port: int, is_healthy: Callable[[], bool]) -> AsyncIterator[None]:
+    """Answer ``/healthz`` on ``port`` with 200 or 503; on no port where it is 0."""
+    if port == 0:
+        yield
+        return
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if is_healthy() else web.Response(status=503, text="not healthy\n")
+
+    app = web.Application()
+    app.router.add_get("/healthz", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, None, port).start()
+        yield
+    finally:
+        await runner.cleanup()

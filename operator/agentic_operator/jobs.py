@@ -1,0 +1,433 @@
+"""Manifests of the Jobs: a session's run, and the inspection of a definition.
+
+Every pod passes the ``restricted`` Pod Security Standard, holds secrets as files that only its own uid reads, and gets
+nothing from the author of a definition that could change the container's identity or reach the node.
+"""
+
+import json
+from typing import Any, Final
+
+from agentic_core.contract import (
+    API_DIR,
+    PERMANENT_EXIT_CODES,
+    POSTGRES_DIR,
+    POSTGRES_SECRET,
+    POSTGRES_SECRET_KEY,
+    WORKSPACE_DIR,
+    ExitCode,
+)
+from agentic_core.names import (
+    API_VERSION,
+    COMPONENT_LABEL,
+    INSPECTION_LABEL,
+    INSPECTOR_SERVICE_ACCOUNT,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RUN_LABEL,
+    RUNNER_CONTAINER,
+    RUNNER_SERVICE_ACCOUNT,
+    SESSION_LABEL,
+    SESSION_UID_LABEL,
+    WORKFLOW_LABEL,
+    fingerprint,
+    inspection_job_name,
+    job_name,
+    workspace_name,
+)
+from agentic_core.resources import (
+    AgenticSession,
+    ClusterWorkflowDefinition,
+    Resource,
+    WorkflowDefinition,
+    WorkflowSnapshot,
+    WorkflowSpec,
+)
+from agentic_operator.config import JobDefaults
+
+RUNNER_UID: Final = 65532
+GRACE_SECONDS: Final = 30
+TOKEN_SECONDS: Final = 3600
+INSPECTION_SECONDS: Final = 300
+INSPECTION_TTL_SECONDS: Final = 3600
+
+Definition = WorkflowDefinition | ClusterWorkflowDefinition
+Manifest = dict[str, Any]
+
+
+def owner_reference(owner: Resource) -> Manifest:
+    """Return the reference that lets the garbage collector delete a child with its owner.
+
+    ``blockOwnerDeletion`` stays false: a child must never hold up the deletion of its session.
+    """
+    return {
+        "apiVersion": API_VERSION,
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def effective_retries(session: AgenticSession, definition: WorkflowSpec | None, defaults: JobDefaults) -> int:
+    """Return how often a failed attempt is repeated: the session's word, then the definition's, then the default."""
+    given = session.spec.retries
+    if given is None and definition is not None and definition.defaults is not None:
+        given = definition.defaults.retries
+    return defaults.retries if given is None else given
+
+
+def effective_ttl(session: AgenticSession, definition: WorkflowSpec | None) -> int | None:
+    """Return after how many seconds the finished session is deleted; None for never."""
+    given = session.spec.ttl_seconds_after_finished
+    if given is None and definition is not None and definition.defaults is not None:
+        given = definition.defaults.ttl_seconds_after_finished
+    return given
+
+
+def build_claim(session: AgenticSession, spec: WorkflowSpec) -> Manifest | None:
+    """Return the claim of the session's workspace; None where the definition asks for none."""
+    if spec.workspace is None:
+        return None
+    claim: Manifest = {
+        "accessModes": list(spec.workspace.access_modes) or ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": spec.workspace.size}},
+    }
+    if spec.workspace.storage_class_name is not None:
+        claim["storageClassName"] = spec.workspace.storage_class_name
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": workspace_name(session.name),
+            "namespace": session.namespace,
+            "labels": {MANAGED_BY_LABEL: MANAGED_BY, SESSION_LABEL: session.name},
+            "ownerReferences": [owner_reference(session)],
+        },
+        "spec": claim,
+    }
+
+
+def build_job(
+    session: AgenticSession,
+    snapshot: WorkflowSnapshot,
+    spec: WorkflowSpec | None,
+    run: int,
+    thread_id: str,
+    defaults: JobDefaults,
+) -> Manifest:
+    """Return the Job of one run.
+
+    ``snapshot`` says which image and graph; ``spec``, None where the definition is gone, only how the pod is furnished.
+    """
+    name = job_name(session.name, run)
+    labels = {
+        SESSION_LABEL: session.name,
+        RUN_LABEL: str(run),
+        WORKFLOW_LABEL: session.spec.workflow_ref.name,
+        MANAGED_BY_LABEL: MANAGED_BY,
+        COMPONENT_LABEL: "runner",
+    }
+    retries = effective_retries(session, spec, defaults)
+    timeout = session.spec.timeout_seconds
+    if timeout is None and spec is not None and spec.defaults is not None:
+        timeout = spec.defaults.timeout_seconds
+    env = [
+        *_plain_env(
+            SESSION_NAME=session.name,
+            SESSION_UID=session.metadata.uid,
+            NAMESPACE=session.namespace,
+            RUN=str(run),
+            JOB_NAME=name,
+            THREAD_ID=thread_id,
+            GRAPH=snapshot.graph or "",
+            WORKFLOW_IMAGE=snapshot.image,
+            BACKEND_URL=defaults.backend_url,
+            WEBSOCKET_URL="",
+            TOKEN_FILE=f"{API_DIR}/token",
+            API_CA_FILE=f"{API_DIR}/ca.crt",
+            POSTGRES_CONNECTION_STRING_FILE=f"{POSTGRES_DIR}/{POSTGRES_SECRET_KEY}",
+            WORKSPACE_DIR=WORKSPACE_DIR,
+            CHECKPOINT_RETENTION_DAYS=str(defaults.retention_days),
+            RETRIES=str(retries),
+            DURABILITY="sync",
+            LANGGRAPH_STRICT_MSGPACK="true",
+            HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)
+        ),
+        *_merged_env(spec, session),
+    ]
+    volumes: list[Manifest] = [
+        {"name": "tmp", "emptyDir": {}},
+        {
+            "name": "workspace",
+            **(
+                {"persistentVolumeClaim": {"claimName": workspace_name(session.name)}}
+                if spec is not None and spec.workspace is not None
+                else {"emptyDir": {}}
+            ),
+        },
+        _api_volume(),
+        {
+            "name": "postgres",
+            "secret": {
+                "secretName": POSTGRES_SECRET,
+                "items": [{"key": POSTGRES_SECRET_KEY, "path": POSTGRES_SECRET_KEY}],
+                # The kubelet adds group read for fsGroup: effectively 0440 for uid and gid of the runner alone.
+                "defaultMode": 0o400,
+            },
+        },
+    ]
+    mounts: list[Manifest] = [
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        {"name": "workspace", "mountPath": WORKSPACE_DIR},
+        {"name": "api", "mountPath": API_DIR, "readOnly": True},
+        {"name": "postgres", "mountPath": POSTGRES_DIR, "readOnly": True},
+    ]
+    _add_extra_volumes(spec, volumes, mounts)
+    pod = _pod_spec(
+        spec,
+        service_account=RUNNER_SERVICE_ACCOUNT,
+        image=snapshot.image_digest or snapshot.image,
+        arguments=None,
+        env=env,
+        resources=_resources(session, spec, defaults),
+        volumes=volumes,
+        mounts=mounts,
+    )
+    job: Manifest = {
+        "backoffLimit": retries,
+        "completions": 1,
+        "parallelism": 1,
+        "ttlSecondsAfterFinished": defaults.job_ttl_seconds,
+        # A new pod only when the old one is really over: two runners of one thread would only fence each other.
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": _failure_rules()},
+        "template": {"metadata": _pod_metadata(spec, labels), "spec": pod},
+    }
+    if timeout is not None:
+        job["activeDeadlineSeconds"] = timeout
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": session.namespace,
+            "labels": {**labels, SESSION_UID_LABEL: session.metadata.uid},
+            "ownerReferences": [owner_reference(session)],
+        },
+        "spec": job,
+    }
+
+
+def inspection_fingerprint(spec: WorkflowSpec) -> str:
+    """Return what stands for everything in a definition that its inspection depends on."""
+    parts = spec.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        include={"image", "image_pull_policy", "image_pull_secrets", "graph", "env", "env_from", "pod_template"},
+    )
+    return fingerprint(json.dumps(parts, sort_keys=True))
+
+
+def build_inspection_job(definition: Definition, namespace: str, defaults: JobDefaults) -> Manifest:
+    """Return the Job that loads a definition's graph in its own image, without any secret of ours."""
+    spec = definition.spec
+    kind = "cwfd" if isinstance(definition, ClusterWorkflowDefinition) else "wfd"
+    labels = {
+        INSPECTION_LABEL: f"{kind}.{definition.name}",
+        MANAGED_BY_LABEL: MANAGED_BY,
+        COMPONENT_LABEL: "inspector",
+    }
+    env = [
+        *_plain_env(
+            GRAPH=spec.graph or "",
+            WORKFLOW_IMAGE=spec.image,
+            WORKSPACE_DIR=WORKSPACE_DIR,
+            LANGGRAPH_STRICT_MSGPACK="true",
+            HOME="/tmp",  # noqa: S108
+        ),
+        *(entry.to_wire() for entry in spec.env),
+    ]
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}, {"name": "workspace", "emptyDir": {}}]
+    mounts: list[Manifest] = [
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        {"name": "workspace", "mountPath": WORKSPACE_DIR},
+    ]
+    _add_extra_volumes(spec, volumes, mounts)
+    pod = _pod_spec(
+        spec,
+        service_account=INSPECTOR_SERVICE_ACCOUNT,
+        image=spec.image,
+        arguments=["inspect"],
+        env=env,
+        resources=_resources(None, spec, defaults),
+        volumes=volumes,
+        mounts=mounts,
+    )
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": inspection_job_name(definition.name, definition.kind, inspection_fingerprint(spec)),
+            "namespace": namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(definition)],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": INSPECTION_SECONDS,
+            "ttlSecondsAfterFinished": INSPECTION_TTL_SECONDS,
+            "template": {"metadata": _pod_metadata(spec, labels), "spec": pod},
+        },
+    }
+
+
+def _plain_env(**values: str) -> list[Manifest]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _merged_env(spec: WorkflowSpec | None, session: AgenticSession) -> list[Manifest]:
+    merged = {entry.name: entry.to_wire() for entry in (spec.env if spec is not None else ())}
+    merged.update((entry.name, entry.to_wire()) for entry in session.spec.env)
+    return list(merged.values())
+
+
+def _resources(session: AgenticSession | None, spec: WorkflowSpec | None, defaults: JobDefaults) -> Manifest:
+    requests, limits = dict(defaults.requests), dict(defaults.limits)
+    for given in (spec.resources if spec is not None else None, session.spec.resources if session else None):
+        if given is None:
+            continue
+        requests.update(given.requests or {})
+        limits.update(given.limits or {})
+        # A limit below our default request would be refused: what the author wrote wins.
+        for name in given.limits or {}:
+            if name not in (given.requests or {}):
+                requests[name] = limits[name]
+        for name in given.requests or {}:
+            if name not in (given.limits or {}) and name in limits:
+                del limits[name]
+    return {"requests": requests, "limits": limits}
+
+
+def _api_volume() -> Manifest:
+    return {
+        "name": "api",
+        "projected": {
+            "defaultMode": 0o400,
+            "sources": [
+                {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            ],
+        },
+    }
+
+
+def _add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:
+    for volume in spec.pod_template.volumes if spec is not None and spec.pod_template is not None else ():
+        wire = volume.to_wire()
+        path = wire.pop("mountPath")
+        # Prefixed: an author's volume can never take the place of one of ours.
+        wire["name"] = f"x-{volume.name}"
+        volumes.append(wire)
+        mounts.append({"name": wire["name"], "mountPath": path})
+
+
+def _failure_rules() -> list[Manifest]:
+    return [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {
+            "action": "Ignore",
+            "onExitCodes": {"containerName": RUNNER_CONTAINER, "operator": "In", "values": [int(ExitCode.DRAINED)]},
+        },
+        {
+            "action": "FailJob",
+            "onExitCodes": {
+                "containerName": RUNNER_CONTAINER,
+                "operator": "In",
+                "values": [int(code) for code in PERMANENT_EXIT_CODES],
+            },
+        },
+    ]
+
+
+def _pod_metadata(spec: WorkflowSpec | None, labels: dict[str, str]) -> Manifest:
+    template = spec.pod_template if spec is not None else None
+    extra = {k: v for k, v in ((template.labels if template else None) or {}).items() if not _is_reserved(k)}
+    metadata: Manifest = {"labels": {**extra, **labels}}
+    if template is not None and template.annotations:
+        metadata["annotations"] = dict(template.annotations)
+    return metadata
+
+
+def _is_reserved(label: str) -> bool:
+    domain = label.partition("/")[0]
+    return domain.endswith(("kubernetes.io", "k8s.io", API_VERSION.partition("/")[0]))
+
+
+def _pod_spec(
+    spec: WorkflowSpec | None,
+    *,
+    service_account: str,
+    image: str,
+    arguments: list[str] | None,
+    env: list[Manifest],
+    resources: Manifest,
+    volumes: list[Manifest],
+    mounts: list[Manifest],
+) -> Manifest:
+    container: Manifest = {
+        "name": RUNNER_CONTAINER,
+        "image": image,
+        "env": env,
+        "resources": resources,
+        "volumeMounts": mounts,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "privileged": False,
+        },
+    }
+    # The entry point stays the image's own: whatever keeps the contract can be a runner.
+    if arguments:
+        container["args"] = arguments
+    pod: Manifest = {
+        "restartPolicy": "Never",
+        "serviceAccountName": service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": RUNNER_UID,
+            "runAsGroup": RUNNER_UID,
+            "fsGroup": RUNNER_UID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+    }
+    if spec is None:
+        return pod
+    if spec.image_pull_policy is not None:
+        container["imagePullPolicy"] = spec.image_pull_policy
+    if spec.env_from:
+        container["envFrom"] = [source.to_wire() for source in spec.env_from]
+    if spec.image_pull_secrets:
+        pod["imagePullSecrets"] = [secret.to_wire() for secret in spec.image_pull_secrets]
+    template = spec.pod_template
+    if template is not None:
+        pod.update(
+            template.model_dump(
+                mode="json",
+                by_alias=True,
+                exclude_none=True,
+                include={"node_selector", "tolerations", "affinity", "runtime_class_name", "priority_class_name"},
+            )
+        )
+        if not pod.get("tolerations"):
+            pod.pop("tolerations", None)
+    return pod

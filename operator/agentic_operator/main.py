@@ -1,0 +1,175 @@
+"""The operator process: reads its settings, waits for its turn, and runs until it is told to end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final, NoReturn
+
+from agentic_core.bounded import SchemaChecker
+from agentic_core.errors import PermanentError
+from agentic_operator.announcer import Announcer
+from agentic_operator.config import InvalidSetting, Settings, read_settings
+from agentic_operator.connection import Connection, NoConnection, find_connection
+from agentic_operator.decide import Rules
+from agentic_operator.handlers import Handlers, watch_cluster
+from agentic_operator.health import serve_health
+from agentic_operator.kube import SESSIONS, Kube, open_kube
+from agentic_operator.leader import Election, LeaseLost
+from agentic_operator.logs import set_up_logs
+from agentic_operator.lookup import Lookup
+from agentic_operator.namespaces import Namespaces
+from agentic_operator.reconcile import Parts, SessionReconciler
+from agentic_operator.reconcile_definition import DefinitionReconciler
+from agentic_operator.recorder import Recorder
+from agentic_operator.registry import Key, Registry, SessionKey
+from agentic_operator.sweep import Sweep
+from agentic_operator.workers import run_workers
+from agentic_operator.workqueue import WorkQueue
+from agentic_store.database import Database, open_database
+from agentic_store.dsn import read_dsn
+
+COUNT_SECONDS: Final = 5.0
+
+logger: Final = logging.getLogger("agentic_operator")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the operator; return the exit code: 0 after SIGTERM, 1 to be started anew, 2 for settings to be corrected."""
+    try:
+        settings = read_settings(sys.argv[1:] if arguments is None else arguments, os.environ)
+        connection = find_connection(settings.kubeconfig, os.environ)
+    except (InvalidSetting, NoConnection) as error:
+        print(f"agentic_operator: {error}", file=sys.stderr)
+        return 2
+    set_up_logs(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(_run(settings, connection))
+    except asyncio.CancelledError:
+        return 0
+    except PermanentError as error:
+        logger.error("%s", error)  # noqa: TRY400
+        return 2
+    return 0
+
+
+async def _run(settings: Settings, connection: Connection) -> None:
+    async with open_kube(connection) as kube, serve_health(settings.liveness_port, lambda: True):
+        election = Election(kube, settings.namespace, settings.identity, lease_seconds=settings.lease_seconds)
+        if settings.leader_election:
+            # Standing by: nothing is watched and nothing is held, and SIGTERM simply ends it.
+            with _ending_on_signals():
+                await election.acquire()
+        try:
+            async with _open_rows(settings) as database:
+                await _lead(settings, connection, kube, election, database)
+        finally:
+            if settings.leader_election:
+                await election.release()
+
+
+async def _lead(
+    settings: Settings, connection: Connection, kube: Kube, election: Election, database: Database | None
+) -> None:
+    queue: WorkQueue[Key] = WorkQueue(time.monotonic)
+    registry = Registry(
+        wake=queue.add,
+        wake_later=lambda key: queue.add_at(key, time.monotonic() + COUNT_SECONDS),
+    )
+    recorder = Recorder(database.sessions) if database is not None else None
+    async with SchemaChecker() as checker:
+        parts = Parts(
+            kube=kube,
+            registry=registry,
+            queue=queue,
+            lookup=Lookup(kube, registry),
+            namespaces=Namespaces(kube, settings),
+            announcer=Announcer(kube, settings.identity, settings.namespace),
+            checker=checker,
+            rules=Rules(settings.jobs, settings.allowed_images),
+            recorder=recorder,
+        )
+        rows = database.sessions if database is not None else None
+        sweep = Sweep(kube, registry, queue, settings.watch_namespaces, rows)
+        background = [
+            asyncio.create_task(parts.announcer.run(), name="announcer"),
+            asyncio.create_task(sweep.run(), name="sweep"),
+        ]
+        if recorder is not None:
+            background.append(asyncio.create_task(recorder.run(), name="recorder"))
+        if settings.leader_election:
+            background.append(asyncio.create_task(_hold(election), name="lease"))
+        try:
+            with _ending_on_signals():
+                await _prime(kube, registry, queue, settings.watch_namespaces)
+            workers = run_workers(
+                settings.workers,
+                queue,
+                SessionReconciler(parts),
+                DefinitionReconciler(parts, settings.namespace),
+            )
+            background.append(asyncio.create_task(workers, name="workers"))
+            watching = asyncio.create_task(
+                watch_cluster(Handlers(registry, queue), connection, settings.watch_namespaces, asyncio.Event()),
+                name="kopf",
+            )
+            background.append(watching)
+            done, _ = await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            logger.info("ends")
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+
+async def _prime(kube: Kube, registry: Registry, queue: WorkQueue[Key], namespaces: tuple[str, ...]) -> None:
+    """Know every session before the first decision: how full a workflow is cannot be told from some of them."""
+    for namespace in namespaces or ("",):
+        async for page in kube.list_pages(SESSIONS, namespace):
+            for raw in page:
+                if registry.see_session(raw, keep_body=True):
+                    key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
+                    queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))
+
+
+async def _hold(election: Election) -> NoReturn:
+    try:
+        await election.hold()
+    except LeaseLost as error:
+        logger.error("stops at once: %s", error)  # noqa: TRY400
+        sys.stderr.flush()
+        # Not a clean end: anything that still waits for an answer must not act on it any more.
+        os._exit(1)
+    raise AssertionError("a lease is held until it is lost")
+
+
+@contextlib.asynccontextmanager
+async def _open_rows(settings: Settings) -> AsyncIterator[Database | None]:
+    if settings.postgres_file is None:
+        logger.warning("POSTGRES_CONNECTION_STRING_FILE is not set: sessions get no rows in workflow_sessions")
+        yield None
+        return
+    dsn = read_dsn({}, file=settings.postgres_file)
+    async with open_database(dsn, application_name="agentic-operator", max_size=2, wait=False) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Cancel the current task on SIGTERM and SIGINT; Kopf has its own way once it runs."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None:
+        raise RuntimeError("signals end a task, and none is running")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,110 @@
+"""What a namespace needs before its first pod: service accounts, the runner's role, the database secret.
+
+Made once and looked at again only now and then; nothing that somebody else put there is ever overwritten.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from agentic_core.contract import POSTGRES_SECRET, POSTGRES_SECRET_KEY
+from agentic_core.errors import TransientError
+from agentic_core.names import INSPECTOR_SERVICE_ACCOUNT, MANAGED_BY, MANAGED_BY_LABEL, RUNNER_SERVICE_ACCOUNT
+from agentic_operator.config import Settings
+from agentic_operator.kube import ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS, AlreadyExists, Json, Kind, Kube
+
+TTL_SECONDS: Final = 300.0
+_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
+
+
+class Namespaces:
+    """Prepares namespaces, and remembers for a while that it did."""
+
+    def __init__(self, kube: Kube, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._clock = clock
+        self._ready_until: dict[tuple[str, str], float] = {}
+        self._annotations: dict[str, Mapping[str, str]] = {}
+
+    async def prepare_for_runs(self, namespace: str, annotations: Mapping[str, str] | None = None) -> None:
+        """Make sure that a runner can start; raise :class:`TransientError` where its secret cannot be given.
+
+        ``annotations`` go onto the service account, for cloud identities.
+        """
+        wanted = {**self._annotations.get(namespace, {}), **(annotations or {})}
+        if self._is_ready(namespace, "runs") and wanted == self._annotations.get(namespace, {}):
+            return
+        metadata: Json = {"name": RUNNER_SERVICE_ACCOUNT, "labels": _LABELS}
+        account: Json = {"metadata": metadata, "automountServiceAccountToken": False}
+        if wanted:
+            metadata["annotations"] = dict(wanted)
+        if not await self._create(SERVICE_ACCOUNTS, namespace, account) and annotations:
+            patch: Json = {"metadata": {"annotations": dict(annotations)}}
+            await self._kube.patch(SERVICE_ACCOUNTS, namespace, RUNNER_SERVICE_ACCOUNT, patch)
+        await self._create(ROLE_BINDINGS, namespace, self._role_binding(namespace))
+        await self._copy_secret(namespace)
+        self._annotations[namespace] = wanted
+        self._ready_until[namespace, "runs"] = self._clock() + TTL_SECONDS
+
+    async def prepare_for_inspections(self, namespace: str) -> None:
+        """Make sure that an inspection can start: it needs an account without any right."""
+        if self._is_ready(namespace, "inspections"):
+            return
+        account: Json = {
+            "metadata": {"name": INSPECTOR_SERVICE_ACCOUNT, "labels": _LABELS},
+            "automountServiceAccountToken": False,
+        }
+        await self._create(SERVICE_ACCOUNTS, namespace, account)
+        self._ready_until[namespace, "inspections"] = self._clock() + TTL_SECONDS
+
+    def forget(self, namespace: str) -> None:
+        """Look again before the next pod: something was missing after all."""
+        for purpose in ("runs", "inspections"):
+            self._ready_until.pop((namespace, purpose), None)
+
+    def _is_ready(self, namespace: str, purpose: str) -> bool:
+        return self._clock() < self._ready_until.get((namespace, purpose), 0.0)
+
+    async def _create(self, kind: Kind, namespace: str, body: Json) -> bool:
+        try:
+            await self._kube.create(kind, namespace, body)
+        except AlreadyExists:
+            return False
+        return True
+
+    def _role_binding(self, namespace: str) -> Json:
+        return {
+            "metadata": {"name": RUNNER_SERVICE_ACCOUNT, "labels": _LABELS},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": self._settings.runner_cluster_role,
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": RUNNER_SERVICE_ACCOUNT, "namespace": namespace}],
+        }
+
+    async def _copy_secret(self, namespace: str) -> None:
+        there = await self._kube.find(SECRETS, namespace, POSTGRES_SECRET)
+        if there is not None and not _is_ours(there):
+            return
+        source_name, home = self._settings.runner_postgres_secret, self._settings.namespace
+        source = await self._kube.find(SECRETS, home, source_name)
+        encoded = ((source or {}).get("data") or {}).get(POSTGRES_SECRET_KEY)
+        if encoded is None:
+            raise TransientError(
+                f"runners in {namespace!r} have no database: make Secret {source_name!r} in {home!r}, or Secret"
+                f" {POSTGRES_SECRET!r} in {namespace!r}, with the connection string under {POSTGRES_SECRET_KEY!r}"
+            )
+        data = {POSTGRES_SECRET_KEY: encoded}
+        if there is None:
+            body: Json = {"metadata": {"name": POSTGRES_SECRET, "labels": _LABELS}, "type": "Opaque", "data": data}
+            await self._create(SECRETS, namespace, body)
+        elif there.get("data") != data:
+            version = there["metadata"]["resourceVersion"]
+            patch: Json = {"metadata": {"resourceVersion": version}, "data": data}
+            await self._kube.patch(SECRETS, namespace, POSTGRES_SECRET, patch)
+
+
+def _is_ours(raw: Mapping[str, Any]) -> bool:
+    return bool((raw["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)

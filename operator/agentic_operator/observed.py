@@ -1,0 +1,154 @@
+"""Typed, small observations of a session's children: what decisions look at instead of manifests.
+
+They are read from watch events and lists in one place, and are all that is kept in memory of Jobs and pods.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agentic_core.names import INSPECTION_LABEL, RUN_LABEL, RUNNER_CONTAINER, SESSION_LABEL
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """A Job of ours."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    run: int = 0
+    active: int = 0
+    failed: int = 0
+    is_complete: bool = False
+    failure_reason: str = ""
+    """Reason of the Failed (or FailureTarget) condition; empty while the Job has not failed."""
+    failure_message: str = ""
+    is_deleting: bool = False
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_complete or bool(self.failure_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen:
+    """A pod of one of our Jobs, as far as its one container matters."""
+
+    name: str
+    job: str
+    phase: str = "Pending"
+    created_at: datetime | None = None
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    has_started: bool = False
+    exit_code: int | None = None
+    exit_reason: str = ""
+    exit_message: str = ""
+    reason: str = ""
+    message: str = ""
+    unschedulable: str = ""
+    """Why the scheduler finds no node; empty where it did or has not tried."""
+    is_disrupted: bool = False
+    deleting_since: datetime | None = None
+    image_id: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.phase in ("Succeeded", "Failed")
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Return the instant that a Kubernetes timestamp names."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def _condition(conditions: Sequence[Raw], type_: str) -> Raw | None:
+    return next((c for c in conditions if c.get("type") == type_ and c.get("status") == "True"), None)
+
+
+def observe_job(raw: Raw) -> JobSeen:
+    """Read a Job."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    conditions = status.get("conditions") or ()
+    failed = _condition(conditions, "Failed") or _condition(conditions, "FailureTarget") or {}
+    finished = _condition(conditions, "Complete") or failed
+    owner: Raw = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
+    run = (meta.get("labels") or {}).get(RUN_LABEL, "")
+    return JobSeen(
+        name=meta["name"],
+        uid=meta.get("uid", ""),
+        owner_uid=owner.get("uid", ""),
+        run=int(run) if run.isdecimal() else 0,
+        active=status.get("active") or 0,
+        failed=status.get("failed") or 0,
+        is_complete=bool(_condition(conditions, "Complete") or _condition(conditions, "SuccessCriteriaMet")),
+        failure_reason=(failed.get("reason") or "Failed") if failed else "",
+        failure_message=failed.get("message") or "",
+        is_deleting="deletionTimestamp" in meta,
+        created_at=parse_time(meta.get("creationTimestamp")),
+        finished_at=parse_time(finished.get("lastTransitionTime")),
+    )
+
+
+def observe_pod(raw: Raw) -> PodSeen:
+    """Read a pod."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    container = _find_container(status.get("containerStatuses") or ())
+    state = container.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated") or {}
+    if not ended and waiting:
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+    conditions = status.get("conditions") or ()
+    unscheduled: Raw = next(
+        (
+            c
+            for c in conditions
+            if c.get("type") == "PodScheduled" and c.get("status") == "False" and c.get("reason") == "Unschedulable"
+        ),
+        {},
+    )
+    owner: Raw = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
+    return PodSeen(
+        name=meta["name"],
+        job=owner.get("name") or (meta.get("labels") or {}).get("batch.kubernetes.io/job-name", ""),
+        phase=status.get("phase") or "Pending",
+        created_at=parse_time(meta.get("creationTimestamp")),
+        waiting_reason=waiting.get("reason") or "",
+        waiting_message=waiting.get("message") or "",
+        has_started="running" in state or bool(ended),
+        exit_code=ended.get("exitCode"),
+        exit_reason=ended.get("reason") or "",
+        exit_message=(ended.get("message") or "").strip(),
+        reason=status.get("reason") or "",
+        message=status.get("message") or "",
+        unschedulable=(unscheduled.get("message") or "no node fits") if unscheduled else "",
+        is_disrupted=_condition(conditions, "DisruptionTarget") is not None,
+        deleting_since=parse_time(meta.get("deletionTimestamp")),
+        image_id=container.get("imageID") or "",
+    )
+
+
+def _find_container(statuses: Sequence[Raw]) -> Raw:
+    return next((s for s in statuses if s.get("name") == RUNNER_CONTAINER), {})
+
+
+def session_of(raw: Raw) -> str | None:
+    """Return the name of the session that a Job or pod belongs to."""
+    name = (raw["metadata"].get("labels") or {}).get(SESSION_LABEL)
+    return name if isinstance(name, str) else None
+
+
+def definition_of(raw: Raw) -> tuple[str, str] | None:
+    """Return kind and name of the definition that a Job or pod inspects."""
+    label = (raw["metadata"].get("labels") or {}).get(INSPECTION_LABEL)
+    if not isinstance(label, str):
+        return None
+    prefix, _, name = label.partition(".")
+    return ("ClusterWorkflowDefinition" if prefix == "cwfd" else "WorkflowDefinition"), name

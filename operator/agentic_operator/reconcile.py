@@ -1,0 +1,261 @@
+"""Carries out what ``decide`` says about a session: the I/O of a pass, in an order that survives a crash anywhere."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from agentic_core.conditions import Reason
+from agentic_core.errors import Conflict, Problem, TransientError
+from agentic_core.lifecycle import Phase
+from agentic_core.names import FINALIZER
+from agentic_core.resources import AgenticSession, SessionStatus
+from agentic_operator.admission import Refused, input_schema, measure_inputs, refuse_inputs
+from agentic_operator.announcer import Announcer
+from agentic_operator.checker import Checker
+from agentic_operator.decide import DELETION_PATIENCE, Rules, Seen, decide, needs_input_check
+from agentic_operator.jobs import Definition, Manifest
+from agentic_operator.kube import (
+    CLAIMS,
+    JOBS,
+    SESSIONS,
+    AlreadyExists,
+    Forbidden,
+    Invalid,
+    Json,
+    Kube,
+    NotFound,
+)
+from agentic_operator.lookup import Lookup, workflow_of
+from agentic_operator.namespaces import Namespaces
+from agentic_operator.observed import observe_job
+from agentic_operator.plan import Note, Plan
+from agentic_operator.recorder import Recorder
+from agentic_operator.registry import Key, Registry, SessionKey
+from agentic_operator.statuses import change_session, diff_status, fail_session
+from agentic_operator.workqueue import WorkQueue
+
+logger: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the reconcilers work with; made once by ``main``."""
+
+    kube: Kube
+    registry: Registry
+    queue: WorkQueue[Key]
+    lookup: Lookup
+    namespaces: Namespaces
+    announcer: Announcer
+    checker: Checker
+    rules: Rules
+    recorder: Recorder | None = None
+
+
+class NameTaken(TransientError):
+    """A Job of this name belongs to something else."""
+
+
+class SessionReconciler:
+    """One pass over a session at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._kube = parts.kube
+        self._registry = parts.registry
+
+    async def reconcile(self, key: SessionKey) -> None:
+        """Look at a session, decide, and do it. Raises our errors; the queue decides when to try again."""
+        found = await self._parts.lookup.fetch_session(key)
+        if found is None:
+            self._forget(key)
+            return
+        session, body = found
+        seen = await self._observe(session, key)
+        now = datetime.now(UTC)
+        plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
+        if plan.job is not None:
+            self._registry.reserve(key)
+        try:
+            await self._apply(key, session, body, seen, plan, now)
+        except BaseException:
+            self._registry.release(key)
+            raise
+
+    async def _observe(self, session: AgenticSession, key: SessionKey) -> Seen:
+        definition = await self._parts.lookup.fetch_definition(workflow_of(session))
+        await self._parts.lookup.refresh_children(session, key)
+        refused: Refused | None = None
+        jobs = self._registry.jobs_of(key, session.metadata.uid)
+        if not jobs and needs_input_check(session, definition, self._parts.rules):
+            refused = await self._check_inputs(session, definition)
+        return Seen(
+            definition=definition,
+            jobs=jobs,
+            pods=self._registry.pods_of(key),
+            refused_inputs=refused,
+        )
+
+    async def _check_inputs(self, session: AgenticSession, definition: Definition | None) -> Refused | None:
+        too_large = measure_inputs(session)
+        schema = input_schema(definition) if definition is not None else None
+        if too_large is not None or schema is None:
+            return too_large
+        faults = await self._parts.checker.check_instance(schema, session.spec.inputs)
+        return refuse_inputs(Problem(fault.pointer, fault.message) for fault in faults)
+
+    # -- carrying out
+
+    async def _apply(
+        self, key: SessionKey, session: AgenticSession, body: Json, seen: Seen, plan: Plan, now: datetime
+    ) -> None:
+        for name in plan.delete_jobs_first:
+            await self._delete_job(key, name)
+        if plan.job is not None:
+            refused = await self._create_job(key, session, seen, plan, plan.job)
+            if refused is not None:
+                await self._write_status(key, session, refused)
+                return
+            if not session.status.phase and self._parts.queue.has_urgent:
+                # Others wait for their Job: this one's is made, what is told about it can follow.
+                self._registry.keep_body(key, body)
+                self._parts.queue.add(key, urgent=False)
+                self._announce(session, plan)
+                return
+        if plan.add_finalizer:
+            session = await self._add_finalizer(session)
+        has_news = False
+        if plan.status is not None:
+            has_news = await self._write_status(key, session, plan.status)
+        for name in plan.delete_jobs:
+            await self._delete_job(key, name)
+        if plan.purge:
+            await self._purge(session, now)
+        if plan.delete_session:
+            await self._kube.delete(SESSIONS, key.namespace, key.name, uid=session.metadata.uid)
+        if plan.wake_at is not None:
+            self._parts.queue.add_at(key, time.monotonic() + max(0.0, (plan.wake_at - now).total_seconds()))
+        if has_news or plan.job is not None:
+            self._announce(session, plan)
+
+    async def _create_job(
+        self, key: SessionKey, session: AgenticSession, seen: Seen, plan: Plan, manifest: Manifest
+    ) -> SessionStatus | None:
+        """Create the Job and what it needs; return the status that says why not, where it is refused for good."""
+        template = seen.definition.spec.pod_template if seen.definition is not None else None
+        annotations = template.service_account_annotations if template is not None else None
+        now = datetime.now(UTC)
+        try:
+            await self._parts.namespaces.prepare_for_runs(key.namespace, annotations)
+            if plan.claim is not None:
+                await self._create_claim(key, plan.claim)
+            raw = await self._create_or_adopt(key, session, manifest)
+        except Forbidden as error:
+            self._parts.namespaces.forget(key.namespace)
+            if error.is_terminating:
+                raise
+            status = change_session(session, Phase.PENDING, Reason.FORBIDDEN, str(error), now)
+            await self._write_status(key, session, status)
+            self._parts.announcer.announce(session, Note(Reason.FORBIDDEN, str(error), "Warning", "CreateJob"))
+            raise
+        except NameTaken as error:
+            status = change_session(session, Phase.PENDING, Reason.NAME_TAKEN, str(error), now)
+            await self._write_status(key, session, status)
+            raise
+        except Invalid as error:
+            return fail_session(session, Reason.INVALID_SPEC, str(error), now)
+        except NotFound:
+            # The namespace went away under us.
+            self._parts.namespaces.forget(key.namespace)
+            raise
+        self._registry.see_job(key, observe_job(raw))
+        return None
+
+    async def _create_claim(self, key: SessionKey, claim: Manifest) -> None:
+        try:
+            await self._kube.create(CLAIMS, key.namespace, claim)
+        except AlreadyExists:
+            logger.debug("the workspace is there already", extra={"namespace": key.namespace, "session": key.name})
+
+    async def _create_or_adopt(self, key: SessionKey, session: AgenticSession, manifest: Manifest) -> Json:
+        try:
+            return await self._kube.create(JOBS, key.namespace, manifest)
+        except AlreadyExists:
+            name = manifest["metadata"]["name"]
+            raw = await self._kube.find(JOBS, key.namespace, name)
+            if raw is not None and observe_job(raw).owner_uid == session.metadata.uid:
+                return raw
+            raise NameTaken(
+                f"a Job {name!r} that is not this session's is in the way; it starts once that is gone",
+                retry_after_seconds=2,
+            ) from None
+
+    async def _add_finalizer(self, session: AgenticSession) -> AgenticSession:
+        finalizers = [*session.metadata.finalizers, FINALIZER]
+        patch: Json = {"metadata": {"finalizers": finalizers, "resourceVersion": session.metadata.resource_version}}
+        raw = await self._kube.patch(SESSIONS, session.namespace, session.name, patch)
+        self._registry.see_session(raw)
+        meta = session.metadata.model_copy(
+            update={"finalizers": tuple(finalizers), "resource_version": raw["metadata"]["resourceVersion"]}
+        )
+        return session.model_copy(update={"metadata": meta})
+
+    async def _write_status(self, key: SessionKey, session: AgenticSession, status: SessionStatus) -> bool:
+        """Write the difference, if there is one, under the version that was read; say whether there was."""
+        change = diff_status(session.status, status)
+        if not change:
+            return False
+        patch: Json = {"metadata": {"resourceVersion": session.metadata.resource_version}, "status": change}
+        raw = await self._kube.patch(SESSIONS, key.namespace, key.name, patch, subresource="status")
+        self._registry.see_session(raw)
+        written = session.model_copy(update={"status": status})
+        if self._parts.recorder is not None:
+            self._parts.recorder.submit(written)
+        if status.phase is not session.status.phase or status.reason != session.status.reason:
+            logger.info(
+                "%s %s: %s",
+                status.phase,
+                status.reason,
+                status.message,
+                extra={"namespace": key.namespace, "session": key.name, "uid": session.metadata.uid, "run": status.run},
+            )
+        return True
+
+    async def _delete_job(self, key: SessionKey, name: str) -> None:
+        await self._kube.delete(JOBS, key.namespace, name)
+        logger.info("deleted Job %s", name, extra={"namespace": key.namespace, "session": key.name})
+
+    async def _purge(self, session: AgenticSession, now: datetime) -> None:
+        """Delete the session's rows and let go of it; after a while let go without them."""
+        since = session.metadata.deletion_timestamp or now
+        if self._parts.recorder is not None:
+            try:
+                async with asyncio.timeout(10):
+                    await self._parts.recorder.purge(session.metadata.uid)
+            except (TransientError, Conflict, TimeoutError) as error:
+                if now < since + DELETION_PATIENCE:
+                    raise TransientError(f"rows of a deleted session are not purged yet: {error}") from error
+                logger.warning(
+                    "let go of a deleted session before its rows were purged; they are purged later: %s",
+                    error,
+                    extra={"namespace": session.namespace, "session": session.name},
+                )
+        finalizers = [name for name in session.metadata.finalizers if name != FINALIZER]
+        patch: Json = {"metadata": {"finalizers": finalizers, "resourceVersion": session.metadata.resource_version}}
+        try:
+            await self._kube.patch(SESSIONS, session.namespace, session.name, patch)
+        except NotFound:
+            logger.debug("a deleted session was gone already")
+
+    # -- the others
+
+    def _announce(self, session: AgenticSession, plan: Plan) -> None:
+        for note in plan.notes:
+            self._parts.announcer.announce(session, note)
+
+    def _forget(self, key: SessionKey) -> None:
+        self._registry.forget_session(key)
+        self._parts.queue.forget(key)

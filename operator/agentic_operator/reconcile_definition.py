@@ -1,0 +1,161 @@
+"""Carries out what ``decide_definition`` says: checks of schemas, inspection Jobs and their reports."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from agentic_core.conditions import find_condition
+from agentic_core.errors import AgenticError, Problem, TransientError
+from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
+from agentic_core.resources import WorkflowStatus
+from agentic_operator.classify import newest
+from agentic_operator.definitions import (
+    DefinitionSeen,
+    Report,
+    decide_definition,
+    inspection_namespace,
+    read_report,
+)
+from agentic_operator.jobs import Definition, inspection_fingerprint
+from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json
+from agentic_operator.lookup import definition_kind, parse_definition
+from agentic_operator.observed import JobSeen, observe_job, observe_pod
+from agentic_operator.reconcile import Parts
+from agentic_operator.registry import DefinitionKey
+from agentic_operator.statuses import diff_status
+
+MAX_LOG_BYTES: Final = 1024 * 1024
+MAX_CHECKED: Final = 1000
+
+logger: Final = logging.getLogger(__name__)
+
+
+class DefinitionReconciler:
+    """One pass over a definition at a time."""
+
+    def __init__(self, parts: Parts, operator_namespace: str) -> None:
+        self._parts = parts
+        self._kube = parts.kube
+        self._registry = parts.registry
+        self._operator_namespace = operator_namespace
+        self._checked: dict[tuple[str, int], tuple[Problem, ...]] = {}
+        self._counted_at: dict[DefinitionKey, datetime] = {}
+
+    async def reconcile(self, key: DefinitionKey) -> None:
+        """Look at a definition, decide, and do it. Raises our errors; the queue decides when to try again."""
+        raw = await self._kube.find(definition_kind(key), key.namespace, key.name)
+        if raw is None:
+            self._registry.forget_definition(key)
+            self._parts.queue.forget(key)
+            self._counted_at.pop(key, None)
+            return
+        definition = parse_definition(key, raw)
+        self._see(key, definition)
+        namespace = inspection_namespace(definition, self._operator_namespace)
+        seen = await self._observe(key, definition, namespace)
+        now = datetime.now(UTC)
+        plan = decide_definition(definition, seen, now, self._parts.rules, namespace)
+        for name in plan.delete_jobs:
+            await self._kube.delete(JOBS, namespace, name)
+        if plan.job is not None:
+            await self._parts.namespaces.prepare_for_inspections(namespace)
+            try:
+                job = await self._kube.create(JOBS, namespace, plan.job)
+            except AlreadyExists:
+                job = await self._kube.get(JOBS, namespace, plan.job["metadata"]["name"])
+            self._registry.see_job(key, observe_job(job))
+        if plan.status is not None and await self._write_status(key, definition, plan.status, now):
+            for note in plan.notes:
+                self._parts.announcer.announce(definition, note)
+        if plan.wake_at is not None:
+            self._parts.queue.add_at(key, time.monotonic() + max(0.0, (plan.wake_at - now).total_seconds()))
+
+    async def _observe(self, key: DefinitionKey, definition: Definition, namespace: str) -> DefinitionSeen:
+        problems = await self._check_schemas(definition)
+        uid = definition.metadata.uid
+        name = inspection_job_name(definition.name, definition.kind, inspection_fingerprint(definition.spec))
+        jobs = {job.name: job for job in self._registry.jobs_of(key, uid)}
+        inspected = find_condition(definition.status.conditions, "Inspected")
+        is_done = (
+            inspected is not None
+            and inspected.observed_generation == definition.metadata.generation
+            and inspected.status == "True"
+        )
+        report: Report | None = None
+        if not is_done and not problems:
+            if name not in jobs and (raw := await self._kube.find(JOBS, namespace, name)) is not None:
+                job = observe_job(raw)
+                if job.owner_uid == uid:
+                    self._registry.see_job(key, job)
+                    jobs[name] = job
+            report = await self._look_closer(key, definition, namespace, jobs.get(name))
+        return DefinitionSeen(
+            schema_problems=problems,
+            jobs=tuple(jobs.values()),
+            pods=self._registry.pods_of(key),
+            report=report,
+            active_sessions=self._registry.count_active(key),
+            counted_at=self._counted_at.get(key),
+        )
+
+    async def _look_closer(
+        self, key: DefinitionKey, definition: Definition, namespace: str, job: JobSeen | None
+    ) -> Report | None:
+        """Read the pods of a finished inspection, and the report of one that completed."""
+        if job is None or not job.is_finished:
+            return None
+        kind = "cwfd" if key.kind == "ClusterWorkflowDefinition" else "wfd"
+        raws = await self._kube.list_all(PODS, namespace, selector=f"{INSPECTION_LABEL}={kind}.{definition.name}")
+        self._registry.replace_pods(key, (observe_pod(raw) for raw in raws))
+        pod = newest(pod for pod in self._registry.pods_of(key) if pod.job == job.name)
+        if not job.is_complete or pod is None:
+            return None
+        try:
+            return read_report(
+                await self._kube.read_log(namespace, pod.name, RUNNER_CONTAINER, limit_bytes=MAX_LOG_BYTES)
+            )
+        except TransientError:
+            raise
+        except AgenticError as error:
+            logger.warning("the report of an inspection cannot be read: %s", error, extra={"definition": key.name})
+            return None
+
+    async def _check_schemas(self, definition: Definition) -> tuple[Problem, ...]:
+        """Check the schemas once for every generation."""
+        version = (definition.metadata.uid, definition.metadata.generation)
+        if (known := self._checked.get(version)) is not None:
+            return known
+        problems: list[Problem] = []
+        spec = definition.spec
+        for field, schema in (("inputSchema", spec.input_schema), ("outputSchema", spec.output_schema)):
+            if schema is not None:
+                faults = await self._parts.checker.check_schema(schema)
+                problems += [Problem(f"/spec/{field}{fault.pointer}", fault.message) for fault in faults]
+        if len(self._checked) >= MAX_CHECKED:
+            self._checked.clear()
+        self._checked[version] = tuple(problems)
+        return tuple(problems)
+
+    async def _write_status(
+        self, key: DefinitionKey, definition: Definition, status: WorkflowStatus, now: datetime
+    ) -> bool:
+        """Write the difference, if there is one; say whether there was."""
+        change = diff_status(definition.status, status)
+        if not change:
+            return False
+        patch: Json = {"metadata": {"resourceVersion": definition.metadata.resource_version}, "status": change}
+        raw = await self._kube.patch(definition_kind(key), key.namespace, key.name, patch, subresource="status")
+        if "activeSessions" in change:
+            self._counted_at[key] = now
+        if "conditions" in change:
+            ready = find_condition(status.conditions, "Ready")
+            text = f"Ready={ready.status} {ready.reason} {ready.message}".strip() if ready is not None else ""
+            logger.info("%s", text, extra={"namespace": key.namespace, "definition": key.name, "kind": key.kind})
+        self._see(key, parse_definition(key, raw))
+        return "conditions" in change
+
+    def _see(self, key: DefinitionKey, definition: Definition) -> None:
+        if self._registry.see_definition(key, definition):
+            for session in self._registry.waiting_for(key):
+                self._parts.queue.add(session)

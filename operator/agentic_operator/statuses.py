@@ -1,0 +1,104 @@
+"""How statuses are written: conditions, phases and the patch that carries nothing but the change."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agentic_core.conditions import Condition, ConditionStatus, Reason, with_condition
+from agentic_core.lifecycle import Actor, Phase, is_legal
+from agentic_core.resources import AgenticSession, RunError, SessionStatus
+from agentic_core.wire import Wire
+
+
+def build_condition(
+    type_: str, status: ConditionStatus, reason: Reason, message: str, now: datetime, generation: int
+) -> Condition:
+    """Return a condition as of ``now``."""
+    return Condition(
+        type=type_,
+        status=status,
+        reason=reason.value,
+        message=message[:4096],
+        last_transition_time=now.replace(microsecond=0),
+        observed_generation=generation,
+    )
+
+
+def change_session(
+    session: AgenticSession,
+    phase: Phase,
+    reason: Reason,
+    message: str,
+    now: datetime,
+    *,
+    conditions: Mapping[str, ConditionStatus] | None = None,
+    **fields: object,
+) -> SessionStatus:
+    """Return the session's status in ``phase``; a phase that is not the operator's to write leaves the phase alone.
+
+    ``conditions`` are those that change with it, all for the same reason.
+    """
+    old = session.status
+    if not is_legal(old.phase, phase, Actor.OPERATOR):
+        phase = old.phase or Phase.PENDING
+    kept = list(old.conditions)
+    for type_, value in (conditions or {}).items():
+        new = build_condition(type_, value, reason, message, now, session.metadata.generation)
+        kept = with_condition(kept, new)
+    return old.model_copy(
+        update={
+            "phase": phase,
+            "reason": reason.value,
+            "message": message[:4096],
+            "observed_generation": session.metadata.generation,
+            "conditions": tuple(kept),
+            **fields,
+        }
+    )
+
+
+def fail_session(
+    session: AgenticSession,
+    reason: Reason,
+    message: str,
+    now: datetime,
+    *,
+    is_accepted: bool = True,
+    retriable: bool | None = None,
+) -> SessionStatus:
+    """Return the status of a session that ends as Failed."""
+    conditions: dict[str, ConditionStatus] = {"Failed": "True"}
+    if not is_accepted:
+        conditions["Accepted"] = "False"
+    elif any(c.type == "Running" and c.status == "True" for c in session.status.conditions):
+        conditions["Running"] = "False"
+    return change_session(
+        session,
+        Phase.FAILED,
+        reason,
+        message,
+        now,
+        conditions=conditions,
+        completion_time=now.replace(microsecond=0),
+        error=RunError(type=reason.value, message=message[:4096], retriable=retriable),
+    )
+
+
+def diff_status(old: Wire, new: Wire) -> dict[str, Any]:
+    """Return the JSON merge patch that makes ``old`` into ``new``; empty where they say the same.
+
+    Lists are replaced whole, as merge patches do.
+    """
+    return _diff(old.to_wire(), new.to_wire())
+
+
+def _diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            if nested := _diff(before, value):
+                patch[key] = nested
+        elif key not in old or before != value:
+            patch[key] = value
+    return patch

@@ -1,0 +1,69 @@
+"""The workers: take a key, run its pass, and turn what went wrong into the time of the next try."""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from pydantic import ValidationError
+
+from agentic_core.errors import AgenticError, Conflict, TransientError
+from agentic_operator.kube import Forbidden
+from agentic_operator.reconcile import SessionReconciler
+from agentic_operator.reconcile_definition import DefinitionReconciler
+from agentic_operator.registry import Key, SessionKey
+from agentic_operator.retry import compute_delay, jitter
+from agentic_operator.workqueue import WorkQueue
+
+logger: Final = logging.getLogger(__name__)
+
+
+async def run_workers(
+    count: int, queue: WorkQueue[Key], sessions: SessionReconciler, definitions: DefinitionReconciler
+) -> None:
+    """Work for ever, ``count`` passes at a time."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            group.create_task(_work(queue, sessions, definitions), name=f"worker {number}")
+
+
+async def _work(queue: WorkQueue[Key], sessions: SessionReconciler, definitions: DefinitionReconciler) -> None:
+    while True:
+        key = await queue.get()
+        try:
+            if isinstance(key, SessionKey):
+                await sessions.reconcile(key)
+            else:
+                await definitions.reconcile(key)
+            queue.succeed(key)
+        except Exception as error:  # noqa: BLE001  (whatever a pass raises, the others go on and this one is tried again)
+            _try_again(queue, key, error)
+        finally:
+            queue.done(key)
+
+
+def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
+    failures = queue.fail(key)
+    about = {"namespace": key.namespace, "session" if isinstance(key, SessionKey) else "definition": key.name}
+    if isinstance(error, ValidationError):
+        logger.error("cannot be read: %s", _first_line(error), extra=about)
+        return
+    if isinstance(error, Forbidden) and error.is_terminating:
+        logger.info("its namespace is being deleted", extra=about)
+        return
+    delay = compute_delay(error, failures, jitter())
+    if isinstance(error, Conflict):
+        logger.debug("changed meanwhile, reads again: %s", error, extra=about)
+    elif isinstance(error, TransientError):
+        logger.warning("tries again in %.1f s: %s", delay, error, extra=about)
+    elif isinstance(error, AgenticError):
+        logger.error("tries again in %.1f s: %s", delay, error, extra=about)
+    else:
+        logger.error("tries again in %.1f s after an unexpected error", delay, exc_info=error, extra=about)
+    queue.add_at(key, time.monotonic() + delay)
+
+
+def _first_line(error: ValidationError) -> str:
+    # Never the whole: it would quote inputs.
+    first = error.errors(include_input=False, include_url=False)[0]
+    return f"{'/'.join(str(part) for part in first['loc'])}: {first['msg']}"
