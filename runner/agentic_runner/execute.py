@@ -1,0 +1,134 @@
+"""Running the graph: one stream from its entry to an end, a question, a drain or an error."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentic_runner.config import Durability
+from agentic_runner.continuation import Action, Entry, Question, decide_entry, read_thread
+from agentic_runner.drain import Drain
+from agentic_runner.tracking import STREAM_MODES, StreamEvent, Tracker
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from agentic_runner.graphs import Graph
+
+OnEvents = Callable[[Sequence[StreamEvent]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The graph ended with this output."""
+
+    output: Any
+
+
+@dataclass(frozen=True)
+class Waits:
+    """The graph asks these questions."""
+
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True)
+class Drained:
+    """The run stopped on request; its thread can be continued."""
+
+
+Outcome = Finished | Waits | Drained
+
+
+def build_config(thread_id: str, run: int) -> "RunnableConfig":
+    """Return LangGraph's config of a run."""
+    return {"configurable": {"thread_id": thread_id}, "metadata": {"agentic_run": run}}
+
+
+def build_tracker(graph: "Graph") -> Tracker:
+    """Return a tracker that counts super-steps as this graph numbers them: a state graph's step 0 takes the inputs."""
+    return Tracker(first_step=1 if "__start__" in graph.nodes else 0)
+
+
+async def find_entry(
+    graph: "Graph", config: "RunnableConfig", responses: Mapping[str, Any], asked: Sequence[str]
+) -> Entry:
+    """Read the thread's last checkpoint and decide how to enter it."""
+    thread = read_thread(await graph.aget_state(config))
+    before = graph.interrupt_before_nodes
+    return decide_entry(
+        thread, responses, asked=asked, breakpoints=[before] if isinstance(before, str) else tuple(before)
+    )
+
+
+def build_input(entry: Entry, inputs: Any) -> Any:
+    """Return what the graph is given for an entry. Never the inputs again: they would restart a thread that is on."""
+    match entry.action:
+        case Action.START:
+            return {} if inputs is None else inputs
+        case Action.RESUME:
+            from langgraph.types import Command
+
+            return Command(resume=dict(entry.answers))
+        case _:
+            return None
+
+
+async def execute(
+    graph: "Graph",
+    config: "RunnableConfig",
+    given: Any,
+    *,
+    durability: Durability,
+    tracker: Tracker,
+    drain: Drain,
+    grace_seconds: float,
+    on_events: OnEvents,
+) -> Outcome:
+    """Run the graph until it ends, asks, is drained or raises.
+
+    A drain lets the super-step end and be saved; when the grace is over the step is given up, and the next run does it
+    again.
+    """
+    from langgraph.errors import GraphDrained
+    from langgraph.runtime import RunControl
+
+    control = RunControl()
+    drain.arm(control.request_drain)
+    if drain.reason is not None:
+        return Drained()
+
+    async def consume() -> None:
+        parts = graph.astream(
+            given,
+            config,
+            stream_mode=list(STREAM_MODES),
+            subgraphs=True,
+            durability=durability,
+            control=control,
+        )
+        async for namespace, mode, data in parts:
+            await on_events(tracker.see(tuple(namespace), mode, data))
+
+    running = asyncio.create_task(consume(), name="graph")
+    patience = asyncio.create_task(drain.wait(grace_seconds), name="drain")
+    try:
+        await asyncio.wait({running, patience}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            running.cancel()
+            # A node that ignores its cancellation must not keep the process.
+            await asyncio.wait({running}, timeout=1.0)
+            return Drained()
+        await running
+    except GraphDrained:
+        return Drained()
+    finally:
+        for task in (running, patience):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await patience
+    if tracker.is_finished:
+        return Finished(tracker.output)
+    thread = read_thread(await graph.aget_state(config))
+    return Waits(thread.questions or (thread.breakpoint,))

@@ -1,0 +1,94 @@
+"""What an exception out of a graph run means: whose it is, and whether another attempt could end otherwise."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import Final
+
+from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, Superseded, TransientError
+from agentic_runner.redaction import describe
+from agentic_runner.tracking import Tracker
+from agentic_store.errors import translate
+
+
+class Kind(StrEnum):
+    """Whose failure it is."""
+
+    SUPERSEDED = "superseded"
+    DATABASE = "database"
+    """Passing: the same again may work."""
+    SCHEMA = "schema"
+    INPUT = "input"
+    GRAPH = "graph"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt."""
+
+    kind: Kind
+    type: str
+    message: str
+    node: str | None = None
+    is_retriable: bool = True
+
+
+# Names, so that LangGraph need not be imported to compare them. Each says that the graph itself is wrong: the state
+# that led to it is in the checkpoint, and the same step would end the same way.
+_NEVER_SUCCEED: Final = frozenset({"GraphRecursionError", "InvalidUpdateError", "EmptyInputError"})
+
+# Frames of these belong to the checkpointer and store, also where a subgraph's node called them.
+_PERSISTENCE: Final = ("langgraph.checkpoint.postgres", "langgraph.store.postgres", "agentic_store")
+
+
+def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool) -> Failure:
+    """Say what ``error`` means.
+
+    A node may use a database of its own: only errors that passed through our checkpointer or store are ours. Where the
+    run ``takes_inputs``, an error before any node ran is about them. Everything else is the graph's, and retriable but
+    for errors that name a fault of the graph itself.
+    """
+    meaning = translate(error)
+    if isinstance(meaning, Superseded):
+        return Failure(Kind.SUPERSEDED, "Superseded", str(meaning))
+    node, inner = tracker.failure or (None, error)
+    if meaning is not None and (tracker.failure is None or passed_persistence(inner)):
+        return _persistence_failure(meaning)
+    if takes_inputs and not tracker.has_started:
+        return Failure(Kind.INPUT, type(error).__name__, f"the graph refuses the inputs: {describe(error)}")
+    return Failure(
+        Kind.GRAPH,
+        type(error).__name__,
+        describe(error),
+        node=node,
+        is_retriable=not _NEVER_SUCCEED.intersection(cls.__name__ for cls in type(error).__mro__),
+    )
+
+
+def _persistence_failure(meaning: AgenticError) -> Failure:
+    name = type(meaning).__name__
+    if isinstance(meaning, SchemaMismatch):
+        return Failure(Kind.SCHEMA, name, str(meaning), is_retriable=False)
+    if isinstance(meaning, TransientError):
+        return Failure(Kind.DATABASE, name, str(meaning))
+    return Failure(Kind.GRAPH, name, str(meaning), is_retriable=not isinstance(meaning, PermanentError))
+
+
+def passed_persistence(error: BaseException) -> bool:
+    """Say whether the error, or one it came from, was raised below our checkpointer or store."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if _passes(link.__traceback__):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
+
+
+def _passes(tb: TracebackType | None) -> bool:
+    while tb is not None:
+        if str(tb.tb_frame.f_globals.get("__name__", "")).startswith(_PERSISTENCE):
+            return True
+        tb = tb.tb_next
+    return False

@@ -1,0 +1,46 @@
+"""The runner's log: one JSON object a line on stdout, the author's own logging included."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from agentic_runner.redaction import Redactor
+
+# What every LogRecord has; the rest came by `extra=` and belongs into the line.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line of JSON, with secrets masked."""
+
+    def __init__(self, redactor: Redactor, common: dict[str, str]) -> None:
+        super().__init__()
+        self._redactor = redactor
+        self._common = common
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._common,
+            **{key: value for key, value in vars(record).items() if key not in _STANDARD},
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return self._redactor.redact(json.dumps(line, default=repr, ensure_ascii=False))
+
+
+def configure_logging(redactor: Redactor, *, level: str = "INFO", **common: str) -> None:
+    """Send all logging to stdout as JSON lines, each with ``common``; repeatable."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines(redactor, common))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level if level in logging.getLevelNamesMapping() else "INFO")
+    # A line a request would tell more about our heartbeat than about the run.
+    for chatty in ("httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

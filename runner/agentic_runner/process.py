@@ -1,0 +1,75 @@
+"""The runner as a process: configuration in, exit code and termination message out."""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+
+from agentic_core.contract import ExitCode
+from agentic_core.errors import PermanentError
+from agentic_runner.config import ConfigurationError, RunConfig, read_config
+from agentic_runner.drain import Drain
+from agentic_runner.logs import configure_logging
+from agentic_runner.redaction import Redactor, describe
+from agentic_runner.run import Ending, run_session
+from agentic_runner.termination import write_termination
+from agentic_store.dsn import Dsn, read_dsn
+
+log = logging.getLogger(__name__)
+
+_LEAVE_SECONDS = 5.0
+
+
+def run_process(environ: Mapping[str, str]) -> int:
+    """Run the session of this pod and return the exit code."""
+    redactor = Redactor()
+    try:
+        config = read_config(environ)
+        dsn = _read_dsn(environ)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"agentic-runner: {problem}\n")
+        write_termination(environ, str(error))
+        return ExitCode.CONFIGURATION
+    redactor.add(dsn.conninfo, config.token.value)
+    redactor.add_filter(dsn.redact)
+    configure_logging(
+        redactor,
+        level=environ.get("LOG_LEVEL", "INFO").upper(),
+        session=f"{config.namespace}/{config.session_name}",
+        run=str(config.run),
+    )
+    drain = Drain()
+    drain.install()
+    try:
+        return asyncio.run(_run(config, dsn, redactor, drain, environ)).code
+    except Exception as error:
+        log.exception("unexpected")
+        write_termination(environ, redactor.redact(describe(error)))
+        return ExitCode.RETRIABLE
+
+
+def _read_dsn(environ: Mapping[str, str]) -> Dsn:
+    try:
+        return read_dsn(environ)
+    except PermanentError as error:
+        raise ConfigurationError([str(error)]) from error
+
+
+async def _run(config: RunConfig, dsn: Dsn, redactor: Redactor, drain: Drain, environ: Mapping[str, str]) -> Ending:
+    ending = await run_session(config, dsn, redactor, drain)
+    message = redactor.redact(ending.message)
+    log.info("ends: %s", message, extra={"exit_code": int(ending.code)})
+    if ending.code is not ExitCode.DONE:
+        write_termination(environ, message)
+    _leave_soon(ending.code)
+    return ending
+
+
+def _leave_soon(code: ExitCode) -> None:
+    """End the process even where an author's thread never does; leaving waits for threads that run a node."""
+    timer = threading.Timer(_LEAVE_SECONDS, os._exit, (int(code),))
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,201 @@
+"""Telling the session's status how the run goes, without ever holding the run up.
+
+Phase changes are delivered in order; progress is the latest, at most once a second. While the API server is away the
+graph goes on; only the last word has to arrive, and it is repeated for a bounded patience.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from agentic_core.conditions import Reason
+from agentic_core.errors import AgenticError, Conflict, PermanentError, Superseded, TransientError
+from agentic_core.lifecycle import Actor, Phase, is_legal
+from agentic_core.resources.session import AgenticSession, SessionStatus
+from agentic_runner import status as statuses
+from agentic_runner.api import SessionApi
+from agentic_runner.config import RunConfig
+from agentic_runner.tracking import Progress
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Change = Callable[[AgenticSession, datetime], SessionStatus]
+
+_FIRST_DELAY: Final = 0.2
+_LONGEST_DELAY: Final = 5.0
+
+
+class ApiUnavailable(TransientError):
+    """The API server could not be reached within the runner's patience."""
+
+
+class HeldBack(AgenticError):
+    """The session is suspended: its phase is the operator's to change, nothing was written."""
+
+
+def check_ours(session: AgenticSession, config: RunConfig) -> None:
+    """Raise ``Superseded`` unless ``session`` is still the one this run works for."""
+    name = f"{config.namespace}/{config.session_name}"
+    if session.metadata.uid != config.session_uid:
+        raise Superseded(f"session {name} was deleted and made again: this run was for uid {config.session_uid!r}")
+    if session.metadata.deletion_timestamp is not None:
+        raise Superseded(f"session {name} is being deleted")
+    if (session.status.run or 0) > config.run:
+        raise Superseded(f"run {session.status.run} of session {name} is on: this is run {config.run}")
+    if session.status.phase is not None and session.status.phase.is_final:
+        raise Superseded(f"session {name} is {session.status.phase} already")
+
+
+def compute_delay(attempt: int, wish_seconds: float | None, chance: float) -> float:
+    """Return the seconds to wait after failed ``attempt`` (1, 2, …).
+
+    Doubling and bounded, spread by ``chance`` (0 to 1) over ±25 %, and never below what the server asked for.
+    """
+    delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(attempt - 1, 10))
+    return max(delay * (0.75 + 0.5 * chance), min(wish_seconds or 0.0, 60.0))
+
+
+async def persist(call: Callable[[], Awaitable[T]], patience_seconds: float | None = None) -> T:
+    """Repeat ``call`` over passing faults; raise :class:`ApiUnavailable` when the patience (None: endless) is over."""
+    last: TransientError | None = None
+    attempt = 0
+    try:
+        async with asyncio.timeout(patience_seconds):
+            while True:
+                try:
+                    return await call()
+                except TransientError as error:
+                    last, attempt = error, attempt + 1
+                    log.warning("trying again: %s", error, extra={"attempt": attempt})
+                    await asyncio.sleep(compute_delay(attempt, error.retry_after_seconds, random.random()))  # noqa: S311
+    except TimeoutError as error:
+        said = last or "it does not answer"
+        raise ApiUnavailable(f"no success within {patience_seconds:g} s of trying: {said}") from error
+
+
+class Reporter:
+    """Writes one session's status. ``on_lost`` is told once that the session is not ours any more."""
+
+    def __init__(
+        self,
+        api: SessionApi,
+        config: RunConfig,
+        session: AgenticSession,
+        on_lost: Callable[[Superseded], None],
+        *,
+        interval_seconds: float = 1.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api = api
+        self._config = config
+        self._session = session
+        self._on_lost = on_lost
+        self._interval = interval_seconds
+        self._now = now
+        self._progress = Progress()
+        self._trouble: tuple[Reason, str] | None = None
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def session(self) -> AgenticSession:
+        """The session as last read."""
+        return self._session
+
+    def start(self, begin: Change) -> None:
+        """Report from now on: ``begin`` first, then the latest that :meth:`update` was told."""
+        self._task = asyncio.create_task(self._report(begin), name="report")
+
+    def update(self, progress: Progress) -> None:
+        """Take the latest progress; it is written when its time comes."""
+        if progress != self._progress:
+            self._progress = progress
+            self._trouble = None
+            self._wanted.set()
+
+    def say(self, reason: Reason, message: str) -> None:
+        """Tell what keeps the run from going on; over once :meth:`update` has news."""
+        self._trouble = (reason, message)
+        self._wanted.set()
+
+    async def close(self) -> None:
+        """Stop reporting; progress not written yet is dropped."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def conclude(self, change: Change, *, patience_seconds: float | None = None) -> None:
+        """Write this run's last word at once, over faults, for as long as the patience lasts.
+
+        Raises :class:`ApiUnavailable` after that, ``Superseded`` when the session is not ours any more, and
+        :class:`HeldBack` when it is suspended.
+        """
+        await self.close()
+        if patience_seconds is None:
+            patience_seconds = self._config.api_patience_seconds
+        wanted = change(self._session, self._now()).phase
+        try:
+            await persist(lambda: self._write(change), patience_seconds)
+        except Superseded:
+            # Our own write can succeed and its answer be lost.
+            if self._session.status.phase is not wanted or self._session.metadata.uid != self._config.session_uid:
+                raise
+
+    async def _report(self, begin: Change) -> None:
+        loop = asyncio.get_running_loop()
+        changes = [begin]
+        try:
+            while True:
+                started = loop.time()
+                for change in changes:
+                    await persist(lambda change=change: self._write(change))  # type: ignore[misc]  # bound now
+                await asyncio.sleep(max(0.0, self._interval - (loop.time() - started)))
+                await self._wanted.wait()
+                self._wanted.clear()
+                changes = [self._latest]
+        except Superseded as lost:
+            self._on_lost(lost)
+        except HeldBack:
+            log.info("the session is suspended: its status is left to the operator")
+        except PermanentError:
+            log.exception("the status could not be written and is not tried again before the end of the run")
+
+    def _latest(self, session: AgenticSession, _now: datetime) -> SessionStatus:
+        if self._trouble is not None:
+            return statuses.troubled(session, *self._trouble)
+        return statuses.progressing(session, self._progress)
+
+    async def _write(self, change: Change) -> None:
+        """Write ``change``; go by way of Running where the table wants it; re-read where somebody else wrote."""
+        while True:
+            old = self._session.status.phase
+            status = change(self._session, self._now())
+            new = status.phase or Phase.PENDING
+            if old is Phase.SUSPENDED:
+                raise HeldBack(f"session {self._config.namespace}/{self._config.session_name} is suspended")
+            try:
+                if is_legal(old, new, Actor.RUNNER):
+                    self._session = await self._api.write_status(self._session, status)
+                    return
+                if is_legal(old, Phase.RUNNING, Actor.RUNNER):
+                    self._session = await self._api.write_status(
+                        self._session, statuses.running(self._session, self._now())
+                    )
+                    continue
+            except Conflict:
+                await self._read_again()
+                continue
+            await self._read_again()
+            if self._session.status.phase is old:
+                raise TransientError(f"the session is {old or 'new'}: waiting for the operator to say Creating")
+
+    async def _read_again(self) -> None:
+        self._session = await self._api.fetch()
+        check_ours(self._session, self._config)

@@ -1,0 +1,206 @@
+"""A session's status as the runner changes it: from the status now and what happened to the status wanted.
+
+Pure. The phase's legality is the lifecycle table's; here is what else goes with each phase.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agentic_core import contract
+from agentic_core.conditions import Condition, ConditionStatus, Reason, with_condition
+from agentic_core.lifecycle import Phase
+from agentic_core.resources.session import AgenticSession, Interrupt, ResultRef, RunError, SessionStatus
+from agentic_runner.continuation import Question
+from agentic_runner.redaction import bounded
+from agentic_runner.tracking import Progress
+
+
+@dataclass(frozen=True)
+class Result:
+    """A stored result: its JSON value where it is small enough for the status, and what refers to it."""
+
+    size: int
+    sha256: str
+    url: str
+    value: Any = None
+
+    @property
+    def is_inline(self) -> bool:
+        return self.size <= contract.MAX_INLINE_RESULT_BYTES
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a session failed."""
+
+    reason: Reason
+    type: str
+    message: str
+    node: str | None = None
+    retriable: bool = False
+
+
+def _conditions(session: AgenticSession, now: datetime, *changes: tuple[str, ConditionStatus, Reason, str]) -> Any:
+    conditions = list(session.status.conditions)
+    for type_, status, reason, message in changes:
+        conditions = with_condition(
+            conditions,
+            Condition(
+                type=type_,
+                status=status,
+                reason=reason,
+                message=bounded(message, contract.MAX_MESSAGE_LENGTH),
+                last_transition_time=now,
+                observed_generation=session.metadata.generation or None,
+            ),
+        )
+    return tuple(conditions)
+
+
+def _waited(session: AgenticSession) -> bool:
+    return any(condition.type == "WaitingForInput" for condition in session.status.conditions)
+
+
+def running(session: AgenticSession, now: datetime, *, answered: Collection[str] = ()) -> SessionStatus:
+    """The run executes; ``answered`` are the interrupts whose answers it just took."""
+    changes: list[tuple[str, ConditionStatus, Reason, str]] = [("Running", "True", Reason.RUNNING, "")]
+    if _waited(session):
+        changes.append(("WaitingForInput", "False", Reason.RUNNING, ""))
+    return session.status.model_copy(
+        update={
+            "phase": Phase.RUNNING,
+            "reason": Reason.RUNNING.value,
+            # After a failed attempt the reason of it stays in sight until there is news.
+            "message": session.status.message if session.status.reason == Reason.RETRYING else None,
+            "start_time": session.status.start_time or now,
+            "conditions": _conditions(session, now, *changes),
+            "interrupts": tuple(
+                each.model_copy(update={"answered_at": now})
+                if each.id in answered and each.answered_at is None
+                else each
+                for each in session.status.interrupts
+            ),
+        }
+    )
+
+
+def progressing(session: AgenticSession, progress: Progress) -> SessionStatus:
+    """The run moved on; a trouble that was told before is over."""
+    is_over = session.status.reason == Reason.DATABASE_UNAVAILABLE
+    return session.status.model_copy(
+        update={
+            "current_node": progress.current_node or session.status.current_node,
+            "progress": progress.progress or session.status.progress,
+            "reason": Reason.RUNNING.value if is_over else session.status.reason,
+            "message": progress.message or (None if is_over else session.status.message),
+            "steps": max(progress.steps, session.status.steps or 0),
+            "checkpoint_id": progress.checkpoint_id or session.status.checkpoint_id,
+        }
+    )
+
+
+def retrying(session: AgenticSession, now: datetime, message: str) -> SessionStatus:
+    """An attempt failed, another one follows."""
+    begun = session.model_copy(update={"status": running(session, now)})
+    return troubled(begun, Reason.RETRYING, message)
+
+
+def troubled(session: AgenticSession, reason: Reason, message: str) -> SessionStatus:
+    """The phase stays; the reason says what keeps the run from going on."""
+    return session.status.model_copy(
+        update={"reason": reason.value, "message": bounded(message, contract.MAX_MESSAGE_LENGTH)}
+    )
+
+
+def waiting(session: AgenticSession, now: datetime, questions: Sequence[Question], progress: Progress) -> SessionStatus:
+    """The graph asks people; questions asked before keep their time."""
+    status = progressing(session, progress)
+    known = {each.id for each in status.interrupts}
+    asked = tuple(
+        Interrupt(id=q.id, node=q.node, value=q.value, schema_=q.schema, asked_at=now)
+        for q in questions
+        if q.id not in known
+    )
+    count = len(questions)
+    message = f"waits for {count} answer{'' if count == 1 else 's'} in spec.responses"
+    return status.model_copy(
+        update={
+            "phase": Phase.WAITING_FOR_INPUT,
+            "reason": Reason.WAITING_FOR_INPUT.value,
+            "message": message,
+            "current_node": questions[0].node if questions else status.current_node,
+            "interrupts": (*status.interrupts, *asked)[-256:],
+            "conditions": _conditions(
+                session,
+                now,
+                ("Running", "False", Reason.WAITING_FOR_INPUT, ""),
+                ("WaitingForInput", "True", Reason.WAITING_FOR_INPUT, message),
+            ),
+        }
+    )
+
+
+def completed(session: AgenticSession, now: datetime, result: Result, progress: Progress) -> SessionStatus:
+    """The graph ended; its result is stored."""
+    status = progressing(session, progress)
+    return status.model_copy(
+        update={
+            "phase": Phase.COMPLETED,
+            "reason": Reason.COMPLETED.value,
+            "message": None,
+            "completion_time": now,
+            "current_node": None,
+            "progress": "100%",
+            "result": result.value if result.is_inline else None,
+            "result_ref": None
+            if result.is_inline
+            else ResultRef(size=result.size, sha256=result.sha256, url=result.url),
+            "error": None,
+            "conditions": _conditions(
+                session,
+                now,
+                ("Running", "False", Reason.COMPLETED, ""),
+                ("Complete", "True", Reason.COMPLETED, ""),
+            ),
+        }
+    )
+
+
+def failed(session: AgenticSession, now: datetime, verdict: Verdict, progress: Progress) -> SessionStatus:
+    """The run failed for good."""
+    message = bounded(verdict.message, contract.MAX_MESSAGE_LENGTH)
+    return progressing(session, progress).model_copy(
+        update={
+            "phase": Phase.FAILED,
+            "reason": verdict.reason.value,
+            "message": message,
+            "completion_time": now,
+            "current_node": verdict.node,
+            "error": RunError(
+                type=bounded(verdict.type, 256), message=message, node=verdict.node, retriable=verdict.retriable
+            ),
+            "conditions": _conditions(
+                session, now, ("Running", "False", verdict.reason, ""), ("Failed", "True", verdict.reason, message)
+            ),
+        }
+    )
+
+
+def build_patch(session: AgenticSession, status: SessionStatus) -> list[dict[str, Any]]:
+    """Return the JSON patch (RFC 6902) from the session's status to ``status``; empty where nothing differs.
+
+    Not a merge patch: that could not write a ``null`` inside a result. The resource version is a precondition.
+    """
+    old, new = session.status.to_wire(), status.to_wire()
+    if old == new:
+        return []
+    precondition = {"op": "replace", "path": "/metadata/resourceVersion", "value": session.metadata.resource_version}
+    if not old:
+        return [precondition, {"op": "add", "path": "/status", "value": new}]
+    return [
+        precondition,
+        *({"op": "remove", "path": f"/status/{name}"} for name in old.keys() - new.keys()),
+        *({"op": "add", "path": f"/status/{name}", "value": new[name]} for name in new if old.get(name) != new[name]),
+    ]

@@ -1,0 +1,129 @@
+"""What a graph's stream tells: where it is, how far, and the events worth keeping.
+
+LangGraph's stream parts go in, our events come out. Never a checkpoint's state: events are small and safe to show.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agentic_runner.redaction import bounded, describe
+
+STREAM_MODES: Final = ("tasks", "checkpoints", "custom", "values")
+
+MAX_CUSTOM_BYTES: Final = 8 * 1024
+_MAX_NAME: Final = 256
+
+
+@dataclass(frozen=True)
+class StreamEvent:
+    """One event for the log; a droppable one is only of interest until the next."""
+
+    type: str
+    data: dict[str, Any]
+    is_droppable: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    current_node: str | None = None
+    progress: str | None = None
+    message: str | None = None
+    steps: int = 0
+    checkpoint_id: str | None = None
+
+
+class Tracker:
+    """Follows one stream. ``first_step`` is the number that LangGraph gives the first super-step of nodes."""
+
+    def __init__(self, *, first_step: int = 1) -> None:
+        self._first_step = first_step
+        self._running: dict[str, str] = {}
+        self._progress: str | None = None
+        self._message: str | None = None
+        self._steps = 0
+        self.checkpoint_id: str | None = None
+        self.is_finished = False
+        self.output: Any = None
+        self.has_started = False
+        """Whether a node of the author's ran: before that, an error is about the inputs."""
+        self.failure: tuple[str, BaseException] | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(
+            current_node=next(reversed(self._running.values()), None),
+            progress=self._progress,
+            message=self._message,
+            steps=self._steps,
+            checkpoint_id=self.checkpoint_id,
+        )
+
+    def see(self, namespace: tuple[str, ...], mode: str, data: Any) -> list[StreamEvent]:
+        """Take one part of the stream and return the events that it is worth."""
+        if mode == "tasks":
+            return self._see_task(namespace, data)
+        if mode == "custom":
+            return [self._see_custom(namespace, data)]
+        if namespace:
+            return []  # a subgraph's checkpoints and values are its parent's business
+        if mode == "checkpoints":
+            self._see_checkpoint(data)
+        elif mode == "values":
+            self.output = data
+        return []
+
+    def _see_task(self, namespace: tuple[str, ...], task: Mapping[str, Any]) -> list[StreamEvent]:
+        path = bounded("/".join([*(part.partition(":")[0] for part in namespace), task["name"]]), _MAX_NAME)
+        about = {"node": path, "task": task["id"]}
+        if "result" not in task and "error" not in task:
+            self.has_started = True
+            self._running[task["id"]] = path
+            return [StreamEvent("node_started", about)]
+        self._running.pop(task["id"], None)
+        if (error := task.get("error")) is not None:
+            if isinstance(error, BaseException) and not namespace:
+                self.failure = (path, error)
+            text = describe(error) if isinstance(error, BaseException) else str(error)
+            return [StreamEvent("node_failed", {**about, "error": bounded(text, 1024)})]
+        if interrupts := task.get("interrupts"):
+            return [StreamEvent("interrupt", {**about, "interrupt": each["id"]}) for each in interrupts]
+        return [StreamEvent("node_finished", about)]
+
+    def _see_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        self.checkpoint_id = checkpoint["config"]["configurable"].get("checkpoint_id")
+        self.is_finished = not checkpoint["next"]
+        step = (checkpoint.get("metadata") or {}).get("step", -1)
+        self._steps = max(0, step - self._first_step + 1)
+
+    def _see_custom(self, namespace: tuple[str, ...], data: Any) -> StreamEvent:
+        node = "/".join(part.partition(":")[0] for part in namespace) or None
+        if (share := _share(data)) is not None:
+            self._progress = f"{math.floor(share * 100)}%"
+            self._message = bounded(str(message), _MAX_NAME) if (message := data.get("message")) is not None else None
+            said = {"progress": share, **({"message": self._message} if self._message else {})}
+            return StreamEvent("progress", said, is_droppable=True)
+        return StreamEvent("custom", {"data": small_json(data), **({"node": node} if node else {})})
+
+
+def _share(data: Any) -> float | None:
+    """Return how far ``{"progress": 0..1}`` says the graph is, None for anything else."""
+    value = data.get("progress") if isinstance(data, dict) else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    return None
+
+
+def small_json(value: Any) -> Any:
+    """Return ``value`` as plain JSON where that is small; else say how large it is."""
+    try:
+        text = json.dumps(value, default=repr, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return {"text": bounded(repr(type(value)), _MAX_NAME)}
+    if len(text) > MAX_CUSTOM_BYTES:
+        return {"truncated": True, "size": len(text)}
+    return json.loads(text.replace("\\u0000", "\\ufffd"))
