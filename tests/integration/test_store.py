@@ -1,13 +1,40 @@
 """The store on a real PostgreSQL keeps the same contract as its twin in memory."""
 
+import json
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
+from agentic_store.output import encode_output
 from tests.support.postgres import PostgresDatabase
+from tests.support.postgres_server import PostgresServer
 from tests.support.store_conformance import StoreConformance
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
+    max_leaves=30,
+)
+
+
+def test_whatever_is_encoded_postgresql_takes(postgres_server: PostgresServer) -> None:
+    with psycopg.connect(postgres_server.dsn(), autocommit=True) as conn:
+
+        @given(VALUES)
+        @settings(deadline=None, max_examples=200)
+        def stored(value: object) -> None:
+            encoded = encode_output(value)
+            row = conn.execute("SELECT %s::jsonb::text", (encoded.text,)).fetchone()
+            assert row is not None
+            # As numbers: PostgreSQL writes 1e22 as an integer of 23 digits.
+            assert json.loads(row[0], parse_int=float) == json.loads(encoded.text, parse_int=float)
+
+        stored()
 
 
 class TestPostgresStore(StoreConformance):
