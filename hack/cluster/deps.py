@@ -43,9 +43,10 @@ CLUSTER = (
     _program("mount"),
     _program("openssl"),
 )
-IMAGES = (_program("buildah"), _program("mmdebstrap"))
+BUILDER = (_program("buildah"),)
+DEBIAN_BASE = (_program("mmdebstrap"),)
 DATABASE = (Need("PostgreSQL server", "postgresql", lambda: find_postgres() is not None),)
-GROUPS: dict[str, tuple[Need, ...]] = {"cluster": CLUSTER, "images": IMAGES, "database": DATABASE}
+GROUPS: dict[str, tuple[Need, ...]] = {"cluster": CLUSTER, "images": (*BUILDER, *DEBIAN_BASE), "database": DATABASE}
 
 
 def find_postgres() -> Path | None:

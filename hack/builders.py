@@ -1,0 +1,137 @@
+"""Knows the image builders: Docker, podman and buildah, told apart by what each calls things."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hack.cluster import deps
+from hack.cluster.errors import ClusterError, MissingTool
+from hack.cluster.folders import cache_folder
+from hack.cluster.progress import Progress
+
+BuilderName = Literal["docker", "podman", "buildah"]
+
+_CERTIFICATES = Path("/etc/ssl/certs")
+# A machine whose programs are told of a bundle has an authority of its own that an image knows nothing of.
+_BUNDLE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+_PIP_SETTINGS = {
+    "PIP_INDEX_URL": "index-url",
+    "PIP_EXTRA_INDEX_URL": "extra-index-url",
+    "PIP_DEFAULT_TIMEOUT": "timeout",
+}
+
+
+def find_bundle(environment: Mapping[str, str]) -> str | None:
+    """Find the bundle of authorities that this machine's programs are told to trust, if it is a shared one."""
+    for name in _BUNDLE_VARIABLES:
+        value = environment.get(name)
+        if value and Path(value).is_relative_to(_CERTIFICATES):
+            return value
+    return None
+
+
+def build_pip_configuration(environment: Mapping[str, str]) -> str:
+    """Write what this machine's pip is told by variables as a file for the pip inside a build."""
+    settings = {key: environment[name] for name, key in _PIP_SETTINGS.items() if environment.get(name)}
+    if bundle := find_bundle(environment):
+        settings["cert"] = bundle
+    settings["cache-dir"] = "/var/cache/pip"
+    settings["disable-pip-version-check"] = "true"
+    settings["root-user-action"] = "ignore"
+    return "".join(["[global]\n", *(f"{key} = {value}\n" for key, value in settings.items())])
+
+
+def build_mounts(environment: Mapping[str, str], configuration: Path, cache: Path) -> list[str]:
+    """Write the mounts of a build by podman or buildah: pip's cache and settings, and the machine's authorities.
+
+    None of them becomes part of the image, and no Containerfile has to know of them.
+    """
+    mounts = [f"{cache}:/var/cache/pip:rw", f"{configuration}:/etc/pip.conf:ro"]
+    if find_bundle(environment):
+        mounts.append(f"{_CERTIFICATES}:{_CERTIFICATES}:ro")
+    return [part for mount in mounts for part in ("--volume", mount)]
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """One builder that works on this machine."""
+
+    name: BuilderName
+
+    def build(self, containerfile: Path, context: Path, reference: str, build_arguments: Mapping[str, str]) -> None:
+        """Build an image; raises ClusterError with the end of what the builder said."""
+        arguments = [part for name, value in build_arguments.items() for part in ("--build-arg", f"{name}={value}")]
+        argv = [*self._build_command(), "--file", str(containerfile), "--tag", reference, *arguments, str(context)]
+        _run(argv)
+
+    def save(self, reference: str, archive: Path) -> None:
+        """Write an image in the format of `docker save`."""
+        if self.name == "buildah":
+            _run(["buildah", "push", reference, f"docker-archive:{archive}:{reference}"])
+        elif self.name == "podman":
+            _run(["podman", "save", "--format", "docker-archive", "--output", str(archive), reference])
+        else:
+            _run(["docker", "save", "--output", str(archive), reference])
+
+    def pull(self, reference: str, *, seconds: float) -> bool:
+        """Get an image from its registry; False when that cannot be reached in time."""
+        try:
+            done = subprocess.run([self.name, "pull", reference], capture_output=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+    def image_id(self, reference: str) -> str | None:
+        """Say what a name stands for here; None when it is not here."""
+        inspect = ["inspect", "--type", "image", "--format"]
+        form = "{{.FromImageID}}" if self.name == "buildah" else "{{.Id}}"
+        done = subprocess.run([self.name, *inspect, form, reference], capture_output=True, text=True, check=False)
+        return done.stdout.strip() or None if done.returncode == 0 else None
+
+    def _build_command(self) -> list[str]:
+        if self.name == "docker":
+            return ["docker", "build"]
+        folder = cache_folder()
+        cache, configuration = folder / "pip", folder / "pip.conf"
+        # Images run as another user than the one whose cache this is: everybody may write here.
+        cache.mkdir(parents=True, exist_ok=True)
+        cache.chmod(0o777)
+        configuration.write_text(build_pip_configuration(os.environ))
+        mounts = build_mounts(os.environ, configuration, cache)
+        if self.name == "podman":
+            return ["podman", "build", "--layers", *mounts]
+        # The isolation that needs neither user namespaces nor a writable control group.
+        return ["buildah", "bud", "--isolation", "chroot", "--layers", *mounts]
+
+
+def find_builder(progress: Progress) -> Builder:
+    """Find a builder that works, or install buildah where that is one command; raises MissingTool otherwise."""
+    if _answers(["docker", "info"]):
+        return Builder("docker")
+    if _answers(["podman", "info"]):
+        return Builder("podman")
+    try:
+        deps.ensure(deps.BUILDER, progress.say)
+    except MissingTool as error:
+        raise MissingTool(f"no image can be built here; start Docker, install podman, or: {error}") from error
+    return Builder("buildah")
+
+
+def _answers(argv: Sequence[str]) -> bool:
+    """Say whether a builder works; a docker command without its engine does not."""
+    if shutil.which(argv[0]) is None:
+        return False
+    try:
+        return subprocess.run(argv, capture_output=True, timeout=15, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _run(argv: Sequence[str]) -> None:
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"`{' '.join(argv[:3])} …` failed:\n{done.stdout.strip()[-3000:]}")
