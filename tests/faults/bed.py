@@ -1,0 +1,378 @@
+"""The test bed: a namespace on a real API server with operators, runners and PostgreSQL, and proxies between them."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentic_core.lifecycle import Phase
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.kubeconfig import build_kubeconfig, write_private
+from tests.support.apiclient import (
+    ApiClient,
+    ApiError,
+    Json,
+    core_path,
+    definitions_path,
+    jobs_path,
+    open_client,
+    sessions_path,
+)
+from tests.support.commands import ROOT, clean_environment
+from tests.support.faultproxy import FaultProxy, Moment, open_proxy
+from tests.support.history import AUDIT, History, Life, find_violations
+from tests.support.postgres import PostgresDatabase
+from tests.support.process_kubelet import PodProcess, ProcessKubelet
+
+SYSTEM = "agentic-system"
+IMAGE = "agentic-operator/faults:dev"
+PROJECT = ROOT / "tests/e2e/image/app"
+API_VERSION = "agentic-operator.dev/v1alpha1"
+REST = (Phase.COMPLETED, Phase.FAILED, Phase.STOPPED, Phase.WAITING_FOR_INPUT, Phase.SUSPENDED)
+LONG = os.environ.get("CHAOS") == "1"
+
+
+def seeds(short: int, long: int) -> list[int]:
+    """Return the seeds of a randomised test: few in `make test`, many in `make chaos`, one's own with CHAOS_SEED."""
+    if chosen := os.environ.get("CHAOS_SEED"):
+        return [int(chosen)]
+    return list(range(1, (long if LONG else short) + 1))
+
+
+async def until(
+    holds: Callable[[], Any], *, what: str, seconds: float = 60, every: float = 0.05, last: Callable[[], Any] = str
+) -> Any:
+    """Return the first true value of ``holds``; fail the test after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = holds()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:g} s; last seen: {str(last())[:4000]}")
+        await asyncio.sleep(every)
+
+
+@dataclass(eq=False)
+class Operator:
+    """One operator process and the proxy through which alone it reaches the API server."""
+
+    name: str
+    proxy: FaultProxy
+    log_file: Path
+    command: Sequence[str]
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        """End the process as a power cut would; nothing where it has ended."""
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    async def wait(self, seconds: float = 10) -> int:
+        """Wait for the end and return the exit status."""
+        process = self.process
+        assert process is not None
+        return await asyncio.to_thread(process.wait, seconds)
+
+    async def kill_and_wait(self) -> None:
+        self.kill()
+        if self.process is not None:
+            await self.wait()
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace") if self.log_file.exists() else ""
+
+
+@dataclass(eq=False)
+class Bed:
+    """One namespace and everything in it."""
+
+    plane: ControlPlane
+    client: ApiClient
+    database: PostgresDatabase
+    kubelet: ProcessKubelet
+    history: History
+    runners: FaultProxy
+    """Between the runners and the API server."""
+    namespace: str
+    folder: Path
+    stack: AsyncExitStack
+    operators: list[Operator] = field(default_factory=list)
+    namespaces: list[str] = field(default_factory=list)
+
+    async def operator(self, name: str = "operator", *, is_started: bool = True, **variables: str) -> Operator:
+        """Start an operator with the rights of its own service account."""
+        proxy = await self.stack.enter_async_context(open_proxy(self.plane))
+        token = await asyncio.to_thread(self.plane.service_account_token, SYSTEM, "agentic-operator")
+        config = self.folder / f"{name}.kubeconfig"
+        write_private(config, build_kubeconfig(proxy.url, self.plane.ca_file.read_bytes(), {"token": token}))
+        environment = clean_environment(
+            KUBECONFIG=str(config),
+            OPERATOR_NAMESPACE=SYSTEM,
+            POD_NAME=name,
+            POSTGRES_CONNECTION_STRING_FILE=str(self.folder / "operator.dsn"),
+            BACKEND_URL=self.runners.url,
+            WATCH_NAMESPACES=",".join(self.namespaces),
+            LEADER_ELECTION="false",
+            LIVENESS_PORT="0",
+            LOG_FORMAT="text",
+        )
+        operator = Operator(
+            name,
+            proxy,
+            self.folder / f"{name}.log",
+            [sys.executable, "-m", "agentic_operator"],
+            {**environment, **variables},
+        )
+        self.operators.append(operator)
+        if is_started:
+            operator.start()
+        return operator
+
+    async def define(self, graph: str, *, name: str = "", is_awaited: bool = True, **spec: Any) -> str:
+        """Register a graph of the test image and wait until the operator takes sessions of it."""
+        name = name or graph
+        await self.client.create(
+            definitions_path(self.namespace),
+            {
+                "apiVersion": API_VERSION,
+                "kind": "WorkflowDefinition",
+                "metadata": {"name": name},
+                "spec": {"image": IMAGE, "graph": graph, **spec},
+            },
+        )
+        if is_awaited:
+            await until(lambda: self._is_ready(name), what=f"definition {name} ready", every=0.1)
+        return name
+
+    async def _is_ready(self, name: str) -> bool:
+        found = await self.client.get(definitions_path(self.namespace, name))
+        conditions = {each["type"]: each for each in (found.get("status") or {}).get("conditions") or ()}
+        if conditions.get("Inspected", {}).get("status") == "False":
+            raise AssertionError(f"definition {name}: {conditions['Inspected']['message']}")
+        return bool(conditions.get("Ready", {}).get("status") == "True")
+
+    async def start(self, workflow: str, name: str, **spec: Any) -> Json:
+        """Make a session."""
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "AgenticSession",
+            "metadata": {"name": name},
+            "spec": {"workflowRef": {"name": workflow}, **spec},
+        }
+        return await self.client.create(sessions_path(self.namespace), body)
+
+    async def session(self, name: str) -> Json:
+        return await self.client.get(sessions_path(self.namespace, name))
+
+    async def status(self, name: str) -> Json:
+        status: Json = (await self.session(name)).get("status") or {}
+        return status
+
+    def life(self, name: str) -> Life | None:
+        """Return what was seen of a session that exists."""
+        return self.history.find(self.namespace, name)
+
+    def phase(self, name: str) -> Phase | None:
+        life = self.life(name)
+        return life.last.phase if life is not None else None
+
+    async def wait_phase(self, name: str, *phases: Phase, seconds: float = 60) -> Json:
+        """Wait until a session is in one of ``phases`` and return its status."""
+        await until(
+            lambda: self.phase(name) in phases,
+            what=f"{name} {'/'.join(phases)}",
+            seconds=seconds,
+            last=lambda: f"{self.life(name)}: {self.life(name).last if self.life(name) else None}",  # type: ignore[union-attr]  # asked before
+        )
+        return await self.status(name)
+
+    async def wait_rest(self, *, seconds: float = 60) -> None:
+        """Wait until every session is final or waits for somebody, and no runner is left."""
+
+        def unrested() -> list[str]:
+            return [
+                f"{life} {life.last.phase} {life.last.reason}"
+                for life in self.history.lives.values()
+                if life.namespace in self.namespaces and not life.is_deleted and life.last.phase not in REST
+            ] + [f"pod {p.pod}" for p in self.kubelet.processes if p.is_alive and p.namespace in self.namespaces]
+
+        await until(lambda: not unrested(), what="rest", seconds=seconds, last=unrested)
+
+    async def start_crashing(self, operator: Operator, workflow: str, name: str, number: int, moment: Moment) -> None:
+        """Make a session and wait until the operator is killed around its write, or the session ends before."""
+        operator.proxy.crash_at(number, moment, operator.kill)
+        await self.start(workflow, name, inputs={})
+        await self.wait_crash_or(operator, lambda: self.phase(name) in REST)
+        if operator.proxy.crashed.is_set():
+            await operator.wait()
+        else:
+            operator.proxy.forget_crash()
+
+    async def wait_crash_or(self, operator: Operator, is_over: Callable[[], bool]) -> None:
+        """Wait until the proxy killed an operator, or something ended and the operator came to rest without that."""
+        await until(lambda: operator.proxy.crashed.is_set() or is_over(), what="a crash or an end")
+        if not operator.proxy.crashed.is_set():
+            await self.settle(operator)
+
+    async def settle(self, operator: Operator, *, quiet_seconds: float = 0.7) -> None:
+        """Wait until an operator has sent nothing for a while."""
+        seen, since = len(operator.proxy.passed), time.monotonic()
+
+        def is_quiet() -> bool:
+            nonlocal seen, since
+            if len(operator.proxy.passed) != seen:
+                seen, since = len(operator.proxy.passed), time.monotonic()
+            return time.monotonic() - since > quiet_seconds
+
+        await until(is_quiet, what=f"{operator.name} at rest", last=lambda: operator.proxy.passed[-10:])
+
+    async def wait_runner(self, session: str, *, run: int | None = None, seconds: float = 30) -> PodProcess:
+        """Wait for a living runner of a session."""
+
+        def find() -> PodProcess | None:
+            alive = self.kubelet.alive(session, self.namespace)
+            return next((p for p in reversed(alive) if run in (None, p.run)), None)
+
+        found: PodProcess = await until(find, what=f"a runner of {session}", seconds=seconds)
+        return found
+
+    async def check(self) -> None:
+        """Fail where anything that must hold does not; rows may follow the resources by a moment."""
+        violations: list[str] = []
+
+        async def holds() -> bool:
+            violations[:] = await find_violations(
+                self.history, self.client, self.database, self.namespaces, self.runners
+            )
+            return not violations
+
+        await until(holds, what="invariants", seconds=20, every=0.25, last=lambda: "\n".join(violations))
+
+    async def delete(self, name: str) -> None:
+        await self.client.delete(sessions_path(self.namespace, name))
+
+    async def wait_gone(self, name: str, *, seconds: float = 60) -> None:
+        async def is_gone() -> bool:
+            return await self.client.find(sessions_path(self.namespace, name)) is None
+
+        await until(is_gone, what=f"{name} gone", seconds=seconds)
+
+    async def new_namespace(self, name: str) -> None:
+        """Make a namespace that admits restricted pods only."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        await self.client.create("/api/v1/namespaces", body)
+        self.namespaces.append(name)
+
+    async def clean(self) -> None:
+        """Take everything away that later tests would trip over."""
+        for operator in self.operators:
+            await operator.kill_and_wait()
+        for namespace in self.namespaces:
+            for item in await self._list(sessions_path(namespace)):
+                path = sessions_path(namespace, item["metadata"]["name"])
+                if item["metadata"].get("finalizers"):
+                    await self._quietly("PATCH", path, {"metadata": {"finalizers": None}})
+                await self._quietly("DELETE", path)
+            for item in await self._list(definitions_path(namespace)):
+                await self._quietly("DELETE", definitions_path(namespace, item["metadata"]["name"]))
+            for item in await self._list(jobs_path(namespace)):
+                await self._quietly("DELETE", jobs_path(namespace, item["metadata"]["name"]))
+            for item in await self._list(core_path(namespace, "pods")):
+                path = core_path(namespace, "pods", item["metadata"]["name"])
+                await self._quietly("PATCH", path, {"metadata": {"finalizers": None}})
+                await self._quietly("DELETE", path, {"gracePeriodSeconds": 0})
+            await self._quietly("DELETE", f"/api/v1/namespaces/{namespace}")
+
+    async def _list(self, path: str) -> list[Json]:
+        try:
+            return await self.client.list(path)
+        except ApiError:
+            return []
+
+    async def _quietly(self, method: str, path: str, body: Json | None = None) -> None:
+        try:
+            await self.client.request(method, path, body)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+
+def _dsn(database: PostgresDatabase, login: str) -> str:
+    return database.server.dsn(database.name, user=login, password=login)
+
+
+def _prepare_database(database: PostgresDatabase) -> None:
+    database.execute(AUDIT)
+    for part in ("operator", "runner"):
+        login = f"test_{part}"
+        database.execute(
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{login}')"
+            f" THEN CREATE ROLE {login} LOGIN PASSWORD '{login}' IN ROLE agentic_{part}; END IF; END $$"
+        )
+
+
+@asynccontextmanager
+async def open_bed(plane: ControlPlane, database: PostgresDatabase, folder: Path, name: str) -> AsyncIterator[Bed]:
+    """Make a bed with a namespace of its own; everything in it ends with the block."""
+    await asyncio.to_thread(_prepare_database, database)
+    write_private(folder / "operator.dsn", _dsn(database, "test_operator"))
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(open_client(plane))
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "agentic-postgres-runner", "namespace": SYSTEM},
+            "stringData": {"dsn": _dsn(database, "test_runner")},
+        }
+        await client.delete(core_path(SYSTEM, "secrets", "agentic-postgres-runner"))
+        await client.create(core_path(SYSTEM, "secrets"), secret)
+        runners = await stack.enter_async_context(open_proxy(plane))
+        history = await stack.enter_async_context(History(client).record())
+        kubelet = ProcessKubelet(client, plane, folder / "pods", {IMAGE: PROJECT})
+        await stack.enter_async_context(kubelet.serve())
+        bed = Bed(plane, client, database, kubelet, history, runners, name, folder, stack)
+        await bed.new_namespace(name)
+        try:
+            yield bed
+        finally:
+            # Shown by pytest where the test fails.
+            for operator in bed.operators:
+                print(f"--- log of {operator.name}:\n{operator.log[-6000:]}")
+                print("\n".join(str(passed) for passed in operator.proxy.mutations[-60:]))
+            for process in kubelet.processes[-6:]:
+                print(f"--- log of {process.pod} (exit {process.exit_code}):\n{process.log[-3000:]}")
+            await bed.clean()
+
+
+def seeded(seed: int) -> random.Random:
+    """Return the randomness of one test, and say its seed so that it can be repeated."""
+    print(f"seed {seed}: repeat with CHAOS_SEED={seed}")
+    return random.Random(seed)

@@ -1,0 +1,40 @@
+"""One control plane for all fault tests, and a bed of its own for each."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from hack.cluster.controlplane import ControlPlane
+from hack.kubectl import ROOT, Kubectl
+from tests.faults.bed import Bed, open_bed
+from tests.support.postgres import PostgresDatabase
+
+_numbers = itertools.count(1)
+
+
+def install(plane: ControlPlane) -> None:
+    """Apply what an administrator installs: resources, roles, admission policies."""
+    kubectl = Kubectl(plane.kubeconfig)
+    kubectl.run("apply", "--server-side", "-k", str(ROOT / "crds"))
+    for file in ("namespace", "rbac", "admission"):
+        kubectl.run("apply", "--server-side", "-f", str(ROOT / f"manifests/operator/{file}.yaml"))
+    for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
+        kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=30s")
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The control plane. A test that kills a part of it starts it again."""
+    with ControlPlane(tmp_path_factory.mktemp("faults-plane"), controller_manager=True) as plane:
+        install(plane)
+        yield plane
+
+
+@pytest_asyncio.fixture
+async def bed(plane: ControlPlane, database: PostgresDatabase, tmp_path: Path) -> AsyncIterator[Bed]:
+    """A namespace with proxies, a node and a history; the test starts operators as it needs them."""
+    async with open_bed(plane, database, tmp_path, f"faults-{next(_numbers)}") as made:
+        yield made
