@@ -1,0 +1,1 @@
+"""Many slow parts side by side, in waves."""

@@ -1,0 +1,1 @@
+"""Finds outliers in a public data set, and writes a report."""
