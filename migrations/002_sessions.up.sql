@@ -40,8 +40,6 @@ CREATE TABLE IF NOT EXISTS workflow_sessions (
 -- The list of a project, newest first, page by page; the name breaks ties of the same second.
 CREATE INDEX IF NOT EXISTS workflow_sessions_list_idx
     ON workflow_sessions (project_name, created_at DESC, session_name DESC);
--- Taking a fence asks which session a thread belongs to.
-CREATE INDEX IF NOT EXISTS workflow_sessions_thread_id_idx ON workflow_sessions (thread_id);
 
 CREATE TABLE IF NOT EXISTS session_events (
     session_uid text NOT NULL REFERENCES workflow_sessions (session_uid) ON DELETE CASCADE,
@@ -60,6 +58,8 @@ CREATE SEQUENCE IF NOT EXISTS thread_fence_epochs AS bigint;
 CREATE TABLE IF NOT EXISTS thread_fences (
     thread_id text PRIMARY KEY,
     session_uid text NOT NULL,
+    -- Tells a session that was made again under the same name from the one that was deleted.
+    session_created_at timestamptz,
     epoch bigint NOT NULL,
     run integer NOT NULL,
     failures integer NOT NULL DEFAULT 0,

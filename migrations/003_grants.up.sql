@@ -43,10 +43,12 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE ON thread_fences TO agentic_runner;
         GRANT USAGE ON SEQUENCE thread_fence_epochs TO agentic_runner;
         GRANT SELECT, INSERT ON session_events TO agentic_runner;
-        -- A run reports on its session; which session that is, is not its to change.
-        GRANT SELECT ON workflow_sessions TO agentic_runner;
-        GRANT UPDATE (status, output_data, error, run, started_at, updated_at, completed_at) ON workflow_sessions
-            TO agentic_runner;
+        -- A run writes its session's row, and makes it where the operator has not come to it yet. Whose row it is, is
+        -- not its to change, and it deletes none.
+        GRANT SELECT, INSERT ON workflow_sessions TO agentic_runner;
+        GRANT UPDATE (
+            workflow_name, status, input_data, output_data, error, thread_id, run, started_at, updated_at, completed_at
+        ) ON workflow_sessions TO agentic_runner;
     END IF;
 END
 $$;

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from psycopg.rows import class_row, scalar_row
@@ -28,17 +29,20 @@ class Take:
     failures: int
 
 
-def decide_take(known: Fence | None, owner_uid: str | None, session_uid: str, run: int) -> Take:
-    """Decide on a run's wish for a thread.
+def decide_take(known: Fence | None, session_uid: str, session_created_at: datetime | None, run: int) -> Take:
+    """Decide on a run's wish for a thread; ``known`` is the fence as it stands.
 
-    ``known`` is the fence as it stands; ``owner_uid`` is another session that is recorded for the thread, if there is
-    one. Raises ``Superseded`` where the wish comes too late.
+    Raises ``Superseded`` where the wish comes too late: a later run has the thread, or a session that was made later
+    under the same name. Where a time is not known, whoever comes counts as the later one.
     """
-    if owner_uid is not None and owner_uid != session_uid:
-        raise Superseded(f"the thread belongs to session {owner_uid!r} now: session {session_uid!r} was replaced")
     if known is None:
         return Take(purge=False, failures=0)
     if known.session_uid != session_uid:
+        if session_created_at and known.session_created_at and known.session_created_at > session_created_at:
+            raise Superseded(
+                f"thread {known.thread_id!r} belongs to session {known.session_uid!r} now, which was made after "
+                f"{session_uid!r}"
+            )
         return Take(purge=True, failures=0)
     if known.run > run:
         raise Superseded(f"run {known.run} has taken thread {known.thread_id!r}: run {run} comes too late")
@@ -53,7 +57,9 @@ class PostgresFences:
         self._connections = connections
         self._patience_seconds = patience_seconds
 
-    async def take(self, thread_id: str, session_uid: str, run: int, holder: str) -> Fence:
+    async def take(
+        self, thread_id: str, session_uid: str, run: int, holder: str, *, session_created_at: datetime | None = None
+    ) -> Fence:
         thread = {"thread_id": thread_id}
         async with (
             self._connections() as conn,
@@ -65,13 +71,17 @@ class PostgresFences:
             timeout = f"{self._patience_seconds * 3 * 1000:.0f}ms"
             await conn.execute(_SQL["prepare"], {**thread, "class": _LOCK_CLASS, "lock_timeout": timeout})
             known = await (await cursor.execute(_SQL["lock"], thread)).fetchone()
-            async with conn.cursor(row_factory=scalar_row) as owners:
-                await owners.execute(_SQL["other_owner"], {**thread, "session_uid": session_uid})
-                owner_uid = await owners.fetchone()
-            take = decide_take(known, owner_uid, session_uid, run)
+            take = decide_take(known, session_uid, session_created_at, run)
             if take.purge:
                 await purge_threads(conn, [thread_id])
-            params = {**thread, "session_uid": session_uid, "run": run, "failures": take.failures, "holder": holder}
+            params = {
+                **thread,
+                "session_uid": session_uid,
+                "session_created_at": session_created_at,
+                "run": run,
+                "failures": take.failures,
+                "holder": holder,
+            }
             taken = await (await cursor.execute(_SQL["take"], params)).fetchone()
             assert taken is not None  # noqa: S101  (INSERT … ON CONFLICT DO UPDATE RETURNING always has a row)
             return taken

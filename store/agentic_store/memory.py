@@ -32,7 +32,7 @@ class MemoryStore:
         self.signals = LocalSignals()
         self.sessions = MemorySessions(rows, logs, fences, clock)
         self.events = MemoryEventLog(rows, logs, self.signals, clock)
-        self.fences = MemoryFences(rows, fences, clock)
+        self.fences = MemoryFences(fences, clock)
 
 
 class _HeldFence:
@@ -217,20 +217,16 @@ class MemoryEventLog:
 class MemoryFences:
     """See ``protocols.Fences``."""
 
-    def __init__(self, rows: dict[str, SessionRow], fences: dict[str, _HeldFence], clock: Clock) -> None:
-        self._rows = rows
+    def __init__(self, fences: dict[str, _HeldFence], clock: Clock) -> None:
         self._fences = fences
         self._clock = clock
         self._epochs = count(1)
 
-    async def take(self, thread_id: str, session_uid: str, run: int, holder: str) -> Fence:
-        owners = (
-            row.session_uid
-            for row in self._rows.values()
-            if row.thread_id == thread_id and row.session_uid != session_uid
-        )
-        take = decide_take(self._held(thread_id), next(owners, None), session_uid, run)
-        fence = Fence(thread_id, session_uid, next(self._epochs), run, take.failures, holder)
+    async def take(
+        self, thread_id: str, session_uid: str, run: int, holder: str, *, session_created_at: datetime | None = None
+    ) -> Fence:
+        take = decide_take(self._held(thread_id), session_uid, session_created_at, run)
+        fence = Fence(thread_id, session_uid, next(self._epochs), run, take.failures, holder, session_created_at)
         self._fences[thread_id] = _HeldFence(fence, self._clock())
         return fence
 

@@ -5,6 +5,7 @@ Every method may raise ``DatabaseUnavailable``.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from agentic_core.lifecycle import Phase
@@ -108,11 +109,13 @@ class EventLog(Protocol):
 class Fences(Protocol):
     """Who may write a thread's checkpoints."""
 
-    async def take(self, thread_id: str, session_uid: str, run: int, holder: str) -> Fence:
+    async def take(
+        self, thread_id: str, session_uid: str, run: int, holder: str, *, session_created_at: datetime | None = None
+    ) -> Fence:
         """Take the thread for this run, under a new and higher epoch.
 
         Waits for the former holder's writes in flight. A thread that another, older session of the same name wrote is
-        emptied first. Raises ``Superseded`` where a later run or a newer session has it.
+        emptied first. Raises ``Superseded`` where a later run has it, or a session made after ``session_created_at``.
         """
         ...
 

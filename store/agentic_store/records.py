@@ -83,3 +83,4 @@ class Fence:
     run: int
     failures: int
     holder: str
+    session_created_at: datetime | None = None

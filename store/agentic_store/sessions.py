@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import kwargs_row, scalar_row
 
 from agentic_core.errors import Superseded, TransientError
@@ -30,13 +31,19 @@ class PostgresSessions:
     async def record_sessions(self, records: Sequence[SessionRecord]) -> int:
         if not records:
             return 0
-        recorded = []
+        records = _drop_replaced(records)
+        names = {
+            "projects": [record.project_name for record in records],
+            "names": [record.session_name for record in records],
+            "uids": [record.session_uid for record in records],
+            "times": [record.created_at for record in records],
+        }
         async with self._connections() as conn, conn.pipeline() as pipeline, conn.transaction():
-            # In their order, one after another: two records of one name may be in a batch.
-            for record in records:
-                params = _record_params(record)
-                await conn.execute(_SQL["replace_older"], params)
-                recorded.append(await conn.execute(_SQL["record"], params))
+            # Asked before it is done: a runner may make its row, and has no right to delete another.
+            older = await (await conn.execute(_SQL["older"], names)).fetchall()
+            if older:
+                await _delete_rows(conn, [row["session_uid"] for row in older], records)
+            recorded = [await conn.execute(_SQL["record"], _record_params(record)) for record in records]
             await pipeline.sync()
             return sum(cursor.rowcount for cursor in recorded)
 
@@ -119,6 +126,24 @@ class PostgresSessions:
     async def _fetch_row(self, statement: str, params: Mapping[str, Any]) -> SessionRow | None:
         async with self._connections() as conn, conn.cursor(row_factory=kwargs_row(_build_row)) as cursor:
             return await (await cursor.execute(_SQL[statement], params)).fetchone()
+
+
+async def _delete_rows(conn: Connection, uids: Sequence[str], records: Sequence[SessionRecord]) -> None:
+    try:
+        await (await conn.execute(_SQL["delete_rows"], {"uids": uids})).fetchall()
+    except InsufficientPrivilege as error:
+        names = ", ".join(repr(record.session_name) for record in records)
+        raise TransientError(f"{names} is still recorded under another uid: the operator replaces that row") from error
+
+
+def _drop_replaced(records: Sequence[SessionRecord]) -> list[SessionRecord]:
+    """Leave out the records of sessions that a later one of the same name in the batch replaces."""
+    latest: dict[tuple[str, str], SessionRecord] = {}
+    for record in records:
+        name = record.project_name, record.session_name
+        if name not in latest or latest[name].created_at <= record.created_at:
+            latest[name] = record
+    return [r for r in records if latest[r.project_name, r.session_name].session_uid == r.session_uid]
 
 
 def _record_params(record: SessionRecord) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.store.postgres.aio import AsyncPostgresStore
 
-from agentic_core.errors import PermanentError
+from agentic_core.errors import PermanentError, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
@@ -75,6 +75,29 @@ async def test_a_session_from_record_to_deletion(as_operator: Dsn, as_runner: Ds
         assert await operator_.sessions.fetch_session_uids() == frozenset()
 
 
+async def test_a_runner_may_make_the_row_of_its_session(as_runner: Dsn) -> None:
+    async with open_database(as_runner, application_name="runner") as runner:
+        assert await runner.sessions.record_session(a_record())
+        assert await runner.sessions.record_session(a_record(status=Phase.CREATING, run=1))
+        assert not await runner.sessions.record_session(a_record(status=Phase.CREATING, run=1))
+        await runner.sessions.start_run("uid-team-report", 1)
+
+
+async def test_a_runner_waits_for_the_operator_where_an_older_session_has_its_name(
+    as_runner: Dsn, as_operator: Dsn
+) -> None:
+    older, newer = a_record(uid="old"), a_record(uid="new")
+    async with (
+        open_database(as_operator, application_name="operator") as operator_,
+        open_database(as_runner, application_name="runner") as runner,
+    ):
+        await operator_.sessions.record_session(older)
+        with pytest.raises(TransientError, match="'report' is still recorded under another uid"):
+            await runner.sessions.record_session(newer)
+        await operator_.sessions.record_session(newer)
+        assert not await runner.sessions.record_session(newer)
+
+
 async def test_a_runner_may_empty_the_thread_of_its_predecessor(as_runner: Dsn, database: PostgresDatabase) -> None:
     database.execute("INSERT INTO checkpoint_blobs VALUES (%s, '', 'c', '1', 't', NULL)", (THREAD,))
     async with open_database(as_runner, application_name="runner") as runner:
@@ -108,7 +131,6 @@ async def test_neither_may_change_the_schema(as_operator: Dsn, as_runner: Dsn, s
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO workflow_sessions VALUES ('u', 'p', 's', 'w')",
         "DELETE FROM workflow_sessions",
         "UPDATE workflow_sessions SET project_name = 'other'",
         "DELETE FROM session_events",

@@ -344,17 +344,17 @@ class FencesConformance:
         await store.fences.verify(held)
 
     async def test_a_session_made_again_takes_over_and_its_predecessor_cannot_come_back(self, store: Store) -> None:
-        await store.sessions.record_session(a_record(uid="old"))
-        old = await store.fences.take(self.thread, "old", 4, "pod-a")
-        await store.sessions.record_session(a_record(uid="new", created_at=CREATED + timedelta(hours=1)))
+        later = CREATED + timedelta(hours=1)
+        old = await store.fences.take(self.thread, "old", 4, "pod-a", session_created_at=CREATED)
 
-        new = await store.fences.take(self.thread, "new", 1, "pod-b")
+        new = await store.fences.take(self.thread, "new", 1, "pod-b", session_created_at=later)
 
         assert new.failures == 0
+        assert new.session_created_at == later
         with pytest.raises(Superseded):
             await store.fences.verify(old)
-        with pytest.raises(Superseded, match="belongs to session 'new' now"):
-            await store.fences.take(self.thread, "old", 5, "pod-c")
+        with pytest.raises(Superseded, match="belongs to session 'new' now, which was made after 'old'"):
+            await store.fences.take(self.thread, "old", 5, "pod-c", session_created_at=CREATED)
         await store.fences.verify(new)
 
     async def test_an_epoch_is_never_given_twice_even_after_a_deletion(self, store: Store) -> None:

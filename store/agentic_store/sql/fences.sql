@@ -6,24 +6,26 @@ SELECT
     pg_advisory_xact_lock(%(class)s, hashtext(%(thread_id)s));
 
 -- name: lock
-SELECT thread_id, session_uid, epoch, run, failures, holder FROM thread_fences WHERE thread_id = %(thread_id)s FOR UPDATE;
-
--- name: other_owner
-SELECT session_uid FROM workflow_sessions
-WHERE thread_id = %(thread_id)s AND session_uid <> %(session_uid)s
-LIMIT 1;
+SELECT thread_id, session_uid, session_created_at, epoch, run, failures, holder
+FROM thread_fences
+WHERE thread_id = %(thread_id)s
+FOR UPDATE;
 
 -- name: take
-INSERT INTO thread_fences (thread_id, session_uid, epoch, run, failures, holder)
-VALUES (%(thread_id)s, %(session_uid)s, nextval('thread_fence_epochs'), %(run)s, %(failures)s, %(holder)s)
+INSERT INTO thread_fences (thread_id, session_uid, session_created_at, epoch, run, failures, holder)
+VALUES (
+    %(thread_id)s, %(session_uid)s, %(session_created_at)s, nextval('thread_fence_epochs'), %(run)s, %(failures)s,
+    %(holder)s
+)
 ON CONFLICT (thread_id) DO UPDATE SET
     session_uid = excluded.session_uid,
+    session_created_at = excluded.session_created_at,
     epoch = excluded.epoch,
     run = excluded.run,
     failures = excluded.failures,
     holder = excluded.holder,
     taken_at = now()
-RETURNING thread_id, session_uid, epoch, run, failures, holder;
+RETURNING thread_id, session_uid, session_created_at, epoch, run, failures, holder;
 
 -- name: record_failure
 UPDATE thread_fences SET failures = failures + 1
@@ -31,7 +33,9 @@ WHERE thread_id = %(thread_id)s AND epoch = %(epoch)s
 RETURNING failures;
 
 -- name: get
-SELECT thread_id, session_uid, epoch, run, failures, holder FROM thread_fences WHERE thread_id = %(thread_id)s;
+SELECT thread_id, session_uid, session_created_at, epoch, run, failures, holder
+FROM thread_fences
+WHERE thread_id = %(thread_id)s;
 
 -- name: carry
 SELECT set_config('agentic.thread_id', %(thread_id)s, false), set_config('agentic.epoch', %(epoch)s, false);

@@ -1,11 +1,14 @@
 -- The record of sessions. Statuses that may precede a new one are a parameter: the lifecycle table is in Python.
 
--- name: replace_older
-DELETE FROM workflow_sessions
-WHERE project_name = %(project_name)s
-    AND session_name = %(session_name)s
-    AND session_uid <> %(session_uid)s
-    AND created_at <= %(created_at)s;
+-- name: older
+SELECT known.session_uid
+FROM unnest(%(projects)s::text[], %(names)s::text[], %(uids)s::text[], %(times)s::timestamptz[])
+    AS new (project_name, session_name, session_uid, created_at)
+JOIN workflow_sessions AS known USING (project_name, session_name)
+WHERE known.session_uid <> new.session_uid AND known.created_at <= new.created_at;
+
+-- name: delete_rows
+DELETE FROM workflow_sessions WHERE session_uid = ANY(%(uids)s) RETURNING session_uid;
 
 -- name: record
 INSERT INTO workflow_sessions AS known (

@@ -1,5 +1,7 @@
 """The pure decisions of the store: who may take a thread, which status may follow, what an error means."""
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 import pytest
 from psycopg import errors as pg
@@ -21,34 +23,36 @@ from agentic_store.fences import Take, decide_take
 from agentic_store.records import Fence
 from agentic_store.transitions import sources_of
 
-HELD = Fence("thread", "uid", epoch=7, run=2, failures=3, holder="pod")
+CREATED = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EARLIER, LATER = CREATED - timedelta(hours=1), CREATED + timedelta(hours=1)
+HELD = Fence("thread", "uid", epoch=7, run=2, failures=3, holder="pod", session_created_at=CREATED)
 
 
 @pytest.mark.parametrize(
-    ("known", "owner", "uid", "run", "expected"),
+    ("known", "uid", "created_at", "run", "expected"),
     [
-        pytest.param(None, None, "uid", 1, Take(purge=False, failures=0), id="a thread that nobody wrote"),
-        pytest.param(HELD, None, "uid", 2, Take(purge=False, failures=3), id="the next pod of the same run"),
-        pytest.param(HELD, None, "uid", 3, Take(purge=False, failures=0), id="the next run"),
-        pytest.param(HELD, None, "new", 1, Take(purge=True, failures=0), id="another session of the same name"),
-        pytest.param(HELD, "uid", "uid", 2, Take(purge=False, failures=3), id="its own row"),
+        pytest.param(None, "uid", CREATED, 1, Take(purge=False, failures=0), id="a thread that nobody wrote"),
+        pytest.param(HELD, "uid", CREATED, 2, Take(purge=False, failures=3), id="the next pod of the same run"),
+        pytest.param(HELD, "uid", CREATED, 3, Take(purge=False, failures=0), id="the next run"),
+        pytest.param(HELD, "new", LATER, 1, Take(purge=True, failures=0), id="a later session of the same name"),
+        pytest.param(HELD, "new", CREATED, 1, Take(purge=True, failures=0), id="one of the same second"),
+        pytest.param(HELD, "new", None, 1, Take(purge=True, failures=0), id="one of unknown age"),
     ],
 )
-def test_a_fence_is_taken(known: Fence | None, owner: str | None, uid: str, run: int, expected: Take) -> None:
-    assert decide_take(known, owner, uid, run) == expected
+def test_a_fence_is_taken(known: Fence | None, uid: str, created_at: datetime | None, run: int, expected: Take) -> None:
+    assert decide_take(known, uid, created_at, run) == expected
 
 
 @pytest.mark.parametrize(
-    ("known", "owner", "uid", "run", "message"),
+    ("uid", "created_at", "run", "message"),
     [
-        pytest.param(HELD, None, "uid", 1, "run 2 has taken thread 'thread'", id="an earlier run"),
-        pytest.param(HELD, "new", "uid", 2, "belongs to session 'new'", id="a replaced session that held it"),
-        pytest.param(None, "new", "uid", 2, "session 'uid' was replaced", id="a replaced session, nobody holds it"),
+        pytest.param("uid", CREATED, 1, "run 2 has taken thread 'thread'", id="an earlier run"),
+        pytest.param("old", EARLIER, 9, "belongs to session 'uid' now", id="a session that was replaced"),
     ],
 )
-def test_a_fence_is_refused(known: Fence | None, owner: str | None, uid: str, run: int, message: str) -> None:
+def test_a_fence_is_refused(uid: str, created_at: datetime, run: int, message: str) -> None:
     with pytest.raises(Superseded, match=message):
-        decide_take(known, owner, uid, run)
+        decide_take(HELD, uid, created_at, run)
 
 
 @pytest.mark.parametrize("old", list(Phase))
