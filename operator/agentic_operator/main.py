@@ -34,6 +34,9 @@ from agentic_store.database import Database, open_database
 from agentic_store.dsn import read_dsn
 
 COUNT_SECONDS: Final = 5.0
+# The API server takes objects nested 10,000 deep, and the parser of a watch counts its depth against this limit: with
+# Python's 1,000, one such session anywhere would end the operator for all.
+RECURSION_LIMIT: Final = 50_000
 
 logger: Final = logging.getLogger("agentic_operator")
 
@@ -47,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"agentic_operator: {error}", file=sys.stderr)
         return 2
     set_up_logs(settings.log_format, settings.log_level)
+    sys.setrecursionlimit(RECURSION_LIMIT)
     try:
         asyncio.run(_run(settings, connection))
     except asyncio.CancelledError:
