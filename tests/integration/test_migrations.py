@@ -112,6 +112,19 @@ async def test_each_file_can_be_repeated_by_hand(database: PostgresDatabase) -> 
     assert describe_tables(database) == before
 
 
+async def test_files_applied_by_hand_are_recorded_by_the_next_up(
+    database: PostgresDatabase, empty_database: PostgresDatabase
+) -> None:
+    with psycopg.connect(empty_database.dsn, autocommit=True) as conn:
+        for migration in migrate.discover():
+            conn.execute(migration.up.encode())
+
+    await migrate.up(dsn_of(empty_database))
+
+    assert describe_tables(empty_database) == describe_tables(database)
+    assert (await migrate.fetch_status(dsn_of(empty_database))).pending == ()
+
+
 async def test_down_to_nothing_leaves_no_table_and_can_be_repeated(database: PostgresDatabase) -> None:
     undone = await migrate.down(dsn_of(database), to=0, confirm=database.name)
     again = await migrate.down(dsn_of(database), to=0, confirm=database.name)

@@ -23,6 +23,7 @@ from tests.support.postgres_server import wait_until
 from tests.support.store_conformance import a_record
 
 THREAD = "project-team:session-report"
+INSERT_BLOB = "INSERT INTO checkpoint_blobs VALUES (%s, '', gen_random_uuid(), '1', 't')"
 CONFIG: RunnableConfig = {"configurable": {"thread_id": THREAD}}
 
 
@@ -125,6 +126,39 @@ async def test_a_run_of_a_deleted_session_can_write_nothing(database: PostgresDa
             await graph.ainvoke({"steps": []}, CONFIG, durability="sync")
         assert isinstance(translate(refused.value), Superseded)
         assert count_rows(database) == (0, 0, 0)
+
+
+async def test_deleting_a_session_while_its_run_writes_leaves_nothing_and_locks_nobody_out(
+    database: PostgresDatabase,
+) -> None:
+    async with open_database(Dsn.parse(database.dsn), application_name="operator") as operator_:
+        for _ in range(10):
+            await operator_.sessions.record_session(a_record(uid="uid"))
+            async with a_run(database) as (store, _):
+                written = asyncio.Event()
+
+                async def write(store: Database = store, written: asyncio.Event = written) -> None:
+                    while True:
+                        await store.sessions.start_run("uid", 1)
+                        await store.events.append("uid", 1, [NewEvent("x", {})] * 3)
+                        async with store.pool.connection() as conn:
+                            await conn.execute(
+                                "INSERT INTO checkpoint_blobs VALUES (%s, '', gen_random_uuid(), '1', 't')", (THREAD,)
+                            )
+                        written.set()
+
+                writers = [asyncio.create_task(write()) for _ in range(3)]
+                await asyncio.wait_for(written.wait(), 10)
+                assert await operator_.sessions.delete_session("uid")
+                ended = await asyncio.wait_for(asyncio.gather(*writers, return_exceptions=True), 10)
+
+            for error in ended:
+                assert isinstance(error, BaseException)
+                # Whoever had not begun finds no row to start on; everybody else finds the fence gone.
+                assert type(translate(error)) in (Superseded, TransientError), error
+                assert "deadlock" not in str(error)
+            assert count_rows(database) == (0, 0, 0)
+            assert database.execute("SELECT count(*) FROM session_events") == [(0,)]
 
 
 async def test_connections_without_a_fence_are_let_through(database: PostgresDatabase) -> None:
