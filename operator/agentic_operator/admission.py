@@ -66,7 +66,10 @@ def admit_workflow(session: AgenticSession, definition: Definition | None, allow
         found = find_condition(definition.status.conditions, type_)
         is_current = found is not None and found.observed_generation == generation
         if found is None or not is_current or found.status == "Unknown":
-            return Waits(Reason.WORKFLOW_NOT_READY, f"{ref.kind} {ref.name!r} is not checked yet ({type_})")
+            return Waits(
+                Reason.WORKFLOW_NOT_READY,
+                f"{ref.kind} {ref.name!r} is still being checked; the session starts once it is Ready",
+            )
         if found.status == "False":
             text = f"{ref.kind} {ref.name!r} cannot run: {found.message or found.reason}"
             return Refused(_reason(found.reason), clip(text))

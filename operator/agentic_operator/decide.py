@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from agentic_core.conditions import Reason, find_condition
+from agentic_core.conditions import Condition, Reason, find_condition, with_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, SessionStatus, WorkflowSnapshot
@@ -29,7 +29,7 @@ from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.jobs import Definition, build_claim, build_job, effective_ttl
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.plan import Note, Plan
-from agentic_operator.statuses import change_session, fail_session
+from agentic_operator.statuses import build_condition, change_session, fail_session
 
 # Runs in a row that may end without a verdict (Job deleted by hand, node lost) before the session is failed.
 MAX_RESTARTS: Final = 3
@@ -227,7 +227,7 @@ def _create_run(
         Reason.JOB_CREATED,
         message or f"run {run} starts",
         now,
-        conditions={"Accepted": "True"} if find_condition(session.status.conditions, "Accepted") is None else None,
+        conditions=_accept(session, now),
         run=run,
         restarts=restarts or None,
         job_name=job_name(session.name, run),
@@ -390,6 +390,15 @@ def _end(session: AgenticSession, seen: Seen, reason: Reason, message: str, now:
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def _accept(session: AgenticSession, now: datetime) -> tuple[Condition, ...]:
+    generation = session.metadata.generation
+    accepted = build_condition("Accepted", "True", Reason.ACCEPTED, "workflow and inputs are valid", now, generation)
+    old = find_condition(session.status.conditions, "Accepted")
+    if old is not None and old.status == "True":
+        return session.status.conditions
+    return tuple(with_condition(session.status.conditions, accepted))
 
 
 def _snapshot(session: AgenticSession, seen: Seen, rules: Rules) -> WorkflowSnapshot | None:

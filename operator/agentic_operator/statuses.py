@@ -31,20 +31,21 @@ def change_session(
     message: str,
     now: datetime,
     *,
-    conditions: Mapping[str, ConditionStatus] | None = None,
+    conditions: Mapping[str, ConditionStatus] | tuple[Condition, ...] | None = None,
     **fields: object,
 ) -> SessionStatus:
     """Return the session's status in ``phase``; a phase that is not the operator's to write leaves the phase alone.
 
-    ``conditions`` are those that change with it, all for the same reason.
+    ``conditions`` are those that change with it, all for the same reason, or the whole list.
     """
     old = session.status
     if not is_legal(old.phase, phase, Actor.OPERATOR):
         phase = old.phase or Phase.PENDING
-    kept = list(old.conditions)
-    for type_, value in (conditions or {}).items():
-        new = build_condition(type_, value, reason, message, now, session.metadata.generation)
-        kept = with_condition(kept, new)
+    kept = list(conditions if isinstance(conditions, tuple) else old.conditions)
+    if isinstance(conditions, Mapping):
+        for type_, value in conditions.items():
+            new = build_condition(type_, value, reason, message, now, session.metadata.generation)
+            kept = with_condition(kept, new)
     return old.model_copy(
         update={
             "phase": phase,

@@ -1,0 +1,59 @@
+"""Settings: every wrong one is named."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from agentic_operator.config import OPTIONS, InvalidSetting, read_settings
+
+
+def read(*arguments: str, **environ: str) -> object:
+    return read_settings(arguments, environ)
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = read_settings([], {})
+    assert settings.namespace == "agentic-system"
+    assert settings.leader_election
+    assert settings.allowed_images.everything
+    assert settings.jobs.limits == {"cpu": "2", "memory": "1Gi"}
+    assert settings.watch_namespaces == ()
+
+
+def test_a_flag_stands_before_its_variable() -> None:
+    settings = read_settings(
+        ["--workers", "3", "--watch-namespaces", "a, b"], {"WORKERS": "5", "KUBECONFIG": "/x", "RUNNER_LIMITS": ""}
+    )
+    assert settings.workers == 3
+    assert settings.watch_namespaces == ("a", "b")
+    assert settings.kubeconfig == Path("/x")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"WATCH_NAMESPACES": "UPPER"},
+        {"ALLOWED_IMAGES": "team"},
+        {"RUNNER_REQUESTS": "cpu"},
+        {"RUNNER_LIMITS": "memory=lots"},
+        {"CHECKPOINT_RETENTION_DAYS": "0"},
+        {"JOB_TTL_SECONDS": "-1"},
+        {"LEADER_ELECTION": "maybe"},
+        {"LEASE_SECONDS": "1"},
+        {"LIVENESS_PORT": "70000"},
+        {"LOG_FORMAT": "xml"},
+        {"LOG_LEVEL": "loud"},
+        {"WORKERS": "many"},
+        {"BACKEND_URL": "https://user:secret@host"},
+    ],
+)
+def test_a_wrong_setting_is_refused_by_the_name_of_its_variable(environ: Mapping[str, str]) -> None:
+    with pytest.raises(InvalidSetting, match=next(iter(environ))):
+        read_settings([], environ)
+
+
+def test_every_option_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operator.md").read_text(encoding="utf-8")
+    for option in OPTIONS:
+        assert f"`{option.variable}`" in text, option.variable

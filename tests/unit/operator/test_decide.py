@@ -1,0 +1,404 @@
+"""Every decision about a session, as a table of what was seen and what is wanted."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from agentic_core.conditions import Reason, find_condition
+from agentic_core.lifecycle import Actor, Phase, is_legal
+from agentic_core.names import FINALIZER
+from agentic_operator.admission import Queue, Refused
+from agentic_operator.decide import DELETION_PATIENCE, LINGER, MAX_RESTARTS, Rules, Seen, decide, needs_input_check
+from agentic_operator.images import AllowedImages
+from agentic_operator.plan import Plan
+from tests.support.builders import NOW, READY, SessionBuilder, a_definition, a_job, a_pod, a_session, condition
+
+RULES = Rules()
+READY_SEEN = Seen(definition=a_definition())
+
+
+def decided(session: SessionBuilder, seen: Seen = READY_SEEN, rules: Rules = RULES) -> Plan:
+    built = session.build()
+    plan = decide(built, seen, NOW, rules)
+    if plan.status is not None and not (built.status.phase or Phase.PENDING).is_final:
+        assert plan.status.phase is not None
+        assert is_legal(built.status.phase, plan.status.phase, Actor.OPERATOR)
+        assert plan.status.observed_generation == built.metadata.generation
+    return plan
+
+
+def outcome(plan: Plan) -> tuple[str | None, str | None]:
+    return (plan.status.phase, plan.status.reason) if plan.status is not None else (None, None)
+
+
+# -- before the first run
+
+
+def test_a_new_session_of_a_ready_workflow_gets_its_job_its_finalizer_and_a_pinned_workflow() -> None:
+    digest = "registry.example.com/team/workflow@sha256:" + "a" * 64
+    seen = Seen(definition=a_definition(status={"imageDigest": digest}))
+    plan = decided(a_session(), seen)
+    assert outcome(plan) == ("Creating", "JobCreated")
+    assert plan.job is not None
+    assert plan.job["metadata"]["name"] == "s-r1"
+    assert plan.add_finalizer
+    assert plan.status is not None
+    assert plan.status.workflow is not None
+    assert plan.status.workflow.image_digest == digest
+    assert (plan.status.run, plan.status.job_name) == (1, "s-r1")
+    assert plan.status.thread_id == "project-team:session-s"
+    accepted = find_condition(plan.status.conditions, "Accepted")
+    assert accepted is not None
+    assert (accepted.status, accepted.reason) == ("True", "Accepted")
+
+
+def test_a_private_session_has_its_users_thread() -> None:
+    plan = decided(a_session().with_spec(userContext={"userId": "ann:1", "private": True}))
+    assert plan.status is not None
+    assert plan.status.thread_id == "project-team:user-ann%3A1:session-s"
+
+
+def test_a_pass_after_a_crash_adopts_the_job_that_is_there() -> None:
+    plan = decided(a_session(), replace(READY_SEEN, jobs=(a_job(),), queue=Queue(active=99)))
+    assert plan.job is None
+    assert plan.add_finalizer
+    assert outcome(plan) == ("Creating", "JobCreated")
+
+
+@pytest.mark.parametrize(
+    ("definition", "expected"),
+    [
+        pytest.param(None, ("Pending", "WorkflowNotFound"), id="no workflow"),
+        pytest.param(a_definition(conditions=()), ("Pending", "WorkflowNotReady"), id="not looked at"),
+        pytest.param(
+            a_definition(conditions=tuple({**c, "observedGeneration": 0} for c in READY)),
+            ("Pending", "WorkflowNotReady"),
+            id="looked at before the last change",
+        ),
+        pytest.param(
+            a_definition(conditions=(*READY[:2], condition("Inspected", "Unknown"))),
+            ("Pending", "WorkflowNotReady"),
+            id="being inspected",
+        ),
+        pytest.param(a_definition(suspend=True), ("Pending", "WorkflowSuspended"), id="suspended workflow"),
+        pytest.param(
+            a_definition(conditions=(condition("SchemaValid", "False", "InvalidSchema", "bad"), *READY[1:])),
+            ("Failed", "InvalidSchema"),
+            id="broken schema",
+        ),
+        pytest.param(
+            a_definition(conditions=(*READY[:2], condition("Inspected", "False", "ImagePullFailed", "no such image"))),
+            ("Failed", "ImagePullFailed"),
+            id="image that cannot be pulled",
+        ),
+        pytest.param(
+            a_definition(conditions=(*READY[:2], condition("Inspected", "False", "SomethingNew", "?"))),
+            ("Failed", "NotReady"),
+            id="reason of a later version",
+        ),
+    ],
+)
+def test_a_workflow_that_cannot_run_holds_or_fails_its_sessions(definition: Any, expected: tuple[str, str]) -> None:
+    plan = decided(a_session(), Seen(definition=definition))
+    assert outcome(plan) == expected
+    assert plan.job is None
+    assert not plan.add_finalizer
+
+
+def test_a_list_of_images_that_became_stricter_refuses_a_ready_workflow() -> None:
+    rules = Rules(allowed=AllowedImages.parse("docker.io/other"))
+    assert outcome(decided(a_session(), rules=rules)) == ("Failed", "ImageNotAllowed")
+    again = a_session().with_spec(suspend=False).accepted(Phase.SUSPENDED)
+    assert outcome(decided(again, rules=rules)) == ("Failed", "ImageNotAllowed")
+
+
+def test_refused_inputs_fail_the_session_with_the_pointer_and_no_pod() -> None:
+    refused = Refused(Reason.INVALID_INPUT, "/spec/inputs/threshold: 'x' is not of type 'number'")
+    plan = decided(a_session(), replace(READY_SEEN, refused_inputs=refused))
+    assert outcome(plan) == ("Failed", "InvalidInput")
+    assert plan.job is None
+    assert plan.status is not None
+    assert plan.status.completion_time == NOW
+    accepted = find_condition(plan.status.conditions, "Accepted")
+    assert accepted is not None
+    assert (accepted.status, accepted.message) == ("False", refused.message)
+
+
+@pytest.mark.parametrize(
+    ("limit", "active", "ahead", "starts"),
+    [(None, 500, 500, True), (2, 1, 0, True), (2, 2, 0, False), (2, 1, 1, False), (2, 0, 1, True), (0, 0, 0, False)],
+)
+def test_a_full_workflow_queues_the_younger_sessions(limit: int | None, active: int, ahead: int, starts: bool) -> None:
+    spec: dict[str, Any] = {} if limit is None else {"maxActiveSessions": limit}
+    plan = decided(a_session(), Seen(definition=a_definition(**spec), queue=Queue(active, ahead)))
+    assert (plan.job is not None) is starts
+    if not starts:
+        assert outcome(plan) == ("Pending", "Queued")
+
+
+def test_a_waiting_session_is_not_written_again_while_nothing_changes() -> None:
+    seen = Seen(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
+    first = decided(a_session(), seen)
+    assert first.status is not None
+    again = decided(a_session().with_status(**first.status.to_wire()), seen)
+    assert again.status == first.status
+
+
+def test_inputs_are_checked_only_right_before_the_first_run() -> None:
+    ready, waiting = a_definition(), a_definition(conditions=())
+    assert needs_input_check(a_session().build(), ready, RULES)
+    assert not needs_input_check(a_session().build(), waiting, RULES)
+    assert not needs_input_check(a_session().build(), None, RULES)
+    assert not needs_input_check(a_session().running().build(), ready, RULES)
+    assert not needs_input_check(a_session().with_spec(suspend=True).build(), ready, RULES)
+    assert not needs_input_check(a_session().with_spec(stop=True).build(), ready, RULES)
+
+
+# -- while it runs
+
+
+def test_an_active_job_needs_nothing() -> None:
+    for session in (a_session().accepted(), a_session().running()):
+        plan = decided(session, replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(phase="Running", has_started=True),)))
+        assert plan == Plan(status=session.build().status)
+
+
+@pytest.mark.parametrize("phase", [Phase.CREATING, Phase.RUNNING])
+@pytest.mark.parametrize(
+    ("job", "pods", "reason"),
+    [
+        pytest.param(a_job(failure_reason="DeadlineExceeded"), (), "DeadlineExceeded", id="deadline"),
+        pytest.param(
+            a_job(failure_reason="BackoffLimitExceeded"),
+            (a_pod(phase="Failed", exit_code=137, exit_reason="OOMKilled"),),
+            "OOMKilled",
+            id="memory",
+        ),
+        pytest.param(
+            a_job(failure_reason="PodFailurePolicy"),
+            (a_pod(phase="Failed", exit_code=5, exit_message="at version 1, wants 3"),),
+            "DatabaseNotMigrated",
+            id="database not migrated",
+        ),
+        pytest.param(
+            a_job(),
+            (a_pod(waiting_reason="ImagePullBackOff", created_at=NOW - timedelta(seconds=60)),),
+            "ImagePullFailed",
+            id="image",
+        ),
+        pytest.param(a_job(), (a_pod(waiting_reason="InvalidImageName"),), "ImagePullFailed", id="hopeless image"),
+        pytest.param(
+            a_job(failure_reason="BackoffLimitExceeded"),
+            (a_pod(phase="Failed", exit_code=137, exit_reason="Error"),),
+            "RunnerLost",
+            id="killed",
+        ),
+    ],
+)
+def test_a_run_that_ends_without_its_runners_word_fails_with_the_reason(
+    phase: Phase, job: Any, pods: tuple[Any, ...], reason: str
+) -> None:
+    plan = decided(a_session().accepted(phase), replace(READY_SEEN, jobs=(job,), pods=pods))
+    assert outcome(plan) == ("Failed", reason)
+    assert plan.job is None
+    # What still runs goes after the verdict is written.
+    assert plan.delete_jobs == (() if job.failure_reason else (job.name,))
+    assert plan.delete_jobs_first == ()
+    assert plan.status is not None
+    assert plan.status.error is not None
+    assert plan.status.error.type == reason
+
+
+def test_a_pull_that_fails_is_shown_at_once_and_fatal_a_minute_after_the_pod_was_made() -> None:
+    pod = a_pod(waiting_reason="ErrImagePull", waiting_message="not found")
+    plan = decided(a_session().accepted(), replace(READY_SEEN, jobs=(a_job(),), pods=(pod,)))
+    assert outcome(plan) == ("Creating", "ImagePullFailed")
+    assert plan.wake_at == NOW + timedelta(seconds=30)
+
+
+def test_an_unschedulable_pod_is_shown_and_waited_for_and_forgotten_once_it_starts() -> None:
+    stuck = replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(unschedulable="0/3 nodes"),))
+    plan = decided(a_session().accepted(), stuck)
+    assert outcome(plan) == ("Creating", "Unschedulable")
+    assert plan.status is not None
+    shown = a_session().accepted().with_status(**plan.status.to_wire())
+    assert decided(shown, stuck).status == plan.status
+    after = decided(shown, replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(),)))
+    assert outcome(after) == ("Creating", "JobCreated")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "pods"),
+    [
+        pytest.param((), (), id="job deleted by hand"),
+        pytest.param((a_job(is_complete=True),), (), id="ended without a verdict"),
+        pytest.param(
+            (a_job(failure_reason="PodFailurePolicy"),), (a_pod(phase="Failed", exit_code=8),), id="superseded"
+        ),
+        pytest.param(
+            (a_job(failure_reason="BackoffLimitExceeded"),), (a_pod(phase="Failed", reason="NodeLost"),), id="node lost"
+        ),
+    ],
+)
+def test_a_run_without_a_verdict_is_followed_by_the_next_but_not_for_ever(
+    jobs: tuple[Any, ...], pods: tuple[Any, ...]
+) -> None:
+    seen = replace(READY_SEEN, jobs=jobs, pods=pods, queue=Queue(active=1000))
+    plan = decided(a_session().running(), seen)
+    assert outcome(plan) == ("Creating", "JobCreated")
+    assert plan.job is not None
+    assert plan.job["metadata"]["name"] == "s-r2"
+    assert plan.status is not None
+    assert (plan.status.run, plan.status.restarts) == (2, 1)
+    last = decided(a_session().running().with_status(restarts=MAX_RESTARTS), seen)
+    assert outcome(last) == ("Failed", "RunnerLost")
+
+
+def test_the_next_run_uses_the_pinned_workflow_even_if_the_definition_is_gone_or_changed() -> None:
+    for definition in (None, a_definition(image="registry.example.com/team/workflow:2")):
+        plan = decided(a_session().running(), Seen(definition=definition))
+        assert plan.job is not None
+        container = plan.job["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == "registry.example.com/team/workflow:1"
+
+
+def test_a_job_made_just_before_a_crash_is_adopted_as_the_next_run() -> None:
+    plan = decided(a_session().running(), replace(READY_SEEN, jobs=(a_job(1, is_complete=True), a_job(2))))
+    assert plan.job is None
+    assert plan.status is not None
+    assert (plan.status.phase, plan.status.run, plan.status.job_name) == ("Creating", 2, "s-r2")
+
+
+def test_a_job_that_is_being_deleted_is_waited_for() -> None:
+    plan = decided(a_session().running(), replace(READY_SEEN, jobs=(a_job(is_deleting=True),)))
+    assert plan.status is None
+    assert plan.job is None
+    assert plan.wake_at is not None
+
+
+def test_a_failed_attempt_with_retries_left_is_told_until_the_next_one_starts() -> None:
+    failed = a_pod(name="s-r1-one", phase="Failed", exit_code=1, exit_message="ValueError: no")
+    young = a_pod(name="s-r1-two", created_at=NOW)
+    seen = replace(READY_SEEN, jobs=(a_job(failed=1),), pods=(failed, young))
+    plan = decided(a_session().running(), seen)
+    assert outcome(plan) == ("Running", "Retrying")
+    assert plan.status is not None
+    assert plan.status.message is not None
+    assert "ValueError: no" in plan.status.message
+    started = replace(seen, pods=(failed, replace(young, phase="Running", has_started=True)))
+    assert outcome(decided(a_session().running(), started)) == ("Running", "JobCreated")
+
+
+# -- stop and suspend
+
+
+@pytest.mark.parametrize(("word", "phase"), [("stop", "Stopped"), ("suspend", "Suspended")])
+def test_stop_and_suspend_delete_the_job_first_and_write_the_phase_when_the_pods_are_gone(
+    word: str, phase: str
+) -> None:
+    session = a_session().running().with_spec(**{word: True})
+    plan = decided(session, replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(phase="Running"),)))
+    assert plan.delete_jobs_first == ("s-r1",)
+    assert plan.status is not None
+    assert plan.status.phase == "Running"
+    draining = decided(session, replace(READY_SEEN, pods=(a_pod(phase="Running", deleting_since=NOW),)))
+    assert draining.status is not None
+    assert draining.status.phase == "Running"
+    lost = a_pod(phase="Running", deleting_since=NOW - timedelta(minutes=5))
+    for pods in ((), (a_pod(phase="Failed"),), (lost,)):
+        assert decided(session, replace(READY_SEEN, pods=pods)).status is not None
+        assert outcome(decided(session, replace(READY_SEEN, pods=pods)))[0] == phase
+
+
+@pytest.mark.parametrize("session", [a_session(), a_session().accepted(Phase.SUSPENDED), a_session().waiting("?")])
+def test_what_holds_no_pod_is_stopped_at_once(session: SessionBuilder) -> None:
+    plan = decided(session.with_spec(stop=True))
+    assert outcome(plan) == ("Stopped", "StoppedByUser")
+    assert plan.status is not None
+    assert plan.status.completion_time == NOW
+
+
+def test_a_session_created_suspended_waits_and_then_starts() -> None:
+    assert outcome(decided(a_session().with_spec(suspend=True))) == ("Suspended", "Suspended")
+    plan = decided(a_session().with_status(phase="Suspended", reason="Suspended").with_spec(suspend=False))
+    assert outcome(plan) == ("Creating", "JobCreated")
+
+
+def test_a_suspended_run_goes_on_as_the_next_run_and_a_suspended_question_waits_again() -> None:
+    plan = decided(a_session().accepted(Phase.SUSPENDED))
+    assert plan.job is not None
+    assert plan.job["metadata"]["name"] == "s-r2"
+    asking = a_session().waiting("approve?").with_status(phase="Suspended")
+    assert outcome(decided(asking)) == ("WaitingForInput", "WaitingForInput")
+    assert outcome(decided(asking.answering(q1=True)))[0] == "Creating"
+
+
+# -- waiting for people
+
+
+def test_an_answer_starts_the_next_run_once_the_last_one_ended() -> None:
+    session = a_session().waiting("approve?")
+    assert decided(session, READY_SEEN).job is None
+    warm = decided(session.answering(q1="yes"), replace(READY_SEEN, jobs=(a_job(),)))
+    assert warm.job is None
+    done = decided(session.answering(q1="yes"), replace(READY_SEEN, jobs=(a_job(is_complete=True),)))
+    assert done.job is not None
+    assert done.job["metadata"]["name"] == "s-r2"
+    assert decided(session.answering(other="yes")).job is None
+
+
+def test_an_answer_waits_its_turn_in_a_full_workflow() -> None:
+    seen = Seen(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
+    plan = decided(a_session().waiting("approve?").answering(q1="yes"), seen)
+    assert outcome(plan) == ("WaitingForInput", "Queued")
+
+
+def test_a_question_past_its_deadline_fails_the_session() -> None:
+    session = a_session().waiting("approve?")
+    late = decided(session.with_spec(inputDeadline={"seconds": 30}))
+    assert outcome(late) == ("Failed", "InputDeadlineExceeded")
+    early = decided(session.with_spec(inputDeadline={"seconds": 90}))
+    assert early.wake_at == NOW + timedelta(seconds=30)
+
+
+# -- after the end
+
+
+@pytest.mark.parametrize("phase", [Phase.COMPLETED, Phase.FAILED, Phase.STOPPED])
+def test_a_finished_session_is_left_alone_whatever_its_spec_says(phase: Phase) -> None:
+    for session in (a_session().ended(phase), a_session().ended(phase).with_spec(stop=True, suspend=True)):
+        assert decided(session) == Plan()
+
+
+def test_a_finished_session_without_completion_time_is_left_alone() -> None:
+    assert decided(a_session().with_status(phase="Completed")) == Plan()
+
+
+def test_a_finished_session_goes_after_its_ttl() -> None:
+    session = a_session().with_spec(ttlSecondsAfterFinished=60)
+    assert decided(session.ended(Phase.COMPLETED, timedelta(seconds=60))).delete_session
+    assert decided(session.ended(Phase.COMPLETED, timedelta(seconds=20))) == Plan(wake_at=NOW + timedelta(seconds=40))
+    by_definition = Seen(definition=a_definition(defaults={"ttlSecondsAfterFinished": 0}))
+    assert decided(a_session().ended(Phase.FAILED), by_definition).delete_session
+
+
+def test_a_runner_that_hangs_after_its_last_word_is_ended() -> None:
+    seen = replace(READY_SEEN, jobs=(a_job(),))
+    assert decided(a_session().ended(Phase.COMPLETED), seen).wake_at == NOW - timedelta(seconds=1) + LINGER
+    assert decided(a_session().ended(Phase.COMPLETED, LINGER), seen) == Plan(delete_jobs=("s-r1",))
+
+
+@pytest.mark.parametrize(
+    "session", [a_session(), a_session().running(), a_session().waiting("?"), a_session().ended(Phase.COMPLETED)]
+)
+def test_a_deleted_session_loses_job_and_rows_and_is_not_held_longer_than_its_patience(session: SessionBuilder) -> None:
+    session = session.with_metadata(finalizers=[FINALIZER]).deleting()
+    plan = decided(session, replace(READY_SEEN, jobs=(a_job(),)))
+    assert plan == Plan(delete_jobs_first=("s-r1",), purge=True, wake_at=NOW + DELETION_PATIENCE)
+
+
+def test_a_deleted_session_that_others_hold_is_none_of_our_business() -> None:
+    session = a_session().running().with_metadata(finalizers=["example.com/other"]).deleting()
+    assert decided(session, replace(READY_SEEN, jobs=(a_job(),))) == Plan()

@@ -1,0 +1,236 @@
+"""Every decision about a definition: its conditions, its inspection, its count of sessions."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from agentic_core.conditions import find_condition
+from agentic_core.errors import Problem
+from agentic_core.names import inspection_job_name
+from agentic_core.resources import WorkflowDefinition
+from agentic_operator.decide import Rules
+from agentic_operator.definitions import (
+    COUNT_INTERVAL,
+    MAX_RETRY,
+    MIN_RETRY,
+    REPORT_BEGIN,
+    REPORT_END,
+    DefinitionSeen,
+    Report,
+    decide_definition,
+    pin_image,
+    read_report,
+)
+from agentic_operator.images import AllowedImages
+from agentic_operator.jobs import inspection_fingerprint
+from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.plan import DefinitionPlan
+from tests.support.builders import IMAGE, NOW, READY, a_definition, condition
+
+NEW = a_definition(conditions=())
+NAME = inspection_job_name("report", "WorkflowDefinition", inspection_fingerprint(NEW.spec))
+JOB = JobSeen(NAME, "job-1", "uid-report", active=1, created_at=NOW - timedelta(seconds=30))
+POD = PodSeen(f"{NAME}-abcde", NAME, created_at=NOW - timedelta(seconds=30))
+REPORT = Report(input_schema={"type": "object"}, langgraph_version="1.0.0")
+DIGEST = "sha256:" + "b" * 64
+
+
+def decided(
+    definition: WorkflowDefinition = NEW, seen: DefinitionSeen | None = None, rules: Rules | None = None
+) -> DefinitionPlan:
+    return decide_definition(definition, seen or DefinitionSeen(), NOW, rules or Rules(), "team")
+
+
+def conditions(plan: DefinitionPlan) -> dict[str, tuple[str, str]]:
+    assert plan.status is not None
+    return {c.type: (c.status, c.reason) for c in plan.status.conditions}
+
+
+def test_a_new_definition_is_inspected_and_unknown_until_then() -> None:
+    plan = decided()
+    assert conditions(plan) == {
+        "SchemaValid": ("True", "Valid"),
+        "ImageAllowed": ("True", "ImageAllowed"),
+        "Inspected": ("Unknown", "Inspecting"),
+        "Ready": ("Unknown", "Inspecting"),
+    }
+    assert plan.job is not None
+    assert plan.job["metadata"]["name"] == NAME
+
+
+def test_a_broken_schema_and_a_foreign_image_are_refused_without_a_job() -> None:
+    broken = decided(seen=DefinitionSeen(schema_problems=(Problem("/spec/inputSchema/type", "7 is not a type"),)))
+    assert conditions(broken)["SchemaValid"] == ("False", "InvalidSchema")
+    assert conditions(broken)["Ready"] == ("False", "InvalidSchema")
+    foreign = decided(rules=Rules(allowed=AllowedImages.parse("docker.io/team")))
+    assert conditions(foreign)["ImageAllowed"] == ("False", "ImageNotAllowed")
+    for plan in (broken, foreign):
+        assert plan.job is None
+        assert conditions(plan)["Inspected"][0] == "Unknown"
+        assert plan.notes
+    assert broken.status is not None
+    schema = find_condition(broken.status.conditions, "SchemaValid")
+    assert schema is not None
+    assert schema.message == "/spec/inputSchema/type: 7 is not a type"
+
+
+def test_a_completed_inspection_makes_the_definition_ready_with_what_was_found() -> None:
+    done = replace(JOB, is_complete=True)
+    pod = replace(POD, phase="Succeeded", image_id=f"registry.example.com/team/workflow@{DIGEST}")
+    plan = decided(seen=DefinitionSeen(jobs=(done,), pods=(pod,), report=REPORT))
+    assert conditions(plan)["Ready"] == ("True", "Ready")
+    assert plan.status is not None
+    assert plan.status.input_schema == {"type": "object"}
+    assert plan.status.langgraph_version == "1.0.0"
+    assert plan.status.image_digest == f"registry.example.com/team/workflow@{DIGEST}"
+
+
+def test_a_ready_definition_needs_nothing_more() -> None:
+    ready = a_definition(status={"activeSessions": 0})
+    again = decided(ready)
+    assert again == DefinitionPlan(status=again.status)
+    first = decided(NEW, DefinitionSeen(jobs=(replace(JOB, is_complete=True),), pods=(POD,), report=REPORT))
+    assert first.status is not None
+    settled = NEW.model_copy(update={"status": first.status})
+    assert decided(settled).status == first.status
+
+
+def test_a_changed_spec_is_inspected_again_and_the_old_inspection_deleted() -> None:
+    changed = a_definition(image="registry.example.com/team/workflow:2")
+    changed = changed.model_copy(update={"metadata": changed.metadata.model_copy(update={"generation": 2})})
+    plan = decided(changed, DefinitionSeen(jobs=(JOB,)))
+    assert conditions(plan)["Ready"][0] == "Unknown"
+    assert plan.job is not None
+    assert plan.job["metadata"]["name"] != NAME
+    assert plan.delete_jobs == (NAME,)
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "reason"),
+    [
+        (
+            {"failure_reason": "BackoffLimitExceeded"},
+            ({"phase": "Failed", "exit_code": 4, "exit_message": "no module named x"},),
+            "GraphLoadFailed",
+        ),
+        ({"failure_reason": "BackoffLimitExceeded"}, ({"phase": "Failed", "exit_code": 1},), "InspectionFailed"),
+        (
+            {"failure_reason": "BackoffLimitExceeded"},
+            ({"phase": "Failed", "exit_code": 137, "exit_reason": "OOMKilled"},),
+            "OOMKilled",
+        ),
+        ({"failure_reason": "BackoffLimitExceeded"}, (), "InspectionFailed"),
+        ({"failure_reason": "DeadlineExceeded"}, (), "InspectionFailed"),
+        ({"is_complete": True}, ({"phase": "Succeeded", "exit_code": 0},), "InspectionFailed"),
+        ({}, ({"waiting_reason": "InvalidImageName"},), "ImagePullFailed"),
+        (
+            {},
+            ({"waiting_reason": "ImagePullBackOff", "created_at": NOW - timedelta(seconds=61)},),
+            "ImagePullFailed",
+        ),
+    ],
+)
+def test_a_failed_inspection_says_why(job: dict[str, Any], pods: tuple[dict[str, Any], ...], reason: str) -> None:
+    seen = DefinitionSeen(jobs=(replace(JOB, **job),), pods=tuple(replace(POD, **pod) for pod in pods))
+    plan = decided(seen=seen)
+    assert conditions(plan)["Inspected"] == ("False", reason)
+    assert conditions(plan)["Ready"] == ("False", reason)
+    assert plan.wake_at is not None
+    assert NOW < plan.wake_at <= NOW + MAX_RETRY
+
+
+def test_a_failed_inspection_is_tried_again_after_growing_delays() -> None:
+    def failing(since: timedelta, ended: timedelta) -> tuple[DefinitionPlan, timedelta]:
+        old = condition("Inspected", "False", "GraphLoadFailed")
+        old["lastTransitionTime"] = NOW - since
+        job = replace(JOB, failure_reason="BackoffLimitExceeded", finished_at=NOW - ended)
+        seen = DefinitionSeen(jobs=(job,), pods=(replace(POD, phase="Failed", exit_code=4),))
+        plan = decided(a_definition(conditions=(*READY[:2], old)), seen)
+        assert plan.wake_at is not None
+        return plan, plan.wake_at - NOW
+
+    assert failing(timedelta(seconds=1), timedelta(seconds=1))[1] == MIN_RETRY - timedelta(seconds=1)
+    assert failing(timedelta(seconds=100), timedelta(0))[1] == timedelta(seconds=100)
+    assert failing(timedelta(hours=5), timedelta(0))[1] == MAX_RETRY
+    due, _ = failing(timedelta(seconds=90), timedelta(seconds=60))
+    assert due.delete_jobs == (NAME,)
+    # The next pass finds no Job and makes one; the failure stays visible until it succeeds.
+    old = {**condition("Inspected", "False", "GraphLoadFailed"), "lastTransitionTime": NOW - timedelta(hours=1)}
+    later = decide_definition(
+        a_definition(conditions=(*READY[:2], old)), DefinitionSeen(), NOW + MAX_RETRY, Rules(), "team"
+    )
+    assert later.job is None
+    assert later.wake_at is not None
+
+
+def test_the_count_of_sessions_is_written_at_most_every_few_seconds() -> None:
+    status = decided(a_definition(), DefinitionSeen(active_sessions=1)).status
+    ready = a_definition().model_copy(update={"status": status})
+    first = decided(ready, DefinitionSeen(active_sessions=3))
+    assert first.status is not None
+    assert first.status.active_sessions == 3
+    soon = decided(ready, DefinitionSeen(active_sessions=3, counted_at=NOW - timedelta(seconds=1)))
+    assert soon.status == ready.status
+    assert soon.wake_at == NOW - timedelta(seconds=1) + COUNT_INTERVAL
+
+
+def test_a_report_is_read_from_between_its_markers() -> None:
+    raw = {"nodes": ["a", "b"], "edges": ["a -> b"], "mermaid": "graph TD;", "inputSchema": {}, "langgraphVersion": "1"}
+    log = f"noise\n{REPORT_BEGIN}\n{json.dumps(raw)}\n{REPORT_END}\nmore noise"
+    report = read_report(log)
+    assert report is not None
+    assert report.drawing is not None
+    assert (report.drawing.nodes, report.drawing.edges) == (("a", "b"), ("a -> b",))
+    assert report.input_schema == {}
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "",
+        "no markers",
+        f"{REPORT_BEGIN}\n{{}}",
+        f"{REPORT_BEGIN}\nnot json\n{REPORT_END}",
+        f"{REPORT_BEGIN}\n[1]\n{REPORT_END}",
+        f"{REPORT_BEGIN}\n{'[' * 100_000}\n{REPORT_END}",
+        f"{REPORT_END}\n{{}}\n{REPORT_BEGIN}",
+    ],
+)
+def test_a_report_that_cannot_be_read_is_none(log: str) -> None:
+    assert read_report(log) is None
+
+
+def test_a_hostile_report_is_bounded() -> None:
+    raw = {
+        "nodes": ["n" * 10_000] * 5000,
+        "mermaid": "x" * 100_000,
+        "inputSchema": {"description": "x" * 100_000},
+        "langgraphVersion": "1" * 1000,
+    }
+    report = read_report(f"{REPORT_BEGIN}\n{json.dumps(raw)}\n{REPORT_END}")
+    assert report is not None
+    assert report.drawing is not None
+    assert len(report.drawing.nodes) == 1000
+    assert len(report.drawing.nodes[0]) == 256
+    assert report.drawing.mermaid is None
+    assert report.input_schema is None
+
+
+@pytest.mark.parametrize(
+    ("image", "image_id", "pinned"),
+    [
+        (IMAGE, f"registry.example.com/team/workflow@{DIGEST}", f"registry.example.com/team/workflow@{DIGEST}"),
+        ("python:3", f"docker.io/library/python@{DIGEST}", f"docker.io/library/python@{DIGEST}"),
+        (IMAGE, DIGEST, None),
+        (IMAGE, "", None),
+        (IMAGE, f"docker.io/library/import-2026@{DIGEST}", None),
+        (IMAGE, "registry.example.com/team/workflow:1", None),
+    ],
+)
+def test_an_image_is_pinned_only_to_a_digest_that_other_nodes_can_pull(
+    image: str, image_id: str, pinned: str | None
+) -> None:
+    assert pin_image(image, image_id) == pinned

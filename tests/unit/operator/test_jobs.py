@@ -1,0 +1,193 @@
+"""The Jobs that are built: the contract with the runner, the restricted security context, the failure policy."""
+
+import json
+from typing import Any
+
+import pytest
+
+from agentic_core import contract
+from agentic_core.names import MAX_SESSION_NAME
+from agentic_core.resources import AgenticSession, WorkflowDefinition, WorkflowSnapshot
+from agentic_operator.config import JobDefaults
+from agentic_operator.jobs import build_claim, build_inspection_job, build_job, inspection_fingerprint
+from tests.support.builders import IMAGE, SessionBuilder, a_cluster_definition, a_definition, a_session
+
+SNAPSHOT = WorkflowSnapshot(image=IMAGE, graph="main")
+DEFAULTS = JobDefaults()
+
+
+def built(
+    session: SessionBuilder | None = None, definition: WorkflowDefinition | None = None, run: int = 1, **defaults: Any
+) -> dict[str, Any]:
+    made: AgenticSession = (session or a_session()).build()
+    spec = (definition or a_definition()).spec
+    return build_job(made, SNAPSHOT, spec, run, "project-team:session-s", JobDefaults(**defaults))
+
+
+def container(job: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = job["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def env(job: dict[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value") for entry in container(job)["env"]}
+
+
+def test_the_contracts_variables_are_all_there_and_no_other() -> None:
+    variables = env(built())
+    assert set(variables) == set(contract.ENV)
+    assert variables["RUN"] == "1"
+    assert variables["JOB_NAME"] == "s-r1"
+    assert variables["GRAPH"] == "main"
+    assert variables["WORKFLOW_IMAGE"] == IMAGE
+    assert variables["TOKEN_FILE"] == f"{contract.API_DIR}/token"
+    assert variables["POSTGRES_CONNECTION_STRING_FILE"] == f"{contract.POSTGRES_DIR}/dsn"
+
+
+def test_the_job_is_owned_by_its_session_and_never_holds_up_its_deletion() -> None:
+    owner = built()["metadata"]["ownerReferences"]
+    assert owner == [
+        {
+            "apiVersion": "agentic-operator.dev/v1alpha1",
+            "kind": "AgenticSession",
+            "name": "s",
+            "uid": "uid-s",
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+    ]
+
+
+def test_the_pod_keeps_the_restricted_standard() -> None:
+    for job in (built(), build_inspection_job(a_definition(), "team", DEFAULTS)):
+        pod, main = job["spec"]["template"]["spec"], container(job)
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert main["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert main["securityContext"]["readOnlyRootFilesystem"] is True
+        assert main["securityContext"]["allowPrivilegeEscalation"] is False
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert "memory" in main["resources"]["limits"]
+
+
+def test_secrets_are_files_and_appear_in_no_variable() -> None:
+    job = built()
+    volumes = {volume["name"]: volume for volume in job["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["postgres"]["secret"]["defaultMode"] == 0o400
+    assert volumes["api"]["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"] == 3600
+    assert "secretKeyRef" not in json.dumps(job)
+
+
+def test_an_inspection_gets_neither_token_nor_database() -> None:
+    job = build_inspection_job(a_definition(), "team", DEFAULTS)
+    text = json.dumps(job)
+    assert "serviceAccountToken" not in text
+    assert contract.POSTGRES_SECRET not in text
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "agentic-inspector"
+    assert container(job)["args"] == ["inspect"]
+    assert "command" not in container(job)
+
+
+def test_the_failure_policy_tells_disruptions_from_permanent_ends() -> None:
+    rules = built()["spec"]["podFailurePolicy"]["rules"]
+    assert [rule["action"] for rule in rules] == ["Ignore", "Ignore", "FailJob"]
+    assert rules[1]["onExitCodes"]["values"] == [143]
+    assert rules[2]["onExitCodes"]["values"] == [2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("session", "definition", "expected"),
+    [
+        ({}, {}, 3),
+        ({}, {"defaults": {"retries": 5}}, 5),
+        ({"retries": 0}, {"defaults": {"retries": 5}}, 0),
+    ],
+)
+def test_retries_come_from_the_session_then_the_definition_then_the_default(
+    session: dict[str, Any], definition: dict[str, Any], expected: int
+) -> None:
+    job = built(a_session().with_spec(**session), a_definition(**definition))
+    assert job["spec"]["backoffLimit"] == expected
+    assert env(job)["RETRIES"] == str(expected)
+
+
+def test_a_timeout_bounds_the_run() -> None:
+    assert "activeDeadlineSeconds" not in built()["spec"]
+    assert built(a_session().with_spec(timeoutSeconds=60))["spec"]["activeDeadlineSeconds"] == 60
+    job = built(definition=a_definition(defaults={"timeoutSeconds": 90}))
+    assert job["spec"]["activeDeadlineSeconds"] == 90
+
+
+@pytest.mark.parametrize(
+    ("given", "requests", "limits"),
+    [
+        (None, {"cpu": "100m", "memory": "256Mi"}, {"cpu": "2", "memory": "1Gi"}),
+        ({"limits": {"memory": "64Mi"}}, {"cpu": "100m", "memory": "64Mi"}, {"cpu": "2", "memory": "64Mi"}),
+        ({"requests": {"cpu": 4}}, {"cpu": "4", "memory": "256Mi"}, {"memory": "1Gi"}),
+    ],
+)
+def test_what_the_author_says_of_resources_wins_and_stays_consistent(
+    given: Any, requests: dict[str, str], limits: dict[str, str]
+) -> None:
+    definition = a_definition() if given is None else a_definition(resources=given)
+    assert container(built(definition=definition))["resources"] == {"requests": requests, "limits": limits}
+
+
+def test_variables_of_the_session_stand_before_those_of_the_definition() -> None:
+    definition = a_definition(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "1"}])
+    variables = env(built(a_session().with_spec(env=[{"name": "B", "value": "2"}]), definition))
+    assert (variables["A"], variables["B"]) == ("1", "2")
+
+
+def test_the_pod_template_is_taken_over_but_cannot_replace_what_is_ours() -> None:
+    definition = a_definition(
+        podTemplate={
+            "labels": {"team": "a", "agentic-operator.dev/session": "other", "app.kubernetes.io/managed-by": "me"},
+            "annotations": {"note": "x"},
+            "nodeSelector": {"gpu": "yes"},
+            "tolerations": [{"key": "gpu", "operator": "Exists"}],
+            "runtimeClassName": "gvisor",
+            "volumes": [{"name": "tmp", "mountPath": "/data/cache", "emptyDir": {}}],
+        }
+    )
+    template = built(definition=definition)["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "a"
+    assert template["metadata"]["labels"]["agentic-operator.dev/session"] == "s"
+    assert template["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "agentic-operator"
+    assert template["metadata"]["annotations"] == {"note": "x"}
+    spec = template["spec"]
+    assert (spec["nodeSelector"], spec["runtimeClassName"]) == ({"gpu": "yes"}, "gvisor")
+    assert spec["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert [volume["name"] for volume in spec["volumes"]] == ["tmp", "workspace", "api", "postgres", "x-tmp"]
+
+
+def test_a_workspace_is_a_claim_of_the_session() -> None:
+    definition = a_definition(workspace={"size": "1Gi"})
+    claim = build_claim(a_session().build(), definition.spec)
+    assert claim is not None
+    assert claim["metadata"]["name"] == "s-workspace"
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    volumes = built(definition=definition)["spec"]["template"]["spec"]["volumes"]
+    assert volumes[1]["persistentVolumeClaim"] == {"claimName": "s-workspace"}
+    assert build_claim(a_session().build(), a_definition().spec) is None
+
+
+def test_the_longest_names_give_valid_names() -> None:
+    job = built(a_session().named("s" * MAX_SESSION_NAME), run=999)
+    assert len(job["metadata"]["name"]) <= 57  # and six more characters of its pods
+    definition = a_definition()
+    longest = definition.model_copy(update={"metadata": definition.metadata.model_copy(update={"name": "d" * 52})})
+    inspection = build_inspection_job(longest, "team", DEFAULTS)
+    assert len(inspection["metadata"]["name"]) <= 57
+    assert all(len(value) <= 63 for value in inspection["metadata"]["labels"].values())
+
+
+def test_an_inspection_is_named_by_what_it_depends_on() -> None:
+    one = inspection_fingerprint(a_definition().spec)
+    assert one == inspection_fingerprint(a_definition(description="other words", maxActiveSessions=3).spec)
+    assert one != inspection_fingerprint(a_definition(image="registry.example.com/team/workflow:2").spec)
+    assert one != inspection_fingerprint(a_definition(graph="other").spec)
+    cluster = build_inspection_job(a_cluster_definition(), "agentic-system", DEFAULTS)
+    assert cluster["metadata"]["name"] == f"cwfd-report-{one}"
+    assert cluster["metadata"]["labels"]["agentic-operator.dev/inspects"] == "cwfd.report"
