@@ -11,15 +11,17 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hack.builders import Builder, find_builder
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cache_folder, cluster_folder
+from hack.cluster.kubeconfig import write_private
 from hack.cluster.progress import Progress
-from hack.cluster.providers import choose, read_named
+from hack.cluster.providers import Provider, choose, read_named
 from hack.imagebase import ensure_bases
+from hack.imagestore import ImageStore, StoredImage
 
 ROOT = Path(__file__).resolve().parent.parent
 REPOSITORY = "docker.io/agentic-operator"
@@ -41,6 +43,14 @@ class Image:
     @property
     def reference(self) -> str:
         return reference(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A build: the name of the content it was made from, and what came out."""
+
+    content: str
+    stored: StoredImage
 
 
 def reference(name: str) -> str:
@@ -71,6 +81,9 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
         Image(f"{_EXAMPLE}{file.parent.name}", file, file.parent, (file.parent,), RUNNER)
         for file in sorted((root / "examples").glob("*/Containerfile"))
     ]
+    # Graphs that misbehave on purpose, for the end-to-end tests.
+    tests = root / "tests" / "e2e" / "image"
+    found.append(Image("e2e", tests / "Containerfile", tests, (tests,), RUNNER))
     return {image.name: image for image in found}
 
 
@@ -97,16 +110,6 @@ def compute_hash(image: Image, base: str, builder: str) -> str:
     return digest.hexdigest()[:20]
 
 
-def find_archive(name: str) -> Path:
-    """Find the archive of an image by its name, or take the path of one."""
-    if Path(name).is_file():
-        return Path(name)
-    built = _built().get(name.removeprefix(f"{REPOSITORY}/").removesuffix(f":{TAG}"))
-    if built is None:
-        raise ClusterError(f"the image {name!r} was not built: run `python3 -m hack.images build {name}`")
-    return _folder() / built
-
-
 def build(names: Sequence[str], progress: Progress) -> list[Image]:
     """Build what changed; returns the images that were asked for and what they stand on."""
     images = find_images()
@@ -118,30 +121,50 @@ def build(names: Sequence[str], progress: Progress) -> list[Image]:
     for image in selected:
         base = bases.get(image.base) or hashes[image.base]
         hashes[image.name] = compute_hash(image, base, builder.name)
-        archive = f"{image.name}-{hashes[image.name]}.tar"
-        if _built().get(image.name) == archive and (_folder() / archive).exists():
+        built = _built().get(image.name)
+        if built and built.content == hashes[image.name] and _store().has(built.stored):
             continue
-        _build_one(image, builder, {} if image.base in images else {"BASE": bases[image.base]}, archive, progress)
+        arguments = {} if image.base in images else {"BASE": bases[image.base]}
+        _build_one(image, builder, arguments, hashes[image.name], progress)
     return selected
 
 
-def load(images: Iterable[Image], progress: Progress) -> None:
-    """Give the images to the cluster, where there is one and it has not got them."""
+def load(names: Iterable[str], progress: Progress) -> None:
+    """Give built images to the cluster, where there is one and it has not got them."""
     state = cluster_folder()
     if not (state / "kubeconfig").exists():
         return
     provider = choose(state, read_named(os.environ, None, None), progress)
     record = state / "images.json"
     loaded: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
-    for image in images:
-        archive = find_archive(image.name)
-        if loaded.get(image.name) == archive.name:
+    for name in names:
+        built = _built().get(name)
+        if built is None:
+            raise ClusterError(f"the image {name!r} was not built: run `python3 -m hack.images build {name}`")
+        if loaded.get(name) == built.content:
             continue
-        progress.status(f"loading {image.reference}")
-        provider.load([archive])
-        loaded[image.name] = archive.name
+        progress.status(f"loading {reference(name)}")
+        _load_one(provider, built.stored, reference(name))
+        loaded[name] = built.content
         record.write_text(json.dumps(loaded))
-        progress.say(f"loaded {image.reference}")
+        progress.say(f"loaded {reference(name)}")
+
+
+def _load_one(provider: Provider, image: StoredImage, name: str) -> None:
+    """Load an image without what the cluster has; whole, when what it had is gone meanwhile."""
+    archive = _folder() / f".load-{os.getpid()}.tar"
+    try:
+        known = provider.known_blobs()
+        _store().write(image, name, archive, known)
+        try:
+            provider.load([archive])
+        except ClusterError:
+            if not known:
+                raise
+            _store().write(image, name, archive)
+            provider.load([archive])
+    finally:
+        archive.unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,16 +174,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     building.add_argument("name", nargs="*")
     building.add_argument("--no-load", action="store_true", help="leave the cluster alone")
     commands.add_parser("list", help="name the images")
+    hashing = commands.add_parser("hash", help="print what stands for the content of a built image")
+    hashing.add_argument("name")
     options = parser.parse_args(arguments)
     progress = Progress()
     try:
         if options.command == "list":
             for image in find_images().values():
-                print(f"{image.name}\t{image.reference}\t{_built().get(image.name, 'not built')}")
+                print(f"{image.name}\t{image.reference}\t{'built' if image.name in _built() else 'not built'}")
+            return 0
+        if options.command == "hash":
+            print(find_archive(options.name).stem.removeprefix(f"{options.name}-"))
             return 0
         images = build(options.name, progress)
         if not options.no_load:
-            load(images, progress)
+            load([image.name for image in images], progress)
         progress.say(f"{len(images)} images are up to date")
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -182,20 +210,20 @@ def _files(image: Image) -> set[Path]:
 
 
 def _build_one(
-    image: Image, builder: Builder, build_arguments: dict[str, str], archive: str, progress: Progress
+    image: Image, builder: Builder, build_arguments: dict[str, str], content: str, progress: Progress
 ) -> None:
     progress.say(f"building {image.reference} with {builder.name}")
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     builder.build(image.containerfile, image.context, image.reference, build_arguments)
-    unfinished = folder / f".{archive}.new"
-    unfinished.unlink(missing_ok=True)
-    builder.save(image.reference, unfinished)
-    unfinished.rename(folder / archive)
-    built = _built()
-    if (old := built.get(image.name)) and old != archive:
-        (folder / old).unlink(missing_ok=True)
-    (folder / "built.json").write_text(json.dumps({**built, image.name: archive}, indent=1))
+    archive = folder / ".save.tar"
+    archive.unlink(missing_ok=True)
+    builder.save(image.reference, archive)
+    stored = _store().absorb(archive)
+    archive.unlink()
+    built = {**_built(), image.name: Built(content, stored)}
+    write_private(folder / "built.json", json.dumps({name: asdict(one) for name, one in built.items()}, indent=1))
+    _store().prune(one.stored for one in built.values())
     progress.say(f"built {image.reference}")
 
 
@@ -203,12 +231,16 @@ def _folder() -> Path:
     return cache_folder() / "images"
 
 
-def _built() -> dict[str, str]:
+def _store() -> ImageStore:
+    return ImageStore(_folder() / "blobs")
+
+
+def _built() -> dict[str, Built]:
     try:
-        built: dict[str, str] = json.loads((_folder() / "built.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        records = json.loads((_folder() / "built.json").read_text())
+        return {name: Built(one["content"], StoredImage.parse(one["stored"])) for name, one in records.items()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-    return built
 
 
 if __name__ == "__main__":

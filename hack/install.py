@@ -38,9 +38,7 @@ def install(kubectl: Kubectl, *, version: str) -> None:
     kubectl.run("-n", NAMESPACE, "rollout", "status", "statefulset/postgres", "--timeout=180s", timeout_seconds=200)
     wait_for_migration(kubectl)
     make_logins(kubectl)
-    kubectl.run(
-        "-n", NAMESPACE, "rollout", "status", "deployment/agentic-operator", "--timeout=180s", timeout_seconds=200
-    )
+    wait_for_operator(kubectl)
 
 
 def make_secrets(kubectl: Kubectl) -> None:
@@ -95,6 +93,15 @@ def wait_for_migration(kubectl: Kubectl) -> None:
         raise KubectlError(f"the migration did not complete: {error}\n{log}") from error
 
 
+def wait_for_operator(kubectl: Kubectl) -> None:
+    deployment = "deployment/agentic-operator"
+    try:
+        kubectl.run("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=90s", timeout_seconds=100)
+    except KubectlError as error:
+        log = kubectl.run("-n", NAMESPACE, "logs", deployment, "--tail=20")
+        raise KubectlError(f"the operator does not become ready: {error}\n{log}") from error
+
+
 def make_logins(kubectl: Kubectl) -> None:
     """Make the login roles whose passwords are in the Secrets; they go in over stdin, never in an argument."""
     statements = []
@@ -108,12 +115,10 @@ def make_logins(kubectl: Kubectl) -> None:
             f" THEN CREATE ROLE {login} LOGIN IN ROLE {group}; END IF; END $$;\n"
             f"ALTER ROLE {login} PASSWORD '{password}';"
         )
-    kubectl.run(
-        "-n", NAMESPACE, "exec", "-i", "statefulset/postgres", "--",
-        "psql", "-q", "-h", "/var/run/postgresql", "-U", "postgres", "-d", "agentic",
-        "-v", "ON_ERROR_STOP=1", "-f", "-",
-        stdin="\n".join(statements),
-    )  # fmt: skip
+    # The password goes from its file into the client's environment inside the container, and is in no argument.
+    client = 'PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" exec psql -q -h 127.0.0.1 -U postgres -d agentic'
+    command = ("sh", "-c", f"{client} -v ON_ERROR_STOP=1 -f -")
+    kubectl.run("-n", NAMESPACE, "exec", "-i", "statefulset/postgres", "--", *command, stdin="\n".join(statements))
 
 
 def image_version() -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
+from kopf._core.engines import peering as kopf_peering  # not exported: the type of the identity only
 from pydantic import ValidationError
 
 from agentic_core.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL, VERSION
@@ -189,4 +190,6 @@ async def watch_cluster(
         namespaces=namespaces,
         ready_flag=ready,
         memo=None,
+        # Nothing here peers; without a name given, Kopf looks up a user that a container's uid does not have.
+        identity=kopf_peering.Identity("agentic-operator"),
     )
