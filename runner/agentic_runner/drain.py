@@ -4,6 +4,7 @@ The handler is set before anything is imported, so that kubelet never waits for 
 """
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import Final
 
 from agentic_core.contract import ExitCode
+
+log = logging.getLogger(__name__)
 
 # What is left of kubelet's grace for saving, reporting and leaving.
 MARGIN_SECONDS: Final = 5.0
@@ -53,4 +56,8 @@ class Drain:
         # The flag first: it works even where an author's node blocks the loop.
         self.reason = "SIGTERM"
         self._on_request(self.reason)
-        self._loop.call_soon_threadsafe(self._requested.set)
+        self._loop.call_soon_threadsafe(self._signal_seen)
+
+    def _signal_seen(self) -> None:
+        log.info("SIGTERM: finishing the super-step")
+        self._requested.set()

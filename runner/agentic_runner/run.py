@@ -162,6 +162,8 @@ class Run:
         async with open_database(
             self._dsn, application_name="agentic-runner", timeout_seconds=self._config.database_patience_seconds
         ) as database:
+            # A checkpoint that waits longer for a connection has its attempt fail, and the session says why.
+            database.pool.timeout = max(1.0, self._config.database_patience_seconds / 6)
             yield database
 
     @asynccontextmanager
@@ -191,7 +193,14 @@ class Run:
 
     async def _take_thread(self, database: Database) -> Fence:
         config = self._config
-        fence = await database.fences.take(config.thread_id, config.session_uid, config.run, config.holder)
+        wish = (config.thread_id, config.session_uid, config.run, config.holder)
+        try:
+            fence = await database.fences.take(*wish)
+        except Superseded:
+            # The row of a deleted session of this name may stand where the operator has not written ours yet.
+            if not await database.sessions.record_session(build_record(self._reporter.session, config)):
+                raise
+            fence = await database.fences.take(*wish)
         await database.carry(fence)
         log.info("took the thread", extra={"thread_id": fence.thread_id, "epoch": fence.epoch})
         return fence
@@ -239,7 +248,7 @@ class Run:
         session = self._reporter.session
         responses = {each.interrupt_id: each.value for each in session.spec.responses}
         asked = [each.id for each in session.status.interrupts if each.answered_at is None]
-        attempt, is_begun = 0, False
+        attempt, steps, is_begun = 0, 0, False
         while True:
             tracker = build_tracker(graph)
             takes_inputs = False
@@ -271,7 +280,8 @@ class Run:
                 )
             except Exception as error:
                 failure = classify(error, tracker, takes_inputs=takes_inputs)
-                attempt = 1 if tracker.checkpoint_id else attempt + 1
+                attempt = 1 if tracker.progress.steps > steps else attempt + 1
+                steps = max(steps, tracker.progress.steps)
                 if failure.kind is Kind.DATABASE and attempt <= _ATTEMPTS and self._drain.reason is None:
                     log.warning("the database was lost: %s", failure.message, extra={"attempt": attempt})
                     self._reporter.say(Reason.DATABASE_UNAVAILABLE, self._redactor.redact(failure.message))

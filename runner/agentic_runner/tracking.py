@@ -43,6 +43,7 @@ class Tracker:
     def __init__(self, *, first_step: int = 1) -> None:
         self._first_step = first_step
         self._running: dict[str, str] = {}
+        self._last_node: str | None = None
         self._progress: str | None = None
         self._message: str | None = None
         self._steps = 0
@@ -56,7 +57,7 @@ class Tracker:
     @property
     def progress(self) -> Progress:
         return Progress(
-            current_node=next(reversed(self._running.values()), None),
+            current_node=next(reversed(self._running.values()), self._last_node),
             progress=self._progress,
             message=self._message,
             steps=self._steps,
@@ -82,7 +83,7 @@ class Tracker:
         about = {"node": path, "task": task["id"]}
         if "result" not in task and "error" not in task:
             self.has_started = True
-            self._running[task["id"]] = path
+            self._running[task["id"]] = self._last_node = path
             return [StreamEvent("node_started", about)]
         self._running.pop(task["id"], None)
         if (error := task.get("error")) is not None:

@@ -1,4 +1,4 @@
-"""The runner as a real process, against a real API server and PostgreSQL: sessions to run and projects to run them on."""
+"""The runner as a real process, against a real API server and PostgreSQL, with projects and sessions to run."""
 
 import json
 import os
@@ -200,10 +200,11 @@ class RunnerBench:
         *,
         phase: str | None = "Creating",
         spec: Mapping[str, Any] | None = None,
+        name: str = "",
         **environment: str,
     ) -> Session:
         """Create a session on a new project, as far as the operator brings it before its first run."""
-        name = f"s-{uuid.uuid4().hex[:10]}"
+        name = name or f"s-{uuid.uuid4().hex[:10]}"
         created = self.plane.request(
             "POST",
             SESSIONS.format(NAMESPACE),
