@@ -16,6 +16,15 @@ from hack.cluster.folders import cache_folder
 from hack.cluster.progress import Progress
 
 _PULL_SECONDS = 180
+_UNUSED_BY_POSTGRES = (
+    "lib/*/libLLVM*",
+    "lib/*/libz3*",
+    "lib/*/perl",
+    "lib/postgresql/*/lib/bitcode",
+    "lib/postgresql/*/lib/llvmjit*",
+    "share/i18n",
+    "share/perl",
+)
 _MERGED_USR = Path("/usr/share/mmdebstrap/hooks/maybe-merged-usr")
 _LEAN = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
 
@@ -52,9 +61,7 @@ BASES = {
             '--essential-hook=mkdir -p "$1/etc/postgresql-common"',
             '--essential-hook=echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf"',
             # The just-in-time compiler and what only installing needed: two thirds of the image.
-            """--customize-hook=rm -rf "$1"/usr/lib/*/libLLVM* "$1"/usr/lib/*/libz3* "$1"/usr/lib/*/perl """
-            """"$1"/usr/lib/postgresql/*/lib/bitcode "$1"/usr/lib/postgresql/*/lib/llvmjit* """
-            """"$1"/usr/share/i18n "$1"/usr/share/perl""",
+            f'--customize-hook=cd "$1"/usr && rm -rf {" ".join(_UNUSED_BY_POSTGRES)}',
         ),
     ),
 }

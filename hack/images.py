@@ -129,6 +129,14 @@ def build(names: Sequence[str], progress: Progress) -> list[Image]:
     return selected
 
 
+def find_built(name: str) -> Built:
+    """Find the last build of an image; raises ClusterError when there is none."""
+    built = _built().get(name)
+    if built is None:
+        raise ClusterError(f"the image {name!r} was not built: run `python3 -m hack.images build {name}`")
+    return built
+
+
 def load(names: Iterable[str], progress: Progress) -> None:
     """Give built images to the cluster, where there is one and it has not got them."""
     state = cluster_folder()
@@ -138,9 +146,7 @@ def load(names: Iterable[str], progress: Progress) -> None:
     record = state / "images.json"
     loaded: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
     for name in names:
-        built = _built().get(name)
-        if built is None:
-            raise ClusterError(f"the image {name!r} was not built: run `python3 -m hack.images build {name}`")
+        built = find_built(name)
         if loaded.get(name) == built.content:
             continue
         progress.status(f"loading {reference(name)}")
@@ -184,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{image.name}\t{image.reference}\t{'built' if image.name in _built() else 'not built'}")
             return 0
         if options.command == "hash":
-            print(find_archive(options.name).stem.removeprefix(f"{options.name}-"))
+            print(find_built(options.name).content)
             return 0
         images = build(options.name, progress)
         if not options.no_load:

@@ -91,9 +91,10 @@ def _run_on_cluster(options: argparse.Namespace, state: Path, progress: Progress
                 raise ClusterError("there is no local cluster: start it with `make cluster-up`")
             print(provider.kubeconfig)
         case "load":
-            from hack.images import find_archive  # images need a cluster to load into, so not at the top
+            from hack.images import load  # images need a cluster to load into, so not at the top
 
-            provider.load([find_archive(name) for name in options.image])
+            provider.load([Path(name) for name in options.image if Path(name).is_file()])
+            load([name for name in options.image if not Path(name).is_file()], progress)
     return 0
 
 

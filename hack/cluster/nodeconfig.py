@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.cluster.certificates import KeyPair
-from hack.cluster.cgroups import POD_ROOT
+from hack.cluster.cgroups import Subtree
 from hack.cluster.network import NODE_ADDRESS, POD_CIDR
 
 NODE_NAME = "agentic-node"
@@ -107,7 +107,7 @@ def build_kubelet_config(state: Path, machine: Machine, authority: Path, serving
             "tlsPrivateKeyFile": str(serving.key),
             "containerRuntimeEndpoint": f"unix://{runtime_socket(state)}",
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": POD_ROOT,
+            "cgroupRoot": Subtree(state).pod_root,
             "failCgroupV1": False,
             "failSwapOn": False,
             "clusterDNS": [NODE_ADDRESS],

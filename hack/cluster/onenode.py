@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster import binaries, cgroups, deps, mounts, network, nodeconfig, pause
+from hack.cluster import binaries, deps, mounts, network, nodeconfig, pause
 from hack.cluster.certificates import KeyPair
+from hack.cluster.cgroups import Subtree
 from hack.cluster.controlplane import ControlPlane, find_free_ports, is_answering
 from hack.cluster.errors import ClusterError, MissingTool, NotReady
 from hack.cluster.network import NODE_ADDRESS
@@ -83,6 +84,7 @@ class OneNode:
         self.kubeconfig = state / "kubeconfig"
         self._progress = progress
         self._processes = Processes(state)
+        self._cgroups = Subtree(state)
 
     # Up
 
@@ -97,7 +99,7 @@ class OneNode:
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         archive = pause.ensure_archive()
         network.create(self.state)
-        folders = cgroups.create()
+        folders = self._cgroups.create()
         machine = self._observe_machine(archive)
         self._start_containerd(machine, folders)
         self._progress.say("starting the control plane")
@@ -119,9 +121,14 @@ class OneNode:
         return plane.is_ready() and self._is_node_ready(plane) and _is_dns_ready()
 
     def load(self, archives: Iterable[Path]) -> None:
-        """Give images in `docker save` format to the node."""
+        """Give images to the node, as archives of `docker save` or of the image specification."""
         for archive in archives:
             self._import(archive)
+
+    def known_blobs(self) -> frozenset[str]:
+        """Name the pieces of images that the node has, which need not be loaded again."""
+        listed = self._ctr("content", "ls", "-q")
+        return frozenset(listed.stdout.split()) if listed.returncode == 0 else frozenset()
 
     # Down
 
@@ -133,10 +140,10 @@ class OneNode:
         sockets = self._shim_sockets()
         for name in dict.fromkeys(names):
             self._processes.stop(name, signum=signal.SIGKILL if name == "kubelet" else signal.SIGTERM, grace_seconds=5)
-        cgroups.kill()
+        self._cgroups.kill()
         network.remove(self.state)
         mounts.unmount_below(self.state)
-        cgroups.remove()
+        self._cgroups.remove()
         for socket in sockets:
             socket.unlink(missing_ok=True)
         self._remove_outside()
@@ -150,7 +157,7 @@ class OneNode:
         running = [f"process {name}" for name in self._processes.names() if self._processes.is_running(name)]
         mounted = [f"mount {point}" for point in mounts.mounts_below(self.state)]
         folder = [f"folder {self.state}"] if self.state.exists() else []
-        return [*running, *mounted, *network.leftovers(), *cgroups.leftovers(), *folder]
+        return [*running, *mounted, *network.leftovers(), *self._cgroups.leftovers(), *folder]
 
     # Status
 

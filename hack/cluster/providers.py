@@ -27,6 +27,7 @@ class Provider(Protocol):
     def down(self) -> None: ...
     def status(self) -> list[PartStatus]: ...
     def load(self, archives: Iterable[Path]) -> None: ...
+    def known_blobs(self) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def choose(
             return NamedCluster(state, Named(Path(path), context), progress)
         case {"provider": "kind"}:
             return KindCluster(state, progress)
-        case {"provider": "one-node"}:
+        case {"provider": "one-node"} if (state / "run").exists():
             return OneNode(state, progress)
     if is_kind_usable(environment):
         return KindCluster(state, progress)
@@ -121,6 +122,9 @@ class NamedCluster:
         for archive in archives:
             _call(build_load_command(context, archive))
 
+    def known_blobs(self) -> frozenset[str]:
+        return frozenset()
+
     def _kubectl(self, kubeconfig: Path, *arguments: str) -> str:
         program = binaries.kubectl(progress=self._progress)
         return _call([str(program), f"--kubeconfig={kubeconfig}", *arguments])
@@ -171,6 +175,9 @@ class KindCluster:
     def load(self, archives: Iterable[Path]) -> None:
         for archive in archives:
             _call(["kind", "load", "image-archive", str(archive), "--name", KIND_CLUSTER])
+
+    def known_blobs(self) -> frozenset[str]:
+        return frozenset()
 
 
 def _recorded(state: Path) -> dict[str, str]:
