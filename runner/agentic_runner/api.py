@@ -68,10 +68,20 @@ def _refused(response: httpx.Response) -> Exception:
             return Superseded(f"the session is gone ({reason})")
         case 409:
             return Conflict(f"the session changed meanwhile ({reason})")
+        case 422 if not _has_causes(response):
+            # The patch removes what somebody else removed before: it fails before its version is compared.
+            return Conflict(f"the patch does not fit the session as it is now ({reason})")
         case code if code in _PASSING or code >= 500:
             return TransientError(f"the API server said {reason}", retry_after_seconds=_retry_after(response))
         case _:
             return PermanentError(f"the API server refused the status with {reason}")
+
+
+def _has_causes(response: httpx.Response) -> bool:
+    """Say whether fields were refused by what they hold; a patch that could not be applied names none."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return bool((response.json().get("details") or {}).get("causes"))
+    return False
 
 
 def _said(response: httpx.Response) -> str:

@@ -89,6 +89,11 @@ class Operator:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
+    def check_alive(self) -> None:
+        """Fail the test at once where the process ended by itself."""
+        if self.process is not None and (self.process.poll() or 0) > 0:
+            raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log[-3000:]}")
+
     @property
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -138,7 +143,6 @@ class Bed:
             POD_NAME=name,
             POSTGRES_CONNECTION_STRING_FILE=str(self.folder / "operator.dsn"),
             BACKEND_URL=self.runners.url,
-            WATCH_NAMESPACES=",".join(self.namespaces),
             LEADER_ELECTION="false",
             LIVENESS_PORT="0",
             LOG_FORMAT="text",
@@ -172,11 +176,22 @@ class Bed:
         return name
 
     async def _is_ready(self, name: str) -> bool:
+        for operator in self.operators:
+            operator.check_alive()
         found = await self.client.get(definitions_path(self.namespace, name))
         conditions = {each["type"]: each for each in (found.get("status") or {}).get("conditions") or ()}
         if conditions.get("Inspected", {}).get("status") == "False":
             raise AssertionError(f"definition {name}: {conditions['Inspected']['message']}")
         return bool(conditions.get("Ready", {}).get("status") == "True")
+
+    async def wait_idle(self, definition: str) -> None:
+        """Wait until a definition says that none of its sessions holds a pod."""
+
+        async def is_idle() -> bool:
+            found = await self.client.get(definitions_path(self.namespace, definition))
+            return not (found.get("status") or {}).get("activeSessions")
+
+        await until(is_idle, what=f"{definition} without active sessions", every=0.2)
 
     async def start(self, workflow: str, name: str, **spec: Any) -> Json:
         """Make a session."""
