@@ -111,7 +111,8 @@ class Handlers:
         if self._registry.see_definition(key, definition):
             for session in self._registry.waiting_for(key):
                 self._queue.add(session)
-            self._queue.add(key, urgent=False)
+        # Always: that a session's pass has read the definition before says nothing of the definition's own pass.
+        self._queue.add(key, urgent=False)
 
     def on_job(self, kind: str | None, raw: Raw) -> None:
         """A Job of ours changed."""
