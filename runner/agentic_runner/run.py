@@ -57,6 +57,7 @@ from agentic_store.dsn import Dsn
 from agentic_store.errors import UnstorableOutput
 from agentic_store.output import EncodedOutput, encode_output
 from agentic_store.records import Fence, SessionRecord, SessionRow
+from agentic_store.schema import SchemaState
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +178,8 @@ class Run:
             await self._events.close(_EVENTS_PATIENCE)
 
     async def _work(self, database: Database) -> Ending:
-        await database.require_schema()
+        # Asked once: what the library wants of its tables is compared when the library is there.
+        schema = await database.require_schema(checkpoint_version=0)
         fence = await self._take_thread(database)
         try:
             await self._start_record(database)
@@ -186,21 +188,21 @@ class Run:
                 return await self._report_verdict(row)
             raise
         try:
-            outcome = await self._run_graph(database)
+            outcome = await self._run_graph(database, schema)
         except RunFailed as error:
             return await self._tell_graph_failure(error.failure, database, fence)
         return await self._tell_outcome(outcome, database)
 
     async def _take_thread(self, database: Database) -> Fence:
         config = self._config
-        wish = (config.thread_id, config.session_uid, config.run, config.holder)
-        try:
-            fence = await database.fences.take(*wish)
-        except Superseded:
-            # The row of a deleted session of this name may stand where the operator has not written ours yet.
-            if not await database.sessions.record_session(build_record(self._reporter.session, config)):
-                raise
-            fence = await database.fences.take(*wish)
+        fence = await database.fences.take(
+            config.thread_id,
+            config.session_uid,
+            config.run,
+            config.holder,
+            # A pod of a deleted session must not take the thread from the one that has its name now.
+            session_created_at=self._reporter.session.metadata.creation_timestamp,
+        )
         await database.carry(fence)
         log.info("took the thread", extra={"thread_id": fence.thread_id, "epoch": fence.epoch})
         return fence
@@ -220,14 +222,16 @@ class Run:
         row = await database.sessions.get(self._config.session_uid, with_output=True)
         return row if row is not None and row.status in (Phase.COMPLETED, Phase.FAILED) else None
 
-    async def _run_graph(self, database: Database) -> Outcome:
+    async def _run_graph(self, database: Database, schema: SchemaState) -> Outcome:
         await self._importing
         # They import LangGraph, and so must not be imported before the thread above did.
         from agentic_runner.checkpoints import build_saver, build_store, checkpoint_version
         from agentic_runner.graphs import import_attribute, open_graph
         from agentic_runner.project import enter_project, find_target, read_project
 
-        await database.require_schema(checkpoint_version=checkpoint_version())
+        wanted = replace(schema, checkpoint_program=checkpoint_version())
+        if not wanted.is_current:
+            raise SchemaMismatch(wanted.describe())
         project = read_project(self._config.project_file)
         target = find_target(project, self._config.graph)
         enter_project(project)
