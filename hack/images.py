@@ -18,6 +18,7 @@ from hack.builders import Builder, find_builder
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cache_folder, cluster_folder
 from hack.cluster.kubeconfig import write_private
+from hack.cluster.locks import locked
 from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose, read_named
 from hack.imagebase import ensure_bases
@@ -192,9 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "hash":
             print(find_built(options.name).content)
             return 0
-        images = build(options.name, progress)
-        if not options.no_load:
-            load([image.name for image in images], progress)
+        with locked(cache_folder() / "images.lock"):
+            images = build(options.name, progress)
+            if not options.no_load:
+                load([image.name for image in images], progress)
         progress.say(f"{len(images)} images are up to date")
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,16 +1,15 @@
 """The commands of the local cluster: `python3 -m hack.cluster up|down|status|logs|load|kubeconfig|binaries|deps`."""
 
 import argparse
-import fcntl
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from hack.cluster import binaries, deps
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cluster_folder
+from hack.cluster.locks import locked
 from hack.cluster.onenode import PARTS, PROGRAMS, PartStatus
 from hack.cluster.processes import Processes
 from hack.cluster.progress import Progress
@@ -70,7 +69,10 @@ def _run(options: argparse.Namespace) -> int:
         groups = options.group or list(deps.GROUPS)
         deps.ensure([need for group in groups for need in deps.GROUPS[group]], progress.say)
         return 0
-    with _alone(state, wait=options.command in ("up", "down", "load")):
+    if options.command not in ("up", "down", "load"):
+        return _run_on_cluster(options, state, progress)
+    # Beside the folder, which `down` deletes.
+    with locked(state.with_name(f"{state.name}.lock")):
         return _run_on_cluster(options, state, progress)
 
 
@@ -115,18 +117,6 @@ def _show_log(processes: Processes, part: str, *, follow: bool) -> int:
     if not log.exists():
         raise ClusterError(f"{part} has no log: was the cluster started? see `python3 -m hack.cluster status`")
     os.execvp("tail", ["tail", "-n", "200", *(["-F"] if follow else []), str(log)])  # noqa: S606 - replaces this process
-
-
-@contextmanager
-def _alone(state: Path, *, wait: bool) -> Iterator[None]:
-    """Let only one command at a time change the cluster; the lock is beside the folder, which `down` deletes."""
-    if not wait:
-        yield
-        return
-    state.parent.mkdir(parents=True, exist_ok=True)
-    with state.with_name(f"{state.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

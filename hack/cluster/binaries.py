@@ -1,15 +1,14 @@
 """Finds each program in the cache, fetches it or builds it: in this order, and never twice."""
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hack.cluster import gobuild
 from hack.cluster.download import Sites, Unreachable, download
 from hack.cluster.folders import cache_folder
+from hack.cluster.locks import locked
 from hack.cluster.programs import PROGRAMS, Program
 from hack.cluster.progress import Progress
 
@@ -36,7 +35,7 @@ def ensure(names: Iterable[str], *, progress: Progress | None = None, sites: Sit
     missing = [program for program in programs if find(program) is None]
     if missing:
         progress = progress or Progress()
-        with _alone():
+        with locked(cache_folder() / "get.lock"):
             _get([program for program in missing if find(program) is None], progress, sites or Sites())
     return {program.name: path for program in programs if (path := find(program))}
 
@@ -71,12 +70,3 @@ def _target(program: Program) -> Path:
     target = cache_folder() / "bin" / program.folder / program.name
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "get.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

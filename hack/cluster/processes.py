@@ -16,6 +16,8 @@ from pathlib import Path
 from hack.cluster.errors import ClusterError, NotReady
 from hack.cluster.waiting import wait_until
 
+START_SECONDS = 10.0
+
 # $1 is the record, then cgroup.procs files up to "--", then the program. The shell started by "&" is the one
 # that becomes the program, so "$$" inside it is the program's process id.
 _LAUNCH = """
@@ -143,7 +145,7 @@ class Processes:
                 start_new_session=True,
             )
         try:
-            wait_until(record.exists, seconds=10, what=f"the start of {name}", poll=0.002)
+            wait_until(record.exists, seconds=START_SECONDS, what=f"the start of {name}", poll=0.002)
         except NotReady as error:
             raise ClusterError(f"{name} could not be started: {self.tail(name)}") from error
         identity = self.identity(name)
