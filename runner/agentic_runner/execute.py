@@ -104,6 +104,8 @@ async def execute(
             given,
             config,
             stream_mode=list(STREAM_MODES),
+            # What `ainvoke` returns: the graph's output schema, not its whole state.
+            output_keys=graph.output_channels,
             subgraphs=True,
             durability=durability,
             control=control,

@@ -11,9 +11,10 @@ from agentic_core.contract import ExitCode
 from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
+from agentic_runner.endings import Ending
 from agentic_runner.logs import configure_logging
 from agentic_runner.redaction import Redactor, describe
-from agentic_runner.run import Ending, run_session
+from agentic_runner.run import run_session
 from agentic_runner.termination import write_termination
 from agentic_store.dsn import Dsn, read_dsn
 

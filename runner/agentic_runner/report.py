@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, TypeVar
 
 from agentic_core.conditions import Reason
@@ -98,6 +99,8 @@ class Reporter:
         self._interval = interval_seconds
         self._now = now
         self._progress = Progress()
+        # What Running says; also where a run ended before it could be told.
+        self._begin: Change = statuses.running
         self._trouble: tuple[Reason, str] | None = None
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -109,7 +112,8 @@ class Reporter:
 
     def start(self, begin: Change) -> None:
         """Report from now on: ``begin`` first, then the latest that :meth:`update` was told."""
-        self._task = asyncio.create_task(self._report(begin), name="report")
+        self._begin = begin
+        self._task = asyncio.create_task(self._report(), name="report")
 
     def update(self, progress: Progress) -> None:
         """Take the latest progress; it is written when its time comes."""
@@ -148,18 +152,17 @@ class Reporter:
             if self._session.status.phase is not wanted or self._session.metadata.uid != self._config.session_uid:
                 raise
 
-    async def _report(self, begin: Change) -> None:
+    async def _report(self) -> None:
         loop = asyncio.get_running_loop()
-        changes = [begin]
+        change = self._begin
         try:
             while True:
                 started = loop.time()
-                for change in changes:
-                    await persist(lambda change=change: self._write(change))  # type: ignore[misc]  # bound now
+                await persist(partial(self._write, change))
                 await asyncio.sleep(max(0.0, self._interval - (loop.time() - started)))
                 await self._wanted.wait()
                 self._wanted.clear()
-                changes = [self._latest]
+                change = self._latest
         except Superseded as lost:
             self._on_lost(lost)
         except HeldBack:
@@ -185,9 +188,8 @@ class Reporter:
                     self._session = await self._api.write_status(self._session, status)
                     return
                 if is_legal(old, Phase.RUNNING, Actor.RUNNER):
-                    self._session = await self._api.write_status(
-                        self._session, statuses.running(self._session, self._now())
-                    )
+                    begun = self._begin(self._session, self._now())
+                    self._session = await self._api.write_status(self._session, begun)
                     continue
             except Conflict:
                 await self._read_again()

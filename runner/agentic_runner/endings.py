@@ -1,0 +1,267 @@
+"""How a run ends, and who is told: the database first, then the session, then the pod's exit code.
+
+Every end comes through here: a result, a question, a drain, an error of the graph's and each of ours.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from agentic_core import contract
+from agentic_core.conditions import Reason
+from agentic_core.contract import ExitCode
+from agentic_core.errors import (
+    AgenticError,
+    DatabaseUnavailable,
+    GraphLoadError,
+    OutputTooLarge,
+    SchemaMismatch,
+    Superseded,
+    TransientError,
+)
+from agentic_core.lifecycle import Phase
+from agentic_runner import status as statuses
+from agentic_runner.config import RunConfig
+from agentic_runner.continuation import Question
+from agentic_runner.drain import Drain
+from agentic_runner.eventlog import EventQueue
+from agentic_runner.execute import Drained, Finished, Outcome, Waits
+from agentic_runner.failures import Failure, Kind
+from agentic_runner.redaction import Redactor, bounded, describe
+from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_delay
+from agentic_runner.status import Result, Verdict
+from agentic_runner.tracking import Progress, StreamEvent
+from agentic_store.database import Database
+from agentic_store.errors import UnstorableOutput
+from agentic_store.output import EncodedOutput, encode_output
+from agentic_store.records import Fence, SessionRow
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 3
+# For words that help but decide nothing: a failed attempt is followed by the next pod either way.
+_SHORT_PATIENCE: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run's process ends: its exit code, and what the pod's termination message says."""
+
+    code: ExitCode
+    message: str = ""
+
+
+class RunFailed(AgenticError):
+    """The graph's run raised; ``failure`` says what it means."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Teller:
+    """Tells one run's news and its end; ``events`` is None where there is no database to log them in."""
+
+    def __init__(self, config: RunConfig, redactor: Redactor, drain: Drain, reporter: Reporter) -> None:
+        self._config = config
+        self._redactor = redactor
+        self._drain = drain
+        self._reporter = reporter
+        self._progress = Progress()
+        self.events: EventQueue | None = None
+
+    def see(self, progress: Progress) -> None:
+        message = progress.message and self._redactor.redact(progress.message)
+        self._progress = replace(progress, message=message)
+        self._reporter.update(self._progress)
+
+    async def put_event(self, type_: str, data: Mapping[str, Any], *, is_droppable: bool = False) -> None:
+        if self.events is not None:
+            texts = {key: self._redactor.redact(value) for key, value in data.items() if isinstance(value, str)}
+            await self.events.put(StreamEvent(type_, {**data, **texts}, is_droppable))
+
+    async def tell_outcome(self, outcome: Outcome, database: Database) -> Ending:
+        match outcome:
+            case Finished():
+                return await self._tell_result(outcome.output, database)
+            case Waits():
+                return await self._tell_questions(outcome.questions, database)
+            case Drained():
+                return Ending(ExitCode.DRAINED, f"drained after {self._drain.reason}: the next pod continues")
+
+    async def _tell_result(self, output: Any, database: Database) -> Ending:
+        encoded = await asyncio.to_thread(encode_output, output)
+        for replacement in encoded.replacements[:10]:
+            log.warning("the result was changed at %r: %s", replacement.pointer, replacement.reason)
+        config = self._config
+        await self._surely(
+            lambda: database.sessions.finish(config.session_uid, config.run, Phase.COMPLETED, output=encoded)
+        )
+        await self._conclude_completed(encoded)
+        await self.put_event("completed", {"size": encoded.size})
+        return Ending(ExitCode.DONE, "completed")
+
+    async def _conclude_completed(self, encoded: EncodedOutput) -> None:
+        config = self._config
+        is_inline = encoded.size <= contract.MAX_INLINE_RESULT_BYTES
+        result = Result(
+            size=encoded.size,
+            sha256=encoded.sha256,
+            url=f"db://workflow_sessions/{config.namespace}/{config.session_name}",
+            value=encoded.value() if is_inline else None,
+        )
+        await self._reporter.conclude(lambda session, now: statuses.completed(session, now, result, self._progress))
+        log.info("completed", extra={"size": encoded.size, "steps": self._progress.steps})
+
+    async def _tell_questions(self, questions: tuple[Question, ...], database: Database) -> Ending:
+        config = self._config
+        asked = [replace(question, value=_showable(question.value)) for question in questions]
+        await self._surely(
+            lambda: database.sessions.change_status(config.session_uid, config.run, Phase.WAITING_FOR_INPUT)
+        )
+        await self._reporter.conclude(lambda session, now: statuses.waiting(session, now, asked, self._progress))
+        await self.put_event("waiting_for_input", {"interrupts": [question.id for question in asked]})
+        log.info("waits for input", extra={"questions": len(asked)})
+        return Ending(ExitCode.DONE, "waits for input")
+
+    async def tell_graph_failure(self, failure: Failure, database: Database, fence: Fence) -> Ending:
+        """Decide between another attempt and the end."""
+        message = self._redactor.redact(failure.message)
+        match failure.kind:
+            case Kind.SUPERSEDED:
+                raise Superseded(message)
+            case Kind.DATABASE:
+                raise DatabaseUnavailable(message)
+            case Kind.SCHEMA:
+                raise SchemaMismatch(message)
+            case Kind.INPUT:
+                verdict = Verdict(Reason.INVALID_INPUT, failure.type, message)
+                return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
+            case Kind.GRAPH:
+                pass
+        retries = self._config.retries
+        failures = await self._surely(lambda: database.fences.record_failure(fence))
+        if failure.is_retriable and failures <= retries:
+            told = f"attempt {failures} of {retries + 1} failed: {message}"
+            await self.put_event("attempt_failed", {"attempt": failures, "of": retries + 1, "error": message[:1024]})
+            await self._tell_in_passing(lambda session, now: statuses.retrying(session, now, told))
+            return Ending(ExitCode.RETRIABLE, told)
+        verdict = Verdict(Reason.GRAPH_ERROR, failure.type, message, failure.node, failure.is_retriable)
+        return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
+
+    async def tell_failure(self, error: AgenticError, database: Database | None) -> Ending:
+        """Turn an error of ours into the session's verdict, or into words for the next pod."""
+        message = self._redactor.redact(str(error))
+        name = type(error).__name__
+        match error:
+            case Superseded():
+                return Ending(ExitCode.SUPERSEDED, message)
+            case HeldBack():
+                return Ending(ExitCode.DRAINED, message)
+            case ApiUnavailable():
+                return Ending(ExitCode.API_UNAVAILABLE, message)
+            case GraphLoadError():
+                verdict = Verdict(Reason.GRAPH_LOAD_FAILED, name, message)
+                return await self._tell_verdict(verdict, ExitCode.GRAPH_NOT_LOADED, database)
+            case SchemaMismatch():
+                verdict = Verdict(Reason.DATABASE_NOT_MIGRATED, name, message)
+                return await self._tell_verdict(verdict, ExitCode.SCHEMA_MISMATCH, None)
+            case OutputTooLarge():
+                verdict = Verdict(Reason.OUTPUT_TOO_LARGE, name, message)
+                return await self._tell_verdict(verdict, ExitCode.OUTPUT_TOO_LARGE, database)
+            case UnstorableOutput():
+                verdict = Verdict(Reason.GRAPH_ERROR, name, f"the result cannot be stored: {message}")
+                return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
+            case TransientError():
+                await self._tell_in_passing(
+                    lambda session, _: statuses.troubled(session, Reason.DATABASE_UNAVAILABLE, message)
+                )
+                return Ending(ExitCode.DATABASE_UNAVAILABLE, message)
+            case _:
+                log.error("unexpected: %s", message, exc_info=error)
+                return Ending(ExitCode.RETRIABLE, message)
+
+    async def _tell_verdict(self, verdict: Verdict, code: ExitCode, database: Database | None) -> Ending:
+        """End the session as Failed: in the database, then in its status."""
+        config = self._config
+        error = {
+            "reason": verdict.reason.value,
+            "type": verdict.type,
+            "message": bounded(verdict.message, contract.MAX_MESSAGE_LENGTH),
+            "node": verdict.node,
+            "retriable": verdict.retriable,
+        }
+        if database is not None:
+            try:
+                await database.sessions.finish(config.session_uid, config.run, Phase.FAILED, error=error)
+                await self.put_event("failed", error)
+            except Superseded as lost:
+                return Ending(ExitCode.SUPERSEDED, str(lost))
+            except AgenticError as trouble:
+                log.warning("the verdict was not stored: %s", trouble)
+        ending = Ending(code, verdict.message)
+        try:
+            await self._reporter.conclude(lambda session, now: statuses.failed(session, now, verdict, self._progress))
+        except Superseded as lost:
+            return Ending(ExitCode.SUPERSEDED, str(lost))
+        except AgenticError as trouble:
+            # The exit code and termination message still reach the operator.
+            log.warning("the verdict was not delivered: %s", trouble)
+        log.info("failed", extra={"reason": verdict.reason.value})
+        return ending
+
+    async def report_verdict(self, row: SessionRow) -> Ending:
+        """Tell the session what an earlier run already stored."""
+        log.info("the session's end is stored already: reporting it", extra={"status": row.status.wire})
+        if row.status is Phase.COMPLETED:
+            await self._conclude_completed(await asyncio.to_thread(encode_output, row.output_data))
+            return Ending(ExitCode.DONE, "completed")
+        error = row.error or {}
+        reason = next((each for each in Reason if each.value == error.get("reason")), Reason.GRAPH_ERROR)
+        verdict = Verdict(
+            reason=reason,
+            type=str(error.get("type") or reason.value),
+            message=str(error.get("message") or ""),
+            node=str(error["node"]) if error.get("node") else None,
+            retriable=bool(error.get("retriable")),
+        )
+        return await self._tell_verdict(verdict, _VERDICT_CODES.get(reason, ExitCode.GRAPH_FAILED), None)
+
+    async def _tell_in_passing(self, change: Callable[..., Any]) -> None:
+        with contextlib.suppress(AgenticError):
+            await self._reporter.conclude(change, patience_seconds=_SHORT_PATIENCE)
+
+    async def _surely(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a statement over passing faults of the database, a few times."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await call()
+            except TransientError as error:
+                log.warning("the database did not answer: %s", error, extra={"attempt": attempt})
+                if attempt == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(compute_delay(attempt + 2, error.retry_after_seconds, 0.5))
+        raise AssertionError("unreachable")
+
+
+_VERDICT_CODES: Final = {
+    Reason.INVALID_INPUT: ExitCode.INPUT_REFUSED,
+    Reason.GRAPH_LOAD_FAILED: ExitCode.GRAPH_NOT_LOADED,
+    Reason.OUTPUT_TOO_LARGE: ExitCode.OUTPUT_TOO_LARGE,
+}
+
+
+def _showable(value: Any) -> Any:
+    """Return an interrupt's value as JSON that fits into a status; a larger one stays in the checkpoint alone."""
+    try:
+        encoded = encode_output(value, limit_bytes=contract.MAX_INLINE_RESULT_BYTES)
+    except OutputTooLarge:
+        return {"truncated": True, "reason": "the question is over 32 KiB: it is in the checkpoint"}
+    except UnstorableOutput as error:
+        return {"truncated": True, "reason": describe(error)}
+    return encoded.value()
