@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+LOCK_FLAGS ?= --upgrade
 SOURCES := core store operator runner cli hack bench tests examples
 
 .DEFAULT_GOAL := help
@@ -24,7 +25,7 @@ lint: venv ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check -q $(SOURCES)
 	@$(BIN)/ruff check -q $(SOURCES)
 	@$(BIN)/mypy core store operator runner cli hack tests bench
-	@$(BIN)/lint-imports --no-timing | tail -1
+	@$(BIN)/lint-imports --no-logo --no-cache > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/python -m hack.generate --check
 
 unit: venv ## Unit tests alone
@@ -43,12 +44,12 @@ fmt: venv ## Format the sources
 generate: venv ## Write the generated files (crds/, manifests/)
 	@$(BIN)/python -m hack.generate
 
-lock: venv ## Lock the Python requirements anew, with hashes
-	@for extra in operator runner; do \
-	  $(BIN)/uv pip compile -q --upgrade --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	    --extra $$extra $$([ $$extra = operator ] && echo --extra cli) pyproject.toml -o requirements/$$extra.txt; done
-	@$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	    --extra operator --extra runner --extra cli --group dev pyproject.toml -o requirements/dev.txt
+lock: venv ## Lock the Python requirements anew, with hashes (LOCK_FLAGS= keeps what is locked)
+	@compile() { $(BIN)/uv pip compile -q $(LOCK_FLAGS) --python-version 3.11 --universal --generate-hashes \
+	    --no-emit-index-url --no-annotate --no-header "$$@"; }; set -e; \
+	compile --extra operator --extra migrate pyproject.toml -o requirements/operator.txt; \
+	compile --extra runner pyproject.toml -o requirements/runner.txt; \
+	compile --extra operator --extra runner --extra cli --group dev pyproject.toml -o requirements/dev.txt
 
 venv: $(STAMP) ## The development environment in .venv
 $(STAMP):

@@ -61,6 +61,24 @@ def test_a_small_result_keeps_its_nulls_and_loses_what_json_cannot_hold(runners:
     assert runners.row(session)[1] == expected
 
 
+OUTPUT_SCHEMA = """
+class State(TypedDict, total=False):
+    secret: str
+    answer: int
+class Answer(TypedDict):
+    answer: int
+def think(state):
+    return {"secret": "scratch", "answer": 42}
+graph = StateGraph(State, output_schema=Answer).add_node(think).add_edge(START, "think").add_edge("think", END).compile()
+"""
+
+
+def test_the_result_is_what_the_graphs_output_schema_says_and_not_its_whole_state(runners: RunnerBench) -> None:
+    session = runners.session(OUTPUT_SCHEMA)
+    assert session.run() == 0
+    assert session.status["result"] == {"answer": 42}
+
+
 def test_a_result_over_32_kib_is_kept_in_the_database_and_referred_to(runners: RunnerBench) -> None:
     session = runners.session(RESULT.replace("EXPRESSION", '"z" * 5_000_000'))
     assert session.run() == 0
