@@ -17,6 +17,7 @@ from agentic_core.lifecycle import Phase
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubeconfig import build_kubeconfig, write_private
 from tests.support.apiclient import (
+    GROUP_PATH,
     ApiClient,
     ApiError,
     Json,
@@ -290,6 +291,23 @@ class Bed:
 
         await until(holds, what="invariants", seconds=20, every=0.25, last=lambda: "\n".join(violations))
 
+    async def wait_compacted(self) -> None:
+        """Wait until etcd has forgotten the present version of everything."""
+        path = f"{GROUP_PATH}/agenticsessions"
+        version = (await self.client.get(path))["metadata"]["resourceVersion"]
+
+        async def is_compacted() -> bool:
+            # Only what is written anew moves the version that may be forgotten.
+            note = {"metadata": {"annotations": {"at": str(time.monotonic())}}}
+            await self.client.patch(f"/api/v1/namespaces/{self.namespace}", note)
+            try:
+                await self.client.get(f"{path}?resourceVersion={version}&resourceVersionMatch=Exact&limit=1")
+            except ApiError as error:
+                return error.code == 410
+            return False
+
+        await until(is_compacted, what=f"version {version} compacted", every=0.5)
+
     async def delete(self, name: str) -> None:
         await self.client.delete(sessions_path(self.namespace, name))
 
@@ -354,12 +372,19 @@ def _prepare_database(database: PostgresDatabase) -> None:
         )
 
 
+async def _let_transports_close() -> None:
+    """Give the event loop the turns in which aborted TLS connections close their sockets."""
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def open_bed(plane: ControlPlane, database: PostgresDatabase, folder: Path, name: str) -> AsyncIterator[Bed]:
     """Make a bed with a namespace of its own; everything in it ends with the block."""
     await asyncio.to_thread(_prepare_database, database)
     write_private(folder / "operator.dsn", _dsn(database, "test_operator"))
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(_let_transports_close)
         client = await stack.enter_async_context(open_client(plane))
         secret = {
             "apiVersion": "v1",

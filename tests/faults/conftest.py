@@ -28,7 +28,12 @@ def install(plane: ControlPlane) -> None:
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """The control plane. A test that kills a part of it starts it again."""
-    with ControlPlane(tmp_path_factory.mktemp("faults-plane"), controller_manager=True) as plane:
+    with ControlPlane(
+        tmp_path_factory.mktemp("faults-plane"),
+        controller_manager=True,
+        # Old versions vanish from etcd within seconds instead of minutes.
+        apiserver_flags=["--etcd-compaction-interval=2s"],
+    ) as plane:
         install(plane)
         yield plane
 
