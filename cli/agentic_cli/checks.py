@@ -1,0 +1,28 @@
+"""Whether a value is what a schema allows, decided as the operator decides it, before anything is sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentic_core.contract import MAX_INPUT_BYTES
+from agentic_core.errors import InvalidResource, Problem
+from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
+
+
+def find_problems(value: Any, schema: Mapping[str, Any] | None) -> tuple[Problem, ...]:
+    """Return what is wrong with ``value``: for the API at all, then for ``schema`` where there is one."""
+    try:
+        parse_strict_json(encode_json(value), max_bytes=MAX_INPUT_BYTES)
+    except JsonRefused as refused:
+        return (Problem(refused.pointer, refused.message),)
+    if schema is None:
+        return ()
+    # Compiled code that only a check needs.
+    from agentic_core.schema import check_instance
+
+    return tuple(Problem(each.pointer, each.message) for each in check_instance(schema, value))
+
+
+def require_valid(value: Any, schema: Mapping[str, Any] | None) -> None:
+    """Raise ``InvalidResource`` with every problem there is."""
+    if problems := find_problems(value, schema):
+        raise InvalidResource(problems)
