@@ -4,8 +4,10 @@ import io
 import subprocess
 import sys
 
+import click
 import pytest
 
+from agentic_cli.main import COMMANDS, agentic, find_program_name
 from agentic_cli.terminal import wants_colour
 from tests.support.commands import clean_environment, run_agentic
 
@@ -61,9 +63,87 @@ def test_colours_are_for_people(stream: io.StringIO, environ: dict[str, str], ex
     assert wants_colour(stream, environ) is expected
 
 
-def test_it_loads_neither_langgraph_nor_pydantic() -> None:
-    probe = "import sys, agentic_cli.main; print(*{name.partition('.')[0] for name in sys.modules})"
-
+def modules_after(statement: str) -> set[str]:
+    """Return the names of the packages that a new interpreter has loaded after ``statement``."""
+    probe = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
 
-    assert not {"langgraph", "langchain_core", "pydantic", "rich", "kopf"} & set(done.stdout.split())
+
+def test_its_help_loads_next_to_nothing() -> None:
+    loaded = modules_after("from agentic_cli.main import run; run(['agentic', '--help'])")
+
+    assert not {"langgraph", "pydantic", "rich", "kopf", "httpx", "yaml", "psycopg", "agentic_store", "ssl"} & loaded
+
+
+def test_a_listing_loads_no_more_than_it_needs() -> None:
+    loaded = modules_after("import agentic_cli.commands.sessions, agentic_cli.api, agentic_cli.kubeconfig")
+
+    assert not {"langgraph", "pydantic", "kopf", "kubernetes", "psycopg", "agentic_store", "jsonschema_rs"} & loaded
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_there_and_its_help_has_examples(command: str) -> None:
+    loaded = agentic.get_command(click.Context(agentic), command)
+
+    assert loaded is not None
+    text = loaded.get_help(click.Context(loaded, info_name=command))
+    assert command == "migrate" or "Examples:" in text
+    assert COMMANDS[command][1].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("/usr/bin/agentic", "agentic"),
+        ("/usr/bin/kubectl-agentic", "kubectl agentic"),
+        ("kubectl-agentic.exe", "kubectl agentic"),
+        ("/src/agentic_cli/__main__.py", "agentic"),
+    ],
+)
+def test_usage_is_in_the_words_that_were_typed(argument: str, name: str) -> None:
+    assert find_program_name(argument) == name
+
+
+def test_no_cluster_is_one_line_that_says_what_to_set() -> None:
+    done = run_agentic("list", env=clean_environment())
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: no cluster: no file names no current context; set KUBECONFIG, or give --kubeconfig or --context\n"
+    )
+
+
+def test_a_traceback_is_there_for_whoever_asks() -> None:
+    done = run_agentic("list", env=clean_environment(AGENTIC_DEBUG="1"))
+
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m agentic_cli completion bash | true; echo ${{PIPESTATUS[0]}}"
+
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=clean_environment())
+
+    assert done.stdout.strip() in ("0", "1")
+    assert done.stderr == ""
+
+
+def test_a_command_whose_libraries_are_missing_says_how_to_get_them() -> None:
+    probe = (
+        "import sys; sys.modules['httpx'] = None; from agentic_cli.main import run; sys.exit(run(['agentic', 'list']))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "pip install 'agentic-operator[cli]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_migrate_needs_click_alone() -> None:
+    probe = "import sys; sys.modules.update(dict.fromkeys(['httpx', 'yaml', 'rich', 'jsonschema_rs']))"
+    probe += "; from agentic_cli.main import run; sys.exit(run(['agentic', 'migrate', '--help']))"
+
+    subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True)

@@ -1,0 +1,92 @@
+"""``retry`` and ``fork``: a new session that starts where another one is or was."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from agentic_cli import terminal
+from agentic_cli.commands.run import finish_creation, follow_options
+from agentic_cli.completions import complete_sessions
+from agentic_cli.kinds import SESSIONS, read_name
+from agentic_cli.manifests import build_fork, build_retry
+from agentic_cli.options import output_option
+from agentic_cli.target import Target, target_options
+from agentic_cli.values import build_inputs
+from agentic_core.errors import PermanentError
+
+_name_option = click.option("--name", "new_name", metavar="NAME", help="Name of the new session. [default: generated]")
+
+
+@click.command()
+@click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
+@_name_option
+@follow_options
+@output_option("json", "yaml", "name")
+@target_options
+def retry(target: Target, session: str, new_name: str | None, output: str | None, **follow: Any) -> int:
+    """Continue a failed or stopped session from its last checkpoint, as a new session.
+
+    What the old one had done is not done again, and the old one stays as it is. A session that never came to run starts
+    from its inputs.
+
+    \b
+    Examples:
+      agentic retry outliers-x7k2p
+      agentic retry outliers-x7k2p --name outliers-again --watch
+    """
+    with target.open() as project:
+        failed = project.fetch_session(read_name(SESSIONS, session))
+        body = build_retry(failed, name=new_name)
+        if "forkFrom" not in body["spec"]:
+            terminal.note(f"{failed.name} never ran: its retry starts from its inputs")
+        return finish_creation(project, project.create_session(body), output, **follow)
+
+
+@click.command()
+@click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
+@click.option("--checkpoint", metavar="ID", help="The checkpoint to start from. [default: the last one]")
+@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="A state value to change; may be repeated.")
+@click.option(
+    "-f", "--file", "source", metavar="FILE", type=click.Path(), help="State values as JSON or YAML; - is stdin."
+)
+@_name_option
+@follow_options
+@output_option("json", "yaml", "name")
+@target_options
+def fork(
+    target: Target,
+    session: str,
+    checkpoint: str | None,
+    pairs: tuple[str, ...],
+    source: str | None,
+    new_name: str | None,
+    output: str | None,
+    **follow: Any,
+) -> int:
+    """Start a new session from a checkpoint of another one, with changed state values if wanted.
+
+    The two go separate ways from there. VALUE is JSON where it reads as JSON, else text.
+
+    \b
+    Examples:
+      agentic fork outliers-x7k2p
+      agentic fork outliers-x7k2p --checkpoint 1f0c9a2e --set threshold=3 --name outliers-strict
+    """
+    with target.open() as project:
+        values = _read_values(source, pairs)
+        origin = project.fetch_session(read_name(SESSIONS, session))
+        body = build_fork(origin, name=new_name, checkpoint=checkpoint, values=values)
+        return finish_creation(project, project.create_session(body), output, **follow)
+
+
+def _read_values(source: str | None, pairs: tuple[str, ...]) -> Mapping[str, Any] | None:
+    base = None
+    if source is not None:
+        from agentic_cli.documents import read_document
+
+        base = read_document(source)
+        if not isinstance(base, dict):
+            raise PermanentError(f"{source!r} holds no object of state values")
+    values: Mapping[str, Any] | None = build_inputs(base, pairs, None)
+    return values

@@ -1,0 +1,86 @@
+"""``respond``: an answer to a question of a session."""
+
+from typing import Any
+
+import click
+
+from agentic_cli import terminal
+from agentic_cli.answering import answer_question
+from agentic_cli.completions import complete_interrupts, complete_sessions
+from agentic_cli.kinds import SESSIONS, read_name
+from agentic_cli.options import output_option, print_object
+from agentic_cli.questions import Question, read_answer
+from agentic_cli.sessions import Session
+from agentic_cli.target import Target, target_options
+from agentic_core.errors import PermanentError
+
+
+@click.command()
+@click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
+@click.argument("words", metavar="[ID] [VALUE]", nargs=-1, shell_complete=complete_interrupts)
+@click.option(
+    "-f", "--file", "source", metavar="FILE", type=click.Path(), help="The answer as JSON or YAML; - is stdin."
+)
+@click.option("--replace", is_flag=True, help="Give another answer in place of one that was not taken yet.")
+@output_option("json", "yaml", "name")
+@target_options
+def respond(
+    target: Target, session: str, words: tuple[str, ...], source: str | None, replace: bool, output: str | None
+) -> None:
+    """Answer a question of a session that waits.
+
+    The ID (see `agentic get`) may be left out where only one question is open. VALUE is read as the question's schema
+    or options have it, else as JSON where it is JSON, else as text; the answer is checked before it is sent. Without a
+    VALUE you are asked, on a terminal. For a request of LangChain's human-in-the-loop middleware, `approve` and
+    `reject` decide about all of its actions.
+
+    \b
+    Examples:
+      agentic respond outliers-x7k2p approve
+      agentic respond outliers-x7k2p '{"decision": "reject", "reason": "too many"}'
+      agentic respond outliers-x7k2p 6f1e2a yes
+      agentic respond outliers-x7k2p -f answer.yaml
+    """
+    if len(words) > (1 if source else 2):
+        raise click.UsageError("give at most an ID and a VALUE, or an ID and --file")
+    name = read_name(SESSIONS, session)
+    with target.open() as project:
+        found = project.fetch_session(name)
+        wanted, text = split_words(words, found, has_file=source is not None)
+        changed, question = answer_question(
+            project, name, wanted, lambda question: _find_answer(question, text, source), replace=replace, session=found
+        )
+    if output is not None:
+        print_object(SESSIONS, changed.raw, output)
+    else:
+        terminal.say(f"{SESSIONS.singular}/{name} answered {terminal.printable(question.id)}")
+
+
+def split_words(words: tuple[str, ...], session: Session, *, has_file: bool) -> tuple[str | None, str | None]:
+    """Return the id and the value among the words; a single word is the value unless it is the id of a question."""
+    match words:
+        case ():
+            return None, None
+        case (first, second):
+            return first, second
+        case (only,) if has_file or any(only == each.id for each in session.interrupts):
+            return only, None
+        case _:
+            return None, words[0]
+
+
+def _find_answer(question: Question, text: str | None, source: str | None) -> Any:
+    if source is not None:
+        from agentic_cli.documents import read_document
+
+        return read_document(source)
+    if text is not None:
+        return read_answer(question, text)
+    if not terminal.is_interactive():
+        raise PermanentError(f"no answer is given to {question.prompt!r}: add a VALUE, or --file")
+    from agentic_cli.prompting import NoAnswer, TerminalDialogue, ask_answer
+
+    try:
+        return ask_answer(TerminalDialogue(), question)
+    except NoAnswer:
+        raise PermanentError("no answer was given; the session goes on waiting") from None

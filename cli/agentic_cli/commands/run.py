@@ -1,0 +1,190 @@
+"""``run``: a new session of a workflow, from inputs that are typed and checked by its schema."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from agentic_cli import terminal
+from agentic_cli.api_errors import Forbidden, NotFound
+from agentic_cli.checks import require_valid
+from agentic_cli.commands.watch import follow_to_end
+from agentic_cli.completions import complete_workflows
+from agentic_cli.durations import convert_duration
+from agentic_cli.following import Clock
+from agentic_cli.forms import list_missing
+from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name
+from agentic_cli.manifests import build_session
+from agentic_cli.options import no_answer_option, output_option, print_object, timeout_option
+from agentic_cli.outcome import ExitStatus
+from agentic_cli.sessions import Session, Workflow
+from agentic_cli.target import Project, Target, target_options
+from agentic_cli.values import build_inputs
+from agentic_core.errors import PermanentError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def follow_options(command: F) -> F:
+    """Give a command that creates a session the options that say whether to stay with it."""
+    for option in (
+        no_answer_option,
+        timeout_option("How long to wait or watch:"),
+        click.option("-w", "--watch", is_flag=True, help="Follow the session to its end, as `agentic watch` does."),
+        click.option("--wait", is_flag=True, help="Wait for the session to end, without showing it."),
+    ):
+        command = option(command)
+    return command
+
+
+def finish_creation(
+    project: Project,
+    session: Session,
+    output: str | None,
+    *,
+    wait: bool,
+    watch: bool,
+    timeout: float | None,
+    no_answer: bool,
+) -> int:
+    """Say what was created, then stay with it where that is wanted; return the exit status."""
+    if output is not None:
+        print_object(SESSIONS, session.raw, output)
+    else:
+        terminal.say(f"{SESSIONS.singular}/{session.name} created")
+    if not wait and not watch:
+        return ExitStatus.COMPLETED
+    clock = Clock.with_timeout(timeout)
+    return follow_to_end(
+        project, session.name, clock, may_answer=not no_answer, quiet=wait and not watch, session=session
+    )
+
+
+@click.command()
+@click.argument("workflow", shell_complete=complete_workflows)
+@click.option("--cluster", is_flag=True, help="WORKFLOW is a ClusterWorkflowDefinition.")
+@click.option("-f", "--file", "source", metavar="FILE", type=click.Path(), help="Inputs as JSON or YAML; - is stdin.")
+@click.option("-p", "--param", "pairs", metavar="KEY=VALUE", multiple=True, help="One input; may be repeated.")
+@click.option("--no-prompt", is_flag=True, help="Never ask for missing inputs.")
+@click.option("--name", metavar="NAME", help="Name of the session. [default: generated from the workflow's]")
+@click.option("--graph", metavar="NAME", help="Another graph of the same image.")
+@click.option("--display-name", metavar="TEXT", help="A name for people.")
+@click.option("--retries", type=click.IntRange(0, 100), help="How often a failed attempt is repeated.")
+@click.option("--run-timeout", callback=convert_duration, metavar="DURATION", help="How long the session may execute.")
+@click.option("--ttl", callback=convert_duration, metavar="DURATION", help="When the finished session is deleted.")
+@click.option("--dry-run", is_flag=True, help="Let the API server check the session, but create nothing.")
+@follow_options
+@output_option("json", "yaml", "name")
+@target_options
+def run(
+    target: Target,
+    workflow: str,
+    cluster: bool,
+    source: str | None,
+    pairs: tuple[str, ...],
+    no_prompt: bool,
+    name: str | None,
+    graph: str | None,
+    display_name: str | None,
+    retries: int | None,
+    run_timeout: float | None,
+    ttl: float | None,
+    dry_run: bool,
+    output: str | None,
+    **follow: Any,
+) -> int:
+    """Start a session of WORKFLOW.
+
+    Inputs come from a file, then from each -p (a dotted key goes into nested objects), then, on a terminal where
+    required ones are missing, from a prompt per field of the workflow's schema. The schema says what a value is: text,
+    a number, true or false, JSON for lists and objects. Inputs are checked before the session is created.
+
+    \b
+    Examples:
+      agentic run outliers -p dataset=cars -p threshold=2
+      agentic run outliers -f inputs.yaml -p options.method=iqr --watch
+      cat inputs.json | agentic run outliers -f - --name nightly --wait --timeout 1h
+      agentic run shared-report --cluster -o name
+    """
+    kind = CLUSTER_WORKFLOWS if cluster else WORKFLOWS
+    workflow = read_name(kind, workflow)
+    with target.open() as project:
+        definition = _fetch_definition(project, workflow, cluster=cluster)
+        inputs = _collect_inputs(definition, source, pairs, may_ask=not no_prompt)
+        body = build_session(
+            project.namespace,
+            workflow,
+            cluster=cluster,
+            name=name,
+            graph=graph,
+            inputs=inputs,
+            displayName=display_name,
+            retries=retries,
+            timeoutSeconds=None if run_timeout is None else round(run_timeout),
+            ttlSecondsAfterFinished=None if ttl is None else round(ttl),
+        )
+        created = project.create_session(body, dry_run=dry_run)
+        if dry_run:
+            if output is not None:
+                print_object(SESSIONS, created.raw, output)
+            else:
+                terminal.say(f"{SESSIONS.singular}/{created.name} created (dry run)")
+            return ExitStatus.COMPLETED
+        return finish_creation(project, created, output, **follow)
+
+
+def _fetch_definition(project: Project, name: str, *, cluster: bool) -> Workflow | None:
+    """Return the definition; None, with a word about it, for a user who may start sessions but not read definitions."""
+    try:
+        return project.fetch_workflow(name, cluster=cluster)
+    except Forbidden:
+        terminal.note(f"the workflow {name!r} cannot be read, so its inputs are sent unchecked")
+        return None
+    except NotFound as missing:
+        if not cluster and _has_cluster_workflow(project, name):
+            raise NotFound(f"{missing}; there is a ClusterWorkflowDefinition of this name: add --cluster") from None
+        raise
+
+
+def _has_cluster_workflow(project: Project, name: str) -> bool:
+    try:
+        project.fetch_workflow(name, cluster=True)
+    except PermanentError:
+        return False
+    return True
+
+
+def _collect_inputs(definition: Workflow | None, source: str | None, pairs: tuple[str, ...], *, may_ask: bool) -> Any:
+    schema = definition.input_schema if definition is not None else None
+    base = None
+    if source is not None:
+        from agentic_cli.documents import read_document
+
+        base = read_document(source)
+    inputs = build_inputs(base, pairs, schema)
+    missing = [field for field in list_missing(schema, inputs) if field.is_required]
+    # Standard input that was the file has been read to its end.
+    if missing and may_ask and source != "-" and terminal.is_interactive():
+        inputs = _ask(schema, inputs)
+    elif missing:
+        names = " ".join(f"-p {field.name}=…" for field in missing)
+        raise PermanentError(f"required inputs are missing: add {names} or --file")
+    if inputs is None and schema is not None:
+        # A workflow whose inputs are all optional is run without any: for its schema that is the empty object.
+        inputs = {} if _takes_objects(schema) else None
+    if inputs is not None:
+        require_valid(inputs, schema)
+    return inputs
+
+
+def _takes_objects(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "object" or "properties" in schema
+
+
+def _ask(schema: Mapping[str, Any] | None, inputs: Any) -> Any:
+    from agentic_cli.prompting import NoAnswer, TerminalDialogue, fill_form
+
+    try:
+        return fill_form(TerminalDialogue(), schema, inputs)
+    except NoAnswer:
+        raise PermanentError("the inputs were not finished; nothing was started") from None

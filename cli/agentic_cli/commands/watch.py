@@ -1,0 +1,58 @@
+"""``watch``: a session as it goes on, to its end."""
+
+import click
+
+from agentic_cli import terminal
+from agentic_cli.completions import complete_sessions
+from agentic_cli.following import Clock
+from agentic_cli.kinds import SESSIONS, read_name
+from agentic_cli.options import no_answer_option, timeout_option
+from agentic_cli.outcome import ExitStatus
+from agentic_cli.rendering import describe_change
+from agentic_cli.sessions import Session
+from agentic_cli.target import Project, Target, target_options
+from agentic_cli.watching import choose_dialogue, open_view, watch_session
+
+
+@click.command()
+@click.argument("name", metavar="SESSION", shell_complete=complete_sessions)
+@no_answer_option
+@timeout_option("How long to watch:")
+@target_options
+def watch(target: Target, name: str, no_answer: bool, timeout: float | None) -> int:
+    """Follow a session to its end.
+
+    On a terminal the view is live, and questions are asked in place; Ctrl-D leaves one to somebody else, Ctrl-C ends
+    the watching and not the session. Elsewhere each change is a line.
+
+    Exits with 0 for Completed, 1 for Failed, 3 for Stopped, 4 for waiting with --no-answer, 124 after --timeout.
+
+    \b
+    Examples:
+      agentic watch outliers-x7k2p
+      agentic watch outliers-x7k2p --no-answer --timeout 1h | tee log
+    """
+    with target.open() as project:
+        return follow_to_end(
+            project, read_name(SESSIONS, name), Clock.with_timeout(timeout), may_answer=not no_answer, quiet=False
+        )
+
+
+def follow_to_end(
+    project: Project, name: str, clock: Clock, *, may_answer: bool, quiet: bool, session: Session | None = None
+) -> int:
+    """Follow a session as its output allows; return the exit status. ``quiet`` shows nothing but questions."""
+    session = session or project.fetch_session(name)
+    dialogue = None if quiet else choose_dialogue(may_answer=may_answer)
+    try:
+        with open_view(project, session, quiet=quiet) as view:
+            status, last = watch_session(project, name, view, clock, dialogue=dialogue, may_answer=may_answer)
+    except KeyboardInterrupt:
+        terminal.note(f"\nthe session goes on: agentic watch {name} -n {project.namespace}")
+        return ExitStatus.INTERRUPTED
+    if quiet or dialogue is not None:
+        # The live view is gone from the screen, and a quiet one never was there: this is what stays.
+        terminal.say(f"{last.name} {describe_change(last)}")
+    if status is ExitStatus.COMPLETED and not quiet and dialogue is not None:
+        terminal.note(f"its result: agentic result {name} -n {project.namespace}")
+    return status

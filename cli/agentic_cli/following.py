@@ -1,0 +1,101 @@
+"""A session as it changes: watched, and watched again after a cut, a restart of the API server, an expired version."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from agentic_cli.api import WATCH_SECONDS
+from agentic_cli.api_errors import ApiUnavailable, Expired, NotFound
+from agentic_cli.kinds import SESSIONS
+from agentic_cli.outcome import TimedOut
+from agentic_cli.sessions import Session, parse_session
+from agentic_cli.target import Project
+from agentic_core.errors import PermanentError
+
+# How long an API server may be away before the command gives up.
+PATIENCE_SECONDS: Final = 300.0
+MAX_PAUSE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, and an end to waiting."""
+
+    deadline: float | None = None
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    @classmethod
+    def with_timeout(cls, seconds: float | None) -> "Clock":
+        """Return a clock that ends after ``seconds``; never where that is None."""
+        return cls(None if seconds is None else time.monotonic() + seconds)
+
+    def limit(self, seconds: float) -> float:
+        """Return ``seconds``, or what is left where that is less; raise ``TimedOut`` where nothing is."""
+        if self.deadline is None:
+            return seconds
+        left = self.deadline - self.now()
+        if left <= 0:
+            raise TimedOut("timed out; the session goes on by itself")
+        return min(seconds, left)
+
+
+def compute_pause(failures: int) -> float:
+    """Return how long to wait after the n-th failure in a row, from 1."""
+    return float(min(0.25 * 2 ** (failures - 1), MAX_PAUSE_SECONDS))
+
+
+def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callable[[str], None]) -> Iterator[Session]:
+    """Yield the session as it is, then each newer state of it, without end.
+
+    Raises ``PermanentError`` when it is deleted, ``TimedOut`` at the clock's end, and ``ApiUnavailable`` when the API
+    server was away for too long. ``on_trouble`` is told once when the connection is lost.
+    """
+    session = project.fetch_session(name)
+    yield session
+    version = session.version
+    failures, lost_at = 0, 0.0
+    while True:
+        try:
+            if not version:
+                newer = project.fetch_session(name)
+                _require_same(session, newer)
+                version = newer.version
+                if newer.version != session.version:
+                    session = newer
+                    yield session
+            watch = project.api.watch(
+                SESSIONS, project.namespace, version=version, name=name, seconds=clock.limit(WATCH_SECONDS)
+            )
+            for event in watch:
+                failures = 0
+                version = event.object["metadata"]["resourceVersion"]
+                if event.type == "DELETED":
+                    raise PermanentError(f"session {name!r} was deleted")
+                if event.type != "BOOKMARK":
+                    newer = parse_session(event.object)
+                    _require_same(session, newer)
+                    session = newer
+                    yield session
+                clock.limit(0)
+        except Expired:
+            version = ""
+        except NotFound:
+            raise PermanentError(f"session {name!r} was deleted") from None
+        except ApiUnavailable as error:
+            clock.limit(0)
+            failures += 1
+            if failures == 1:
+                lost_at = clock.now()
+            elif clock.now() - lost_at > PATIENCE_SECONDS:
+                raise
+            if failures == 2:
+                # The first one may be no more than a connection that was idle.
+                on_trouble(f"{error}; trying again")
+            clock.sleep(clock.limit(compute_pause(failures)))
+
+
+def _require_same(old: Session, new: Session) -> None:
+    if old.uid != new.uid:
+        raise PermanentError(f"session {old.name!r} was deleted, and another one of its name made")

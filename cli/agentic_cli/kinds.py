@@ -1,0 +1,63 @@
+"""The resources that the command reads and writes, and how people may name an object of theirs."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from agentic_core.errors import PermanentError
+from agentic_core.names import GROUP, VERSION, is_dns_label
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One resource of the API server; ``word`` is what people call an object of it."""
+
+    root: str
+    plural: str
+    singular: str
+    kind: str
+    word: str
+    group: str = ""
+    is_namespaced: bool = True
+
+    @property
+    def full_name(self) -> str:
+        """The name as in ``kubectl get``: the plural with its group."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def show(self, name: str) -> str:
+        """Return ``agenticsession.agentic-operator.dev/name``, as ``-o name`` prints it."""
+        return f"{self.singular}.{self.group}/{name}" if self.group else f"{self.singular}/{name}"
+
+
+_ROOT: Final = f"/apis/{GROUP}/{VERSION}"
+
+SESSIONS: Final = Kind(_ROOT, "agenticsessions", "agenticsession", "AgenticSession", "session", GROUP)
+WORKFLOWS: Final = Kind(_ROOT, "workflowdefinitions", "workflowdefinition", "WorkflowDefinition", "workflow", GROUP)
+CLUSTER_WORKFLOWS: Final = Kind(
+    _ROOT,
+    "clusterworkflowdefinitions",
+    "clusterworkflowdefinition",
+    "ClusterWorkflowDefinition",
+    "cluster workflow",
+    GROUP,
+    is_namespaced=False,
+)
+PODS: Final = Kind("/api/v1", "pods", "pod", "Pod", "pod")
+NAMESPACES: Final = Kind("/api/v1", "namespaces", "namespace", "Namespace", "namespace", is_namespaced=False)
+
+_SHORT_NAMES: Final = {SESSIONS.plural: "as", WORKFLOWS.plural: "wfd", CLUSTER_WORKFLOWS.plural: "cwfd"}
+
+
+def read_name(kind: Kind, text: str) -> str:
+    """Return the object's name, also from ``agenticsession/NAME`` and what ``-o name`` prints.
+
+    Raises ``PermanentError`` for what no object can be called, so that it never becomes part of an address.
+    """
+    prefix, slash, name = text.rpartition("/")
+    spellings = {kind.plural, kind.singular, kind.full_name, f"{kind.singular}.{kind.group}"}
+    spellings.add(_SHORT_NAMES.get(kind.plural, kind.singular))
+    if slash and prefix not in spellings:
+        raise PermanentError(f"{text!r} does not name a {kind.word}: give its name, or {kind.singular}/NAME")
+    if not is_dns_label(name):
+        raise PermanentError(f"{name!r} is no name of a {kind.word}: names are lower-case letters, digits and '-'")
+    return name

@@ -1,0 +1,180 @@
+"""Asking a person at the terminal: a schema's fields one after the other, and a graph's question.
+
+Questions are written to standard error, so that standard output stays what a program can read. What is typed is checked
+at once and asked for again; an empty line takes the default or leaves an optional field out.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import click
+
+from agentic_cli import terminal
+from agentic_cli.checks import find_problems
+from agentic_cli.forms import Field, list_fields, list_missing
+from agentic_cli.questions import Action, Question, check_answer, read_answer, show_json
+from agentic_cli.values import put, read_value
+from agentic_core.errors import InvalidResource, PermanentError
+
+
+class NoAnswer(Exception):
+    """The person ended the input (Ctrl-D) instead of answering."""
+
+
+class Dialogue(Protocol):
+    """Somebody who can be told and asked."""
+
+    def tell(self, text: str) -> None:
+        """Show a line."""
+
+    def ask(self, prompt: str) -> str:
+        """Return what is typed, without its line end; raise ``NoAnswer`` at the end of input."""
+
+
+class TerminalDialogue:
+    """The person at this terminal."""
+
+    def tell(self, text: str) -> None:
+        """Show a line."""
+        click.echo(text, err=True, color=terminal.wants_colour(sys.stderr))
+
+    def ask(self, prompt: str) -> str:
+        """Return the line typed."""
+        click.echo(f"{click.style(prompt, bold=True)} ", nl=False, err=True, color=terminal.wants_colour(sys.stderr))
+        line = sys.stdin.readline()
+        if not line:
+            self.tell("")
+            raise NoAnswer
+        return line.rstrip("\r\n")
+
+
+def fill_form(dialogue: Dialogue, schema: Mapping[str, Any] | None, given: Any) -> Any:
+    """Return ``given`` with every field of the schema that it lacks asked for."""
+    inputs = {} if given is None else given
+    for field in list_missing(schema, inputs):
+        is_given, value = ask_field(dialogue, field)
+        if is_given:
+            put(inputs, field.path, value)
+    return inputs
+
+
+def ask_field(dialogue: Dialogue, field: Field) -> tuple[bool, Any]:
+    """Return whether the field is given a value, and which."""
+    if field.description:
+        dialogue.tell(terminal.printable(f"{field.name}: {field.description}"))
+    _tell_choices(dialogue, [_show(choice) for choice in field.choices])
+    while True:
+        text = dialogue.ask(_prompt(field)).strip()
+        if not text:
+            if field.has_default:
+                return True, field.default
+            if not field.is_required:
+                return False, None
+            dialogue.tell(f'  {field.name} is required (type "" for empty text)')
+            continue
+        try:
+            value = _read_field(text, field)
+        except PermanentError as error:
+            dialogue.tell(f"  {terminal.printable(str(error))}")
+            continue
+        problems = find_problems(value, field.schema)
+        if not problems:
+            return True, value
+        for problem in problems:
+            dialogue.tell(f"  {terminal.printable(problem.message)}")
+
+
+def ask_answer(dialogue: Dialogue, question: Question) -> Any:
+    """Show a question and return an answer that it takes."""
+    show_question(dialogue, question)
+    while True:
+        try:
+            answer = _ask_once(dialogue, question)
+            check_answer(question, answer)
+        except InvalidResource as refused:
+            for problem in refused.problems:
+                dialogue.tell(f"  {terminal.printable(str(problem))}")
+        except PermanentError as error:
+            dialogue.tell(f"  {terminal.printable(str(error))}")
+        else:
+            return answer
+
+
+def show_question(dialogue: Dialogue, question: Question) -> None:
+    """Show what is asked."""
+    where = f" ({question.node})" if question.node else ""
+    for line in question.prompt.splitlines() or [""]:
+        dialogue.tell(click.style(f"? {terminal.printable(line)}", fg="magenta", bold=True))
+    if question.details:
+        for name, value in question.details.items():
+            dialogue.tell(terminal.printable(f"  {name}: {_show(value)}"))
+    dialogue.tell(terminal.printable(f"  question {question.id}{where}"))
+    if question.schema is None:
+        _tell_choices(dialogue, [option.label for option in question.options])
+
+
+def _ask_once(dialogue: Dialogue, question: Question) -> Any:
+    if question.actions and question.schema is None:
+        return {"decisions": [_ask_decision(dialogue, action) for action in question.actions]}
+    if question.schema is not None and list_fields(question.schema):
+        return fill_form(dialogue, question.schema, {})
+    while not (text := dialogue.ask("answer:").strip()):
+        dialogue.tell('  type an answer (or "" for empty text); Ctrl-D leaves the question to somebody else')
+    if question.schema is None and (index := _index(text, len(question.options))) is not None:
+        return question.options[index].value
+    return "" if text == '""' else read_answer(question, text)
+
+
+def _ask_decision(dialogue: Dialogue, action: Action) -> dict[str, Any]:
+    dialogue.tell(terminal.printable(f"  {action.name}({show_json(action.arguments)})"))
+    for line in action.description.splitlines():
+        dialogue.tell(terminal.printable(f"    {line}"))
+    choices = action.decisions
+    while (text := dialogue.ask(f"{terminal.printable(action.name)} [{'/'.join(choices)}]:").strip()) not in choices:
+        dialogue.tell(f"  type one of {', '.join(choices)}")
+    match text:
+        case "edit":
+            arguments = read_value(dialogue.ask("arguments as JSON:"), {"type": "object"}, "the arguments")
+            return {"type": "edit", "edited_action": {"name": action.name, "args": arguments}}
+        case "reject":
+            message = dialogue.ask("reason (may be empty):").strip()
+            return {"type": "reject", "message": message} if message else {"type": "reject"}
+        case "respond":
+            return {"type": "respond", "message": dialogue.ask("message:")}
+        case _:
+            return {"type": text}
+
+
+def _prompt(field: Field) -> str:
+    kind = "/".join(sorted(field.types - {"null"})) if not field.choices else ""
+    hints = [hint for hint in (kind, "" if field.is_required else "optional") if hint]
+    default = f" [{terminal.printable(_show(field.default))}]" if field.has_default else ""
+    return terminal.printable(field.name) + (f" ({', '.join(hints)})" if hints else "") + f"{default}:"
+
+
+def _read_field(text: str, field: Field) -> Any:
+    if field.choices:
+        for choice in field.choices:
+            if text == _show(choice):
+                return choice
+        index = _index(text, len(field.choices))
+        if index is not None:
+            return field.choices[index]
+    if text == '""' and "string" in (field.types or {"string"}):
+        return ""
+    return read_value(text, field.schema, field.name)
+
+
+def _tell_choices(dialogue: Dialogue, labels: list[str]) -> None:
+    for number, label in enumerate(labels, start=1):
+        dialogue.tell(terminal.printable(f"  {number}) {label}"))
+
+
+def _index(text: str, count: int) -> int | None:
+    """Return the place that a number in a list of choices means."""
+    return int(text) - 1 if text.isascii() and text.isdigit() and 1 <= int(text) <= count else None
+
+
+def _show(value: Any) -> str:
+    return value if isinstance(value, str) else show_json(value)

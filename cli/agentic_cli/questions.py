@@ -1,0 +1,200 @@
+"""What a graph asks, read from an interrupt's value, and what a person's words mean as an answer.
+
+Pure. The value of ``interrupt()`` may be plain text, or an object with ``prompt`` (or ``question``, ``message``,
+``description``), ``options`` and ``schema``; the requests of LangChain's human-in-the-loop middleware
+(``action_requests`` with ``review_configs``) are understood as they are. Anything else is shown as JSON.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agentic_cli.checks import find_problems
+from agentic_cli.sessions import Interrupt, Session
+from agentic_cli.values import find_types, read_value
+from agentic_core.errors import InvalidResource, PermanentError, Problem
+
+_PROMPTS: Final = ("prompt", "question", "message", "description", "title", "text")
+_PLAIN_DECISIONS: Final = frozenset({"approve", "reject"})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the answers that a question offers."""
+
+    value: Any
+    label: str
+
+
+@dataclass(frozen=True)
+class Action:
+    """A tool call that an agent wants to make, and what a person may decide about it."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    description: str
+    decisions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """An interrupt in the form that a person can answer."""
+
+    id: str
+    node: str
+    prompt: str
+    options: tuple[Option, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    actions: tuple[Action, ...] = ()
+    details: Mapping[str, Any] | None = None
+    """What else the value holds."""
+
+
+def read_question(interrupt: Interrupt) -> Question:
+    """Return the question that an interrupt asks."""
+    value = interrupt.value
+    if not isinstance(value, Mapping):
+        prompt = value if isinstance(value, str) else show_json(value)
+        return Question(interrupt.id, interrupt.node, prompt or "an answer is wanted", schema=interrupt.schema)
+    if isinstance(value.get("action_requests"), list):
+        return _read_actions(interrupt, value)
+    if interrupt.id.startswith("breakpoint-"):
+        nodes = ", ".join(str(node) for node in value.get("before") or ()) or "the next node"
+        return Question(interrupt.id, interrupt.node, f"stopped before {nodes}; any answer goes on")
+    key = next((name for name in _PROMPTS if isinstance(value.get(name), str) and value[name]), None)
+    schema = interrupt.schema or value.get("schema") or value.get("response_schema")
+    details = {name: each for name, each in value.items() if name not in (key, "options", "schema", "response_schema")}
+    return Question(
+        interrupt.id,
+        interrupt.node,
+        value[key] if key else "an answer is wanted",
+        _read_options(value.get("options")),
+        schema if isinstance(schema, Mapping) else None,
+        details=details or None,
+    )
+
+
+def _read_options(options: Any) -> tuple[Option, ...]:
+    found = []
+    for each in options if isinstance(options, list) else ():
+        if isinstance(each, Mapping) and "value" in each:
+            found.append(Option(each["value"], str(each.get("label") or _show_value(each["value"]))))
+        else:
+            found.append(Option(each, _show_value(each)))
+    return tuple(found)
+
+
+def _read_actions(interrupt: Interrupt, value: Mapping[str, Any]) -> Question:
+    allowed = {each.get("action_name"): each.get("allowed_decisions") for each in value.get("review_configs") or ()}
+    actions = tuple(
+        Action(
+            name=str(each.get("name", "")),
+            arguments=each.get("args") or {},
+            description=str(each.get("description") or ""),
+            decisions=tuple(allowed.get(each.get("name")) or ("approve", "reject")),
+        )
+        for each in value["action_requests"]
+    )
+    count = "an action" if len(actions) == 1 else f"{len(actions)} actions"
+    return Question(interrupt.id, interrupt.node, f"{count} to decide about", schema=interrupt.schema, actions=actions)
+
+
+def choose_question(session: Session, wanted: str | None, *, replace: bool = False) -> Question:
+    """Return the question that an answer is for; without an id, the only open one. Raises ``PermanentError``."""
+    if session.is_final:
+        raise PermanentError(f"session {session.name!r} is {session.phase}: it takes no more answers")
+    openly = session.open_interrupts
+    if wanted is not None:
+        return read_question(_find(session, wanted, replace=replace))
+    if len(openly) == 1:
+        return read_question(openly[0])
+    if openly:
+        ids = ", ".join(f"{each.id} ({clip(read_question(each).prompt, 40)})" for each in openly)
+        raise PermanentError(f"session {session.name!r} asks {len(openly)} questions; say which by its id: {ids}")
+    if any(each.is_open for each in session.interrupts):
+        raise PermanentError(
+            f"session {session.name!r} has been answered and has not gone on yet; to replace an answer, give its id"
+            " and --replace"
+        )
+    raise PermanentError(f"session {session.name!r} asks nothing: it is {session.phase}")
+
+
+def _find(session: Session, wanted: str, *, replace: bool) -> Interrupt:
+    found = next((each for each in session.interrupts if each.id == wanted), None)
+    if found is None:
+        known = ", ".join(each.id for each in session.open_interrupts) or "none"
+        raise PermanentError(f"session {session.name!r} asks no question {wanted!r}; open are: {known}")
+    if not found.is_open:
+        by = f" by {found.answered_by}" if found.answered_by else ""
+        raise PermanentError(f"the question {wanted!r} was answered{by} at {found.answered_at}")
+    if found.is_responded and not replace:
+        raise PermanentError(
+            f"the question {wanted!r} has an answer already, which has not been taken yet; --replace gives another one"
+        )
+    return found
+
+
+def read_answer(question: Question, text: str) -> Any:
+    """Return what a person's words mean as the answer; raise ``PermanentError`` where they mean nothing."""
+    if question.actions and text in _PLAIN_DECISIONS:
+        return {"decisions": [{"type": text} for _ in question.actions]}
+    for option in question.options:
+        if text in (option.value, option.label, _show_value(option.value)):
+            return option.value
+    return read_value(text, question.schema, "the answer")
+
+
+def check_answer(question: Question, answer: Any) -> None:
+    """Raise ``InvalidResource`` for an answer that the question does not take.
+
+    A schema decides where there is one; options alone decide where there is none.
+    """
+    if problems := find_problems(answer, question.schema):
+        raise InvalidResource(problems)
+    if question.schema is not None:
+        return
+    if question.actions:
+        _check_decisions(question.actions, answer)
+    elif question.options and not any(_is_same(answer, option.value) for option in question.options):
+        choices = ", ".join(option.label for option in question.options)
+        raise InvalidResource([Problem("", f"{show_json(answer)} is not among the options: {choices}")])
+
+
+def _check_decisions(actions: tuple[Action, ...], answer: Any) -> None:
+    decisions = answer.get("decisions") if isinstance(answer, Mapping) else None
+    if not isinstance(decisions, list) or len(decisions) != len(actions):
+        message = f"give one decision an action, {len(actions)} in all: approve, reject, or {{'decisions': [...]}}"
+        raise InvalidResource([Problem("", message)])
+    problems = [
+        Problem(f"/decisions/{index}/type", f"{action.name!r} takes {', '.join(action.decisions)}")
+        for index, (action, decision) in enumerate(zip(actions, decisions, strict=True))
+        if not isinstance(decision, Mapping) or decision.get("type") not in action.decisions
+    ]
+    if problems:
+        raise InvalidResource(problems)
+
+
+def is_text(question: Question) -> bool:
+    """Say whether any text is an answer as it is."""
+    return not question.options and not question.actions and find_types(question.schema) in ({"string"}, frozenset())
+
+
+def show_json(value: Any) -> str:
+    """Return compact JSON for people."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def clip(text: str, limit: int) -> str:
+    """Return one line of at most ``limit`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _show_value(value: Any) -> str:
+    return value if isinstance(value, str) else show_json(value)
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    # In Python True is 1; in JSON it is not.
+    return left == right and isinstance(left, bool) is isinstance(right, bool)

@@ -1,0 +1,196 @@
+"""Sessions and workflows as text: tables, descriptions, one line a change. Pure: values in, lines out."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from agentic_cli.durations import format_age, format_duration
+from agentic_cli.forms import list_fields
+from agentic_cli.questions import Question, clip, read_question, show_json
+from agentic_cli.sessions import Session, Workflow, parse_time
+from agentic_cli.terminal import printable
+
+Row = tuple[str, ...]
+
+_SHOWN_RESULT: Final = 2000
+
+
+def read_table(page: Mapping[str, Any], *, wide: bool) -> tuple[Row, list[tuple[str, Row]]]:
+    """Return the header and the rows (each with its namespace) of a list in the API server's own Table form."""
+    columns = page.get("columnDefinitions") or ()
+    shown = [index for index, column in enumerate(columns) if wide or not column.get("priority")]
+    header = tuple(str(columns[index]["name"]).upper() for index in shown)
+    rows = []
+    for row in page.get("rows") or ():
+        cells = tuple(_show_cell(row["cells"][index]) for index in shown)
+        metadata = (row.get("object") or {}).get("metadata") or {}
+        rows.append((str(metadata.get("namespace") or ""), cells))
+    return header, rows
+
+
+def _show_cell(value: Any) -> str:
+    return "" if value is None else printable(str(value))
+
+
+def strip_noise(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object as kubectl prints it: without the record of who set which field."""
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    return {**raw, "metadata": metadata}
+
+
+def describe_session(session: Session, now: datetime) -> list[str]:
+    """Return what a person wants to know of a session, in lines."""
+    start, end = parse_time(session.started_at), parse_time(session.completed_at)
+    duration = format_duration(((end or now) - start).total_seconds()) if start else ""
+    kind = " (cluster)" if session.workflow_kind == "ClusterWorkflowDefinition" else ""
+    snapshot, fork = session.status.get("workflow") or {}, session.spec.get("forkFrom") or {}
+    pairs = [
+        ("Name", session.name),
+        ("Namespace", session.namespace),
+        ("Title", session.spec.get("displayName") or ""),
+        ("Workflow", f"{session.workflow}{kind}"),
+        ("Version", snapshot.get("version") or ""),
+        ("Image", snapshot.get("imageDigest") or snapshot.get("image") or ""),
+        ("Forked from", " at ".join(part for part in (fork.get("session"), fork.get("checkpointId")) if part)),
+        ("Phase", session.phase),
+        ("Reason", session.reason if session.reason != session.phase else ""),
+        ("Message", session.message),
+        ("Node", session.node),
+        ("Progress", session.progress),
+        ("Steps", str(session.steps) if session.steps else ""),
+        ("Run", str(session.run) if session.run else ""),
+        ("Checkpoint", session.status.get("checkpointId") or ""),
+        ("Age", format_age(session.created_at, now)),
+        ("Duration", duration),
+        ("Inputs", clip(show_json(session.spec["inputs"]), 200) if "inputs" in session.spec else ""),
+    ]
+    lines = _columns((label, value) for label, value in pairs if value)
+    lines += _describe_error(session)
+    for interrupt in session.interrupts:
+        lines += ["", *_describe_question(interrupt.is_open, read_question(interrupt), interrupt.answered_by)]
+    lines += _describe_result(session)
+    if session.open_interrupts:
+        lines += ["", f"answer with: agentic respond {session.name} -n {session.namespace}"]
+    return lines
+
+
+def _describe_error(session: Session) -> list[str]:
+    error = session.status.get("error") or {}
+    if not error:
+        return []
+    node = f" in node {error['node']}" if error.get("node") else ""
+    return [f"Error:       {printable(str(error.get('type', '')))}{printable(node)}"]
+
+
+def _describe_question(is_open: bool, question: Question, answered_by: str) -> list[str]:
+    state = "Question" if is_open else "Answered" + (f" by {answered_by}" if answered_by else "")
+    lines = [f"{printable(state)}: {printable(clip(question.prompt, 400))}", f"  id:      {printable(question.id)}"]
+    if question.node:
+        lines.append(f"  node:    {printable(question.node)}")
+    if question.options:
+        lines.append(f"  options: {printable(', '.join(option.label for option in question.options))}")
+    for action in question.actions:
+        call = f"{action.name}({show_json(action.arguments)})"
+        lines.append(f"  action:  {printable(clip(call, 200))} [{printable('/'.join(action.decisions))}]")
+    if is_open and question.schema is not None:
+        names = ", ".join(field.name for field in list_fields(question.schema))
+        lines.append(f"  answer:  {printable(names or show_json(question.schema))}")
+    return lines
+
+
+def _describe_result(session: Session) -> list[str]:
+    if reference := session.status.get("resultRef"):
+        return ["", printable(describe_reference(reference))]
+    if "result" not in session.status:
+        return []
+    text = json.dumps(session.status["result"], indent=2, ensure_ascii=False)
+    lines = [printable(line) for line in text[:_SHOWN_RESULT].splitlines()]
+    if len(text) > _SHOWN_RESULT:
+        lines.append(f"… {len(text) - _SHOWN_RESULT} more characters: agentic result {session.name}")
+    return ["", "Result:", *lines]
+
+
+def describe_reference(reference: Mapping[str, Any]) -> str:
+    """Say where a result is that is too large for the status."""
+    size, digest, url = reference.get("size", 0), reference.get("sha256", ""), reference.get("url", "")
+    return f"the result ({size} bytes, sha256 {digest}) is too large for the status; it is kept at {url}"
+
+
+def describe_change(session: Session) -> str:
+    """Return a session's state as one line, for output that nobody looks at while it grows."""
+    parts = [session.phase]
+    if session.reason and session.reason != session.phase:
+        parts.append(f"({session.reason})")
+    if session.steps:
+        parts.append(f"step {session.steps}")
+    if session.node and not session.is_final:
+        parts.append(f"node {session.node}")
+    if session.progress:
+        parts.append(session.progress)
+    if session.message:
+        parts.append(f"- {clip(session.message, 300)}")
+    return printable(" ".join(parts))
+
+
+def describe_open_questions(session: Session) -> Iterator[str]:
+    """Yield a line for each question that waits for an answer."""
+    for interrupt in session.open_interrupts:
+        question = read_question(interrupt)
+        options = f" [{'/'.join(option.label for option in question.options)}]" if question.options else ""
+        yield printable(f"question {question.id}: {clip(question.prompt, 200)}{options}")
+
+
+def describe_workflow(workflow: Workflow, now: datetime) -> list[str]:
+    """Return what a person wants to know of a definition: whether it can run, its graph and its inputs."""
+    ready = workflow.find_condition("Ready")
+    state = str(ready.get("status") or "Unknown")
+    limits = workflow.spec.get("defaults") or {}
+    pairs = [
+        ("Name", workflow.name),
+        ("Namespace", workflow.namespace or "(all: ClusterWorkflowDefinition)"),
+        ("Title", workflow.spec.get("displayName") or ""),
+        ("Description", clip(str(workflow.spec.get("description") or ""), 400)),
+        ("Version", workflow.spec.get("version") or ""),
+        ("Tags", ", ".join(workflow.spec.get("tags") or ())),
+        ("Image", workflow.spec.get("image") or ""),
+        ("Graph", workflow.spec.get("graph") or ""),
+        ("LangGraph", workflow.status.get("langgraphVersion") or ""),
+        ("Ready", state if state == "True" else f"{state} ({ready.get('reason') or 'not looked at yet'})"),
+        ("Message", "" if state == "True" else str(ready.get("message") or "")),
+        ("Active", str(workflow.status.get("activeSessions") or "")),
+        ("Defaults", ", ".join(f"{key} {value}" for key, value in limits.items())),
+        ("Age", format_age(workflow.raw["metadata"].get("creationTimestamp", ""), now)),
+    ]
+    lines = _columns((label, value) for label, value in pairs if value)
+    if workflow.edges:
+        lines += ["", "Graph:", *(f"  {printable(edge)}" for edge in workflow.edges)]
+    if workflow.input_schema is not None:
+        lines += ["", "Inputs:", *_describe_inputs(workflow)]
+    return lines
+
+
+def _describe_inputs(workflow: Workflow) -> list[str]:
+    fields = list_fields(workflow.input_schema)
+    if not fields:
+        return [f"  {printable(show_json(workflow.input_schema))}"]
+    rows = []
+    for field in fields:
+        kind = "|".join(show_json(choice) for choice in field.choices) or "|".join(sorted(field.types)) or "any"
+        need = "required" if field.is_required else ""
+        default = f"default {show_json(field.default)}" if field.has_default else ""
+        rows.append((field.name, clip(kind, 60), need or default, clip(field.description, 80)))
+    return [f"  {line}" for line in align(rows)]
+
+
+def align(rows: Sequence[Row]) -> list[str]:
+    """Return rows as lines with columns of even width."""
+    if not rows:
+        return []
+    printed = [tuple(printable(cell) for cell in row) for row in rows]
+    widths = [max(len(row[column]) for row in printed) for column in range(len(printed[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in printed]
+
+
+def _columns(pairs: Iterable[tuple[str, Any]]) -> list[str]:
+    return [f"{label + ':':<12} {printable(str(value))}" for label, value in pairs]

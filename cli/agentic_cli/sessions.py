@@ -1,0 +1,168 @@
+"""A session and a workflow as this command sees them: the fields that it shows or decides by, parsed once.
+
+These are views, not the resources of ``agentic_core``: reading those models takes longer than a whole ``agentic list``
+may. What a newer operator adds is kept in ``raw`` and shown by ``-o json`` and ``-o yaml``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from agentic_cli.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, Kind
+from agentic_core.lifecycle import FINAL_PHASES, Phase
+
+_FINAL: Final = frozenset(phase.value for phase in FINAL_PHASES)
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """A question in ``status.interrupts``, with the answer in ``spec.responses`` where there is one."""
+
+    id: str
+    node: str = ""
+    value: Any = None
+    schema: Mapping[str, Any] | None = None
+    asked_at: str = ""
+    answered_at: str = ""
+    answered_by: str = ""
+    is_responded: bool = False
+    """Whether ``spec.responses`` holds an answer, taken or not."""
+
+    @property
+    def is_open(self) -> bool:
+        return not self.answered_at
+
+
+@dataclass(frozen=True)
+class Session:
+    """An AgenticSession."""
+
+    name: str
+    namespace: str
+    raw: Mapping[str, Any] = field(repr=False)
+    uid: str = ""
+    version: str = ""
+    created_at: str = ""
+    phase: str = Phase.PENDING.value
+    reason: str = ""
+    message: str = ""
+    workflow: str = ""
+    workflow_kind: str = WORKFLOWS.kind
+    run: int = 0
+    steps: int = 0
+    node: str = ""
+    progress: str = ""
+    started_at: str = ""
+    completed_at: str = ""
+    interrupts: tuple[Interrupt, ...] = ()
+
+    @property
+    def is_final(self) -> bool:
+        return self.phase in _FINAL
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.phase == Phase.WAITING_FOR_INPUT
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        spec: Mapping[str, Any] = self.raw.get("spec") or {}
+        return spec
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        status: Mapping[str, Any] = self.raw.get("status") or {}
+        return status
+
+    @property
+    def open_interrupts(self) -> tuple[Interrupt, ...]:
+        """The questions that nobody has answered yet."""
+        return tuple(each for each in self.interrupts if each.is_open and not each.is_responded)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A WorkflowDefinition or ClusterWorkflowDefinition."""
+
+    name: str
+    namespace: str
+    kind: Kind
+    raw: Mapping[str, Any] = field(repr=False)
+    input_schema: Mapping[str, Any] | None = None
+    nodes: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        spec: Mapping[str, Any] = self.raw.get("spec") or {}
+        return spec
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        status: Mapping[str, Any] = self.raw.get("status") or {}
+        return status
+
+    def find_condition(self, name: str) -> Mapping[str, Any]:
+        """Return the condition of this type, an empty one where there is none."""
+        conditions = self.status.get("conditions") or ()
+        return next((each for each in conditions if each.get("type") == name), {})
+
+
+def parse_session(raw: Mapping[str, Any]) -> Session:
+    """Return the view of an AgenticSession as the API server gave it."""
+    metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
+    reference = spec.get("workflowRef") or {}
+    responded = {each.get("interruptId") for each in spec.get("responses") or ()}
+    return Session(
+        name=metadata.get("name", ""),
+        namespace=metadata.get("namespace", ""),
+        raw=raw,
+        uid=metadata.get("uid", ""),
+        version=metadata.get("resourceVersion", ""),
+        created_at=metadata.get("creationTimestamp", ""),
+        phase=status.get("phase") or Phase.PENDING.value,
+        reason=status.get("reason") or "",
+        message=status.get("message") or "",
+        workflow=reference.get("name", ""),
+        workflow_kind=reference.get("kind") or WORKFLOWS.kind,
+        run=status.get("run") or 0,
+        steps=status.get("steps") or 0,
+        node=status.get("currentNode") or "",
+        progress=status.get("progress") or "",
+        started_at=status.get("startTime") or "",
+        completed_at=status.get("completionTime") or "",
+        interrupts=tuple(
+            Interrupt(
+                id=each["id"],
+                node=each.get("node") or "",
+                value=each.get("value"),
+                schema=each.get("schema"),
+                asked_at=each.get("askedAt") or "",
+                answered_at=each.get("answeredAt") or "",
+                answered_by=each.get("answeredBy") or "",
+                is_responded=each["id"] in responded,
+            )
+            for each in status.get("interrupts") or ()
+        ),
+    )
+
+
+def parse_workflow(raw: Mapping[str, Any]) -> Workflow:
+    """Return the view of a definition; its schema is the author's, else the one derived from the graph."""
+    metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
+    graph = status.get("graph") or {}
+    return Workflow(
+        name=metadata.get("name", ""),
+        namespace=metadata.get("namespace", ""),
+        kind=CLUSTER_WORKFLOWS if raw.get("kind") == CLUSTER_WORKFLOWS.kind else WORKFLOWS,
+        raw=raw,
+        input_schema=spec.get("inputSchema") or status.get("inputSchema"),
+        nodes=tuple(graph.get("nodes") or ()),
+        edges=tuple(graph.get("edges") or ()),
+    )
+
+
+def parse_time(text: str) -> datetime | None:
+    """Return the time of an API object's field, None where it is empty."""
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,91 @@
+"""Where a command acts: the options that every command shares, and the objects of one namespace behind them."""
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from agentic_cli import completions
+from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
+from agentic_cli.sessions import Session, Workflow, parse_session, parse_workflow
+from agentic_core.errors import PermanentError
+from agentic_core.names import is_dns_label
+
+if TYPE_CHECKING:
+    from agentic_cli.api import Api
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Project:
+    """One namespace of one cluster."""
+
+    api: "Api"
+    namespace: str
+
+    def fetch_session(self, name: str) -> Session:
+        """Return the session; raise ``NotFound``."""
+        return parse_session(self.api.get(SESSIONS, self.namespace, name))
+
+    def create_session(self, body: Mapping[str, Any], *, dry_run: bool = False) -> Session:
+        """Create a session and return it as the API server made it."""
+        return parse_session(self.api.create(SESSIONS, self.namespace, body, dry_run=dry_run))
+
+    def patch_session(self, name: str, body: Mapping[str, Any]) -> Session:
+        """Change a session and return it as it is then."""
+        return parse_session(self.api.patch(SESSIONS, self.namespace, name, body))
+
+    def fetch_workflow(self, name: str, *, cluster: bool) -> Workflow:
+        """Return the definition; raise ``NotFound``."""
+        kind = CLUSTER_WORKFLOWS if cluster else WORKFLOWS
+        return parse_workflow(self.api.get(kind, None if cluster else self.namespace, name))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the options say about where to act."""
+
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: Path | None = None
+
+    @contextmanager
+    def open(self, *, connect_seconds: float | None = None) -> Iterator[Project]:
+        """Connect as the kubeconfig says."""
+        # Loaded here: `--help` and completion of options need neither YAML nor HTTP.
+        from agentic_cli.api import CONNECT_SECONDS, Api
+        from agentic_cli.kubeconfig import find_connection
+
+        connection = find_connection(os.environ, kubeconfig=self.kubeconfig, context=self.context)
+        namespace = self.namespace or connection.namespace
+        if not is_dns_label(namespace):
+            raise PermanentError(f"{namespace!r} cannot be a namespace: lower-case letters, digits and '-'")
+        with Api(connection, connect_seconds=connect_seconds or CONNECT_SECONDS) as api:
+            yield Project(api, namespace)
+
+
+def target_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options that kubectl has everywhere; it gets them as ``target``."""
+
+    @click.option(
+        "-n", "--namespace", metavar="NAME", shell_complete=completions.complete_namespaces, help="Namespace."
+    )
+    @click.option("--context", metavar="NAME", shell_complete=completions.complete_contexts, help="Kubeconfig context.")
+    @click.option(
+        "--kubeconfig",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Kubeconfig file. [default: $KUBECONFIG or ~/.kube/config]",
+    )
+    @functools.wraps(command)
+    def with_target(
+        *arguments: Any, namespace: str | None, context: str | None, kubeconfig: Path | None, **options: Any
+    ) -> R:
+        return command(*arguments, target=Target(namespace, context, kubeconfig), **options)
+
+    return with_target

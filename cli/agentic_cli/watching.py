@@ -1,0 +1,141 @@
+"""Following one session to its end for a person or a program: a live view, or a line a change; answers in place."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Protocol
+
+from agentic_cli import terminal
+from agentic_cli.answering import answer_question
+from agentic_cli.following import Clock, follow_session
+from agentic_cli.outcome import ExitStatus, find_outcome
+from agentic_cli.prompting import Dialogue, NoAnswer, TerminalDialogue, ask_answer
+from agentic_cli.rendering import describe_change, describe_open_questions
+from agentic_cli.sessions import Session
+from agentic_cli.target import Project
+from agentic_core.errors import AgenticError, Conflict, PermanentError
+
+
+class View(Protocol):
+    """What shows a session's states."""
+
+    def show(self, session: Session) -> None:
+        """Show this state."""
+
+    def pause(self) -> AbstractContextManager[None]:
+        """Leave the terminal to a question."""
+
+
+class LineView:
+    """A line a change on standard output, and one for each new question."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._asked: set[str] = set()
+
+    def show(self, session: Session) -> None:
+        """Print what changed; nothing where nothing did."""
+        line = describe_change(session)
+        if line != self._last:
+            self._last = line
+            terminal.say(line)
+        for question in describe_open_questions(session):
+            if question not in self._asked:
+                self._asked.add(question)
+                terminal.say(question)
+        sys.stdout.flush()
+
+    def pause(self) -> AbstractContextManager[None]:
+        """Do nothing: lines are no matter of place."""
+        return nullcontext()
+
+
+class QuietView:
+    """Nothing on standard output; open questions once on standard error, because they hold everything up."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+
+    def show(self, session: Session) -> None:
+        """Tell new questions."""
+        for question in describe_open_questions(session):
+            if question not in self._asked:
+                self._asked.add(question)
+                terminal.note(f"{session.name} waits: {question}")
+
+    def pause(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+
+def watch_session(
+    project: Project,
+    name: str,
+    view: View,
+    clock: Clock,
+    *,
+    dialogue: Dialogue | None,
+    may_answer: bool,
+    on_trouble: Callable[[str], None] = terminal.note,
+) -> tuple[ExitStatus, Session]:
+    """Show the session until it needs no more watching; return its exit status and its last state.
+
+    With a ``dialogue``, open questions are asked there and answered, each once: one that the person leaves open is
+    left to somebody else.
+    """
+    handled: set[str] = set()
+    for session in follow_session(project, name, clock, on_trouble):
+        view.show(session)
+        outcome = find_outcome(session, may_answer=may_answer)
+        if outcome is not None:
+            return outcome, session
+        if dialogue is not None and session.is_waiting:
+            _ask_open_questions(project, session, view, dialogue, handled)
+    raise AssertionError("a followed session has no end of its own")
+
+
+def _ask_open_questions(project: Project, session: Session, view: View, dialogue: Dialogue, handled: set[str]) -> None:
+    for interrupt in session.open_interrupts:
+        if interrupt.id in handled:
+            continue
+        handled.add(interrupt.id)
+        with view.pause():
+            try:
+                answer_question(project, session.name, interrupt.id, partial(ask_answer, dialogue))
+            except NoAnswer:
+                dialogue.tell(f"  left open: agentic respond {session.name} {interrupt.id} -n {session.namespace}")
+            except (PermanentError, Conflict) as error:
+                # Somebody else answered, or ended the session, while this person was thinking.
+                dialogue.tell(f"  {terminal.printable(str(error))}")
+            else:
+                dialogue.tell(f"  answered {interrupt.id}")
+
+
+@contextmanager
+def open_view(project: Project, session: Session, *, quiet: bool = False) -> Iterator[View]:
+    """Return the view that suits where the output goes."""
+    if quiet:
+        yield QuietView()
+    elif sys.stdout.isatty() and terminal.is_interactive():
+        from agentic_cli.live import LiveView
+
+        with LiveView(_fetch_nodes(project, session)) as view:
+            yield view
+    else:
+        yield LineView()
+
+
+def _fetch_nodes(project: Project, session: Session) -> tuple[str, ...]:
+    """Return the workflow's nodes for the drawing; none where they cannot be read: it is only a drawing."""
+    try:
+        return project.fetch_workflow(
+            session.workflow, cluster=session.workflow_kind == "ClusterWorkflowDefinition"
+        ).nodes
+    except AgenticError:
+        return ()
+
+
+def choose_dialogue(*, may_answer: bool) -> Dialogue | None:
+    """Return the person to ask, None where there is none or none is to be asked."""
+    return TerminalDialogue() if may_answer and terminal.is_interactive() else None

@@ -1,0 +1,175 @@
+"""Asking a person, with the person's lines written down beforehand."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from agentic_cli.forms import list_fields, list_missing
+from agentic_cli.prompting import NoAnswer, ask_answer, fill_form
+from agentic_cli.questions import read_question
+from agentic_cli.sessions import Interrupt
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["dataset", "target"],
+    "properties": {
+        "note": {"type": "string", "description": "For the record"},
+        "dataset": {"enum": ["cars", "weather"]},
+        "threshold": {"type": "number", "exclusiveMinimum": 0, "default": 1.5},
+        "target": {"$ref": "#/$defs/Target"},
+        "extra": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]},
+    },
+    "$defs": {
+        "Target": {"type": "object", "required": ["bucket"], "properties": {"bucket": {"$ref": "#/$defs/Name"}}},
+        "Name": {"type": "string", "minLength": 2},
+    },
+}
+
+
+class Script:
+    """A person whose lines are known; what they were told is kept."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = list(lines)
+        self.told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+    def ask(self, prompt: str) -> str:
+        self.told.append(prompt)
+        if not self._lines:
+            raise NoAnswer
+        return self._lines.pop(0)
+
+    @property
+    def transcript(self) -> str:
+        return "\n".join(self.told)
+
+
+def test_fields_come_required_first_and_required_objects_are_taken_apart() -> None:
+    fields = list_fields(SCHEMA)
+    assert [(field.name, field.is_required) for field in fields] == [
+        ("dataset", True),
+        ("target.bucket", True),
+        ("note", False),
+        ("threshold", False),
+        ("extra", False),
+    ]
+    assert [
+        field.name for field in list_missing(SCHEMA, {"dataset": "cars", "target": {"bucket": "b"}, "note": None})
+    ] == [
+        "threshold",
+        "extra",
+    ]
+
+
+@pytest.mark.parametrize("schema", [None, {}, {"type": "array"}, {"$ref": "#"}, {"type": "string"}])
+def test_a_schema_without_properties_has_no_fields(schema: Any) -> None:
+    assert list_fields(schema) == ()
+
+
+def test_a_form_is_filled_field_by_field() -> None:
+    person = Script(["2", "my-bucket", "", "", '{"x": 3}'])
+    assert fill_form(person, SCHEMA, {}) == {
+        "dataset": "weather",
+        "target": {"bucket": "my-bucket"},
+        "threshold": 1.5,
+        "extra": {"x": 3},
+    }
+    assert "  1) cars" in person.told
+    assert "note: For the record" in person.told
+    assert "threshold (number, optional) [1.5]:" in person.told
+
+
+def test_what_does_not_fit_is_asked_again_with_the_reason() -> None:
+    person = Script(["bikes", "", "cars", "b", "bb", "", "0", "many", "2", ""])
+    assert fill_form(person, SCHEMA, {}) == {"dataset": "cars", "target": {"bucket": "bb"}, "threshold": 2}
+    for complaint in (
+        '"bikes" is not one of',
+        "dataset is required",
+        "shorter than 2",
+        "minimum of 0",
+        '"many" is not a number',
+    ):
+        assert complaint in person.transcript
+
+
+def test_what_is_given_is_not_asked() -> None:
+    person = Script(["", "", ""])
+    given = {"dataset": "cars", "target": {"bucket": "bb"}}
+    assert fill_form(person, SCHEMA, given) == {**given, "threshold": 1.5}
+    assert "dataset" not in person.transcript
+
+
+def test_the_end_of_input_ends_the_asking() -> None:
+    with pytest.raises(NoAnswer):
+        fill_form(Script(["cars"]), SCHEMA, {})
+
+
+def ask(lines: list[str], value: Any, schema: Any = None) -> tuple[Any, Script]:
+    person = Script(lines)
+    return ask_answer(person, read_question(Interrupt("i1", "ask", value, schema))), person
+
+
+def test_an_option_is_chosen_by_number_or_by_name() -> None:
+    value = {"prompt": "Approve?", "options": ["approve", "reject"], "rows": 3}
+    assert ask(["2"], value)[0] == "reject"
+    answer, person = ask(["maybe", "approve"], value)
+    assert answer == "approve"
+    assert '"maybe" is not among the options' in person.transcript
+    assert "  rows: 3" in person.told
+
+
+def test_an_answer_with_a_schema_is_a_form() -> None:
+    schema = {
+        "type": "object",
+        "required": ["ok"],
+        "properties": {"ok": {"type": "boolean"}, "why": {"type": "string"}},
+    }
+    assert ask(["yes", "because"], {"prompt": "?", "schema": schema})[0] == {"ok": True, "why": "because"}
+
+
+def test_an_answer_of_one_value_is_typed_and_checked() -> None:
+    answer, person = ask(["", "many", "0", "3"], "How many?", {"type": "integer", "minimum": 1})
+    assert answer == 3
+    assert "Ctrl-D leaves the question" in person.transcript
+    assert "0 is less than the minimum of 1" in person.transcript
+
+
+def test_empty_text_is_two_quotes() -> None:
+    assert ask(['""'], "Name?")[0] == ""
+
+
+def test_tool_calls_are_decided_each() -> None:
+    value = {
+        "action_requests": [
+            {"name": "send", "args": {"to": "ann"}, "description": "Mail\nto ann"},
+            {"name": "drop", "args": {}},
+            {"name": "ask", "args": {}},
+            {"name": "run", "args": {}},
+        ],
+        "review_configs": [
+            {"action_name": name, "allowed_decisions": ["approve", "edit", "reject", "respond"]}
+            for name in ("send", "drop", "ask", "run")
+        ],
+    }
+    answer, person = ask(["what", "edit", '{"to": "bob"}', "reject", "too risky", "respond", "42", "approve"], value)
+    assert answer == {
+        "decisions": [
+            {"type": "edit", "edited_action": {"name": "send", "args": {"to": "bob"}}},
+            {"type": "reject", "message": "too risky"},
+            {"type": "respond", "message": "42"},
+            {"type": "approve"},
+        ]
+    }
+    assert '  send({"to": "ann"})' in person.told
+
+
+def test_what_a_graph_asks_cannot_steer_the_terminal() -> None:
+    _, person = ask(["x"], {"prompt": "a\x1b[2Jb\r\u202ec", "evil": "\x9b31m"})
+    assert "\x1b[2J" not in person.transcript
+    assert "\\x1b[2J" in person.transcript
+    assert "\x9b" not in person.transcript
+    assert "\u202e" not in person.transcript
