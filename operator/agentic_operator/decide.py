@@ -34,7 +34,7 @@ from agentic_operator.statuses import build_condition, change_session, fail_sess
 # Runs in a row that may end without a verdict (Job deleted by hand, node lost) before the session is failed.
 MAX_RESTARTS: Final = 3
 # How long the database may hold up a deletion. What is left behind then is found and purged later.
-DELETION_PATIENCE: Final = timedelta(seconds=60)
+DELETION_PATIENCE: Final = timedelta(seconds=30)
 # How long the Job of a finished session may go on: a runner that hangs after its last word.
 LINGER: Final = timedelta(seconds=90)
 # How long a pod that is being deleted is waited for beyond the moment it should be gone; its node may be lost.

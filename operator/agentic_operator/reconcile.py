@@ -37,6 +37,8 @@ from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.statuses import change_session, diff_status, fail_session
 from agentic_operator.workqueue import WorkQueue
 
+PURGE_SECONDS: Final = 5.0
+
 logger: Final = logging.getLogger(__name__)
 
 
@@ -233,10 +235,13 @@ class SessionReconciler:
         since = session.metadata.deletion_timestamp or now
         if self._parts.recorder is not None:
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PURGE_SECONDS):
                     await self._parts.recorder.purge(session.metadata.uid)
             except (TransientError, Conflict, TimeoutError) as error:
-                if now < since + DELETION_PATIENCE:
+                left = (since + DELETION_PATIENCE - now).total_seconds()
+                if left > 0:
+                    key = SessionKey(session.namespace, session.name)
+                    self._parts.queue.add_at(key, time.monotonic() + left)
                     raise TransientError(f"rows of a deleted session are not purged yet: {error}") from error
                 logger.warning(
                     "let go of a deleted session before its rows were purged; they are purged later: %s",

@@ -19,6 +19,7 @@ from agentic_store.records import Json, SessionRecord
 
 MAX_PENDING: Final = 10_000
 BATCH: Final = 200
+LONGEST_PAUSE: Final = 5.0
 
 logger: Final = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Recorder:
                 failures += 1
                 if failures == 1:
                     logger.warning("rows of sessions cannot be written, they follow later: %s", error)
-                await asyncio.sleep(compute_delay(error, failures, jitter()))
+                await asyncio.sleep(min(compute_delay(error, failures, jitter()), LONGEST_PAUSE))
 
     async def _write(self, batch: list[SessionRecord]) -> None:
         try:

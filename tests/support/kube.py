@@ -198,6 +198,14 @@ class Space:
             lambda: self.status(name), is_there, what=f"{name} {phase} {reason}", timeout_seconds=timeout, every=0.05
         )
 
+    def wait_run(self, name: str, run: int) -> Json:
+        """Wait until a session's status says that ``run`` is on."""
+
+        def is_on(status: Json) -> bool:
+            return status.get("run") == run
+
+        return wait_for(lambda: self.status(name), is_on, what=f"run {run} of {name}", timeout_seconds=30, every=0.05)
+
     def wait_gone(self, name: str, *, timeout: float = 30) -> None:
         """Wait until a session is deleted."""
         wait_for(lambda: self.find(name), lambda s: s is None, what=f"{name} gone", timeout_seconds=timeout, every=0.05)
