@@ -15,6 +15,7 @@ from agentic_runner.execute import build_config
 from agentic_runner.graphs import import_attribute, open_graph
 from agentic_runner.project import Project, enter_project, find_target, read_project
 from agentic_runner.redaction import describe
+from agentic_runner.schemas import derive_input_schema, derive_output_schema
 from agentic_runner.termination import write_termination
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def build_report(graph: "Graph") -> dict[str, Any]:
         "nodes": [] if drawn is None else list(drawn.nodes),
         "edges": [] if drawn is None else [f"{edge.source} -> {edge.target}" for edge in drawn.edges],
         "mermaid": None if drawn is None else derived("mermaid", lambda: drawn.draw_mermaid()),
-        "inputSchema": derived("inputSchema", graph.get_input_jsonschema),
-        "outputSchema": derived("outputSchema", graph.get_output_jsonschema),
+        "inputSchema": derived("inputSchema", lambda: derive_input_schema(graph)),
+        "outputSchema": derived("outputSchema", lambda: derive_output_schema(graph)),
         "langgraphVersion": importlib.metadata.version("langgraph"),
         "pythonVersion": platform.python_version(),
         **({"notes": notes} if notes else {}),

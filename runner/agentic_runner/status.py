@@ -197,7 +197,7 @@ def build_patch(session: AgenticSession, status: SessionStatus) -> list[dict[str
     if old == new:
         return []
     precondition = {"op": "replace", "path": "/metadata/resourceVersion", "value": session.metadata.resource_version}
-    if not old:
+    if "status" not in session.model_fields_set:
         return [precondition, {"op": "add", "path": "/status", "value": new}]
     return [
         precondition,
