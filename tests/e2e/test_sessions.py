@@ -56,7 +56,7 @@ def test_parts_of_a_fan_out_that_were_done_do_not_run_again(project: Project) ->
     project.start("fork", inputs={"count": 5, "seconds": 3})
 
     def finished() -> int:
-        return sum(project.run("logs", pod["metadata"]["name"]).count("node_finished") for pod in project.pods())
+        return sum(project.run("logs", pod["metadata"]["name"]).count("journal: end") for pod in project.pods())
 
     wait_for(project.status, lambda status: status.get("phase") == "Running", what="running")
     wait_for(finished, lambda count: count >= 2, what="two parts done")
@@ -93,7 +93,7 @@ def test_a_pod_over_its_memory_is_told_as_such(project: Project) -> None:
     project.start("hog", inputs={}, retries=0)
     status = project.wait_phase("Failed")
     assert status["reason"] == "OOMKilled"
-    assert "256Mi" in status["message"]
+    assert "resources.limits.memory" in status["message"]
 
 
 def test_a_run_over_its_time_is_told_as_such(project: Project) -> None:

@@ -8,10 +8,11 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
+from typing_extensions import TypedDict
 
 JOURNAL = Path(os.environ.get("WORKSPACE_DIR", "/tmp")) / "journal"
 
@@ -22,6 +23,7 @@ def note(line: str) -> None:
         journal.write(f"{line}\n")
         journal.flush()
         os.fsync(journal.fileno())
+    print(f"journal: {line}", flush=True)  # tests follow it in the pod's log
 
 
 def journal() -> list[str]:
