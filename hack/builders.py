@@ -108,12 +108,19 @@ class Builder:
         return ["buildah", "bud", "--isolation", "chroot", "--layers", *mounts]
 
 
-def find_builder(progress: Progress) -> Builder:
-    """Find a builder that works, or install buildah where that is one command; raises MissingTool otherwise."""
+def find_engine() -> Builder | None:
+    """Find Docker or podman where one of them works."""
     if _answers(["docker", "info"]):
         return Builder("docker")
     if _answers(["podman", "info"]):
         return Builder("podman")
+    return None
+
+
+def find_builder(progress: Progress) -> Builder:
+    """Find a builder that works, or install buildah where that is one command; raises MissingTool otherwise."""
+    if engine := find_engine():
+        return engine
     try:
         deps.ensure(deps.BUILDER, progress.say)
     except MissingTool as error:

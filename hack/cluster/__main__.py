@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hack.builders import find_engine
 from hack.cluster import binaries, deps
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cluster_folder
 from hack.cluster.locks import locked
-from hack.cluster.onenode import PARTS, PROGRAMS, PartStatus
+from hack.cluster.onenode import PARTS, PROGRAMS, OneNode, PartStatus
 from hack.cluster.processes import Processes
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose, read_named, remember
@@ -40,7 +41,12 @@ def build_parser() -> argparse.ArgumentParser:
     getting = commands.add_parser("binaries", help="get the programs into the cache and print where they are")
     getting.add_argument("program", nargs="*", help="only these")
     needs = commands.add_parser("deps", help="install the packages that this machine lacks")
-    needs.add_argument("group", nargs="*", choices=[*deps.GROUPS, []], help=f"of {', '.join(deps.GROUPS)}; else all")
+    needs.add_argument(
+        "group",
+        nargs="*",
+        choices=[*deps.GROUPS, []],
+        help=f"of {', '.join(deps.GROUPS)}; else what the cluster and the images need here",
+    )
     return parser
 
 
@@ -66,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{name}\t{path}")
         return 0
     if options.command == "deps":
-        groups = options.group or list(deps.GROUPS)
+        groups = options.group or _needed_groups(state, options, progress)
         deps.ensure([need for group in groups for need in deps.GROUPS[group]], progress.say)
         return 0
     if options.command not in ("up", "down", "load"):
@@ -98,6 +104,13 @@ def _run_on_cluster(options: argparse.Namespace, state: Path, progress: Progress
             provider.load([Path(name) for name in options.image if Path(name).is_file()])
             load([name for name in options.image if not Path(name).is_file()], progress)
     return 0
+
+
+def _needed_groups(state: Path, options: argparse.Namespace, progress: Progress) -> list[str]:
+    """Name what this machine needs for a cluster and images: nothing, where kind and Docker do the work."""
+    provider = choose(state, read_named(os.environ, options.kubeconfig, options.context), progress)
+    cluster = ["cluster"] if isinstance(provider, OneNode) else []
+    return cluster if find_engine() else [*cluster, "images"]
 
 
 def format_status(parts: Sequence[PartStatus]) -> str:

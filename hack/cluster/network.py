@@ -8,6 +8,7 @@ without the br_netfilter module.
 
 import json
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def build_pod_network(state: Path) -> str:
 
 def create(state: Path) -> None:
     """Make the device, the rules and forwarding, where they are not there already."""
-    if not Path("/sys/class/net", DEVICE).exists():
+    if not _has_device():
         _run("ip", "link", "add", DEVICE, "type", "bridge")
     _run("ip", "address", "replace", f"{NODE_ADDRESS}/32", "dev", DEVICE)
     _run("ip", "link", "set", DEVICE, "up")
@@ -70,7 +71,7 @@ def create(state: Path) -> None:
 
 def remove(state: Path) -> None:
     """Take everything away again; what is not there is no error."""
-    if Path("/sys/class/net", DEVICE).exists():
+    if _has_device():
         _run("ip", "link", "delete", DEVICE)
     if shutil.which("nft"):
         for family, table in _TABLES:
@@ -81,11 +82,20 @@ def remove(state: Path) -> None:
 
 def leftovers() -> list[str]:
     """Name what is on this machine of the above, for `status` and for tests of `down`."""
-    found = [f"network device {DEVICE}"] if Path("/sys/class/net", DEVICE).exists() else []
+    found = [f"network device {DEVICE}"] if _has_device() else []
     if shutil.which("nft"):
         listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
         found += [f"nft table {family} {table}" for family, table in _TABLES if f"table {family} {table}\n" in listed]
     return found
+
+
+def _has_device() -> bool:
+    """Look in the network namespace of this process; /sys may show that of another."""
+    try:
+        socket.if_nametoindex(DEVICE)
+    except OSError:
+        return False
+    return True
 
 
 def _run(*argv: str, text: str | None = None) -> None:

@@ -139,7 +139,8 @@ class OneNode:
         names = [*PARTS, *self._processes.names()]
         sockets = self._shim_sockets()
         for name in dict.fromkeys(names):
-            self._processes.stop(name, signum=signal.SIGKILL if name == "kubelet" else signal.SIGTERM, grace_seconds=5)
+            # What they know is deleted next, so nobody needs time to say good-bye.
+            self._processes.stop(name, signum=signal.SIGKILL)
         self._cgroups.kill()
         network.remove(self.state)
         mounts.unmount_below(self.state)

@@ -101,7 +101,7 @@ def main() -> None:
         try:
             version = run_pass(plane, state / "volumes")
             if version is not None:
-                plane.wait_for_change(_CLAIMS, version, seconds=5)
+                plane.wait_for_change(_CLAIMS, version, seconds=2)
         except ClusterError as error:
             print(f"trying again: {error}", file=sys.stderr, flush=True)
             wait_until(plane.is_ready, seconds=3600, what="the API server becoming ready", poll=1)

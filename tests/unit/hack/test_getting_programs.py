@@ -32,7 +32,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, Sites]]:
     folder = tmp_path / "site"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=partial(server.serve_forever, poll_interval=0.01))
     thread.start()
     base = f"http://127.0.0.1:{server.server_port}"
     try:
