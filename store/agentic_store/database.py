@@ -13,16 +13,18 @@ from agentic_store.pool import CarryingPool, Connection
 from agentic_store.records import Fence
 from agentic_store.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
+from agentic_store.threads import PostgresThreads
 
 
 class Database:
-    """Sessions, events and fences over one pool; ``pool`` is also what LangGraph's saver and store get."""
+    """Sessions, events, fences and threads over one pool; ``pool`` is also what LangGraph's saver and store get."""
 
     def __init__(self, connections: CarryingPool, *, patience_seconds: float) -> None:
         self._connections = connections
         self.sessions = PostgresSessions(connections.connection)
         self.events = PostgresEventLog(connections.connection)
         self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
+        self.threads = PostgresThreads(connections.connection)
 
     @property
     def pool(self) -> AsyncConnectionPool[Connection]:
