@@ -8,7 +8,7 @@ LOCK_FLAGS ?= --upgrade
 SOURCES := core store operator runner cli hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt generate lock venv deps cluster-up cluster-down cluster-status images bench clean unit integration e2e
+.PHONY: help demo test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench clean unit integration e2e
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ help: ## Show this list
 demo: venv deps ## Cluster, images, operator and an example session, to a result
 	@$(BIN)/python -m hack.demo $(EXAMPLE)
 
-test: lint deps ## Everything that has to hold: lint, then unit, integration and end-to-end tests
+test: lint test-deps ## Everything that has to hold: lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m hack.test
 
 check: lint unit ## What needs no server: lint and the unit tests, in under two minutes
@@ -31,7 +31,7 @@ lint: venv ## Format, lint, types, import contracts, generated files
 unit: venv ## Unit tests alone
 	@$(BIN)/pytest -q tests/unit
 
-integration: venv deps ## Tests against a real API server and PostgreSQL
+integration: venv test-deps ## Tests against a real API server and PostgreSQL
 	@$(BIN)/pytest -q tests/integration
 
 e2e: venv deps cluster-up images ## Tests on the real cluster
@@ -59,8 +59,11 @@ $(STAMP):
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@rm -f $(VENV)/.stamp-* && touch $@
 
-deps: ## Debian packages that the cluster and the tests need; installed when root, else named
+deps: ## Debian packages that the cluster and the images need here; installed when root, else named
 	@$(PYTHON) -m hack.cluster deps
+
+test-deps: deps ## And PostgreSQL, which the tests start
+	@$(PYTHON) -m hack.cluster deps database
 
 cluster-up: deps ## Start the local cluster
 	@$(PYTHON) -m hack.cluster up
@@ -74,7 +77,7 @@ cluster-status: ## What of the local cluster runs
 images: cluster-up ## Build the images that changed and load them into the cluster
 	@$(PYTHON) -m hack.images build
 
-bench: venv deps ## Benchmarks, as ratios against a floor in the same run
+bench: venv test-deps ## Benchmarks, as ratios against a floor in the same run
 	@$(BIN)/python -m bench
 
 clean: ## Remove what was built in this checkout

@@ -2,12 +2,14 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from hack.cluster import binaries
+from hack.cluster.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,10 +22,10 @@ class Kubectl:
     """kubectl with one kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        program = shutil.which("kubectl")
-        if program is None:
-            raise KubectlError("kubectl is not on the PATH: install it, or run `make deps`")
-        self.program = program
+        try:
+            self.program = str(binaries.kubectl())
+        except ClusterError as error:
+            raise KubectlError(f"kubectl is not on the PATH and cannot be had: {error}") from error
         self.kubeconfig = kubeconfig
 
     @property

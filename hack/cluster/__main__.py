@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     needs.add_argument(
         "group",
         nargs="*",
+        metavar="group",
         choices=[*deps.GROUPS, []],
         help=f"of {', '.join(deps.GROUPS)}; else what the cluster and the images need here",
     )

@@ -95,7 +95,8 @@ class OneNode:
             return
         self._check_machine()
         deps.ensure(deps.CLUSTER, self._progress.say)
-        programs = binaries.ensure(PROGRAMS, progress=self._progress)
+        kubectl = () if shutil.which("kubectl") else ("kubectl",)
+        programs = binaries.ensure([*PROGRAMS, *kubectl], progress=self._progress)
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         archive = pause.ensure_archive()
         network.create(self.state)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hack.cluster import cgroups, deps
+from hack.cluster import binaries, cgroups, deps
 from hack.cluster.processes import Identity, Processes, is_alive, observe_identity, send
 from hack.cluster.waiting import wait_until
 
@@ -64,7 +64,7 @@ class Machine:
         return self.run(sys.executable, "-m", "hack.cluster", *arguments)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        return self.run("kubectl", *arguments, text=text)
+        return self.run(str(binaries.kubectl()), *arguments, text=text)
 
     def leftovers(self) -> list[str]:
         code = (

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hack.cluster import binaries
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.cluster.processes import Processes, is_alive
@@ -31,7 +32,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 def kubectl(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    return subprocess.run(["kubectl", *arguments], env=environment, capture_output=True, text=True, check=False)
+    argv = [str(binaries.kubectl()), *arguments]
+    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_user_is_known_by_name_and_groups_and_has_no_rights_of_its_own(plane: ControlPlane) -> None:
