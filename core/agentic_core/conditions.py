@@ -33,6 +33,7 @@ class Reason(StrEnum):
     WORKFLOW_NOT_FOUND = "WorkflowNotFound"
     WORKFLOW_NOT_READY = "WorkflowNotReady"
     WORKFLOW_SUSPENDED = "WorkflowSuspended"
+    FORK_SOURCE_NOT_FOUND = "ForkSourceNotFound"
     QUEUED = "Queued"
 
     # of a run

@@ -56,6 +56,7 @@ MAX_SCHEMA_BYTES: Final = 64 * 1024
 MAX_INLINE_RESULT_BYTES: Final = 32 * 1024
 MAX_OUTPUT_BYTES: Final = 100 * 1024 * 1024
 MAX_MESSAGE_LENGTH: Final = 2048
+MAX_HISTORY: Final = 50
 
 
 class ExitCode(IntEnum):
@@ -74,7 +75,7 @@ class ExitCode(IntEnum):
     SCHEMA_MISMATCH = 5
     """The database is not at the migration that this runner needs."""
     INPUT_REFUSED = 6
-    """The graph does not take these inputs."""
+    """The graph does not take these inputs, or what to fork from is not there."""
     OUTPUT_TOO_LARGE = 7
     """The result is over 100 MB."""
     SUPERSEDED = 8

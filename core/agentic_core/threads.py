@@ -20,6 +20,18 @@ def project_prefix(namespace: str) -> str:
     return f"project-{escape(namespace)}:"
 
 
+def can_read(reader: str, thread: str) -> bool:
+    """Say whether the session of thread ``reader`` may read ``thread``.
+
+    Only within a project; and a private thread only from a private one of the same user.
+    """
+    project, _, rest = thread.partition(":")
+    owner, _, session = rest.rpartition(":")
+    if not session.startswith("session-") or not project.startswith("project-"):
+        return False
+    return reader.startswith(f"{project}:{owner}:" if owner else f"{project}:")
+
+
 def thread_id(namespace: str, session: str, user: str | None = None) -> str:
     """Return the thread id of a session; a private session's names its user.
 

@@ -12,6 +12,7 @@ from agentic_core.resources.pod import (
 from agentic_core.resources.session import (
     AgenticSession,
     ForkFrom,
+    HistoryEntry,
     InputDeadline,
     Interrupt,
     Response,
@@ -39,6 +40,7 @@ __all__ = [
     "EnvVar",
     "ForkFrom",
     "GraphDrawing",
+    "HistoryEntry",
     "InputDeadline",
     "Interrupt",
     "LocalObjectReference",

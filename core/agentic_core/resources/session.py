@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from agentic_core.conditions import Condition
+from agentic_core.contract import MAX_HISTORY
 from agentic_core.lifecycle import Phase, phase_rule
 from agentic_core.names import MAX_DEFINITION_NAME, MAX_SESSION_NAME
 from agentic_core.resources.meta import Resource
@@ -97,6 +98,10 @@ class ForkFrom(Wire):
         str | None, Field(max_length=128, description="The checkpoint; the last one where absent.")
     ] = None
     values: Annotated[JsonObject | None, Field(description="State values to change before going on.")] = None
+    as_node: Annotated[
+        ShortText | None,
+        Field(description="The node that counts as the writer of values; the last one that ran where absent."),
+    ] = None
 
 
 class SessionSpec(Wire):
@@ -178,6 +183,20 @@ class Interrupt(Wire):
     answered_by: Annotated[ShortText | None, Field(description="Who answered.")] = None
 
 
+class HistoryEntry(Wire):
+    """A checkpoint of the session, to fork from."""
+
+    id: Annotated[str, Field(max_length=128, description="The checkpoint, for forkFrom.checkpointId.")]
+    step: Annotated[
+        int | None, Field(description="LangGraph's number of the super-step: -1 for the inputs, from 1 for nodes.")
+    ] = None
+    node: Annotated[ShortText | None, Field(description="The nodes that wrote it.")] = None
+    next: Annotated[
+        ShortText | None, Field(description="The nodes that run after it; absent where the graph has ended.")
+    ] = None
+    at: Annotated[Time | None, Field(description="When it was saved.")] = None
+
+
 class ResultRef(Wire):
     """Where a result is that is too large for the status."""
 
@@ -250,6 +269,14 @@ class SessionStatus(Wire):
     result: Annotated[AnyJson, Field(description="The result, up to 32 KiB of JSON.")] = None
     result_ref: Annotated[ResultRef | None, Field(description="Where a larger result is kept.")] = None
     error: Annotated[RunError | None, Field(description="Why it failed.")] = None
+    history: Annotated[
+        tuple[HistoryEntry, ...],
+        Field(
+            max_length=MAX_HISTORY,
+            description="The last checkpoints, oldest first.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = ()
 
 
 class AgenticSession(Resource):

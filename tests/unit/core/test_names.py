@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentic_core import names
-from agentic_core.threads import project_prefix, thread_id
+from agentic_core.threads import can_read, project_prefix, thread_id
 
 PART = st.text(min_size=1, max_size=20)
 
@@ -50,6 +50,33 @@ def test_definitions_of_both_kinds_never_share_an_inspection_job() -> None:
     assert names.inspection_job_name("d", "WorkflowDefinition", print_) != names.inspection_job_name(
         "d", "ClusterWorkflowDefinition", print_
     )
+
+
+@pytest.mark.parametrize(
+    ("reader", "thread", "can"),
+    [
+        pytest.param(thread_id("p", "a"), thread_id("p", "b"), True, id="of the same project"),
+        pytest.param(thread_id("p", "a", "ann"), thread_id("p", "b"), True, id="a private one reads a shared one"),
+        pytest.param(thread_id("p", "a", "ann"), thread_id("p", "b", "ann"), True, id="private, of the same user"),
+        pytest.param(thread_id("p", "a", "bob"), thread_id("p", "b", "ann"), False, id="private, of another user"),
+        pytest.param(thread_id("p", "a"), thread_id("p", "b", "ann"), False, id="a shared one reads a private one"),
+        pytest.param(thread_id("p", "a", "ann2"), thread_id("p", "b", "ann"), False, id="a user's name that begins so"),
+        pytest.param(thread_id("q", "a"), thread_id("p", "b"), False, id="of another project"),
+        pytest.param(thread_id("pq", "a"), thread_id("p", "b"), False, id="a project's name that begins so"),
+        pytest.param(thread_id("p", "a"), "something-else", False, id="no thread of a session"),
+        pytest.param(thread_id("p", "a"), "", False, id="nothing"),
+    ],
+)
+def test_who_may_read_a_thread(reader: str, thread: str, can: bool) -> None:
+    assert can_read(reader, thread) is can
+
+
+@given(PART, PART, st.none() | PART, PART, st.none() | PART)
+def test_nobody_reads_another_projects_thread(
+    project: str, other: str, user: str | None, name: str, own: str | None
+) -> None:
+    if project != other:
+        assert not can_read(thread_id(other, name, own), thread_id(project, name, user))
 
 
 def test_the_form_of_a_thread_id() -> None:
