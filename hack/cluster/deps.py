@@ -38,6 +38,7 @@ CLUSTER = (
     _program("containerd-shim-runc-v2", "containerd"),
     _program("runc"),
     Need("CNI plugins", "containernetworking-plugins", lambda: network.find_plugins() is not None),
+    _program("iptables"),
     _program("nft", "nftables"),
     _program("ip", "iproute2"),
     _program("mount"),

@@ -61,6 +61,12 @@ def create(state: Path) -> None:
     _run("ip", "address", "replace", f"{NODE_ADDRESS}/32", "dev", DEVICE)
     _run("ip", "link", "set", DEVICE, "up")
     _run("nft", "-f", "-", text=_RULES)
+    for rule in _build_forward_rules():
+        if (
+            _drops_forwarded()
+            and subprocess.run(["iptables", "-C", *rule], capture_output=True, check=False).returncode
+        ):
+            _run("iptables", "-I", *rule)
     if _FORWARD.read_text().strip() != "1":
         (state / "ip_forward").write_text("0")
         _FORWARD.write_text("1")
@@ -76,6 +82,9 @@ def remove(state: Path) -> None:
     if shutil.which("nft"):
         for family, table in _TABLES:
             subprocess.run(["nft", "delete", "table", family, table], capture_output=True, check=False)
+    if shutil.which("iptables"):
+        for rule in _build_forward_rules():
+            subprocess.run(["iptables", "-D", *rule], capture_output=True, check=False)
     if (state / "ip_forward").exists():
         _FORWARD.write_text("0")
 
@@ -87,6 +96,19 @@ def leftovers() -> list[str]:
         listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
         found += [f"nft table {family} {table}" for family, table in _TABLES if f"table {family} {table}\n" in listed]
     return found
+
+
+def _build_forward_rules() -> list[list[str]]:
+    mark = ["-m", "comment", "--comment", "agentic-operator local cluster", "-j", "ACCEPT"]
+    return [["FORWARD", direction, POD_CIDR, *mark] for direction in ("-s", "-d")]
+
+
+def _drops_forwarded() -> bool:
+    """Say whether what is forwarded is dropped unless somebody allows it, as Docker's daemon sets it."""
+    if not shutil.which("iptables"):
+        return False
+    shown = subprocess.run(["iptables", "-S", "FORWARD"], capture_output=True, text=True, check=False)
+    return shown.stdout.startswith("-P FORWARD DROP")
 
 
 def _has_device() -> bool:

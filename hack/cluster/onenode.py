@@ -187,6 +187,8 @@ class OneNode:
             raise MissingTool("the one-node cluster runs on Linux only: install Docker and kind, or name a cluster")
         if os.geteuid() != 0:
             raise MissingTool("the one-node cluster needs root: run this as root, or install Docker and kind")
+        if (_KUBELET_FOLDER / "config.yaml").exists():
+            raise ClusterError("this machine is a node of another cluster: name that cluster with AGENTIC_KUBECONFIG")
         if len(str(runtime_socket(self.state))) > _LONGEST_SOCKET:
             raise ClusterError(
                 f"the path {str(self.state)!r} is too long for a socket: name a shorter one in AGENTIC_CLUSTER_DIR"

@@ -96,7 +96,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     for folder in made:
         folder.mkdir(parents=True)
     mounts = " && ".join(f"mount -t tmpfs tmpfs {folder}" for folder in PRIVATE)
-    script = f"ip link set lo up && {mounts} && echo ready && exec sleep infinity"
+    # As on a machine where Docker's daemon runs.
+    firewall = "iptables -P FORWARD DROP"
+    script = f"ip link set lo up && {firewall} && {mounts} && echo ready && exec sleep infinity"
     with subprocess.Popen(
         ["unshare", "--net", "--mount", "sh", "-c", script], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -219,7 +221,7 @@ def test_a_pod_over_its_memory_is_reported_as_such(cluster: Machine) -> None:
     assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
 
 
-def test_a_service_answers_by_its_name(cluster: Machine) -> None:
+def test_a_service_answers_by_its_name_behind_a_closed_firewall(cluster: Machine) -> None:
     serve = "import http.server as h; h.HTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()"
     service = {
         "apiVersion": "v1",
@@ -299,6 +301,7 @@ def test_down_after_being_killed_leaves_nothing(cluster: Machine) -> None:
     assert [identity for identity in lived if is_alive(identity)] == []
     assert cluster.leftovers() == []
     assert not cluster.state.exists()
+    assert cluster.run("iptables", "-S", "FORWARD") == "-P FORWARD DROP\n"
     cluster.tool("down")
 
 
