@@ -48,7 +48,10 @@ def follow_to_end(
         with open_view(project, session, quiet=quiet) as view:
             status, last = watch_session(project, name, view, clock, dialogue=dialogue, may_answer=may_answer)
     except KeyboardInterrupt:
-        terminal.note(f"\nthe session goes on: agentic watch {name} -n {project.namespace}")
+        if terminal.is_interactive():
+            # The terminal has echoed ^C.
+            terminal.note("")
+        terminal.note(f"the session goes on: agentic watch {name} -n {project.namespace}")
         return ExitStatus.INTERRUPTED
     if quiet or dialogue is not None:
         # The live view is gone from the screen, and a quiet one never was there: this is what stays.
