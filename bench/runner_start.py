@@ -9,12 +9,20 @@ timestamp that PostgreSQL itself gives to the checkpoint of the first node; "vis
 
 import argparse
 import asyncio
+import json
+import resource
+import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agentic_core.names import RUNNER_SERVICE_ACCOUNT
 from agentic_store import migrate
@@ -35,11 +43,17 @@ WHERE thread_id = %s AND checkpoint_ns = '' AND (metadata->>'step')::int = %s
 """
 
 
-def time_floor() -> float:
-    """Return the seconds that the floor takes."""
-    started = time.time()
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all ended processes of ours."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def time_floor() -> tuple[float, float]:
+    """Return the seconds that the floor takes, on the clock and of CPU."""
+    started, used = time.time(), cpu_of_children()
     subprocess.run([sys.executable, "-c", FLOOR], check=True)
-    return time.time() - started
+    return time.time() - started, cpu_of_children() - used
 
 
 def committed_at(bench: RunnerBench, session: Session, step: int) -> float:
@@ -48,21 +62,40 @@ def committed_at(bench: RunnerBench, session: Session, step: int) -> float:
     return float(at)
 
 
-def time_runner(bench: RunnerBench) -> tuple[float, float]:
-    """Return the seconds to the first durable node, and from the last checkpoint to the visible end."""
+@dataclass(frozen=True)
+class Timed:
+    """One run's seconds: to the first durable node, from the last checkpoint to the visible end, and of CPU."""
+
+    start: float
+    visible: float
+    cpu: float
+
+
+def time_runner(bench: RunnerBench) -> Timed:
+    """Time one run. Its end is watched, not asked for: asking would compete with it for the machine."""
     session = bench.session(TWO_NODES, {"x": 1})
-    started = time.time()
-    runner = session.start()
-    while runner.process.poll() is None:
-        if bench.database.execute(_COMMITTED, [session.thread_id, 0]):
-            break
-        time.sleep(0.02)
-    while session.status["phase"] != "Completed":
-        if runner.process.poll():
-            raise SystemExit(runner.output)
-    visible = time.time()
-    runner.wait()
-    return committed_at(bench, session, 1) - started, visible - committed_at(bench, session, 2)
+    used = cpu_of_children()
+    with watch(bench.plane, session) as events:
+        started = time.time()
+        runner = session.start()
+        for event in events:
+            if event["object"]["status"].get("phase") == "Completed":
+                break
+        visible = time.time()
+    if runner.wait():
+        raise SystemExit(runner.output)
+    cpu = cpu_of_children() - used
+    return Timed(committed_at(bench, session, 1) - started, visible - committed_at(bench, session, 2), cpu)
+
+
+@contextmanager
+def watch(plane: ControlPlane, session: Session) -> Iterator[Iterator[dict[str, Any]]]:
+    """Open a watch on one session, as another client would."""
+    context = ssl.create_default_context(cafile=str(plane.ca_file))
+    context.load_cert_chain(plane.admin.certificate, plane.admin.key)
+    path = f"{session.path.rpartition('/')[0]}?watch=1&fieldSelector=metadata.name%3D{session.name}"
+    with urllib.request.urlopen(plane.server + path, context=context, timeout=120) as answer:  # noqa: S310  (ours)
+        yield (json.loads(line) for line in answer)
 
 
 def main() -> int:
@@ -84,8 +117,8 @@ def main() -> int:
         bench = RunnerBench(plane, database, folder, folder / "token", folder / "dsn")
         time_floor()
         time_runner(bench)
-        floors: list[float] = []
-        runs: list[tuple[float, float]] = []
+        floors: list[tuple[float, float]] = []
+        runs: list[Timed] = []
         for pair in range(pairs):
             # In turn, and each first as often as the other: a machine gets slower and faster as it likes.
             if pair % 2:
@@ -94,20 +127,21 @@ def main() -> int:
             else:
                 floors.append(time_floor())
                 runs.append(time_runner(bench))
-    ratio = statistics.median(run[0] / floor for run, floor in zip(runs, floors, strict=True))
-    visible_ms = 1000 * statistics.median(run[1] for run in runs)
-    worst_ms = 1000 * max(run[1] for run in runs)
-    starts = [run[0] for run in runs]
+    ratio = statistics.median(run.start / floor[0] for run, floor in zip(runs, floors, strict=True))
+    cpu_ratio = statistics.median(run.cpu for run in runs) / statistics.median(floor[1] for floor in floors)
+    visible = [1000 * run.visible for run in runs]
+    starts, clocks = [1000 * run.start for run in runs], [1000 * floor[0] for floor in floors]
     rows = [
-        ("import floor", 1000 * statistics.median(floors), f"min {1000 * min(floors):.0f}", "ms"),
-        ("start to first durable step", 1000 * statistics.median(starts), f"min {1000 * min(starts):.0f}", "ms"),
-        ("ratio, median of pairs", ratio, f"target {TARGET_START}", ""),
-        ("ratio, fastest of each", min(starts) / min(floors), f"target {TARGET_START}", ""),
-        ("last checkpoint to visible end", visible_ms, f"max {worst_ms:.0f}, target {TARGET_VISIBLE_MS:.0f}", "ms"),
+        ("import floor", statistics.median(clocks), "ms", f"min {min(clocks):.0f}"),
+        ("start to first durable step", statistics.median(starts), "ms", f"min {min(starts):.0f}"),
+        ("ratio, median of pairs", ratio, "", f"target {TARGET_START}"),
+        ("ratio, fastest of each", min(starts) / min(clocks), "", f"target {TARGET_START}"),
+        ("ratio of CPU, whole process", cpu_ratio, "", ""),
+        ("last checkpoint to visible end", statistics.median(visible), "ms", f"max {max(visible):.0f}, target 100"),
     ]
-    for what, value, remark, unit in rows:
+    for what, value, unit, remark in rows:
         print(f"{what:32} {value:9.{1 if unit else 2}f} {unit:3} {remark}")
-    return 0 if ratio <= TARGET_START and visible_ms <= TARGET_VISIBLE_MS else 1
+    return 0 if ratio <= TARGET_START and statistics.median(visible) <= TARGET_VISIBLE_MS else 1
 
 
 if __name__ == "__main__":

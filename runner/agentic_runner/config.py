@@ -56,6 +56,8 @@ class RunConfig:
     workflow_image: str = ""
     holder: str = ""
     retries: int = 0
+    keep_warm_seconds: float = 0.0
+    """How long the process may wait for answers, all its questions together."""
     durability: Durability = "sync"
     workspace_dir: Path = Path(contract.WORKSPACE_DIR)
     project_file: Path = Path("langgraph.json")
@@ -156,6 +158,7 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
         workflow_image=read.text("WORKFLOW_IMAGE", ""),
         holder=read.text("HOSTNAME", "runner"),
         retries=read.integer("RETRIES", 0),
+        keep_warm_seconds=read.seconds("KEEP_WARM_SECONDS", RunConfig.keep_warm_seconds),
         durability=cast("Durability", durability),
         workspace_dir=Path(read.text("WORKSPACE_DIR", contract.WORKSPACE_DIR)),
         project_file=project_file(environ),

@@ -4,6 +4,7 @@ The handler is set before anything is imported, so that kubelet never waits for 
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -44,6 +45,13 @@ class Drain:
             if self._on_request is not None:
                 self._on_request(reason)
             self._requested.set()
+
+    async def wait_requested(self, timeout_seconds: float) -> bool:
+        """Wait for the wish to stop, for a while; say whether it is there."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._requested.wait()
+        return self.reason is not None
 
     async def wait(self, grace_seconds: float) -> None:
         """Return when the time for finishing the super-step is over, counted from the request."""

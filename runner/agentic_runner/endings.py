@@ -23,14 +23,18 @@ from agentic_core.errors import (
     TransientError,
 )
 from agentic_core.lifecycle import Phase
+from agentic_core.resources.session import HistoryEntry
 from agentic_runner import status as statuses
+from agentic_runner.asking import build_interrupts
 from agentic_runner.config import RunConfig
 from agentic_runner.continuation import Question
 from agentic_runner.drain import Drain
 from agentic_runner.eventlog import EventQueue
 from agentic_runner.execute import Drained, Finished, Outcome, Waits
 from agentic_runner.failures import Failure, Kind
-from agentic_runner.redaction import Redactor, bounded, describe
+from agentic_runner.forking import ForkRefused
+from agentic_runner.history import extend
+from agentic_runner.redaction import Redactor, bounded
 from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_delay
 from agentic_runner.status import Result, Verdict
 from agentic_runner.tracking import Progress, StreamEvent
@@ -73,11 +77,17 @@ class Teller:
         self._drain = drain
         self._reporter = reporter
         self._progress = Progress()
+        self._recalled: tuple[HistoryEntry, ...] = ()
         self.events: EventQueue | None = None
+
+    def recall(self, history: tuple[HistoryEntry, ...]) -> None:
+        """Take checkpoints that earlier runs made and may not have told."""
+        self._recalled = history
+        self._progress = replace(self._progress, history=history)
 
     def see(self, progress: Progress) -> None:
         message = progress.message and self._redactor.redact(progress.message)
-        self._progress = replace(progress, message=message)
+        self._progress = replace(progress, message=message, history=extend(self._recalled, progress.history))
         self._reporter.update(self._progress)
 
     async def put_event(self, type_: str, data: Mapping[str, Any], *, is_droppable: bool = False) -> None:
@@ -90,7 +100,7 @@ class Teller:
             case Finished():
                 return await self._tell_result(outcome.output, database)
             case Waits():
-                return await self._tell_questions(outcome.questions, database)
+                return Ending(ExitCode.DONE, "waits for input")
             case Drained():
                 return Ending(ExitCode.DRAINED, f"drained after {self._drain.reason}: the next pod continues")
 
@@ -118,16 +128,16 @@ class Teller:
         await self._reporter.conclude(lambda session, now: statuses.completed(session, now, result, self._progress))
         log.info("completed", extra={"size": encoded.size, "steps": self._progress.steps})
 
-    async def _tell_questions(self, questions: tuple[Question, ...], database: Database) -> Ending:
+    async def tell_questions(self, questions: tuple[Question, ...], database: Database) -> None:
+        """Ask people; raise ``AnswersPending`` where the session holds an answer to one of the questions already."""
         config = self._config
-        asked = [replace(question, value=_showable(question.value)) for question in questions]
+        asked = await asyncio.to_thread(build_interrupts, questions)
         await self._surely(
             lambda: database.sessions.change_status(config.session_uid, config.run, Phase.WAITING_FOR_INPUT)
         )
         await self._reporter.conclude(lambda session, now: statuses.waiting(session, now, asked, self._progress))
         await self.put_event("waiting_for_input", {"interrupts": [question.id for question in asked]})
         log.info("waits for input", extra={"questions": len(asked)})
-        return Ending(ExitCode.DONE, "waits for input")
 
     async def tell_graph_failure(self, failure: Failure, database: Database, fence: Fence) -> Ending:
         """Decide between another attempt and the end."""
@@ -165,6 +175,9 @@ class Teller:
                 return Ending(ExitCode.DRAINED, message)
             case ApiUnavailable():
                 return Ending(ExitCode.API_UNAVAILABLE, message)
+            case ForkRefused(reason=reason):
+                verdict = Verdict(reason, name, message)
+                return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
             case GraphLoadError():
                 verdict = Verdict(Reason.GRAPH_LOAD_FAILED, name, message)
                 return await self._tell_verdict(verdict, ExitCode.GRAPH_NOT_LOADED, database)
@@ -251,17 +264,8 @@ class Teller:
 
 _VERDICT_CODES: Final = {
     Reason.INVALID_INPUT: ExitCode.INPUT_REFUSED,
+    Reason.FORK_SOURCE_NOT_FOUND: ExitCode.INPUT_REFUSED,
+    Reason.FORBIDDEN: ExitCode.INPUT_REFUSED,
     Reason.GRAPH_LOAD_FAILED: ExitCode.GRAPH_NOT_LOADED,
     Reason.OUTPUT_TOO_LARGE: ExitCode.OUTPUT_TOO_LARGE,
 }
-
-
-def _showable(value: Any) -> Any:
-    """Return an interrupt's value as JSON that fits into a status; a larger one stays in the checkpoint alone."""
-    try:
-        encoded = encode_output(value, limit_bytes=contract.MAX_INLINE_RESULT_BYTES)
-    except OutputTooLarge:
-        return {"truncated": True, "reason": "the question is over 32 KiB: it is in the checkpoint"}
-    except UnstorableOutput as error:
-        return {"truncated": True, "reason": describe(error)}
-    return encoded.value()

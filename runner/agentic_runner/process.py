@@ -46,10 +46,19 @@ def run_process(environ: Mapping[str, str]) -> int:
     drain.install()
     try:
         return asyncio.run(_run(config, dsn, redactor, drain, environ)).code
+    except SystemExit as error:
+        # A node's; it ends the event loop, and its code, perhaps 0, says nothing about the session.
+        return _fail(environ, f"the graph called sys.exit({error.code!r}) in a node: raise an exception instead")
     except Exception as error:
         log.exception("unexpected")
-        write_termination(environ, redactor.redact(describe(error)))
-        return ExitCode.RETRIABLE
+        return _fail(environ, redactor.redact(describe(error)))
+
+
+def _fail(environ: Mapping[str, str], message: str) -> int:
+    log.error("ends: %s", message, extra={"exit_code": int(ExitCode.RETRIABLE)})
+    write_termination(environ, message)
+    _leave_soon(ExitCode.RETRIABLE)
+    return ExitCode.RETRIABLE
 
 
 def _read_dsn(environ: Mapping[str, str]) -> Dsn:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -151,6 +151,16 @@ class Reporter:
             # Our own write can succeed and its answer be lost.
             if self._session.status.phase is not wanted or self._session.metadata.uid != self._config.session_uid:
                 raise
+
+    async def find_answers(self, questions: Collection[str]) -> bool | None:
+        """Read the session; say whether one of its questions was answered, None where it waits no more.
+
+        Raises ``TransientError``, and ``Superseded`` when the session is not ours any more.
+        """
+        await self._read_again()
+        if self._session.status.phase is not Phase.WAITING_FOR_INPUT:
+            return None
+        return any(each.id in questions and each.is_pending for each in self._session.status.interrupts)
 
     async def _report(self) -> None:
         loop = asyncio.get_running_loop()

@@ -16,10 +16,11 @@ from functools import partial
 from typing import Any, Final
 
 from agentic_core.conditions import Reason
-from agentic_core.contract import ExitCode
+from agentic_core.contract import MAX_HISTORY, ExitCode
 from agentic_core.errors import (
     AgenticError,
     DatabaseUnavailable,
+    GraphLoadError,
     PermanentError,
     SchemaMismatch,
     Superseded,
@@ -35,6 +36,7 @@ from agentic_runner.drain import Drain
 from agentic_runner.endings import Ending, RunFailed, Teller
 from agentic_runner.eventlog import EventQueue
 from agentic_runner.execute import (
+    Drained,
     Outcome,
     Waits,
     build_config,
@@ -44,9 +46,12 @@ from agentic_runner.execute import (
     find_entry,
 )
 from agentic_runner.failures import Kind, classify
-from agentic_runner.redaction import Redactor
+from agentic_runner.forking import enter_fork
+from agentic_runner.history import recall
+from agentic_runner.redaction import Redactor, describe
 from agentic_runner.report import ApiUnavailable, Reporter, check_ours, compute_delay, persist
 from agentic_runner.tracking import StreamEvent
+from agentic_runner.warmth import Warmth
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import Fence, SessionRecord, SessionRow
@@ -90,12 +95,7 @@ async def run_session(config: RunConfig, dsn: Dsn, redactor: Redactor, drain: Dr
 
 def _import_langgraph() -> None:
     """Import what every run needs, in a thread: meanwhile the loop waits for the API server and the database."""
-    import langgraph.checkpoint.postgres.aio
-    import langgraph.errors
-    import langgraph.graph
-    import langgraph.runtime
-    import langgraph.store.postgres.aio
-    import langgraph.types  # noqa: F401
+    from langgraph.runtime import RunControl  # noqa: F401  (new in 1.2)
 
 
 class Run:
@@ -195,8 +195,23 @@ class Run:
         row = await database.sessions.get(self._config.session_uid, with_output=True)
         return row if row is not None and row.status in (Phase.COMPLETED, Phase.FAILED) else None
 
+    async def _enter_thread(self, graph: Any, graph_config: Any, database: Database) -> None:
+        """Bring a fork to where it starts; recall the thread's last checkpoints."""
+        fork = self._reporter.session.spec.fork_from
+        if fork is not None:
+            point = await enter_fork(graph, graph_config, database, self._config, fork)
+            log.info("is a fork", extra={"source": point.source, "checkpoint_id": point.checkpoint_id})
+        rows = await database.threads.list_checkpoints(self._config.thread_id, limit=MAX_HISTORY)
+        self._teller.recall(recall(rows))
+
     async def _run_graph(self, database: Database, schema: SchemaState) -> Outcome:
-        await self._importing
+        try:
+            await self._importing
+        except ImportError as error:
+            raise GraphLoadError(
+                f"LangGraph cannot be imported: {describe(error)}: the image needs langgraph 1.2 or newer and"
+                " langgraph-checkpoint-postgres"
+            ) from error
         # They import LangGraph, and so must not be imported before the thread above did.
         from agentic_runner.checkpoints import build_saver, build_store, checkpoint_version
         from agentic_runner.graphs import import_attribute, open_graph
@@ -215,16 +230,34 @@ class Run:
                 open_graph(value, target, graph_config, checkpointer=build_saver(database), store=build_store(database))
             )
             log.info("loaded the graph", extra={"graph": target.name, "target": str(target)})
+            await self._enter_thread(graph, graph_config, database)
             # All that is loaded now stays to the end: the collector, off until here, need never look at it.
             gc.freeze()
             gc.enable()
-            return await self._execute_durably(graph, graph_config)
+            return await self._execute_with_people(graph, graph_config, database)
+
+    async def _execute_with_people(self, graph: Any, graph_config: Any, database: Database) -> Outcome:
+        """Run the graph, and on with every answer that comes while this process may still wait for one."""
+        warm = Warmth(self._config.keep_warm_seconds, self._drain, self._reporter)
+        while True:
+            outcome = await self._execute_durably(graph, graph_config)
+            if not isinstance(outcome, Waits):
+                return outcome
+            try:
+                await self._teller.tell_questions(outcome.questions, database)
+            except statuses.AnswersPending as pending:
+                log.info("goes on at once: %s", pending)
+            else:
+                if not await warm.wait_for_answer([question.id for question in outcome.questions]):
+                    return outcome
+            await self._start_record(database)
 
     async def _execute_durably(self, graph: Any, graph_config: Any) -> Outcome:
         """Run the graph, from its last checkpoint again where the database was lost and comes back in time."""
         session = self._reporter.session
-        responses = {each.interrupt_id: each.value for each in session.spec.responses}
-        asked = [each.id for each in session.status.interrupts if each.answered_at is None]
+        # Only what the operator accepted: what stands in `spec.responses` may be wrong, late or about to change.
+        answers = {each.id: each.answer for each in session.status.interrupts if not each.is_open}
+        asked = [each.id for each in session.status.interrupts if each.is_open]
         attempt, steps, is_begun = 0, 0, False
         while True:
             tracker = build_tracker(graph)
@@ -236,7 +269,7 @@ class Run:
                     await self._teller.put_event(event.type, event.data, is_droppable=event.is_droppable)
 
             try:
-                entry = await find_entry(graph, graph_config, responses, asked)
+                entry = await find_entry(graph, graph_config, answers, asked)
                 takes_inputs = entry.takes_inputs
                 log.info("enters the thread", extra={"action": entry.action.value})
                 if entry.action is Action.WAIT:
@@ -259,7 +292,9 @@ class Run:
                 failure = classify(error, tracker, takes_inputs=takes_inputs)
                 attempt = 1 if tracker.progress.steps > steps else attempt + 1
                 steps = max(steps, tracker.progress.steps)
-                if failure.kind is Kind.DATABASE and attempt <= _ATTEMPTS and self._drain.reason is None:
+                if failure.kind is Kind.DATABASE and self._drain.reason is not None:
+                    return Drained()
+                if failure.kind is Kind.DATABASE and attempt <= _ATTEMPTS:
                     log.warning("the database was lost: %s", failure.message, extra={"attempt": attempt})
                     self._reporter.say(Reason.DATABASE_UNAVAILABLE, self._redactor.redact(failure.message))
                     await asyncio.sleep(compute_delay(attempt + 2, None, 0.5))

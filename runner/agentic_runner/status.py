@@ -10,11 +10,18 @@ from typing import Any
 
 from agentic_core import contract
 from agentic_core.conditions import Condition, ConditionStatus, Reason, with_condition
+from agentic_core.errors import AgenticError, GraphLoadError
 from agentic_core.lifecycle import Phase
+from agentic_core.questions import describe_open
 from agentic_core.resources.session import AgenticSession, Interrupt, ResultRef, RunError, SessionStatus
-from agentic_runner.continuation import Question
+from agentic_runner.asking import fit_interrupts
+from agentic_runner.history import extend
 from agentic_runner.redaction import bounded
 from agentic_runner.tracking import Progress
+
+
+class AnswersPending(AgenticError):
+    """A question that was to be asked is answered already: the run goes on instead."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,12 @@ def _waited(session: AgenticSession) -> bool:
 
 def running(session: AgenticSession, now: datetime, *, answered: Collection[str] = ()) -> SessionStatus:
     """The run executes; ``answered`` are the interrupts whose answers it just took."""
+    interrupts = tuple(
+        each.model_copy(update={"answered_at": each.answered_at or now, "resumed_at": now})
+        if each.id in answered and each.resumed_at is None
+        else each
+        for each in session.status.interrupts
+    )
     changes: list[tuple[str, ConditionStatus, Reason, str]] = [("Running", "True", Reason.RUNNING, "")]
     if _waited(session):
         changes.append(("WaitingForInput", "False", Reason.RUNNING, ""))
@@ -76,12 +89,8 @@ def running(session: AgenticSession, now: datetime, *, answered: Collection[str]
             "message": session.status.message if session.status.reason == Reason.RETRYING else None,
             "start_time": session.status.start_time or now,
             "conditions": _conditions(session, now, *changes),
-            "interrupts": tuple(
-                each.model_copy(update={"answered_at": now})
-                if each.id in answered and each.answered_at is None
-                else each
-                for each in session.status.interrupts
-            ),
+            "interrupts": interrupts,
+            "question": describe_open(interrupts),
         }
     )
 
@@ -97,6 +106,7 @@ def progressing(session: AgenticSession, progress: Progress) -> SessionStatus:
             "message": progress.message or (None if is_over else session.status.message),
             "steps": max(progress.steps, session.status.steps or 0),
             "checkpoint_id": progress.checkpoint_id or session.status.checkpoint_id,
+            "history": extend(session.status.history, progress.history),
         }
     )
 
@@ -114,15 +124,24 @@ def troubled(session: AgenticSession, reason: Reason, message: str) -> SessionSt
     )
 
 
-def waiting(session: AgenticSession, now: datetime, questions: Sequence[Question], progress: Progress) -> SessionStatus:
-    """The graph asks people; questions asked before keep their time."""
+def waiting(
+    session: AgenticSession, now: datetime, questions: Sequence[Interrupt], progress: Progress
+) -> SessionStatus:
+    """The graph asks people; questions asked before keep their time.
+
+    Raises :class:`AnswersPending` where one of them was answered meanwhile.
+    """
     status = progressing(session, progress)
-    known = {each.id for each in status.interrupts}
-    asked = tuple(
-        Interrupt(id=q.id, node=q.node, value=q.value, schema_=q.schema, asked_at=now)
-        for q in questions
-        if q.id not in known
-    )
+    known = {each.id: each for each in status.interrupts}
+    if again := [q.id for q in questions if q.id in known and known[q.id].resumed_at is not None]:
+        raise GraphLoadError(
+            f"the graph asks again under the id {again[0]!r} of an answered question: the image needs a LangGraph that"
+            " gives every interrupt of a node its own id"
+        )
+    if pending := [q.id for q in questions if q.id in known and known[q.id].is_pending]:
+        raise AnswersPending(f"answered already: {', '.join(pending)}")
+    asked = tuple(q.model_copy(update={"asked_at": now}) for q in questions if q.id not in known)
+    interrupts = fit_interrupts((*status.interrupts, *asked))
     count = len(questions)
     message = f"waits for {count} answer{'' if count == 1 else 's'} in spec.responses"
     return status.model_copy(
@@ -131,7 +150,8 @@ def waiting(session: AgenticSession, now: datetime, questions: Sequence[Question
             "reason": Reason.WAITING_FOR_INPUT.value,
             "message": message,
             "current_node": questions[0].node if questions else status.current_node,
-            "interrupts": (*status.interrupts, *asked)[-256:],
+            "interrupts": interrupts,
+            "question": describe_open(interrupts),
             "conditions": _conditions(
                 session,
                 now,
@@ -152,6 +172,7 @@ def completed(session: AgenticSession, now: datetime, result: Result, progress: 
             "message": None,
             "completion_time": now,
             "current_node": None,
+            "question": None,
             "progress": "100%",
             "result": result.value if result.is_inline else None,
             "result_ref": None
@@ -177,6 +198,7 @@ def failed(session: AgenticSession, now: datetime, verdict: Verdict, progress: P
             "reason": verdict.reason.value,
             "message": message,
             "completion_time": now,
+            "question": None,
             "current_node": verdict.node,
             "error": RunError(
                 type=bounded(verdict.type, 256), message=message, node=verdict.node, retriable=verdict.retriable

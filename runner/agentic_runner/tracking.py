@@ -5,10 +5,15 @@ LangGraph's stream parts go in, our events come out. Never a checkpoint's state:
 
 import json
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from agentic_core.contract import MAX_HISTORY
+from agentic_core.resources.session import HistoryEntry
+from agentic_runner.history import join_nodes
 from agentic_runner.redaction import bounded, describe
 
 STREAM_MODES: Final = ("tasks", "checkpoints", "custom", "values")
@@ -35,12 +40,17 @@ class Progress:
     message: str | None = None
     steps: int = 0
     checkpoint_id: str | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    """The last checkpoints that were seen, oldest first."""
 
 
 class Tracker:
     """Follows one stream. ``first_step`` is the number that LangGraph gives the first super-step of nodes."""
 
-    def __init__(self, *, first_step: int = 1) -> None:
+    def __init__(self, *, first_step: int = 1, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._history: deque[HistoryEntry] = deque(maxlen=MAX_HISTORY)
+        self._finished: list[str] = []
         self._first_step = first_step
         self._running: dict[str, str] = {}
         self._last_node: str | None = None
@@ -62,6 +72,7 @@ class Tracker:
             message=self._message,
             steps=self._steps,
             checkpoint_id=self.checkpoint_id,
+            history=tuple(self._history),
         )
 
     def see(self, namespace: tuple[str, ...], mode: str, data: Any) -> list[StreamEvent]:
@@ -93,6 +104,8 @@ class Tracker:
             return [StreamEvent("node_failed", {**about, "error": bounded(text, 1024)})]
         if interrupts := task.get("interrupts"):
             return [StreamEvent("interrupt", {**about, "interrupt": each["id"]}) for each in interrupts]
+        if not namespace:
+            self._finished.append(task["name"])
         return [StreamEvent("node_finished", about)]
 
     def _see_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
@@ -100,6 +113,17 @@ class Tracker:
         self.is_finished = not checkpoint["next"]
         step = (checkpoint.get("metadata") or {}).get("step", -1)
         self._steps = max(0, step - self._first_step + 1)
+        if self.checkpoint_id is not None:
+            self._history.append(
+                HistoryEntry(
+                    id=self.checkpoint_id,
+                    step=step,
+                    node=join_nodes(self._finished),
+                    next=join_nodes(checkpoint["next"]),
+                    at=self._now().replace(microsecond=0),
+                )
+            )
+        self._finished.clear()
 
     def _see_custom(self, namespace: tuple[str, ...], data: Any) -> StreamEvent:
         node = "/".join(part.partition(":")[0] for part in namespace) or None

@@ -69,7 +69,8 @@ class Answer(TypedDict):
     answer: int
 def think(state):
     return {"secret": "scratch", "answer": 42}
-graph = StateGraph(State, output_schema=Answer).add_node(think).add_edge(START, "think").add_edge("think", END).compile()
+builder = StateGraph(State, output_schema=Answer).add_node(think)
+graph = builder.add_edge(START, "think").add_edge("think", END).compile()
 """
 
 
@@ -112,13 +113,12 @@ def test_a_question_ends_the_pod_and_the_answer_continues_behind_it(runners: Run
     assert asked["askedAt"]
     assert runners.row(session)[0] == "waiting_for_input"
 
-    session.patch({"spec": {"responses": [{"interruptId": asked["id"], "value": {"ok": True}}]}})
-    session.set_status(phase="Creating", run=2)
+    session.answer(run=2, review={"ok": True})
     assert session.run(2) == 0
     status = session.status
     assert status["phase"] == "Completed"
     assert status["result"] == {"text": "hello", "approved": True}
-    assert status["interrupts"][0]["answeredAt"]
+    assert status["interrupts"][0]["resumedAt"]
     assert session.ran == ["draft", "review"]
 
 

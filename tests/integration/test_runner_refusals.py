@@ -123,6 +123,25 @@ def test_a_graph_without_end_fails_at_once_whatever_retries_says(runners: Runner
     assert status["error"]["retriable"] is False
 
 
+LEAVING = """
+import sys
+class State(TypedDict):
+    x: int
+KIND n(state):
+    sys.exit(0)
+graph = StateGraph(State).add_node(n).add_edge(START, "n").add_edge("n", END).compile()
+"""
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_node_that_exits_the_process_does_not_pass_for_a_success(runners: RunnerBench, kind: str) -> None:
+    session = runners.session(LEAVING.replace("KIND", kind), {"x": 1})
+    runner = session.start()
+    assert runner.wait() == 1, runner.output
+    assert "the graph called sys.exit(0) in a node" in runner.termination
+    assert session.status["phase"] == "Running"
+
+
 LEAKING = """
 class State(TypedDict):
     x: int

@@ -1,0 +1,84 @@
+"""Questions as the status shows them: read once by the shared rules, and small enough to be stored.
+
+Pure. What does not fit into a status stays in the checkpoint alone; its prompt is shown all the same.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from agentic_core import contract
+from agentic_core.errors import OutputTooLarge
+from agentic_core.questions import read_question
+from agentic_core.resources.session import AnswerOption, Interrupt
+from agentic_core.wire import Wire
+from agentic_runner.continuation import Question
+from agentic_runner.redaction import describe
+from agentic_store.errors import UnstorableOutput
+from agentic_store.output import encode_output
+
+# All questions of a status together: etcd takes 1.5 MiB an object, inputs and answers included.
+ROOM_FOR_QUESTIONS: Final = 256 * 1024
+ROOM_FOR_INTERRUPTS: Final = 512 * 1024
+MAX_INTERRUPTS: Final = 256
+
+
+def build_interrupts(questions: Iterable[Question]) -> list[Interrupt]:
+    """Return the questions for the status; when they were asked is for whoever writes it to say."""
+    room = ROOM_FOR_QUESTIONS
+    built = []
+    for question in questions:
+        interrupt = _build(question, min(room, contract.MAX_INLINE_RESULT_BYTES))
+        room = max(0, room - _measure(interrupt))
+        built.append(interrupt)
+    return built
+
+
+def fit_interrupts(interrupts: Sequence[Interrupt]) -> tuple[Interrupt, ...]:
+    """Return as many interrupts as a status holds: of old ones that were acted upon, only that they were there."""
+    kept = list(interrupts)
+    surplus = sum(map(_measure, kept)) - ROOM_FOR_INTERRUPTS
+    for index, each in enumerate(kept):
+        if surplus <= 0:
+            break
+        if each.resumed_at is not None:
+            kept[index] = each.model_copy(update={"value": None, "schema_": None, "options": (), "answer": None})
+            surplus -= _measure(each) - _measure(kept[index])
+    acted = [each for each in kept if each.resumed_at is not None]
+    doomed = {id(each) for each in acted[: max(0, len(kept) - MAX_INTERRUPTS)]}
+    return tuple(each for each in kept if id(each) not in doomed)
+
+
+def _build(question: Question, room: int) -> Interrupt:
+    value, shown = _to_json(question.value, room)
+    read = read_question(value, id_=question.id, schema=question.schema)
+    options = tuple(AnswerOption(value=option.value, label=option.label) for option in read.options)
+    interrupt = Interrupt(
+        id=question.id,
+        node=question.node,
+        prompt=read.prompt,
+        options=options,
+        schema_=dict(read.schema) if read.schema is not None else None,
+        value=shown,
+    )
+    if _measure(interrupt) > contract.MAX_SCHEMA_BYTES + contract.MAX_INLINE_RESULT_BYTES:
+        return interrupt.model_copy(update={"schema_": None, "options": ()})
+    return interrupt
+
+
+def _to_json(value: Any, room: int) -> tuple[Any, Any]:
+    """Return a value as JSON, and what of it the status shows."""
+    try:
+        encoded = encode_output(value)
+    except (OutputTooLarge, UnstorableOutput) as error:
+        lost = {"truncated": True, "reason": describe(error)}
+        return lost, lost
+    plain = encoded.value()
+    if encoded.size <= room:
+        return plain, plain
+    reason = "the question is too large for the status: it is in the checkpoint"
+    return plain, {"truncated": True, "reason": reason}
+
+
+def _measure(interrupt: Wire) -> int:
+    return len(json.dumps(interrupt.to_wire()))

@@ -1,0 +1,34 @@
+"""The last checkpoints of a session in its status, so that whoever can read the session knows what to fork from."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from agentic_core.contract import MAX_HISTORY
+from agentic_core.resources.session import HistoryEntry
+from agentic_runner.redaction import bounded
+from agentic_store.threads import CheckpointRow
+
+_MAX_NODES: Final = 256
+
+
+def join_nodes(names: Iterable[str]) -> str | None:
+    """Return the names as one text, each once; None for none."""
+    return bounded(", ".join(dict.fromkeys(names)), _MAX_NODES) or None
+
+
+def recall(rows: Sequence[CheckpointRow]) -> tuple[HistoryEntry, ...]:
+    """Return what the database says of the last checkpoints: a run that was killed did not tell its last ones."""
+    return tuple(
+        HistoryEntry(
+            id=row.checkpoint_id, step=row.step, node=join_nodes(row.nodes), next=join_nodes(row.next), at=row.at
+        )
+        for row in reversed(rows)
+    )
+
+
+def extend(known: Iterable[HistoryEntry], new: Iterable[HistoryEntry]) -> tuple[HistoryEntry, ...]:
+    """Return ``known`` and what is new, at most the last ones that fit; who told of a checkpoint first knew it best."""
+    entries = {entry.id: entry for entry in known}
+    for entry in new:
+        entries.setdefault(entry.id, entry)
+    return tuple(entries.values())[-MAX_HISTORY:]
