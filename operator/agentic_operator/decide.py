@@ -332,7 +332,21 @@ def _monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -
         return _end(session, seen, verdict.reason, verdict.message, now)
     if job.is_complete:
         return _restart(session, seen, now, rules, "its runner ended without a verdict")
-    return _watch_start(session, seen, job, pods, now)
+    due = _given_up_at(pods)
+    if due is not None and now >= due:
+        # The Job itself would wait for the node's word for ever. If the runner lives on, the fence holds it back.
+        what = f"pod {pods[0].name} was deleted and its node does not answer"
+        plan = _restart(session, seen, now, rules, what)
+        return replace(plan, delete_jobs=(*plan.delete_jobs, job.name))
+    plan = _watch_start(session, seen, job, pods, now)
+    return plan if due is None else replace(plan, wake_at=min(due, plan.wake_at or due))
+
+
+def _given_up_at(pods: tuple[PodSeen, ...]) -> datetime | None:
+    """Return when a run is given up all of whose unfinished pods are being deleted; None where one is not."""
+    unfinished = [pod for pod in pods if not pod.is_over]
+    since = [pod.deleting_since for pod in unfinished if pod.deleting_since is not None]
+    return max(since) + POD_PATIENCE if since and len(since) == len(unfinished) else None
 
 
 def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[PodSeen, ...], now: datetime) -> Plan:

@@ -278,6 +278,20 @@ def test_a_job_that_is_being_deleted_is_waited_for() -> None:
     assert plan.wake_at is not None
 
 
+def test_a_run_whose_pod_hangs_in_its_deletion_is_given_up_after_a_minute() -> None:
+    pod = a_pod(phase="Running", has_started=True, deleting_since=NOW)
+    seen = replace(READY_SEEN, jobs=(a_job(),), pods=(pod,))
+    waits = decided(a_session().running(), seen)
+    assert (waits.job, waits.wake_at) == (None, NOW + timedelta(seconds=60))
+    seen = replace(seen, pods=(replace(pod, deleting_since=NOW - timedelta(seconds=60)),))
+    given_up = decided(a_session().running(), seen)
+    assert given_up.job is not None
+    assert given_up.job["metadata"]["name"] == "s-r2"
+    assert given_up.delete_jobs == ("s-r1",)
+    followed = replace(seen, pods=(*seen.pods, a_pod(name="s-r1-two", phase="Running", has_started=True)))
+    assert decided(a_session().running(), followed).job is None
+
+
 def test_a_failed_attempt_with_retries_left_is_told_until_the_next_one_starts() -> None:
     failed = a_pod(name="s-r1-one", phase="Failed", exit_code=1, exit_message="ValueError: no")
     young = a_pod(name="s-r1-two", created_at=NOW)
@@ -332,7 +346,15 @@ def test_a_suspended_run_goes_on_as_the_next_run_and_a_suspended_question_waits_
     assert plan.job["metadata"]["name"] == "s-r2"
     asking = a_session().waiting("approve?").with_status(phase="Suspended")
     assert outcome(decided(asking)) == ("WaitingForInput", "WaitingForInput")
-    assert outcome(decided(asking.answering(q1=True)))[0] == "Creating"
+    assert outcome(decided(asking.answered(q1=True)))[0] == "Creating"
+    interrupted = a_session().waiting("a?", "b?").answered(q1=1)
+    on = [
+        {**each, "resumedAt": each["answeredAt"]} if "answeredAt" in each else each
+        for each in interrupted.status["interrupts"]
+    ]
+    conditions = [condition("WaitingForInput", "False", "Running")]
+    drained = interrupted.with_status(phase="Suspended", interrupts=on, conditions=conditions)
+    assert outcome(decided(drained))[0] == "Creating"
 
 
 # -- waiting for people
@@ -341,9 +363,9 @@ def test_a_suspended_run_goes_on_as_the_next_run_and_a_suspended_question_waits_
 def test_an_answer_starts_the_next_run_once_the_last_one_ended() -> None:
     session = a_session().waiting("approve?")
     assert decided(session, READY_SEEN).job is None
-    warm = decided(session.answering(q1="yes"), replace(READY_SEEN, jobs=(a_job(),)))
-    assert warm.job is None
-    done = decided(session.answering(q1="yes"), replace(READY_SEEN, jobs=(a_job(is_complete=True),)))
+    warm = decided(session.answered(q1="yes"), replace(READY_SEEN, jobs=(a_job(),)))
+    assert warm == Plan(status=warm.status)
+    done = decided(session.answered(q1="yes"), replace(READY_SEEN, jobs=(a_job(is_complete=True),)))
     assert done.job is not None
     assert done.job["metadata"]["name"] == "s-r2"
     assert decided(session.answering(other="yes")).job is None
@@ -351,7 +373,7 @@ def test_an_answer_starts_the_next_run_once_the_last_one_ended() -> None:
 
 def test_an_answer_waits_its_turn_in_a_full_workflow() -> None:
     seen = Seen(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
-    plan = decided(a_session().waiting("approve?").answering(q1="yes"), seen)
+    plan = decided(a_session().waiting("approve?").answered(q1="yes"), seen)
     assert outcome(plan) == ("WaitingForInput", "Queued")
 
 
