@@ -82,11 +82,14 @@ def build_settings() -> kopf.OperatorSettings:
 
 
 class Handlers:
-    """Events in, keys out."""
+    """Events in, keys out. ``on_unrun`` is told the uid of a session that went before it ever ran."""
 
-    def __init__(self, registry: Registry, queue: WorkQueue[Key]) -> None:
+    def __init__(
+        self, registry: Registry, queue: WorkQueue[Key], on_unrun: Callable[[str], None] = lambda _uid: None
+    ) -> None:
         self._registry = registry
         self._queue = queue
+        self._on_unrun = on_unrun
 
     def on_session(self, kind: str | None, raw: Raw) -> None:
         """A session changed."""
@@ -94,6 +97,8 @@ class Handlers:
         if kind == "DELETED":
             self._registry.forget_session(key, raw["metadata"].get("uid", ""))
             self._queue.forget(key)
+            if not (raw.get("status") or {}).get("run"):
+                self._on_unrun(raw["metadata"].get("uid", ""))
         elif self._registry.see_session(raw, keep_body=True):
             # What has no phase yet waits for its Job; all else can wait for it.
             self._queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))

@@ -117,8 +117,9 @@ async def _lead(
                 DefinitionReconciler(parts, settings.namespace),
             )
             background.append(asyncio.create_task(workers, name="workers"))
+            handlers = Handlers(registry, queue, recorder.forget) if recorder else Handlers(registry, queue)
             watching = asyncio.create_task(
-                watch_cluster(Handlers(registry, queue), connection, settings.watch_namespaces, asyncio.Event()),
+                watch_cluster(handlers, connection, settings.watch_namespaces, asyncio.Event()),
                 name="kopf",
             )
             background.append(watching)

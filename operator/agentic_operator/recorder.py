@@ -51,6 +51,7 @@ class Recorder:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._pending: dict[str, SessionRecord] = {}
+        self._gone: set[str] = set()
         self._changed = asyncio.Event()
 
     def submit(self, session: AgenticSession) -> None:
@@ -62,17 +63,29 @@ class Recorder:
         self._pending[uid] = build_record(session)
         self._changed.set()
 
+    def forget(self, uid: str) -> None:
+        """Have the row of a session deleted soon that went without a finalizer: it never ran."""
+        self._pending.pop(uid, None)
+        if len(self._gone) < MAX_PENDING:
+            # Beyond that the sweep finds it.
+            self._gone.add(uid)
+            self._changed.set()
+
     async def run(self) -> None:
         """Write what is pending, for ever."""
         failures = 0
         while True:
             await self._changed.wait()
             batch = list(self._pending.values())[:BATCH]
-            if not batch:
+            if not batch and not self._gone:
                 self._changed.clear()
                 continue
             try:
-                await self._write(batch)
+                if batch:
+                    await self._write(batch)
+                # After what was on its way when they went.
+                for uid in list(self._gone):
+                    await self._delete(uid)
                 failures = 0
             except (TransientError, Conflict) as error:
                 failures += 1
@@ -96,6 +109,15 @@ class Recorder:
         for record in batch:
             if self._pending.get(record.session_uid) is record:
                 del self._pending[record.session_uid]
+
+    async def _delete(self, uid: str) -> None:
+        try:
+            await self._sessions.delete_session(uid)
+        except (TransientError, Conflict):
+            raise
+        except AgenticError as error:
+            logger.error("the row of a deleted session stays: %s", error, extra={"uid": uid})  # noqa: TRY400
+        self._gone.discard(uid)
 
     async def purge(self, uid: str) -> None:
         """Delete a session's rows and checkpoints; raise ``TransientError`` where the database is away."""
