@@ -279,17 +279,20 @@ class Bed:
         found: PodProcess = await until(find, what=f"a runner of {session}", seconds=seconds)
         return found
 
-    async def check(self) -> None:
-        """Fail where anything that must hold does not; rows may follow the resources by a moment."""
+    async def check(self, *, is_contended: bool = False) -> None:
+        """Fail where anything that must hold does not.
+
+        Rows follow the resources by a moment, and the garbage collector learns of new kinds every 30 seconds.
+        """
         violations: list[str] = []
 
         async def holds() -> bool:
             violations[:] = await find_violations(
-                self.history, self.client, self.database, self.namespaces, self.runners
+                self.history, self.client, self.database, self.namespaces, self.runners, is_contended=is_contended
             )
             return not violations
 
-        await until(holds, what="invariants", seconds=20, every=0.25, last=lambda: "\n".join(violations))
+        await until(holds, what="invariants", seconds=45, every=0.25, last=lambda: "\n".join(violations))
 
     async def wait_compacted(self) -> None:
         """Wait until etcd has forgotten the present version of everything."""
@@ -307,6 +310,26 @@ class Bed:
             return False
 
         await until(is_compacted, what=f"version {version} compacted", every=0.5)
+
+    def journal(self, name: str) -> list[str]:
+        """Return what the nodes of a session noted in its workspace."""
+        path = self.folder / "pods/claims" / self.namespace / f"{name}-workspace" / "journal"
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+    def kill_runners(self, name: str) -> None:
+        for process in self.kubelet.alive(name, self.namespace):
+            process.send(signal.SIGKILL)
+
+    async def delete_pod(self, process: PodProcess) -> None:
+        await self.client.delete(core_path(process.namespace, "pods", process.pod))
+
+    async def stop(self, name: str) -> None:
+        await self.client.patch(sessions_path(self.namespace, name), {"spec": {"stop": True}})
+
+    def rows_of_threads(self) -> int:
+        """Count what the database holds of threads."""
+        tables = ("checkpoints", "checkpoint_blobs", "checkpoint_writes", "thread_fences", "session_events")
+        return sum(self.database.execute(f"SELECT count(*) FROM {table}")[0][0] for table in tables)
 
     async def delete(self, name: str) -> None:
         await self.client.delete(sessions_path(self.namespace, name))

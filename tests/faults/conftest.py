@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from hack.cluster.controlplane import ControlPlane
+from hack.cluster.controlplane import JOB_CONTROLLERS, ControlPlane
 from hack.kubectl import ROOT, Kubectl
 from tests.faults.bed import Bed, open_bed
 from tests.support.postgres import PostgresDatabase
@@ -31,6 +31,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane(
         tmp_path_factory.mktemp("faults-plane"),
         controller_manager=True,
+        # Without the last one no claim could ever go: the API server protects each with a finalizer.
+        controllers=[*JOB_CONTROLLERS, "persistentvolumeclaim-protection-controller"],
         # Old versions vanish from etcd within seconds instead of minutes.
         apiserver_flags=["--etcd-compaction-interval=2s"],
     ) as plane:

@@ -107,18 +107,23 @@ class ProcessKubelet:
         return [p for p in self.processes if p.session == session and p.is_alive and namespace in ("", p.namespace)]
 
     async def lose(self, process: PodProcess) -> None:
-        """Take the pod's object away under a living process, as when a node is cut off and given up."""
+        """Give a pod up whose process lives on, as is done with those of a node that was cut off and removed."""
         process.is_lost = True
-        await self._client.delete(core_path(process.namespace, "pods", process.pod), gracePeriodSeconds=0)
+        path = core_path(process.namespace, "pods", process.pod)
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", **_times()}
+        await self._client.patch(f"{path}/status", {"status": {"phase": "Failed", "conditions": [condition]}})
+        await self._client.delete(path, gracePeriodSeconds=0)
+
+    async def fall_silent(self, process: PodProcess) -> None:
+        """Delete a pod whose node does not hear of it: the process lives on, the object stays and says so."""
+        process.is_lost = True
+        await self._client.delete(core_path(process.namespace, "pods", process.pod), gracePeriodSeconds=1)
 
     async def disrupt(self, process: PodProcess) -> None:
-        """Let the node die: the process with it, and the pod marked as a disruption's victim."""
-        path = core_path(process.namespace, "pods", process.pod, "status")
-        condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", **_times()}
+        """Let the node die: the process with it, and the pod given up."""
         process.is_lost = True
         process.send(signal.SIGKILL)
-        await self._client.patch(path, {"status": {"phase": "Failed", "conditions": [condition]}})
-        await self._client.delete(core_path(process.namespace, "pods", process.pod), gracePeriodSeconds=0)
+        await self.lose(process)
 
     def exhaust_memory(self, process: PodProcess) -> None:
         """Kill a process as the kernel does when its limit is reached."""
