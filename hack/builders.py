@@ -1,9 +1,11 @@
 """Knows the image builders: Docker, podman and buildah, told apart by what each calls things."""
 
+import configparser
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +20,7 @@ BuilderName = Literal["docker", "podman", "buildah"]
 _CERTIFICATES = Path("/etc/ssl/certs")
 # A machine whose programs are told of a bundle has an authority of its own that an image knows nothing of.
 _BUNDLE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+_PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "timeout")
 _PIP_SETTINGS = {
     "PIP_INDEX_URL": "index-url",
     "PIP_EXTRA_INDEX_URL": "extra-index-url",
@@ -34,15 +37,29 @@ def find_bundle(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def build_pip_configuration(environment: Mapping[str, str]) -> str:
-    """Write what this machine's pip is told by variables as a file for the pip inside a build."""
-    settings = {key: environment[name] for name, key in _PIP_SETTINGS.items() if environment.get(name)}
+def read_pip_settings(files: Iterable[Path]) -> dict[str, str]:
+    """Read from this machine's pip configuration where it gets packages; later files win, as with pip itself."""
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(configparser.Error):
+        parser.read(files)
+    section = dict(parser.items("global")) if parser.has_section("global") else {}
+    return {key: value for key, value in section.items() if key in _PIP_KEYS}
+
+
+def build_pip_configuration(environment: Mapping[str, str], files: Iterable[Path] = ()) -> str:
+    """Write what this machine's pip is told by files and variables as a file for the pip inside a build."""
+    settings = read_pip_settings(files)
+    settings |= {key: environment[name] for name, key in _PIP_SETTINGS.items() if environment.get(name)}
     if bundle := find_bundle(environment):
         settings["cert"] = bundle
     settings["cache-dir"] = "/var/cache/pip"
     settings["disable-pip-version-check"] = "true"
     settings["root-user-action"] = "ignore"
     return "".join(["[global]\n", *(f"{key} = {value}\n" for key, value in settings.items())])
+
+
+def _pip_files() -> list[Path]:
+    return [Path("/etc/pip.conf"), Path.home() / ".pip" / "pip.conf", Path.home() / ".config" / "pip" / "pip.conf"]
 
 
 def build_mounts(environment: Mapping[str, str], configuration: Path, cache: Path) -> list[str]:
@@ -100,7 +117,7 @@ class Builder:
         # Images run as another user than the one whose cache this is: everybody may write here.
         cache.mkdir(parents=True, exist_ok=True)
         cache.chmod(0o777)
-        configuration.write_text(build_pip_configuration(os.environ))
+        configuration.write_text(build_pip_configuration(os.environ, _pip_files()))
         mounts = build_mounts(os.environ, configuration, cache)
         if self.name == "podman":
             return ["podman", "build", "--layers", *mounts]

@@ -54,6 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; an error is one message and exit code 1."""
     options = build_parser().parse_args(arguments)
+    # Where a person becomes root by `su`, the programs of the administrator are not on the path.
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
     try:
         return _run(options)
     except ClusterError as error:

@@ -106,6 +106,14 @@ def test_a_machine_with_an_authority_of_its_own_lends_it_to_the_build() -> None:
     assert "index-url = https://mirror/simple\n" in written
 
 
+def test_an_index_of_the_machine_is_used_by_the_build_unless_a_variable_names_another(tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://of-the-file/\nprogress-bar = off\n")
+    files = [tmp_path / "pip.conf", tmp_path / "missing"]
+    assert "index-url = https://of-the-file/\n" in build_pip_configuration({}, files)
+    assert "progress-bar" not in build_pip_configuration({}, files)
+    assert "https://of-the-file/" not in build_pip_configuration({"PIP_INDEX_URL": "https://other/"}, files)
+
+
 def test_an_ordinary_machine_lends_only_its_cache() -> None:
     assert build_mounts({}, Path("/c/pip.conf"), Path("/c/pip")) == [
         "--volume",
