@@ -1,0 +1,20 @@
+"""The list of what is shown to work names tests that exist."""
+
+import re
+
+from tests.unit.test_layout import ROOT
+
+NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`")
+
+
+def test_every_test_in_the_list_of_behaviours_exists() -> None:
+    page = (ROOT / "docs" / "acceptance.md").read_text(encoding="utf-8")
+    named = NAMED.findall(page)
+    assert len(named) > 50
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if not (ROOT / file).exists()
+        or (test and not re.search(rf"def {test}\b", (ROOT / file).read_text(encoding="utf-8")))
+    ]
+    assert missing == []
