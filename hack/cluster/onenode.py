@@ -335,7 +335,9 @@ class OneNode:
 
     def _write(self, file: str, text: str) -> Path:
         path = self.state / file
-        path.write_text(text)
+        # kube-proxy ends when somebody writes its configuration, even the same one.
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
         return path
 
 
