@@ -6,17 +6,18 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from agentic_core.contract import ExitCode
 from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
-from agentic_runner.endings import Ending
 from agentic_runner.logs import configure_logging
 from agentic_runner.redaction import Redactor, describe
-from agentic_runner.run import run_session
 from agentic_runner.termination import write_termination
-from agentic_store.dsn import Dsn, read_dsn
+
+if TYPE_CHECKING:
+    from agentic_store.dsn import Dsn
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def run_process(environ: Mapping[str, str]) -> int:
     drain = Drain()
     drain.install()
     try:
-        return asyncio.run(_run(config, dsn, redactor, drain, environ)).code
+        return asyncio.run(_run(config, dsn, redactor, drain, environ))
     except SystemExit as error:
         # A node's; it ends the event loop, and its code, perhaps 0, says nothing about the session.
         return _fail(environ, f"the graph called sys.exit({error.code!r}) in a node: raise an exception instead")
@@ -61,21 +62,32 @@ def _fail(environ: Mapping[str, str], message: str) -> int:
     return ExitCode.RETRIABLE
 
 
-def _read_dsn(environ: Mapping[str, str]) -> Dsn:
+def _read_dsn(environ: Mapping[str, str]) -> "Dsn":
+    # Everything else is only imported for a run that has its variables: what is missing is said at once.
+    from agentic_store.dsn import read_dsn
+
     try:
         return read_dsn(environ)
     except PermanentError as error:
         raise ConfigurationError([str(error)]) from error
 
 
-async def _run(config: RunConfig, dsn: Dsn, redactor: Redactor, drain: Drain, environ: Mapping[str, str]) -> Ending:
-    ending = await run_session(config, dsn, redactor, drain)
+async def _run(config: RunConfig, dsn: "Dsn", redactor: Redactor, drain: Drain, environ: Mapping[str, str]) -> ExitCode:
+    from agentic_runner.run import import_langgraph, run_session
+
+    # In a thread: meanwhile this loop talks with the API server and the database.
+    importing = asyncio.create_task(asyncio.to_thread(import_langgraph), name="imports")
+    ending = await run_session(config, dsn, redactor, drain, importing)
     message = redactor.redact(ending.message)
     log.info("ends: %s", message, extra={"exit_code": int(ending.code)})
     if ending.code is not ExitCode.DONE:
         write_termination(environ, message)
+    if not importing.done():
+        # Nothing of the author's has run yet; the import alone would hold the process.
+        sys.stdout.flush()
+        os._exit(ending.code)
     _leave_soon(ending.code)
-    return ending
+    return ending.code
 
 
 def _leave_soon(code: ExitCode) -> None:

@@ -6,8 +6,8 @@ of these that was reached.
 """
 
 import asyncio
-import contextlib
 import gc
+import importlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -63,9 +63,10 @@ _ATTEMPTS: Final = 3
 _EVENTS_PATIENCE: Final = 5.0
 
 
-async def run_session(config: RunConfig, dsn: Dsn, redactor: Redactor, drain: Drain) -> Ending:
-    """Run the session and say how the process should end. Raises nothing that a person could cause."""
-    importing = asyncio.create_task(asyncio.to_thread(_import_langgraph), name="imports")
+async def run_session(
+    config: RunConfig, dsn: Dsn, redactor: Redactor, drain: Drain, importing: Awaitable[None]
+) -> Ending:
+    """Run the session and say how the process should end; ``importing`` is done when LangGraph is imported."""
     try:
         async with open_api(config, redactor) as api:
             session = await persist(api.fetch, config.api_patience_seconds)
@@ -88,13 +89,12 @@ async def run_session(config: RunConfig, dsn: Dsn, redactor: Redactor, drain: Dr
         return Ending(ExitCode.API_UNAVAILABLE, str(error))
     except PermanentError as error:
         return Ending(ExitCode.RETRIABLE, str(error))
-    finally:
-        with contextlib.suppress(Exception):
-            await importing
 
 
-def _import_langgraph() -> None:
-    """Import what every run needs, in a thread: meanwhile the loop waits for the API server and the database."""
+def import_langgraph() -> None:
+    """Import what every run needs of it; raise ``ImportError`` where the installed one is too old."""
+    for module in ("langgraph.graph", "langgraph.checkpoint.postgres.aio", "langgraph.store.postgres.aio"):
+        importlib.import_module(module)
     from langgraph.runtime import RunControl  # noqa: F401  (new in 1.2)
 
 

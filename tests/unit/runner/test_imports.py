@@ -28,7 +28,7 @@ def floor() -> set[str]:
 def runner() -> set[str]:
     """What a runner has imported when it loads the author's graph."""
     return _modules_after(
-        "import agentic_runner.process, agentic_runner.run; agentic_runner.run._import_langgraph();"
+        "import agentic_runner.process, agentic_runner.run; agentic_runner.run.import_langgraph();"
         "import agentic_runner.checkpoints, agentic_runner.graphs, agentic_runner.project"
     )
 
@@ -49,11 +49,27 @@ def test_beyond_the_floor_only_the_store_and_our_own_modules_are_imported(runner
     assert len(extra) <= 12, sorted(extra)
 
 
+def test_the_thread_imports_all_that_the_runner_needs_of_langgraph(runner: set[str]) -> None:
+    """What it left out would be imported by the event loop, which has better to do."""
+    alone = _modules_after("import agentic_runner.run; agentic_runner.run.import_langgraph()")
+    assert {"langgraph.graph", "langgraph.checkpoint.postgres.aio", "langgraph.store.postgres.aio"} <= alone
+    assert not {name for name in runner - alone if not name.startswith("agentic_")}
+
+
 def test_langgraph_waits_until_the_runner_asks_for_it() -> None:
     """Its import happens in a thread, while the API server and the database answer."""
-    assert not {name for name in _modules_after("import agentic_runner.process") if name.startswith("langgraph")}
+    assert not {
+        name
+        for name in _modules_after("import agentic_runner.process, agentic_runner.run")
+        if name.startswith("langgraph")
+    }
 
 
 def test_the_help_imports_next_to_nothing() -> None:
     names = _modules_after("from agentic_runner.__main__ import main; main(['--help'])")
     assert not {"asyncio", "pydantic", "psycopg", "httpx"} & names
+
+
+def test_what_is_missing_is_said_before_anything_large_is_imported() -> None:
+    names = _modules_after("import agentic_runner.process")
+    assert not {"pydantic", "psycopg", "httpx"} & names

@@ -8,9 +8,8 @@ import pytest
 from agentic_core.conditions import Condition, Reason, find_condition
 from agentic_core.contract import MAX_MESSAGE_LENGTH
 from agentic_core.lifecycle import Phase
-from agentic_core.resources.session import AgenticSession, SessionStatus
+from agentic_core.resources.session import AgenticSession, Interrupt, SessionStatus
 from agentic_runner import status as statuses
-from agentic_runner.continuation import Question
 from agentic_runner.status import Result, Verdict, build_patch
 from agentic_runner.tracking import Progress
 
@@ -96,7 +95,9 @@ def test_a_failure_names_its_node_and_is_bounded() -> None:
 
 def test_questions_asked_before_keep_their_time() -> None:
     session = a_session(interrupts=[{"id": "q1", "askedAt": EARLIER}])
-    status = statuses.waiting(session, NOW, [Question("q1", "n", 1), Question("q2", "n", 2)], Progress())
+    status = statuses.waiting(
+        session, NOW, [Interrupt(id="q1", node="n", value=1), Interrupt(id="q2", node="n", value=2)], Progress()
+    )
     assert [(each.id, each.asked_at) for each in status.interrupts] == [("q1", EARLIER), ("q2", NOW)]
     assert status.message == "waits for 2 answers in spec.responses"
 
