@@ -34,7 +34,8 @@ unit: venv ## Unit tests alone
 integration: venv test-deps ## Tests against a real API server and PostgreSQL
 	@$(BIN)/pytest -q tests/integration
 
-e2e: venv deps cluster-up images ## Tests on the real cluster
+e2e: venv deps images ## Tests on the real cluster
+	@$(BIN)/python -m hack.install
 	@$(BIN)/pytest -q tests/e2e
 
 fmt: venv ## Format the sources

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from urllib.parse import quote
 
-from hack.kubectl import ROOT, Kubectl, KubectlError
+from hack.kubectl import ROOT, Kubectl, KubectlError, local_kubeconfig
 
 NAMESPACE = "agentic-system"
 SUPERUSER_SECRET = "postgres-superuser"  # noqa: S105  (a name)
@@ -127,3 +127,17 @@ def image_version() -> str:
         [sys.executable, "-m", "hack.images", "hash", "operator"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
+
+
+def main() -> int:
+    """Install into the local cluster; one line and status 1 where it cannot."""
+    try:
+        install(Kubectl(local_kubeconfig()), version=image_version())
+    except (KubectlError, subprocess.SubprocessError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,17 +1,46 @@
-"""``make test``: the cluster and the images, then every test in one run with one closing summary."""
+"""``make test``: the cluster and the images, then every test, with one closing summary.
+
+Three stages: what needs no cluster, sessions on the real cluster, and the tests that take parts of that cluster away.
+The first two run side by side in a few processes: most of a session's time is waiting.
+"""
 
 import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from hack.kubectl import ROOT
 
-IMAGES = ("operator", "runner", "postgres", "example-outliers", "example-fanout", "example-agent")
+IMAGES = ("operator", "runner", "postgres", "e2e", "example-outliers", "example-fanout", "example-agent")
+PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
 
-def step(title: str, *command: str) -> int:
+@dataclass(frozen=True)
+class Stage:
+    """Tests that run in one pytest."""
+
+    title: str
+    paths: tuple[str, ...]
+    processes: int = 0
+    spread: str = "loadfile"
+
+    def command(self, report: Path, extra: Sequence[str]) -> list[str]:
+        side_by_side = ["-n", str(self.processes), "--dist", self.spread] if self.processes else []
+        return [sys.executable, *PYTEST, *side_by_side, f"--junitxml={report}", *self.paths, *extra]
+
+
+WITHOUT_CLUSTER = Stage("unit, integration and fault tests", ("tests/unit", "tests/integration", "tests/faults"), 2)
+ON_CLUSTER = Stage("sessions on the real cluster", ("tests/e2e", "--ignore=tests/e2e/test_disruptions.py"), 3, "load")
+DISRUPTIONS = Stage("the real cluster loses parts", ("tests/e2e/test_disruptions.py",))
+
+
+def step(title: str, command: Sequence[str]) -> int:
     """Run one command with its output shown and say how long it took; return its exit status."""
     print(f"==> {title}", flush=True)
     started = time.monotonic()
@@ -20,23 +49,44 @@ def step(title: str, *command: str) -> int:
     return status
 
 
+def count(report: Path) -> dict[str, int]:
+    """Return how many tests passed, failed and were skipped, as a report of pytest says."""
+    if not report.exists():
+        return {"passed": 0, "failed": 0, "skipped": 0}
+    suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314  (pytest wrote it a moment ago)
+    tests = failed = skipped = 0
+    for suite in suites:
+        tests += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    return {"passed": tests - failed - skipped, "failed": failed, "skipped": skipped}
+
+
 def main() -> int:
-    """Run all tests; the exit status is pytest's, or that of the first step that failed."""
+    """Run all stages, the later ones also where an earlier one failed; the exit status says whether all passed."""
     parser = argparse.ArgumentParser(prog="python -m hack.test", description=__doc__)
-    parser.add_argument("--no-cluster", action="store_true", help="only unit and integration tests")
+    parser.add_argument("--no-cluster", action="store_true", help="only what needs no cluster")
     parser.add_argument("pytest", nargs="*", help="passed to pytest")
     options = parser.parse_args()
-    python = sys.executable
-    folders = ["tests/unit", "tests/integration"]
-    if not options.no_cluster:
-        folders.append("tests/e2e")
-        for title, command in (
-            ("local cluster", (python, "-m", "hack.cluster", "up")),
-            ("images", (python, "-m", "hack.images", "build", *IMAGES)),
-        ):
-            if status := step(title, *command):
-                return status
-    return step("tests", python, "-m", "pytest", "-q", "--durations=15", "--durations-min=1", *folders, *options.pytest)
+    stages = [WITHOUT_CLUSTER]
+    statuses: list[int] = []
+    with tempfile.TemporaryDirectory() as folder:
+        statuses.append(step(WITHOUT_CLUSTER.title, WITHOUT_CLUSTER.command(Path(folder) / "0.xml", options.pytest)))
+        if not options.no_cluster:
+            stages += [ON_CLUSTER, DISRUPTIONS]
+            for title, module in (
+                ("local cluster", ("hack.cluster", "up")),
+                ("images", ("hack.images", "build", *IMAGES)),
+                ("operator", ("hack.install",)),
+            ):
+                if status := step(title, [sys.executable, "-m", *module]):
+                    return status
+            for number, stage in enumerate(stages[1:], start=1):
+                statuses.append(step(stage.title, stage.command(Path(folder) / f"{number}.xml", options.pytest)))
+        counts = [count(Path(folder) / f"{number}.xml") for number in range(len(stages))]
+    total = {word: sum(each[word] for each in counts) for word in ("passed", "failed", "skipped")}
+    print(", ".join(f"{number} {word}" for word, number in total.items()))
+    return next((status for status in statuses if status), 0)
 
 
 if __name__ == "__main__":
