@@ -114,7 +114,8 @@ def classify_pod(pod: PodSeen) -> Verdict:
     """Say why a pod ended."""
     said = read_message(pod.exit_message)
     if pod.exit_reason == "OOMKilled":
-        return Verdict(Reason.OOM_KILLED, "the runner used more memory than its limit; raise resources.limits.memory")
+        limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its limit"
+        return Verdict(Reason.OOM_KILLED, f"the runner used more memory than {limit}; raise resources.limits.memory")
     if pod.exit_code is None:
         text = ": ".join(part for part in (pod.reason, pod.message) if part)
         return Verdict(Reason.RUNNER_LOST, clip(text or "its pod is gone"), is_lost=True)

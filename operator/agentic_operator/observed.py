@@ -57,6 +57,7 @@ class PodSeen:
     is_disrupted: bool = False
     deleting_since: datetime | None = None
     image_id: str = ""
+    memory_limit: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -132,7 +133,14 @@ def observe_pod(raw: Raw) -> PodSeen:
         is_disrupted=_condition(conditions, "DisruptionTarget") is not None,
         deleting_since=parse_time(meta.get("deletionTimestamp")),
         image_id=container.get("imageID") or "",
+        memory_limit=_memory_limit(raw),
     )
+
+
+def _memory_limit(raw: Raw) -> str:
+    container = _find_container((raw.get("spec") or {}).get("containers") or ())
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return str(limits.get("memory") or "")
 
 
 def _find_container(statuses: Sequence[Raw]) -> Raw:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from agentic_core.conditions import Condition, ConditionStatus, Reason, with_condition
+from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.resources import AgenticSession, RunError, SessionStatus
 from agentic_core.wire import Wire
@@ -46,6 +46,10 @@ def change_session(
         for type_, value in conditions.items():
             new = build_condition(type_, value, reason, message, now, session.metadata.generation)
             kept = with_condition(kept, new)
+    running = find_condition(kept, "Running")
+    if phase is not old.phase and running is not None and running.status == "True":
+        new = build_condition("Running", "False", reason, message, now, session.metadata.generation)
+        kept = with_condition(kept, new)
     return old.model_copy(
         update={
             "phase": phase,
@@ -71,8 +75,6 @@ def fail_session(
     conditions: dict[str, ConditionStatus] = {"Failed": "True"}
     if not is_accepted:
         conditions["Accepted"] = "False"
-    elif any(c.type == "Running" and c.status == "True" for c in session.status.conditions):
-        conditions["Running"] = "False"
     return change_session(
         session,
         Phase.FAILED,

@@ -38,8 +38,9 @@ def test_every_exit_code_has_its_reason_and_the_runners_last_words(code: int, re
 
 
 def test_memory_is_named_before_the_exit_code() -> None:
-    verdict = classify_pod(a_pod(phase="Failed", exit_code=137, exit_reason="OOMKilled"))
+    verdict = classify_pod(a_pod(phase="Failed", exit_code=137, exit_reason="OOMKilled", memory_limit="64Mi"))
     assert verdict.reason is Reason.OOM_KILLED
+    assert "its limit of 64Mi" in verdict.message
 
 
 def test_a_pod_without_an_exit_code_was_lost_and_says_how() -> None:

@@ -3,7 +3,7 @@
 from agentic_core.conditions import Reason
 from agentic_core.lifecycle import Phase
 from agentic_operator.statuses import change_session, diff_status, fail_session
-from tests.support.builders import NOW, a_session
+from tests.support.builders import NOW, a_session, condition
 
 
 def test_the_patch_holds_only_what_changed_and_removes_what_is_gone() -> None:
@@ -35,3 +35,11 @@ def test_a_failure_is_a_condition_an_error_and_a_time() -> None:
     assert status.error is not None
     assert (status.error.type, status.error.message, status.completion_time) == ("OOMKilled", "too much", NOW)
     assert [(c.type, c.status) for c in status.conditions] == [("Accepted", "True"), ("Failed", "True")]
+
+
+def test_a_session_that_leaves_running_is_not_running() -> None:
+    running = a_session().running().with_status(conditions=[condition("Running", "True")]).build()
+    status = change_session(running, Phase.SUSPENDED, Reason.SUSPENDED, "x", NOW)
+    assert [(c.type, c.status, c.reason) for c in status.conditions] == [("Running", "False", "Suspended")]
+    still = change_session(running, Phase.RUNNING, Reason.RETRYING, "x", NOW)
+    assert [(c.type, c.status) for c in still.conditions] == [("Running", "True")]

@@ -1,0 +1,391 @@
+"""CR to Job: the operator beside a bare watch-and-create loop on the same API server, in the same run.
+
+``python -m bench.operator_latency`` prints ratios: one by one, a burst of 1,000, writes per session (counted by the API
+server's audit log, exact), memory. ``--churn N`` adds N sessions created and deleted, to see whether memory stays flat.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from agentic_core.conditions import Condition
+from agentic_core.crds import build_crds
+from agentic_operator.config import JobDefaults
+from agentic_operator.jobs import build_job
+from hack.cluster.controlplane import ControlPlane
+
+GROUP = "apis/agentic-operator.dev/v1alpha1"
+AGENT = "agentic-operator"
+WRITES = ("create", "update", "patch", "delete")
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "verbs": list(WRITES)}, {"level": "None"}],
+}
+SPEC = {"workflowRef": {"name": "report"}, "inputs": {"dataset": "weather", "threshold": 1.5}}
+
+
+@dataclass
+class Bench:
+    """The API server, a client of the administrator, and when each Job was seen."""
+
+    plane: ControlPlane
+    http: aiohttp.ClientSession
+    audit: Path
+    seen: dict[str, float] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        data = None if body is None else json.dumps(body)
+        async with self.http.request(
+            method, f"{self.plane.server}/{path}", data=data, headers={"Content-Type": kind}
+        ) as answer:
+            parsed: dict[str, Any] = await answer.json()
+            if answer.status >= 400 and answer.status != 404:
+                raise RuntimeError(f"{method} {path}: {parsed}")
+            return parsed
+
+    async def watch_jobs(self) -> None:
+        url = f"{self.plane.server}/apis/batch/v1/jobs?watch=1"
+        while True:
+            async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+                async for line in answer.content:
+                    event = json.loads(line)
+                    if event["type"] == "ADDED":
+                        meta = event["object"]["metadata"]
+                        self.seen.setdefault(f"{meta['namespace']}/{meta['name']}", time.perf_counter())
+                        self.changed.set()
+
+    async def wait_jobs(self, names: list[str], seconds: float = 120) -> None:
+        async with asyncio.timeout(seconds):
+            while not all(name in self.seen for name in names):
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def create(self, namespace: str, name: str) -> None:
+        body = {"apiVersion": GROUP[5:], "kind": "AgenticSession", "metadata": {"name": name}, "spec": SPEC}
+        await self.call("POST", f"{GROUP}/namespaces/{namespace}/agenticsessions", body)
+
+    async def one_by_one(self, namespace: str, count: int, prefix: str = "one") -> list[float]:
+        """Return the seconds from the request that makes a session to the event of its Job."""
+        found = []
+        for number in range(count):
+            name = f"{prefix}-{number}"
+            began = time.perf_counter()
+            await self.create(namespace, name)
+            key = f"{namespace}/{name}-r1"
+            await self.wait_jobs([key])
+            found.append(self.seen[key] - began)
+        return found
+
+    async def burst(self, namespace: str, count: int, prefix: str = "burst") -> float:
+        """Return the Jobs a second of ``count`` sessions made as fast as one client can."""
+        names = [f"{prefix}-{number}" for number in range(count)]
+        pending = iter(names)
+
+        async def make() -> None:
+            for name in pending:
+                await self.create(namespace, name)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(make() for _ in range(32)))
+        keys = [f"{namespace}/{name}-r1" for name in names]
+        await self.wait_jobs(keys)
+        return count / (max(self.seen[key] for key in keys) - began)
+
+    async def prepare(self, namespace: str) -> None:
+        await self.call("POST", "api/v1/namespaces", {"metadata": {"name": namespace}})
+        definition = {
+            "apiVersion": GROUP[5:],
+            "kind": "WorkflowDefinition",
+            "metadata": {"name": "report"},
+            "spec": {"image": "registry.example.com/team/report:1", "inputSchema": SCHEMA},
+        }
+        path = f"{GROUP}/namespaces/{namespace}/workflowdefinitions"
+        made = await self.call("POST", path, definition)
+        conditions = [
+            Condition.model_validate(
+                {
+                    "type": type_,
+                    "status": "True",
+                    "reason": "Bench",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                    "observedGeneration": made["metadata"]["generation"],
+                }
+            ).to_wire()
+            for type_ in ("SchemaValid", "ImageAllowed", "Inspected", "Ready")
+        ]
+        await self.call("PATCH", f"{path}/report/status", {"status": {"conditions": conditions}})
+
+    async def finish(self, namespace: str, prefix: str) -> int:
+        """Write the statuses that runners would; return how many sessions ended."""
+        items = (await self.call("GET", f"{GROUP}/namespaces/{namespace}/agenticsessions"))["items"]
+        names = iter([i["metadata"]["name"] for i in items if i["metadata"]["name"].startswith(prefix)])
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended = 0
+
+        async def end() -> None:
+            nonlocal ended
+            for name in names:
+                path = f"{GROUP}/namespaces/{namespace}/agenticsessions/{name}/status"
+                for status in ({"phase": "Running"}, {"phase": "Completed", "completionTime": at}):
+                    await self.call("PATCH", path, {"status": status})
+                ended += 1
+
+        await asyncio.gather(*(end() for _ in range(16)))
+        return ended
+
+    def count_writes(self, namespace: str, prefix: str) -> Counter[str]:
+        """Return the operator's writes about sessions of this prefix, by verb and resource, from the audit log."""
+        counts: Counter[str] = Counter()
+        for line in self.audit.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            ref = entry.get("objectRef") or {}
+            if not entry.get("userAgent", "").startswith(AGENT) or ref.get("namespace") != namespace:
+                continue
+            if ref.get("resource") == "events" or str(ref.get("name", "")).startswith(prefix):
+                part = f"/{ref['subresource']}" if ref.get("subresource") else ""
+                counts[f"{entry['verb']} {ref.get('resource')}{part}"] += 1
+        return counts
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"dataset": {"type": "string"}, "threshold": {"type": "number"}},
+    "required": ["dataset"],
+}
+
+
+def memory(pid: int, name: str = "VmRSS") -> float:
+    """Return MiB."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(next(line for line in text.splitlines() if line.startswith(f"{name}:")).split()[1]) / 1024
+
+
+def reset_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+@asynccontextmanager
+async def started(plane: ControlPlane, arguments: list[str], folder: Path, **env: str) -> AsyncIterator[int]:
+    """Run a process until the block ends; yields its id."""
+    log = (folder / f"{arguments[-1].rpartition('/')[2]}.log").open("ab")
+    variables = {
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": str(plane.kubeconfig),
+        "LEADER_ELECTION": "false",
+        "LIVENESS_PORT": "0",
+        **env,
+    }
+    process = subprocess.Popen([sys.executable, *arguments], env=variables, stdout=log, stderr=log)  # noqa: ASYNC220
+    try:
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        log.close()
+
+
+async def bare_loop() -> None:
+    """The floor: watch sessions, create a Job for each that appears; nothing else."""
+    plane = json.loads(os.environ["BENCH_PLANE"])
+    trust = ssl.create_default_context(cafile=plane["ca"])
+    trust.load_cert_chain(plane["certificate"], plane["key"])
+    from agentic_core.resources import AgenticSession, WorkflowSnapshot
+
+    snapshot, defaults = WorkflowSnapshot(image="registry.example.com/team/report:1"), JobDefaults()
+    gate = asyncio.Semaphore(64)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64, ssl=trust)) as http:
+
+        async def create(body: dict[str, Any]) -> None:
+            session = AgenticSession.model_validate(body)
+            job = build_job(session, snapshot, None, 1, f"project-{session.namespace}:session-{session.name}", defaults)
+            async with gate:
+                url = f"{plane['server']}/apis/batch/v1/namespaces/{session.namespace}/jobs"
+                data = json.dumps(job)
+                async with http.post(url, data=data, headers={"Content-Type": "application/json"}) as answer:
+                    await answer.read()
+
+        tasks: set[asyncio.Task[None]] = set()
+        known: set[str] = set()
+        url = f"{plane['server']}/{GROUP}/agenticsessions?watch=1"
+        while True:
+            # The server ends or refuses watches, of young resources above all.
+            await asyncio.sleep(0.1)
+            async with http.get(url, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+                async for line in answer.content:
+                    event = json.loads(line)
+                    if event.get("type") == "ADDED" and event["object"]["metadata"]["uid"] not in known:
+                        known.add(event["object"]["metadata"]["uid"])
+                        task = asyncio.ensure_future(create(event["object"]))
+                        tasks.add(task)
+                        task.add_done_callback(tasks.discard)
+
+
+def p(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Bench]:
+    policy, audit = folder / "audit.yaml", folder / "audit.log"
+    policy.write_text(yaml.safe_dump(AUDIT_POLICY), encoding="utf-8")
+    flags = (f"--audit-policy-file={policy}", f"--audit-log-path={audit}", "--audit-log-mode=batch")
+    with ControlPlane(folder / "plane", apiserver_flags=flags) as plane:
+        for crd in build_crds().values():
+            plane.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+        plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": "agentic-system"}})
+        secret = {"metadata": {"name": "agentic-postgres-runner"}, "stringData": {"dsn": "postgresql://x"}}
+        plane.request("POST", "/api/v1/namespaces/agentic-system/secrets", secret)
+        trust = ssl.create_default_context(cafile=str(plane.ca_file))
+        trust.load_cert_chain(plane.admin.certificate, plane.admin.key)
+        connector = aiohttp.TCPConnector(limit=0, ssl=trust)
+        async with aiohttp.ClientSession(connector=connector, read_bufsize=2**22) as http:
+            bench = Bench(plane, http, audit)
+            watching = asyncio.ensure_future(bench.watch_jobs())
+            await asyncio.sleep(2)
+            yield bench
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+
+async def run(options: argparse.Namespace) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="bench-operator-"))
+    async with opened(folder) as bench:
+        floors: list[float] = []
+        ours: list[float] = []
+        floor_rates: list[float] = []
+        our_rates: list[float] = []
+        plane = bench.plane
+        described = {
+            "server": plane.server,
+            "ca": str(plane.ca_file),
+            "certificate": str(plane.admin.certificate),
+            "key": str(plane.admin.key),
+        }
+        idle = peak = settled = 0.0
+        total = 0
+        counts: Counter[str] = Counter()
+        for round_ in range(options.rounds):
+            space = f"floor-{round_}"
+            await bench.prepare(space)
+            arguments = ["-m", "bench.operator_latency", "--floor"]
+            async with started(plane, arguments, folder, BENCH_PLANE=json.dumps(described)):
+                await asyncio.sleep(2)
+                await bench.one_by_one(space, 20, "warm")
+                floors += await bench.one_by_one(space, options.single)
+                floor_rates.append(await bench.burst(space, options.burst))
+            await bench.call("DELETE", f"{GROUP}/namespaces/{space}/agenticsessions")
+            space = f"ours-{round_}"
+            await bench.prepare(space)
+            async with started(plane, ["-m", "agentic_operator"], folder, WATCH_NAMESPACES="") as pid:
+                await asyncio.sleep(5)
+                idle = memory(pid)
+                await bench.one_by_one(space, 20, "warm")
+                ours += await bench.one_by_one(space, options.single)
+                await asyncio.sleep(1)
+                reset_peak(pid)
+                our_rates.append(await bench.burst(space, options.burst))
+                await asyncio.sleep(5)
+                peak = max(peak, memory(pid, "VmHWM"))
+                ended = await bench.finish(space, "burst")
+                await asyncio.sleep(3)
+                counts = bench.count_writes(space, "burst")
+                total = ended
+                if round_ == options.rounds - 1:
+                    settled = memory(pid)
+                    sessions = 20 + options.single + ended
+                    more = options.settled
+                    await bench.burst(space, more, "more")
+                    await asyncio.sleep(5)
+                    await bench.finish(space, "more")
+                    await asyncio.sleep(5)
+                    per_thousand = (memory(pid) - settled) / more * 1000
+                    print_memory(idle, peak, per_thousand, sessions + more)
+                    if options.churn:
+                        await churn(bench, space, pid, options.churn)
+        print_rates(floors, ours, floor_rates, our_rates)
+        await print_writes(bench, folder, counts, total, f"ours-{options.rounds - 1}")
+
+
+async def churn(bench: Bench, space: str, pid: int, count: int) -> None:
+    """Create and delete sessions, and print the memory on the way."""
+    for step in range(0, count, 1000):
+        await bench.burst(space, 1000, f"churn{step}")
+        await asyncio.sleep(1)
+        await bench.call("DELETE", f"{GROUP}/namespaces/{space}/agenticsessions?fieldSelector=")
+        for _ in range(600):
+            if not (await bench.call("GET", f"{GROUP}/namespaces/{space}/agenticsessions?limit=1"))["items"]:
+                break
+            await asyncio.sleep(0.2)
+        await bench.call("DELETE", f"apis/batch/v1/namespaces/{space}/jobs")
+        bench.seen.clear()
+        print(f"  after {step + 1000:6,} created and deleted: {memory(pid):6.1f} MiB", flush=True)
+
+
+def print_memory(idle: float, peak: float, per_thousand: float, sessions: int) -> None:
+    print(f"memory: idle {idle:.1f} MiB, peak of the burst {peak:.1f} MiB (target {1.3 * idle + 50:.0f}),")
+    print(f"  {per_thousand:.1f} MiB for 1,000 further settled sessions (target 10; {sessions:,} in all)", flush=True)
+
+
+def print_rates(floors: list[float], ours: list[float], floor_rates: list[float], our_rates: list[float]) -> None:
+    for share, name, target in ((0.5, "p50", 1.25), (0.99, "p99", 1.5)):
+        floor, own = p(floors, share), p(ours, share)
+        print(
+            f"CR to Job {name}: bare loop {floor:6.2f} ms, operator {own:6.2f} ms: {own / floor:.2f} (target {target})"
+        )
+    floor_rate, our_rate = statistics.median(floor_rates), statistics.median(our_rates)
+    ratio = our_rate / floor_rate
+    print(f"burst: bare loop {floor_rate:.0f} Jobs a second, operator {our_rate:.0f}: {ratio:.2f} (target 0.8)")
+
+
+async def print_writes(bench: Bench, folder: Path, counts: Counter[str], total: int, space: str) -> None:
+    sessions = sum(n for what, n in counts.items() if "events" not in what)
+    print(f"writes per session: {sessions / max(total, 1):.2f} (target 3) {dict(counts)}")
+    before = bench.count_writes(space, "")
+    async with started(bench.plane, ["-m", "agentic_operator"], folder):
+        await asyncio.sleep(25)
+    after = bench.count_writes(space, "")
+    new = {what: after[what] - before[what] for what in after if after[what] != before[what]}
+    print(f"writes on a restart over these sessions: {sum(new.values())} (target 0) {new or ''}")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.operator_latency", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--single", type=int, default=150)
+    parser.add_argument("--burst", type=int, default=1000)
+    parser.add_argument("--settled", type=int, default=2000)
+    parser.add_argument("--churn", type=int, default=0)
+    parser.add_argument("--floor", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    asyncio.run(bare_loop() if options.floor else run(options))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
