@@ -29,13 +29,13 @@ def answer_question(
     given: list[Any] = []
     for attempt in range(ATTEMPTS):
         session = session if session is not None and attempt == 0 else project.fetch_session(name)
-        question = choose_question(session, wanted, replace=replace)
+        question = choose_question(session, wanted, may_replace=replace)
         wanted = question.id
         if not given:
             given.append(find_answer(question))
             check_answer(question, given[0])
         try:
-            return project.patch_session(name, build_answer(session, question.id, given[0])), question
+            return project.answer(name, build_answer(session, question.id, given[0])), question
         except Conflict as conflict:
             # A runner writes its status every second; only a question that is gone is a reason to stop.
             last = conflict

@@ -101,10 +101,15 @@ class Api:
         parameters = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
         return self._request(call, "POST", _path(kind, namespace), parameters=parameters, body=body)
 
-    def patch(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Change an object by a JSON merge patch; a ``metadata.resourceVersion`` in it is a precondition."""
+    def patch(
+        self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], *, manager: str = ""
+    ) -> dict[str, Any]:
+        """Change an object by a JSON merge patch; a ``metadata.resourceVersion`` in it is a precondition.
+
+        ``manager`` is the name under which the API server records who set the fields.
+        """
         call = self._call("patch", kind, namespace, name)
-        parameters = {"fieldValidation": "Strict"}
+        parameters = {"fieldValidation": "Strict", **({"fieldManager": manager} if manager else {})}
         return self._request(call, "PATCH", _path(kind, namespace, name), parameters=parameters, body=body)
 
     def watch(

@@ -53,7 +53,12 @@ def build_retry(failed: Session, *, name: str | None) -> dict[str, Any]:
 
 
 def build_fork(
-    source: Session, *, name: str | None, checkpoint: str | None, values: Mapping[str, Any] | None
+    source: Session,
+    *,
+    name: str | None,
+    checkpoint: str | None,
+    values: Mapping[str, Any] | None,
+    as_node: str | None = None,
 ) -> dict[str, Any]:
     """Return the session that starts from a checkpoint of ``source``, the last one where none is named."""
     if not source.started_at and checkpoint is None:
@@ -63,6 +68,8 @@ def build_fork(
         origin["checkpointId"] = checkpoint
     if values:
         origin["values"] = dict(values)
+    if as_node:
+        origin["asNode"] = as_node
     return _build(source.namespace, name, source.name, {**_inherit(source), "forkFrom": origin})
 
 

@@ -110,18 +110,17 @@ def show_question(dialogue: Dialogue, question: Question) -> None:
         for name, value in question.details.items():
             dialogue.tell(terminal.printable(f"  {name}: {_show(value)}"))
     dialogue.tell(terminal.printable(f"  question {question.id}{where}"))
-    if question.schema is None:
-        _tell_choices(dialogue, [option.label for option in question.options])
+    _tell_choices(dialogue, [option.label for option in question.options])
 
 
 def _ask_once(dialogue: Dialogue, question: Question) -> Any:
-    if question.actions and question.schema is None:
+    if question.actions:
         return {"decisions": [_ask_decision(dialogue, action) for action in question.actions]}
-    if question.schema is not None and list_fields(question.schema):
+    if not question.options and list_fields(question.schema):
         return fill_form(dialogue, question.schema, {})
     while not (text := dialogue.ask("answer:").strip()):
         dialogue.tell('  type an answer (or "" for empty text); Ctrl-D leaves the question to somebody else')
-    if question.schema is None and (index := _index(text, len(question.options))) is not None:
+    if (index := _index(text, len(question.options))) is not None:
         return question.options[index].value
     return "" if text == '""' else read_answer(question, text)
 

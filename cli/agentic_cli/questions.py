@@ -1,13 +1,14 @@
 """What a graph asks, read from an interrupt's value, and what a person's words mean as an answer.
 
-Pure. The value of ``interrupt()`` may be plain text, or an object with ``prompt`` (or ``question``, ``message``,
+Pure. Where the runner has written the question's words, options and schema into the status, those
+count. Else the value of ``interrupt()`` may be plain text, or an object with ``prompt`` (or ``question``, ``message``,
 ``description``), ``options`` and ``schema``; the requests of LangChain's human-in-the-loop middleware
 (``action_requests`` with ``review_configs``) are understood as they are. Anything else is shown as JSON.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agentic_cli.checks import find_problems
@@ -53,6 +54,15 @@ class Question:
 
 def read_question(interrupt: Interrupt) -> Question:
     """Return the question that an interrupt asks."""
+    read = _read_value(interrupt)
+    if not interrupt.prompt:
+        return read
+    # The runner has read the value already; what it wrote into the status is what answers are held against.
+    options = _read_options(list(interrupt.options))
+    return replace(read, prompt=interrupt.prompt, options=options, schema=interrupt.schema)
+
+
+def _read_value(interrupt: Interrupt) -> Question:
     value = interrupt.value
     if not isinstance(value, Mapping):
         prompt = value if isinstance(value, str) else show_json(value)
@@ -100,13 +110,13 @@ def _read_actions(interrupt: Interrupt, value: Mapping[str, Any]) -> Question:
     return Question(interrupt.id, interrupt.node, f"{count} to decide about", schema=interrupt.schema, actions=actions)
 
 
-def choose_question(session: Session, wanted: str | None, *, replace: bool = False) -> Question:
+def choose_question(session: Session, wanted: str | None, *, may_replace: bool = False) -> Question:
     """Return the question that an answer is for; without an id, the only open one. Raises ``PermanentError``."""
     if session.is_final:
         raise PermanentError(f"session {session.name!r} is {session.phase}: it takes no more answers")
     openly = session.open_interrupts
     if wanted is not None:
-        return read_question(_find(session, wanted, replace=replace))
+        return read_question(_find(session, wanted, may_replace=may_replace))
     if len(openly) == 1:
         return read_question(openly[0])
     if openly:
@@ -120,7 +130,7 @@ def choose_question(session: Session, wanted: str | None, *, replace: bool = Fal
     raise PermanentError(f"session {session.name!r} asks nothing: it is {session.phase}")
 
 
-def _find(session: Session, wanted: str, *, replace: bool) -> Interrupt:
+def _find(session: Session, wanted: str, *, may_replace: bool) -> Interrupt:
     found = next((each for each in session.interrupts if each.id == wanted), None)
     if found is None:
         known = ", ".join(each.id for each in session.open_interrupts) or "none"
@@ -128,7 +138,7 @@ def _find(session: Session, wanted: str, *, replace: bool) -> Interrupt:
     if not found.is_open:
         by = f" by {found.answered_by}" if found.answered_by else ""
         raise PermanentError(f"the question {wanted!r} was answered{by} at {found.answered_at}")
-    if found.is_responded and not replace:
+    if found.is_responded and not may_replace:
         raise PermanentError(
             f"the question {wanted!r} has an answer already, which has not been taken yet; --replace gives another one"
         )
@@ -140,6 +150,7 @@ def read_answer(question: Question, text: str) -> Any:
     if question.actions and text in _PLAIN_DECISIONS:
         return {"decisions": [{"type": text} for _ in question.actions]}
     for option in question.options:
+        # Not by number here: that is for who sees the list.
         if text in (option.value, option.label, _show_value(option.value)):
             return option.value
     return read_value(text, question.schema, "the answer")

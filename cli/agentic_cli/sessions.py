@@ -22,12 +22,17 @@ class Interrupt:
     id: str
     node: str = ""
     value: Any = None
+    prompt: str = ""
+    """The question in words, as the runner read it from the value; empty where it is older than that."""
+    options: tuple[Mapping[str, Any], ...] = ()
     schema: Mapping[str, Any] | None = None
     asked_at: str = ""
     answered_at: str = ""
     answered_by: str = ""
     is_responded: bool = False
-    """Whether ``spec.responses`` holds an answer, taken or not."""
+    """Whether ``spec.responses`` holds an answer that was taken or may still be."""
+    is_refused: bool = False
+    """Whether the answer in ``spec.responses`` was looked at and not taken."""
 
     @property
     def is_open(self) -> bool:
@@ -114,6 +119,7 @@ def parse_session(raw: Mapping[str, Any]) -> Session:
     metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
     reference = spec.get("workflowRef") or {}
     responded = {each.get("interruptId") for each in spec.get("responses") or ()}
+    refused = responded if _has_refused(metadata, status) else set()
     return Session(
         name=metadata.get("name", ""),
         namespace=metadata.get("namespace", ""),
@@ -137,15 +143,26 @@ def parse_session(raw: Mapping[str, Any]) -> Session:
                 id=each["id"],
                 node=each.get("node") or "",
                 value=each.get("value"),
+                prompt=each.get("prompt") or "",
+                options=tuple(each.get("options") or ()),
                 schema=each.get("schema"),
                 asked_at=each.get("askedAt") or "",
                 answered_at=each.get("answeredAt") or "",
                 answered_by=each.get("answeredBy") or "",
-                is_responded=each["id"] in responded,
+                is_responded=each["id"] in responded - refused,
+                is_refused=each["id"] in refused and not each.get("answeredAt"),
             )
             for each in status.get("interrupts") or ()
         ),
     )
+
+
+def _has_refused(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Say whether the answers as they stand now were looked at, and one was not taken."""
+    conditions = status.get("conditions") or ()
+    accepted: Mapping[str, Any] = next((each for each in conditions if each.get("type") == "InputAccepted"), {})
+    looked_at = accepted.get("observedGeneration") or 0
+    return accepted.get("status") == "False" and looked_at >= metadata.get("generation", 0)
 
 
 def parse_workflow(raw: Mapping[str, Any]) -> Workflow:

@@ -41,6 +41,13 @@ class Project:
         """Change a session and return it as it is then."""
         return parse_session(self.api.patch(SESSIONS, self.namespace, name, body))
 
+    def answer(self, name: str, body: Mapping[str, Any]) -> Session:
+        """Change a session's answers, under the name by which the kubeconfig knows the user."""
+        manager = self.api.connection.user[:128]
+        return parse_session(
+            self.api.patch(SESSIONS, self.namespace, name, body, manager=manager if manager.isprintable() else "")
+        )
+
     def fetch_workflow(self, name: str, *, cluster: bool) -> Workflow:
         """Return the definition; raise ``NotFound``."""
         kind = CLUSTER_WORKFLOWS if cluster else WORKFLOWS

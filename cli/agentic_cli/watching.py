@@ -84,7 +84,7 @@ def watch_session(
     With a ``dialogue``, open questions are asked there and answered, each once: one that the person leaves open is
     left to somebody else.
     """
-    handled: set[str] = set()
+    handled: set[tuple[str, bool]] = set()
     for session in follow_session(project, name, clock, on_trouble):
         view.show(session)
         outcome = find_outcome(session, may_answer=may_answer)
@@ -95,11 +95,15 @@ def watch_session(
     raise AssertionError("a followed session has no end of its own")
 
 
-def _ask_open_questions(project: Project, session: Session, view: View, dialogue: Dialogue, handled: set[str]) -> None:
+def _ask_open_questions(
+    project: Project, session: Session, view: View, dialogue: Dialogue, handled: set[tuple[str, bool]]
+) -> None:
     for interrupt in session.open_interrupts:
-        if interrupt.id in handled:
+        # One whose answer was refused is asked once more.
+        asked = (interrupt.id, interrupt.is_refused)
+        if asked in handled:
             continue
-        handled.add(interrupt.id)
+        handled.add(asked)
         with view.pause():
             try:
                 answer_question(project, session.name, interrupt.id, partial(ask_answer, dialogue))

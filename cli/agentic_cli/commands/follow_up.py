@@ -50,6 +50,7 @@ def retry(target: Target, session: str, new_name: str | None, output: str | None
 @click.option(
     "-f", "--file", "source", metavar="FILE", type=click.Path(), help="State values as JSON or YAML; - is stdin."
 )
+@click.option("--as-node", metavar="NODE", help="The node that counts as the writer of the values.")
 @_name_option
 @follow_options
 @output_option("json", "yaml", "name")
@@ -60,6 +61,7 @@ def fork(
     checkpoint: str | None,
     pairs: tuple[str, ...],
     source: str | None,
+    as_node: str | None,
     new_name: str | None,
     output: str | None,
     **follow: Any,
@@ -76,7 +78,7 @@ def fork(
     with target.open() as project:
         values = _read_values(source, pairs)
         origin = project.fetch_session(read_name(SESSIONS, session))
-        body = build_fork(origin, name=new_name, checkpoint=checkpoint, values=values)
+        body = build_fork(origin, name=new_name, checkpoint=checkpoint, values=values, as_node=as_node)
         return finish_creation(project, project.create_session(body), output, **follow)
 
 

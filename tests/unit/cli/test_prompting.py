@@ -110,7 +110,7 @@ def test_the_end_of_input_ends_the_asking() -> None:
 
 def ask(lines: list[str], value: Any, schema: Any = None) -> tuple[Any, Script]:
     person = Script(lines)
-    return ask_answer(person, read_question(Interrupt("i1", "ask", value, schema))), person
+    return ask_answer(person, read_question(Interrupt("i1", "ask", value, schema=schema))), person
 
 
 def test_an_option_is_chosen_by_number_or_by_name() -> None:

@@ -28,7 +28,7 @@ TOOLS = {
 
 
 def ask(value: Any, schema: dict[str, Any] | None = None, id_: str = "i1") -> Any:
-    return read_question(Interrupt(id_, "ask", value, schema))
+    return read_question(Interrupt(id_, "ask", value, schema=schema))
 
 
 def test_plain_text_is_the_prompt() -> None:
@@ -164,6 +164,34 @@ def test_a_question_that_cannot_be_answered(raw: dict[str, Any], wanted: str | N
         choose_question(parse_session(raw), wanted)
 
 
+def test_what_the_status_says_of_a_question_goes_before_its_value() -> None:
+    options = [{"value": True, "label": "go on"}, {"value": False, "label": "end"}]
+    raw = an_interrupt(
+        "q", {"text": "raw", "rows": 3}, prompt="Go on?", options=options, schema={"enum": [True, False]}
+    )
+    question = read_question(parse_session(a_waiting_session(raw)).interrupts[0])
+    assert question.prompt == "Go on?"
+    assert read_answer(question, "end") is False
+    check_answer(question, False)
+    with pytest.raises(InvalidResource, match="not one of"):
+        check_answer(question, "later")
+
+
+@pytest.mark.parametrize(
+    ("generation", "is_open"),
+    [pytest.param(2, True, id="looked at and refused"), pytest.param(3, False, id="given since then")],
+)
+def test_an_answer_that_was_refused_leaves_the_question_open(generation: int, is_open: bool) -> None:
+    raw = a_waiting_session(responses=RESPONDED)
+    raw["metadata"]["generation"] = generation
+    raw["status"]["conditions"] = [{"type": "InputAccepted", "status": "False", "observedGeneration": 2}]
+    session = parse_session(raw)
+    assert bool(session.open_interrupts) is is_open
+    assert session.interrupts[0].is_refused is is_open
+    if is_open:
+        assert choose_question(session, None).id == "i1"
+
+
 def test_an_answer_that_was_not_taken_yet_can_be_replaced() -> None:
     session = parse_session(a_waiting_session(responses=RESPONDED))
-    assert choose_question(session, "i1", replace=True).id == "i1"
+    assert choose_question(session, "i1", may_replace=True).id == "i1"
