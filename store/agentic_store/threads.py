@@ -69,6 +69,11 @@ class PostgresThreads:
         async with self._connections() as conn, conn.cursor(row_factory=class_row(CheckpointRow)) as cursor:
             return await (await cursor.execute(_SQL["list"], params)).fetchall()
 
+    async def find_fork(self, thread_id: str) -> ForkPoint | None:
+        """Return where the thread was forked, None for one that is not the copy of another."""
+        async with self._connections() as conn, conn.cursor(row_factory=class_row(ForkPoint)) as cursor:
+            return await (await cursor.execute(_SQL["forked"], {"target": thread_id})).fetchone()
+
     async def copy_thread(
         self, source: str, target: str, *, checkpoint_id: str | None = None, changes_values: bool = False
     ) -> ForkPoint:
