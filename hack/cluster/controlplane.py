@@ -5,12 +5,9 @@ The API server runs with RBAC, Pod Security admission, ValidatingAdmissionPolici
 production cluster does, so what passes here is not a courtesy of the test set-up.
 """
 
-import contextlib
 import json
-import random
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,12 +20,12 @@ from typing import Any, Self
 
 from hack.cluster import binaries
 from hack.cluster.certificates import Authority, KeyPair
+from hack.cluster.endpoints import LOOPBACK, find_free_ports
 from hack.cluster.errors import ClusterError, NotReady
 from hack.cluster.kubeconfig import build_certificate_user, build_kubeconfig, write_private
 from hack.cluster.processes import Processes
 from hack.cluster.waiting import wait_until
 
-LOOPBACK = "127.0.0.1"
 SERVICE_CIDR = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"
 
@@ -45,21 +42,6 @@ JOB_CONTROLLERS = (
     "ttl-after-finished-controller",
     "validatingadmissionpolicy-status-controller",
 )
-
-
-def find_free_ports(count: int, *, address: str = LOOPBACK) -> list[int]:
-    """Find ports that nobody listens on, below the range the kernel gives to outgoing connections.
-
-    A port from that range could be taken by any connection while a killed API server is down.
-    """
-    ports: list[int] = []
-    for port in random.sample(range(20000, 32000), 2000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((address, port))
-            ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise ClusterError(f"no {count} free ports between 20000 and 32000 on {address}")
 
 
 def build_etcd_arguments(
@@ -418,19 +400,6 @@ _SERVICE_NAMES = (
     "kubernetes.default.svc.cluster.local",
     "localhost",
 )
-
-
-def is_answering(url: str) -> bool:
-    """Say whether a health page of our own process answers 200, whatever certificate it made itself."""
-    trust = ssl.create_default_context()
-    trust.check_hostname = False
-    trust.verify_mode = ssl.CERT_NONE
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
-    try:
-        with opener.open(url, timeout=3) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def _file_name(name: str) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 from hack.cluster import binaries, deps, mounts, network, nodeconfig, pause
 from hack.cluster.certificates import KeyPair
 from hack.cluster.cgroups import Subtree
-from hack.cluster.controlplane import ControlPlane, find_free_ports, is_answering
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.endpoints import find_free_ports, is_answering
 from hack.cluster.errors import ClusterError, MissingTool, NotReady
 from hack.cluster.network import NODE_ADDRESS
 from hack.cluster.nodeconfig import CLUSTER_OBJECTS, NODE_NAME, RUNTIME_NAMESPACE, runtime_socket
