@@ -48,6 +48,13 @@ class Reason(StrEnum):
     WAITING_FOR_INPUT = "WaitingForInput"
     INPUT_DEADLINE_EXCEEDED = "InputDeadlineExceeded"
 
+    # of an answer
+    ANSWERED = "Answered"
+    INVALID_ANSWER = "InvalidAnswer"
+    UNKNOWN_INTERRUPT = "UnknownInterrupt"
+    ALREADY_ANSWERED = "AlreadyAnswered"
+    TOO_LATE = "TooLate"
+
     # of an end
     COMPLETED = "Completed"
     GRAPH_ERROR = "GraphError"

@@ -98,6 +98,7 @@ _SESSION_COLUMNS: Final = [
     _column("Reason", ".status.reason"),
     _column("Node", ".status.currentNode"),
     _column("Progress", ".status.progress"),
+    _column("Question", ".status.question"),
     _column("Run", ".status.run", "integer", wide=True),
     _column("Steps", ".status.steps", "integer", wide=True),
     _column("Job", ".status.jobName", wide=True),

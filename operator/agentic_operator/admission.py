@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentic_core.conditions import Reason, find_condition
-from agentic_core.contract import MAX_INPUT_BYTES
+from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES
 from agentic_core.errors import Problem
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
 from agentic_operator.classify import clip
 from agentic_operator.images import AllowedImages, InvalidImage, parse_image
 from agentic_operator.jobs import Definition
+from agentic_operator.pinning import pin_spec
 
 MAX_LISTED_PROBLEMS: Final = 10
 
@@ -77,6 +78,13 @@ def admit_workflow(session: AgenticSession, definition: Definition | None, allow
         return refusal
     if definition.spec.suspend:
         return Waits(Reason.WORKFLOW_SUSPENDED, f"{ref.kind} {ref.name!r} is suspended; it starts no sessions")
+    pinned = pin_spec(definition.spec)
+    if pinned is None:
+        return Refused(
+            Reason.INVALID_SPEC,
+            f"{ref.kind} {ref.name!r} says more of its pods than a session can keep,"
+            f" {MAX_PINNED_SPEC_BYTES:,} bytes of JSON; move variables into a ConfigMap named in envFrom",
+        )
     return Admitted(
         WorkflowSnapshot(
             image=definition.spec.image,
@@ -84,6 +92,7 @@ def admit_workflow(session: AgenticSession, definition: Definition | None, allow
             graph=ref.graph or definition.spec.graph,
             generation=generation,
             version=definition.spec.version,
+            spec=pinned,
         )
     )
 
@@ -121,6 +130,27 @@ def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
 def input_schema(definition: Definition) -> dict[str, object] | None:
     """Return the schema that inputs must match: the author's, else what the inspection derived."""
     return definition.spec.input_schema if definition.spec.input_schema is not None else definition.status.input_schema
+
+
+def check_deadline(session: AgenticSession) -> Refused | None:
+    """Return the refusal of an input deadline that would resume with nothing."""
+    limit = session.spec.input_deadline
+    if limit is None or limit.on_expiry != "Resume" or "value" in limit.model_fields_set:
+        return None
+    return Refused(
+        Reason.INVALID_SPEC, "/spec/inputDeadline/value: onExpiry Resume needs the answer to go on with; give one"
+    )
+
+
+def check_fork(session: AgenticSession) -> Refused | None:
+    """Return the refusal of inputs beside ``forkFrom``: a fork goes on from a state, and would never see them."""
+    if session.spec.fork_from is None or session.spec.inputs in (None, {}):
+        return None
+    return Refused(
+        Reason.INVALID_INPUT,
+        "/spec/inputs: a session with forkFrom goes on from a checkpoint and takes no inputs; leave them out, or give"
+        " the state values to change in forkFrom.values",
+    )
 
 
 def measure_inputs(session: AgenticSession) -> Refused | None:

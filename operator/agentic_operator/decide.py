@@ -20,14 +20,24 @@ from agentic_operator.admission import (
     Refused,
     Waits,
     admit_workflow,
+    check_deadline,
     check_image,
     check_queue,
+)
+from agentic_operator.answers import (
+    Checked,
+    Taken,
+    answer_by_default,
+    describe_default_faults,
+    input_deadline,
+    take_answers,
 )
 from agentic_operator.classify import classify_failure, classify_pod, find_trouble, newest
 from agentic_operator.config import JobDefaults
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.jobs import Definition, build_claim, build_job, effective_ttl
 from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.statuses import build_condition, change_session, fail_session
 
@@ -66,12 +76,29 @@ class Seen:
     queue: Queue = field(default_factory=Queue)
     refused_inputs: Refused | None = None
     """Why the inputs are refused, where they were checked and are."""
+    answers: Checked = field(default_factory=Checked)
+    """What was found out about the answers."""
 
 
 def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     """Say what one reconcile pass wants done; an empty plan means nothing."""
     if session.metadata.deletion_timestamp is not None:
         return _delete(session, seen, session.metadata.deletion_timestamp)
+    taken = take_answers(session, seen.answers, now)
+    if taken.is_answered:
+        # Recorded before it acts: a pod that finds the question answered finds the answer, too.
+        return _record(taken, now)
+    plan = _decide(taken.session, seen, now, rules)
+    if taken.session is session:
+        return plan
+    return replace(plan, status=plan.status or _refresh(taken.session), notes=(*taken.notes, *plan.notes))
+
+
+def _record(taken: Taken, now: datetime) -> Plan:
+    return Plan(status=_refresh(taken.session), wake_at=now, notes=taken.notes)
+
+
+def _decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     phase = session.status.phase or Phase.PENDING
     if phase.is_final:
         return _after_end(session, seen, now)
@@ -121,7 +148,7 @@ def _after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
         if now >= ended + LINGER:
             return Plan(delete_jobs=_names(lingering))
         wakes.append(ended + LINGER)
-    ttl = effective_ttl(session, seen.definition.spec if seen.definition is not None else None)
+    ttl = effective_ttl(session, find_spec(session.status.workflow, seen.definition))
     if ttl is not None:
         due = ended + timedelta(seconds=ttl)
         if now >= due:
@@ -179,8 +206,8 @@ def _start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
     if session.status.run and session.status.workflow is not None:
         return _run_again(session, seen, now, rules, session.status.run + 1, restarts=0)
     admission: Admission = admit_workflow(session, seen.definition, rules.allowed)
-    if isinstance(admission, Admitted) and seen.refused_inputs is not None:
-        admission = seen.refused_inputs
+    if isinstance(admission, Admitted):
+        admission = check_deadline(session) or seen.refused_inputs or admission
     # A Job made just before a crash holds its place already.
     if isinstance(admission, Admitted) and not seen.jobs:
         admission = check_queue(seen.definition, seen.queue) or admission
@@ -216,7 +243,7 @@ def _create_run(
     restarts: int | None = None,
     message: str = "",
 ) -> Plan:
-    spec = seen.definition.spec if seen.definition is not None else None
+    spec = find_spec(snapshot, seen.definition)
     user = session.spec.user_context
     thread = session.status.thread_id or thread_id(
         session.namespace, session.name, user.user_id if user is not None and user.private else None
@@ -264,7 +291,9 @@ def _run_again(
 def _resume_suspended(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     if not session.status.run or session.status.workflow is None:
         return _start(session, seen, now, rules)
-    if _unanswered(session) and not _new_answers(session):
+    waited = find_condition(session.status.conditions, "WaitingForInput")
+    is_waiting = waited is None or waited.status != "False"
+    if is_waiting and _is_open(session) and not _is_pending(session):
         status = change_session(
             session, Phase.WAITING_FOR_INPUT, Reason.WAITING_FOR_INPUT, "waits for an answer in spec.responses", now
         )
@@ -275,35 +304,38 @@ def _resume_suspended(session: AgenticSession, seen: Seen, now: datetime, rules:
 # -- while it waits ----------------------------------------------------------------------------------------------------
 
 
-def _unanswered(session: AgenticSession) -> list[str]:
-    return [interrupt.id for interrupt in session.status.interrupts if interrupt.answered_at is None]
+def _is_open(session: AgenticSession) -> bool:
+    return any(interrupt.is_open for interrupt in session.status.interrupts)
 
 
-def _new_answers(session: AgenticSession) -> set[str]:
-    return {response.interrupt_id for response in session.spec.responses} & set(_unanswered(session))
+def _is_pending(session: AgenticSession) -> bool:
+    return any(interrupt.is_pending for interrupt in session.status.interrupts)
 
 
 def _wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     job = _find_job(seen, session.status.run)
-    if job is not None and not job.is_finished and not job.is_deleting:
-        # The runner is still warm: it sees the answer itself, and a second run would only take the thread from it.
-        return Plan(wake_at=_input_deadline(session))
-    if _new_answers(session):
+    is_warm = job is not None and not job.is_finished and not job.is_deleting
+    if _is_pending(session):
+        if is_warm:
+            # Its runner sees the answer itself, and a second run would only take the thread from it.
+            return Plan()
         run = (session.status.run or 0) + 1
         return _run_again(session, seen, now, rules, run, restarts=0, message=f"run {run} takes the answer")
-    deadline = _input_deadline(session)
+    deadline = input_deadline(session)
     if deadline is not None and now >= deadline:
-        message = "nobody answered within inputDeadline.seconds"
-        return _end(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, message, now)
-    return Plan(status=_refresh(session), wake_at=deadline)
+        return _after_input_deadline(session, seen, now)
+    return Plan(status=None if is_warm else _refresh(session), wake_at=deadline)
 
 
-def _input_deadline(session: AgenticSession) -> datetime | None:
+def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+    message = "nobody answered within inputDeadline.seconds"
     limit = session.spec.input_deadline
-    if limit is None or limit.on_expiry != "Fail":
-        return None
-    asked = [i.asked_at for i in session.status.interrupts if i.answered_at is None and i.asked_at is not None]
-    return min(asked) + timedelta(seconds=limit.seconds) if asked else None
+    if limit is None or limit.on_expiry == "Fail":
+        return _end(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, message, now)
+    if faults := describe_default_faults(seen.answers):
+        text = f"{message}, and its value is no answer: {faults}"
+        return _end(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, text, now)
+    return _record(answer_by_default(session, now), now)
 
 
 # -- while it runs -----------------------------------------------------------------------------------------------------

@@ -85,6 +85,14 @@ def effective_ttl(session: AgenticSession, definition: WorkflowSpec | None) -> i
     return given
 
 
+def effective_keep_warm(session: AgenticSession, definition: WorkflowSpec | None) -> int:
+    """Return how many seconds a run's pod stays for quick answers, all its questions together."""
+    given = session.spec.keep_warm_seconds
+    if given is None and definition is not None and definition.defaults is not None:
+        given = definition.defaults.keep_warm_seconds
+    return given or 0
+
+
 def build_claim(session: AgenticSession, spec: WorkflowSpec) -> Manifest | None:
     """Return the claim of the session's workspace; None where the definition asks for none."""
     if spec.workspace is None:
@@ -118,7 +126,8 @@ def build_job(
 ) -> Manifest:
     """Return the Job of one run.
 
-    ``snapshot`` says which image and graph; ``spec``, None where the definition is gone, only how the pod is furnished.
+    ``snapshot`` says which image and graph; ``spec`` how the pod is furnished, None where nothing was pinned and the
+    definition is gone.
     """
     name = job_name(session.name, run)
     labels = {
@@ -129,6 +138,7 @@ def build_job(
         COMPONENT_LABEL: "runner",
     }
     retries = effective_retries(session, spec, defaults)
+    keep_warm = effective_keep_warm(session, spec)
     timeout = session.spec.timeout_seconds
     if timeout is None and spec is not None and spec.defaults is not None:
         timeout = spec.defaults.timeout_seconds
@@ -150,6 +160,7 @@ def build_job(
             WORKSPACE_DIR=WORKSPACE_DIR,
             CHECKPOINT_RETENTION_DAYS=str(defaults.retention_days),
             RETRIES=str(retries),
+            KEEP_WARM_SECONDS=str(keep_warm),
             DURABILITY="sync",
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)
@@ -205,7 +216,8 @@ def build_job(
         "template": {"metadata": _pod_metadata(spec, labels), "spec": pod},
     }
     if timeout is not None:
-        job["activeDeadlineSeconds"] = timeout
+        # A warm pod's wait is no execution, but goes on in its Job.
+        job["activeDeadlineSeconds"] = timeout + keep_warm
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

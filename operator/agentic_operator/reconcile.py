@@ -12,8 +12,9 @@ from agentic_core.errors import Conflict, Problem, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession, SessionStatus
-from agentic_operator.admission import Refused, input_schema, measure_inputs, refuse_inputs
+from agentic_operator.admission import Refused, check_fork, input_schema, measure_inputs, refuse_inputs
 from agentic_operator.announcer import Announcer
+from agentic_operator.answers import Checked, find_answerers, find_checks
 from agentic_operator.checker import Checker
 from agentic_operator.decide import DELETION_PATIENCE, Rules, Seen, decide, needs_input_check
 from agentic_operator.jobs import Definition, Manifest
@@ -31,6 +32,7 @@ from agentic_operator.kube import (
 from agentic_operator.lookup import Lookup, workflow_of
 from agentic_operator.namespaces import Namespaces
 from agentic_operator.observed import observe_job
+from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
@@ -78,6 +80,8 @@ class SessionReconciler:
         session, body = found
         seen = await self._observe(session, key)
         now = datetime.now(UTC)
+        if session.spec.responses or session.spec.input_deadline is not None:
+            seen = replace(seen, answers=await self._check_answers(session, body, now))
         plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
         if plan.job is not None:
             self._registry.reserve(key)
@@ -102,12 +106,27 @@ class SessionReconciler:
         )
 
     async def _check_inputs(self, session: AgenticSession, definition: Definition | None) -> Refused | None:
+        if session.spec.fork_from is not None:
+            return check_fork(session)
         too_large = measure_inputs(session)
         schema = input_schema(definition) if definition is not None else None
         if too_large is not None or schema is None:
             return too_large
         faults = await self._parts.checker.check_instance(schema, session.spec.inputs)
         return refuse_inputs(Problem(fault.pointer, fault.message) for fault in faults)
+
+    async def _check_answers(self, session: AgenticSession, body: Json, now: datetime) -> Checked:
+        checker = self._parts.checker
+        faults: dict[str, tuple[Problem, ...]] = {}
+        default_faults: dict[str, tuple[Problem, ...]] = {}
+        for check in find_checks(session, now):
+            found = await checker.check_instance(check.schema, check.value)
+            if found and await checker.check_schema(check.schema):
+                # The author's schema cannot be used: it must not keep the session waiting for ever.
+                continue
+            problems = tuple(Problem(fault.pointer, fault.message) for fault in found)
+            (default_faults if check.is_default else faults)[check.interrupt_id] = problems
+        return Checked(faults, default_faults, find_answerers(body.get("metadata", {}).get("managedFields")))
 
     # -- carrying out
 
@@ -147,7 +166,9 @@ class SessionReconciler:
         self, key: SessionKey, session: AgenticSession, seen: Seen, plan: Plan, manifest: Manifest
     ) -> SessionStatus | None:
         """Create the Job and what it needs; return the status that says why not, where it is refused for good."""
-        template = seen.definition.spec.pod_template if seen.definition is not None else None
+        snapshot = plan.status.workflow if plan.status is not None else None
+        spec = find_spec(snapshot, seen.definition)
+        template = spec.pod_template if spec is not None else None
         annotations = template.service_account_annotations if template is not None else None
         now = datetime.now(UTC)
         try:

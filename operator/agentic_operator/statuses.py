@@ -57,6 +57,7 @@ def change_session(
             "message": message[:4096],
             "observed_generation": session.metadata.generation,
             "conditions": tuple(kept),
+            "question": None if phase.is_final else old.question,
             **fields,
         }
     )

@@ -112,6 +112,16 @@ class SessionBuilder:
     def answering(self, **answers: Any) -> Self:
         return self.with_spec(responses=[{"interruptId": key, "value": value} for key, value in answers.items()])
 
+    def answered(self, *, by: str = "kubectl-patch", **answers: Any) -> Self:
+        """A session whose answers the operator accepted, and no run has taken."""
+        interrupts = [
+            {**each, "answer": answers[each["id"]], "answeredAt": wire_time(NOW), "answeredBy": by}
+            if each["id"] in answers
+            else each
+            for each in self.status["interrupts"]
+        ]
+        return self.answering(**answers).with_status(interrupts=interrupts)
+
     def ended(self, phase: Phase, ago: timedelta = timedelta(seconds=1)) -> Self:
         return self.accepted(phase).with_status(completionTime=wire_time(NOW - ago), reason=phase.value)
 

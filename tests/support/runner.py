@@ -120,6 +120,14 @@ class Session:
     def patch(self, body: Json) -> None:
         self.bench.plane.request("PATCH", self.path, body)
 
+    def answer(self, run: int | None = None, **answers: Any) -> None:
+        """Accept answers as the operator does: by node, to its question; ``run`` makes the next run."""
+        interrupts = self.status["interrupts"]
+        for each in interrupts:
+            if each["node"] in answers and "answeredAt" not in each:
+                each.update(answer=answers[each["node"]], answeredAt="2026-03-01T12:00:00Z", answeredBy="a test")
+        self.set_status(interrupts=interrupts, **({"phase": "Creating", "run": run} if run else {}))
+
     def set_status(self, **status: Any) -> None:
         """Write the status as the operator does."""
         self.bench.plane.request("PATCH", f"{self.path}/status", {"status": status})

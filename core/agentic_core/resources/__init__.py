@@ -11,6 +11,7 @@ from agentic_core.resources.pod import (
 )
 from agentic_core.resources.session import (
     AgenticSession,
+    AnswerOption,
     ForkFrom,
     HistoryEntry,
     InputDeadline,
@@ -35,6 +36,7 @@ from agentic_core.resources.workflow import (
 
 __all__ = [
     "AgenticSession",
+    "AnswerOption",
     "ClusterWorkflowDefinition",
     "EnvFromSource",
     "EnvVar",

@@ -81,7 +81,7 @@ class Response(Wire):
 class InputDeadline(Wire):
     """How long a session waits for people."""
 
-    seconds: Annotated[int, Field(ge=1, le=31_536_000, description="Seconds from the question.")]
+    seconds: Annotated[int, Field(ge=1, le=31_536_000, description="Seconds from the oldest open question.")]
     on_expiry: Annotated[Literal["Fail", "Resume"], Field(description="Fail the session, or resume it with value.")] = (
         "Fail"
     )
@@ -167,6 +167,17 @@ class WorkflowSnapshot(Wire):
     graph: Annotated[str | None, Field(max_length=256, description="The graph.")] = None
     generation: Annotated[int | None, Field(description="Generation of the definition.")] = None
     version: Annotated[str | None, Field(max_length=64, description="The author's version of the workflow.")] = None
+    spec: Annotated[
+        JsonObject | None,
+        Field(description="What the definition said of pods, workspace and defaults when the session started."),
+    ] = None
+
+
+class AnswerOption(Wire):
+    """One of the answers that a question offers."""
+
+    value: Annotated[AnyJson, Field(description="The answer.")] = None
+    label: Annotated[ShortText, Field(description="The answer, for people.")]
 
 
 class Interrupt(Wire):
@@ -175,12 +186,41 @@ class Interrupt(Wire):
     id: Annotated[str, Field(max_length=128, description="Id to answer by.")]
     node: Annotated[ShortText | None, Field(description="The node that asks.")] = None
     value: Annotated[AnyJson, Field(description="What the graph asks, as interrupt() was given it.")] = None
+    prompt: Annotated[LongText | None, Field(description="The question in words.")] = None
+    options: Annotated[
+        tuple[AnswerOption, ...],
+        Field(
+            max_length=64,
+            description="Answers to choose from.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     schema_: Annotated[
-        JsonObject | None, Field(alias="schema", description="JSON Schema of the answer, where the graph gives one.")
+        JsonObject | None, Field(alias="schema", description="JSON Schema of the answer; any answer where absent.")
     ] = None
     asked_at: Annotated[Time | None, Field(description="When it was asked.")] = None
-    answered_at: Annotated[Time | None, Field(description="When it was answered.")] = None
-    answered_by: Annotated[ShortText | None, Field(description="Who answered.")] = None
+    answer: Annotated[
+        AnyJson, Field(description="The answer that was accepted, and that the graph goes on with; it never changes.")
+    ] = None
+    answered_at: Annotated[Time | None, Field(description="When the answer was accepted.")] = None
+    answered_by: Annotated[
+        ShortText | None,
+        Field(
+            description="Who answered: the field manager of the answer, a name that its writer chooses; inputDeadline"
+            " where nobody did in time."
+        ),
+    ] = None
+    resumed_at: Annotated[Time | None, Field(description="When a run went on with the answer.")] = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has answered."""
+        return self.answered_at is None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether an answer is there that no run has taken yet."""
+        return self.answered_at is not None and self.resumed_at is None
 
 
 class HistoryEntry(Wire):
@@ -238,7 +278,7 @@ class SessionStatus(Wire):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="Accepted, Scheduled, Running, WaitingForInput, Complete and Failed.",
+            description="Accepted, Scheduled, Running, WaitingForInput, InputAccepted, Complete and Failed.",
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()
@@ -258,6 +298,7 @@ class SessionStatus(Wire):
     ] = None
     steps: Annotated[int | None, Field(ge=0, description="Super-steps done.")] = None
     checkpoint_id: Annotated[str | None, Field(max_length=128, description="The last checkpoint.")] = None
+    question: Annotated[ShortText | None, Field(description="What is asked and not answered yet, in one line.")] = None
     interrupts: Annotated[
         tuple[Interrupt, ...],
         Field(
