@@ -23,7 +23,8 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from hack.cluster.controlplane import ControlPlane, find_free_ports
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.endpoints import find_free_ports
 from tests.support.apiclient import ApiClient, ApiError, Json, core_path, follow
 from tests.support.process_kubelet_volumes import NotReady, furnish
 
