@@ -23,7 +23,10 @@ _INHERITED: Final = (
     "inputDeadline",
     "resources",
     "env",
+    "forkFrom",
 )
+# As in agentic_core.conditions, whose models take longer to load than this command may.
+_SOURCE_NOT_FOUND: Final = "ForkSourceNotFound"
 
 
 def build_session(
@@ -40,15 +43,16 @@ def build_session(
 def build_retry(failed: Session, *, name: str | None) -> dict[str, Any]:
     """Return the session that goes on from where ``failed`` ended, and leaves that one as it is.
 
-    One that never ran has no checkpoint: its retry starts from its inputs.
+    One that never ran has no checkpoint: its retry starts where it should have, from its inputs or as a fork.
     """
     if not failed.is_final:
         raise PermanentError(f"session {failed.name!r} is {failed.phase}: only one that ended can be retried")
     if failed.phase == "Completed":
         raise PermanentError(f"session {failed.name!r} is Completed: `agentic fork {failed.name}` starts from it again")
-    spec = _inherit(failed)
-    if failed.started_at:
-        spec["forkFrom"] = {"session": failed.name}
+    if failed.started_at and failed.reason != _SOURCE_NOT_FOUND:
+        spec = {**_inherit_state(failed), "forkFrom": {"session": failed.name}}
+    else:
+        spec = _inherit(failed)
     return _build(failed.namespace, name, failed.name, spec)
 
 
@@ -70,7 +74,7 @@ def build_fork(
         origin["values"] = dict(values)
     if as_node:
         origin["asNode"] = as_node
-    return _build(source.namespace, name, source.name, {**_inherit(source), "forkFrom": origin})
+    return _build(source.namespace, name, source.name, {**_inherit_state(source), "forkFrom": origin})
 
 
 def build_answer(session: Session, interrupt: str, answer: Any) -> dict[str, Any]:
@@ -87,6 +91,11 @@ def build_answer(session: Session, interrupt: str, answer: Any) -> dict[str, Any
 
 def _inherit(source: Session) -> dict[str, Any]:
     return {key: source.spec[key] for key in _INHERITED if key in source.spec}
+
+
+def _inherit_state(source: Session) -> dict[str, Any]:
+    """Return what a session keeps that goes on from the state of ``source``: that came of the inputs already."""
+    return {key: value for key, value in _inherit(source).items() if key != "inputs"}
 
 
 def _build(namespace: str, name: str | None, base: str, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,6 @@ def test_a_retry_goes_on_from_the_failed_one_and_takes_what_it_was_made_with() -
     assert body["metadata"] == {"namespace": "team", "generateName": "bad-"}
     assert body["spec"] == {
         "workflowRef": {"name": "w", "kind": "WorkflowDefinition"},
-        "inputs": {"a": 1},
         "env": [{"name": "A", "value": "1"}],
         "forkFrom": {"session": "bad"},
     }
@@ -64,6 +63,17 @@ def test_a_retry_of_what_never_ran_starts_from_its_inputs() -> None:
     body = build_retry(parse_session(a_raw_session("bad", status={"phase": "Failed"}, inputs={"a": 1})), name="again")
     assert "forkFrom" not in body["spec"]
     assert body["spec"]["inputs"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{"phase": "Failed", "reason": "ImagePullFailed"}, {**FAILED, "reason": "ForkSourceNotFound"}],
+    ids=["it never ran", "its source was not there"],
+)
+def test_a_retry_of_a_fork_that_has_no_checkpoint_forks_again(status: dict[str, Any]) -> None:
+    origin = {"session": "first", "checkpointId": "c1"}
+    body = build_retry(parse_session(a_raw_session("second", status=status, forkFrom=origin)), name=None)
+    assert body["spec"]["forkFrom"] == origin
 
 
 def test_a_retry_of_a_retry_goes_on_from_that_one() -> None:

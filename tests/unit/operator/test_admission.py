@@ -11,6 +11,7 @@ from agentic_operator.admission import (
     MAX_LISTED_PROBLEMS,
     Admitted,
     admit_workflow,
+    check_fork,
     check_image,
     input_schema,
     measure_inputs,
@@ -45,6 +46,24 @@ def test_inputs_are_measured_as_compact_json(extra: int, is_refused: bool) -> No
     assert (refused is not None) is is_refused
     if refused is not None:
         assert "262,145 bytes" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_refused"),
+    [
+        ({"inputs": {"a": 1}}, False),
+        ({"forkFrom": {"session": "s"}}, False),
+        ({"forkFrom": {"session": "s"}, "inputs": {}}, False),
+        ({"forkFrom": {"session": "s"}, "inputs": {"a": 1}}, True),
+        ({"forkFrom": {"session": "s"}, "inputs": 0}, True),
+    ],
+)
+def test_a_fork_takes_no_inputs(spec: dict[str, object], is_refused: bool) -> None:
+    refused = check_fork(a_session().with_spec(**{"inputs": None, **spec}).build())
+    assert (refused is not None) is is_refused
+    if refused is not None:
+        assert refused.reason is Reason.INVALID_INPUT
+        assert refused.message.startswith("/spec/inputs: a session with forkFrom")
 
 
 def test_the_authors_schema_stands_before_the_derived_one() -> None:
