@@ -8,10 +8,12 @@ from agentic_core.errors import InvalidResource, Problem
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 
 
-def find_problems(value: Any, schema: Mapping[str, Any] | None) -> tuple[Problem, ...]:
+def find_problems(
+    value: Any, schema: Mapping[str, Any] | None, *, max_bytes: int = MAX_INPUT_BYTES
+) -> tuple[Problem, ...]:
     """Return what is wrong with ``value``: for the API at all, then for ``schema`` where there is one."""
     try:
-        parse_strict_json(encode_json(value), max_bytes=MAX_INPUT_BYTES)
+        parse_strict_json(encode_json(value), max_bytes=max_bytes)
     except JsonRefused as refused:
         return (Problem(refused.pointer, refused.message),)
     if schema is None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from agentic_cli.checks import find_problems
 from agentic_cli.sessions import Interrupt, Session
 from agentic_cli.values import find_types, read_value
+from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import InvalidResource, PermanentError, Problem
 
 _PROMPTS: Final = ("prompt", "question", "message", "description", "title", "text")
@@ -161,7 +162,7 @@ def check_answer(question: Question, answer: Any) -> None:
 
     A schema decides where there is one; options alone decide where there is none.
     """
-    if problems := find_problems(answer, question.schema):
+    if problems := find_problems(answer, question.schema, max_bytes=MAX_ANSWER_BYTES):
         raise InvalidResource(problems)
     if question.schema is not None:
         return
