@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(503, {"error": {"message": "overloaded", "type": "server_error"}})
         else:
             self.server.requests.append(request)
-            message = _next_message(request["messages"])
+            message = _next_message(request)
             if request.get("stream"):
                 self._stream(request, message)
             else:
@@ -92,9 +92,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _next_message(messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _next_message(request: dict[str, Any]) -> dict[str, Any]:
     """Return what a good model says next."""
-    results = [message["content"] for message in messages if message["role"] == "tool"]
+    results = [message["content"] for message in request["messages"] if message["role"] == "tool"]
+    if "refund" in {each["function"]["name"] for each in request.get("tools", ())}:
+        if not results:
+            return _call("call-1", "look_up_order", {"order": "A-1001"})
+        if len(results) == 1:
+            return _call("call-2", "refund", {"order": "A-1001", "amount": 79.0})
+        return {"role": "assistant", "content": f"Done: {results[1]}"}
     if not results:
         return _call("call-1", "days_between", {"start": "2024-02-01", "end": "2024-03-01"})
     if len(results) == 1:

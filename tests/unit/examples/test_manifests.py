@@ -15,8 +15,16 @@ LOCKED = dict(
 )
 
 
-def test_there_are_the_three_examples() -> None:
-    assert {"outliers", "fanout", "agent"} <= set(NAMES)
+def test_there_are_the_examples() -> None:
+    assert {"outliers", "fanout", "agent", "approval-chain", "tool-approval"} <= set(NAMES)
+
+
+def test_the_session_that_asks_is_the_outliers_session_with_a_question() -> None:
+    manifest = read_manifest("outliers", "asking/session.yaml")
+    session = AgenticSession.model_validate(manifest)
+    assert session.spec.inputs["ask"] is True
+    schema = read_manifest("outliers", "definition.yaml")["spec"]["inputSchema"]
+    assert check_instance(schema, session.spec.inputs) == ()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
+from agentic_core.questions import read_question
+from agentic_core.schema import check_instance
 from tests.support.examples import load_example
 
 
@@ -81,3 +84,27 @@ def test_bounds(example: ModuleType) -> None:
     assert compute_bounds([2.0, 4.0], "zscore", 3) == (0.0, 6.0)
     assert compute_bounds([2.0], "iqr", 1.5) == (2.0, 2.0)
     assert compute_bounds([], "zscore", 1.5) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "action", "rows"),
+    [
+        ({"decision": "approve", "reason": "noise"}, "remove", 1233),
+        ({"decision": "flag"}, "flag", 1461),
+        ({"decision": "keep"}, "none", 1461),
+    ],
+)
+async def test_asks_before_it_removes_and_does_what_the_person_says(
+    example: ModuleType, answer: dict[str, Any], action: str, rows: int
+) -> None:
+    graph = example.builder.compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+    await graph.ainvoke({"ask": True}, config)
+    (asked,) = (await graph.aget_state(config)).interrupts
+    question = read_question(asked.value)
+    assert question.prompt == "Approve outlier removal?"
+    assert {"decision": answer["decision"]} in [option.value for option in question.options]
+    assert check_instance(question.schema, answer) == ()
+    assert check_instance(question.schema, {"decision": "perhaps"})
+    summary = (await graph.ainvoke(Command(resume={asked.id: answer}), config))["summary"]
+    assert (summary["action"], summary["rows"], summary["approval"]) == (action, rows, answer)

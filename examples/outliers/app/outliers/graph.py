@@ -1,4 +1,4 @@
-"""The workflow: load → validate → find outliers → remove or flag them → aggregate → write a report.
+"""The workflow: load → validate → find outliers → (ask) → remove or flag them → aggregate → write a report.
 
 An ordinary LangGraph project: nothing here knows where it runs. Two things make it pleasant to watch: the stream
 writer reports progress, and files go to the folder that ``WORKSPACE_DIR`` names.
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from outliers.data import DATASETS, read_rows
@@ -25,6 +26,7 @@ class Inputs(TypedDict, total=False):
     method: Literal["iqr", "zscore"]
     threshold: float
     action: Literal["remove", "flag"]
+    ask: bool
     pace_seconds: float
 
 
@@ -47,6 +49,13 @@ class Outlier(TypedDict):
     high: float
 
 
+class Decision(TypedDict, total=False):
+    """What a person decided about the outliers."""
+
+    decision: Literal["approve", "flag", "keep"]
+    reason: str
+
+
 class State(Inputs, total=False):
     """What the nodes hand on, and what every checkpoint holds."""
 
@@ -54,6 +63,7 @@ class State(Inputs, total=False):
     rows: list[Row]
     rejected: list[str]
     outliers: list[Outlier]
+    approval: Decision
     groups: list[dict[str, Any]]
     summary: dict[str, Any]
 
@@ -106,11 +116,53 @@ async def find_outliers(state: State) -> State:
     return {"outliers": found}
 
 
-def choose_action(state: State) -> Literal["remove_outliers", "flag_outliers", "aggregate"]:
+def choose_action(state: State) -> Literal["ask_person", "remove_outliers", "flag_outliers", "aggregate"]:
     """Go where the outliers, if there are any, are dealt with as the session asked."""
     if not state["outliers"]:
         return "aggregate"
-    return "remove_outliers" if state.get("action", "remove") == "remove" else "flag_outliers"
+    if state.get("action", "remove") == "flag":
+        return "flag_outliers"
+    return "ask_person" if state.get("ask", False) else "remove_outliers"
+
+
+async def ask_person(state: State) -> State:
+    """Ask whether the rows may go. Nothing stands before the question: it would run again with the answer."""
+    doomed = {outlier["row"] for outlier in state["outliers"]}
+    answer: Decision = interrupt(
+        {
+            "prompt": "Approve outlier removal?",
+            "options": [
+                {"label": "approve", "value": {"decision": "approve"}},
+                {"label": "flag", "value": {"decision": "flag"}},
+                {"label": "keep", "value": {"decision": "keep"}},
+            ],
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["decision"],
+                "properties": {
+                    "decision": {
+                        "title": "Decision",
+                        "description": "Remove the rows, keep them in a group of their own, or keep them as they are.",
+                        "enum": ["approve", "flag", "keep"],
+                    },
+                    "reason": {"title": "Reason", "type": "string", "maxLength": 500},
+                },
+            },
+            "outliers": len(state["outliers"]),
+            "rows": len(doomed),
+            "examples": state["outliers"][:5],
+        }
+    )
+    return {"approval": answer}
+
+
+def follow_decision(state: State) -> Literal["remove_outliers", "flag_outliers", "aggregate"]:
+    """Go where the person's decision is carried out."""
+    decision = state["approval"]["decision"]
+    if decision == "keep":
+        return "aggregate"
+    return "remove_outliers" if decision == "approve" else "flag_outliers"
 
 
 async def remove_outliers(state: State) -> State:
@@ -150,14 +202,23 @@ async def write_report(state: State) -> State:
             "dataset": state.get("dataset", "seattle-weather"),
             "method": state.get("method", "iqr"),
             "threshold": state.get("threshold", 1.5),
-            "action": state.get("action", "remove") if state["outliers"] else "none",
+            "action": _describe_action(state),
             "rows": len(state["rows"]),
             "rejected": len(state["rejected"]),
             "outliers": len(state["outliers"]),
             "groups": state["groups"],
             "report": file.name,
+            **({"approval": state["approval"]} if "approval" in state else {}),
         }
     }
+
+
+def _describe_action(state: State) -> str:
+    if not state["outliers"]:
+        return "none"
+    if "approval" in state:
+        return {"approve": "remove", "flag": "flag", "keep": "none"}[state["approval"]["decision"]]
+    return state.get("action", "remove")
 
 
 async def _report(state: State, progress: float, message: str) -> None:
@@ -169,6 +230,7 @@ builder = StateGraph(State, input_schema=Inputs, output_schema=Output)
 builder.add_node(load)
 builder.add_node(validate)
 builder.add_node(find_outliers)
+builder.add_node(ask_person)
 builder.add_node(remove_outliers)
 builder.add_node(flag_outliers)
 builder.add_node(aggregate)
@@ -177,6 +239,7 @@ builder.add_edge(START, "load")
 builder.add_edge("load", "validate")
 builder.add_edge("validate", "find_outliers")
 builder.add_conditional_edges("find_outliers", choose_action)
+builder.add_conditional_edges("ask_person", follow_decision)
 builder.add_edge("remove_outliers", "aggregate")
 builder.add_edge("flag_outliers", "aggregate")
 builder.add_edge("aggregate", "write_report")

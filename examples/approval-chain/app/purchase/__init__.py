@@ -1,0 +1,1 @@
+"""A purchase that three people have to approve."""

@@ -1,0 +1,1 @@
+"""An agent that may look, but asks before it pays."""
