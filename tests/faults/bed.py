@@ -249,7 +249,7 @@ class Bed:
         if operator.proxy.crashed.is_set():
             await operator.wait()
         else:
-            operator.proxy.forget_crash()
+            operator.proxy.forget_crashes()
 
     async def wait_crash_or(self, operator: Operator, is_over: Callable[[], bool]) -> None:
         """Wait until the proxy killed an operator, or something ended and the operator came to rest without that."""

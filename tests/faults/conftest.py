@@ -9,10 +9,12 @@ import pytest_asyncio
 
 from hack.cluster.controlplane import JOB_CONTROLLERS, ControlPlane
 from hack.kubectl import ROOT, Kubectl
-from tests.faults.bed import Bed, open_bed
+from tests.faults.bed import LONG, Bed, open_bed
 from tests.support.postgres import PostgresDatabase
 
 _numbers = itertools.count(1)
+
+collect_ignore = [] if LONG else ["test_patience.py"]
 
 
 def install(plane: ControlPlane) -> None:

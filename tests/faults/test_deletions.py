@@ -12,7 +12,7 @@ from tests.support.apiclient import GROUP_PATH, ApiError, core_path, definitions
 FINALIZER = "agentic-operator.dev/cleanup"
 
 
-@pytest.mark.parametrize("seed", seeds(short=2, long=20))
+@pytest.mark.parametrize("seed", seeds(short=1, long=20))
 async def test_sessions_are_deleted_at_random_times_and_twice(bed: Bed, seed: int) -> None:
     random = seeded(seed)
     bed.kubelet.grace_scale = 0.1

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agentic_core.contract import MAX_INPUT_BYTES
 from agentic_core.lifecycle import Phase
-from hack.cluster.controlplane import find_free_ports
+from hack.cluster.endpoints import find_free_ports
 from tests.faults.bed import API_VERSION, Bed, until
 from tests.support.apiclient import ApiError, Json, definitions_path, sessions_path
 
@@ -115,40 +115,44 @@ async def test_schemas_made_to_stall_are_refused_in_time(bed: Bed) -> None:
         verdicts[name] += f" | {status['phase']} {status['reason']}: {(status.get('message') or '')[:100]}"
     print("\n".join(f"{name}: {verdict}" for name, verdict in verdicts.items()))
     print(f"all within {time.monotonic() - began:.1f} s")
-    assert {bed.phase(name) for name in bombs} == {Phase.FAILED}
+    # 1e300 is a multiple of 1e-300.
+    assert {bed.phase(name) for name in bombs if name != "big-number"} == {Phase.FAILED}
     assert verdicts["many-properties"].startswith("False")
     await _assert_prompt(bed)
     await bed.wait_rest()
     await bed.check()
 
 
-@pytest.mark.parametrize(
-    ("case", "raw"),
-    [
-        ("a number beyond a double", b'{"seconds": 1e400}'),
-        ("not a number", b'{"seconds": NaN}'),
-        ("a lone surrogate", b'{"done": ["\\ud800"]}'),
-        ("a zero character", b'{"done": ["a\\u0000b"]}'),
-        ("a key twice", b'{"seconds": 0, "seconds": 0}'),
-        ("an integer of 400 digits", b'{"count": ' + b"9" * 400 + b"}"),
-        ("nested 900 deep", b'{"done": [' + b"[" * 900 + b"1" + b"]" * 900 + b"]}"),
-        ("bytes that are no text", b'{"done": ["\xff\xfe"]}'),
-    ],
-)
-async def test_json_on_the_edge_is_refused_or_runs(bed: Bed, case: str, raw: bytes) -> None:
+EDGES = {
+    "beyond-a-double": b'{"seconds": 1e400}',
+    "not-a-number": b'{"seconds": NaN}',
+    "lone-surrogate": b'{"done": ["\\ud800"]}',
+    "zero-character": b'{"done": ["a\\u0000b"]}',
+    "key-twice": b'{"seconds": 0, "seconds": 0}',
+    "long-integer": b'{"count": ' + b"9" * 400 + b"}",
+    "deep": b'{"done": [' + b"[" * 900 + b"1" + b"]" * 900 + b"]}",
+    "no-text": b'{"done": ["\xff\xfe"]}',
+}
+
+
+async def test_json_on_the_edge_is_refused_or_runs(bed: Bed) -> None:
     await bed.operator()
     await bed.define("quick")
-    head = {"apiVersion": API_VERSION, "kind": "AgenticSession", "metadata": {"name": "edge"}}
-    body = json.dumps({**head, "spec": {"workflowRef": {"name": "quick"}, "inputs": "INPUTS"}}).encode()
-    try:
-        await bed.client.request("POST", sessions_path(bed.namespace), body.replace(b'"INPUTS"', raw))
-    except ApiError as error:
-        print(f"{case}: refused by the API server with {error.code}")
-        assert error.code in (400, 413, 422), error  # noqa: PT017 - the code is what matters
-    else:
-        await until(lambda: bed.phase("edge") in (Phase.FAILED, Phase.COMPLETED), what=case, seconds=PROMPT_SECONDS)
-        status = await bed.status("edge")
-        print(f"{case}: {status['phase']} {status['reason']} {status.get('message')}")
+    taken: list[str] = []
+    for name, raw in EDGES.items():
+        head = {"apiVersion": API_VERSION, "kind": "AgenticSession", "metadata": {"name": name}}
+        body = json.dumps({**head, "spec": {"workflowRef": {"name": "quick"}, "inputs": "INPUTS"}}).encode()
+        try:
+            await bed.client.request("POST", sessions_path(bed.namespace), body.replace(b'"INPUTS"', raw))
+        except ApiError as error:
+            print(f"{name}: refused by the API server with {error.code}")
+            assert error.code in (400, 413, 422), error  # noqa: PT017 - the code is what matters
+        else:
+            taken.append(name)
+    for name in taken:
+        await until(lambda name=name: bed.phase(name) in (Phase.FAILED, Phase.COMPLETED), what=name, seconds=20)  # type: ignore[misc]  # it is a function
+        status = await bed.status(name)
+        print(f"{name}: {status['phase']} {status['reason']} {status.get('message')}")
         assert status["phase"] == Phase.COMPLETED or status["reason"] == "InvalidInput"
     await _assert_prompt(bed)
     await bed.wait_rest()

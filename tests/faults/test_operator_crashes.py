@@ -95,7 +95,7 @@ async def test_it_is_killed_around_every_write_of_a_deletion(bed: Bed) -> None:
             await bed.delete(name)
             await bed.wait_crash_or(operator, partial(_is_gone, bed, name))
             if not operator.proxy.crashed.is_set():
-                operator.proxy.forget_crash()
+                operator.proxy.forget_crashes()
                 break
             await operator.wait()
             operator.start()

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from functools import partial
 
 import pytest
 
@@ -14,11 +15,11 @@ from tests.support.process_kubelet import PodProcess
 WORKSPACE = {"size": "1Mi"}
 
 
-async def _reach(bed: Bed, name: str, step: int) -> None:
+async def reach(bed: Bed, name: str, step: int) -> None:
     await until(lambda: f"end {step}" in bed.journal(name), what=f"{name} at step {step}")
 
 
-async def _successor(bed: Bed, former: PodProcess, seconds: float = 40) -> PodProcess:
+async def find_successor(bed: Bed, former: PodProcess, seconds: float = 40) -> PodProcess:
     def find() -> PodProcess | None:
         alive = bed.kubelet.alive(former.session, bed.namespace)
         return next((process for process in alive if process is not former), None)
@@ -27,7 +28,7 @@ async def _successor(bed: Bed, former: PodProcess, seconds: float = 40) -> PodPr
     return found
 
 
-async def _assert_done(bed: Bed, name: str, count: int, *, losses: int) -> None:
+async def assert_done(bed: Bed, name: str, count: int, *, losses: int) -> None:
     status = await bed.wait_phase(name, Phase.COMPLETED, seconds=90)
     assert status["result"]["done"] == [str(number) for number in range(1, count + 1)]
     starts = [line for line in bed.journal(name) if line.startswith("start")]
@@ -45,7 +46,7 @@ async def test_runners_are_killed_drained_and_evicted_at_random(bed: Bed, seed: 
     async def live(number: int, way: str) -> None:
         name = f"s-{number}"
         await bed.start("steps", name, inputs={"count": 20, "seconds": 0.1}, retries=3)
-        await _reach(bed, name, random.randint(1, 12))
+        await reach(bed, name, random.randint(1, 12))
         process = await bed.wait_runner(name)
         await asyncio.sleep(random.uniform(0, 0.2))
         if way == "SIGKILL":
@@ -58,14 +59,15 @@ async def test_runners_are_killed_drained_and_evicted_at_random(bed: Bed, seed: 
             await bed.kubelet.disrupt(process)
         else:
             await bed.kubelet.lose(process)
-        await _successor(bed, process)
-        await _assert_done(bed, name, 20, losses=2)
+        await find_successor(bed, process)
+        await assert_done(bed, name, 20, losses=2)
         await asyncio.wait_for(process.ended.wait(), 30)
         print(f"{name}: {way}: exit code {process.exit_code}, run {(await bed.status(name))['run']}")
         if way in ("SIGTERM", "the pod is deleted"):
             assert process.exit_code == ExitCode.DRAINED
         if way.endswith("lives on"):
-            assert process.exit_code == ExitCode.SUPERSEDED
+            # Whoever still holds the thread when it is done may well say so.
+            assert process.exit_code in (ExitCode.DONE, ExitCode.SUPERSEDED)
 
     async with asyncio.TaskGroup() as tasks:
         for number, way in names.items():
@@ -81,13 +83,13 @@ async def test_a_frozen_runner_wakes_beside_its_successor_and_writes_nothing(bed
     await bed.define("steps", workspace=WORKSPACE)
     count = 25
     await bed.start("steps", "s", inputs={"count": count, "seconds": 0.05})
-    await _reach(bed, "s", random.randint(1, 5))
+    await reach(bed, "s", random.randint(1, 5))
     process = await bed.wait_runner("s")
     # Anywhere: in a node, between two super-steps, in the middle of a transaction.
     await asyncio.sleep(random.uniform(0, 0.15))
     process.send(signal.SIGSTOP)
     await bed.kubelet.lose(process)
-    successor = await _successor(bed, process, seconds=60)
+    successor = await find_successor(bed, process, seconds=60)
     if random.random() < 0.5:
         before = len(bed.journal("s"))
         await until(lambda: len(bed.journal("s")) > before, what="the successor at work", seconds=60)
@@ -96,7 +98,7 @@ async def test_a_frozen_runner_wakes_beside_its_successor_and_writes_nothing(bed
     process.send(signal.SIGCONT)
     await asyncio.wait_for(process.ended.wait(), 60)
     assert process.exit_code == ExitCode.SUPERSEDED
-    await _assert_done(bed, "s", count, losses=2)
+    await assert_done(bed, "s", count, losses=2)
     await asyncio.wait_for(successor.ended.wait(), 30)
     assert successor.exit_code == 0
     await bed.wait_rest()
@@ -123,7 +125,7 @@ async def test_a_runner_over_its_memory_is_told_as_such_and_repeated(bed: Bed) -
     await bed.operator()
     await bed.define("steps", workspace=WORKSPACE)
     await bed.start("steps", "once", inputs={"count": 20, "seconds": 0.1}, retries=0)
-    await _reach(bed, "once", 2)
+    await reach(bed, "once", 2)
     bed.kubelet.exhaust_memory(await bed.wait_runner("once"))
     status = await bed.wait_phase("once", Phase.FAILED)
     assert status["reason"] == "OOMKilled"
@@ -153,13 +155,13 @@ async def test_the_database_is_killed_while_sessions_run(bed: Bed) -> None:
     for name in names:
         await bed.start("steps", name, inputs={"count": 20, "seconds": 0.2})
     for name in names:
-        await _reach(bed, name, 3)
+        await reach(bed, name, 3)
     await asyncio.to_thread(bed.database.server.kill)
     await asyncio.sleep(3)
     await bed.start("steps", "late", inputs={"count": 2, "seconds": 0})
     await asyncio.to_thread(bed.database.server.start)
     for name in names:
-        await _assert_done(bed, name, 20, losses=4)
+        await assert_done(bed, name, 20, losses=4)
     await bed.wait_phase("late", Phase.COMPLETED, seconds=90)
     await bed.wait_rest(seconds=90)
     await bed.check()
@@ -169,14 +171,12 @@ async def test_a_runner_is_killed_around_every_one_of_its_writes(bed: Bed) -> No
     """Its last word above all: told to the database and not to the API server, or told and not heard."""
     await bed.operator()
     await bed.define("quick", workspace=WORKSPACE)
-    for moment in Moment:
-        for number in (1, 2):
-            name = f"{moment.name.lower()}-{number}"
-            bed.runners.crash_at(number, moment, lambda name=name: bed.kill_runners(name))  # type: ignore[misc]  # it is a function
-            await bed.start("quick", name, inputs={}, retries=3)
-            await bed.wait_phase(name, Phase.COMPLETED, seconds=60)
-            await until(lambda: not bed.kubelet.alive(name), what="its end")  # noqa: B023 - awaited at once
-            bed.runners.forget_crash()
+    names = [(f"{moment.name.lower()}-{number}", moment, number) for moment in Moment for number in (1, 2)]
+    for name, moment, number in names:
+        bed.runners.crash_at(number, moment, partial(bed.kill_runners, name), within=f"/agenticsessions/{name}/")
+        await bed.start("quick", name, inputs={}, retries=3)
+    for name, *_ in names:
+        await bed.wait_phase(name, Phase.COMPLETED, seconds=60)
     await bed.wait_rest()
     await bed.check()
     assert all(life.last.result == {"done": ["hello after 0 s"]} for life in bed.history.lives.values())

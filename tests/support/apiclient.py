@@ -1,6 +1,7 @@
 """The test API server for asynchronous tests: requests, lists and watches as the administrator."""
 
 import asyncio
+import io
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -68,7 +69,8 @@ class ApiClient:
         self, method: str, path: str, body: Mapping[str, Any] | bytes | None = None, content_type: str = ""
     ) -> Json:
         """Send one request and return the object; raise :class:`ApiError` for a refusal."""
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        data = content if content is None else io.BytesIO(content)
         kind = content_type or (MERGE_PATCH if method == "PATCH" else "application/json")
         headers = {**self._headers, "Content-Type": kind}
         async with self._http.request(method, self._server + path, data=data, headers=headers) as answer:

@@ -6,7 +6,7 @@ requests that change something, and can kill the process at any one of them.
 
 import asyncio
 import base64
-import itertools
+import io
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,8 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from hack.cluster.controlplane import ControlPlane, find_free_ports
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.endpoints import find_free_ports
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -80,9 +81,10 @@ class Passed:
 
 @dataclass
 class _Crash:
-    number: int
+    left: int
     moment: Moment
     kill: Callable[[], None]
+    within: str
 
 
 @dataclass(eq=False)
@@ -114,8 +116,7 @@ class FaultProxy:
         self._upstream = upstream
         self._trust = trust
         self._counts = counts
-        self._numbers = itertools.count(1)
-        self._crash: _Crash | None = None
+        self._crashes: list[_Crash] = []
         self._watches: set[_Watch] = set()
         self._remembered: dict[str, bytes] | None = None
         self._transports: set[asyncio.Transport] = set()
@@ -130,14 +131,16 @@ class FaultProxy:
         """The changes that count, in the order in which they were answered."""
         return [each for each in self.passed if self._counts(each.method, each.path)]
 
-    def crash_at(self, number: int, moment: Moment, kill: Callable[[], None]) -> None:
-        """Call ``kill`` around the ``number``-th change that counts from now on (1, 2, …)."""
-        self._numbers = itertools.count(1)
-        self.crashed.clear()
-        self._crash = _Crash(number, moment, kill)
+    def crash_at(self, number: int, moment: Moment, kill: Callable[[], None], *, within: str = "") -> None:
+        """Call ``kill`` around the ``number``-th change that counts from now on (1, 2, …).
 
-    def forget_crash(self) -> None:
-        self._crash = None
+        ``within``: a text that the paths of these changes hold.
+        """
+        self.crashed.clear()
+        self._crashes.append(_Crash(number, moment, kill, within))
+
+    def forget_crashes(self) -> None:
+        self._crashes.clear()
 
     def cut(self) -> None:
         """Break every connection."""
@@ -207,9 +210,7 @@ class FaultProxy:
         method, path = request.method, request.path_qs
         body = await request.content.read()
         is_watch = "watch=" in path
-        crash = None
-        if self._crash is not None and self._counts(method, path) and next(self._numbers) == self._crash.number:
-            crash, self._crash = self._crash, None
+        crash = self._find_crash(method, path)
         if crash is not None and crash.moment is Moment.BEFORE:
             return self._kill(crash, request, transport, 0)
         fault = self.choose(method, path) if self.choose is not None else None
@@ -226,11 +227,10 @@ class FaultProxy:
             self._note(request, 200)
             return web.Response(body=stale, content_type="application/json")
         headers = {name: value for name, value in request.headers.items() if name.lower() not in {*_HOP_BY_HOP, "host"}}
+        data = io.BytesIO(body) if body else None
+        url = URL(self._upstream + path, encoded=True)
         try:
-            async with http.request(
-                method, URL(self._upstream + path, encoded=True), data=body or None, headers=headers,
-                allow_redirects=False,
-            ) as answer:  # fmt: skip
+            async with http.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 if is_watch and answer.status == 200:
                     return await self._relay_watch(request, transport, answer)
                 content = await answer.read()
@@ -278,6 +278,17 @@ class FaultProxy:
         finally:
             self._watches.discard(watch)
         return response
+
+    def _find_crash(self, method: str, path: str) -> _Crash | None:
+        if not self._counts(method, path):
+            return None
+        for crash in self._crashes:
+            if crash.within in path:
+                crash.left -= 1
+                if crash.left == 0:
+                    self._crashes.remove(crash)
+                    return crash
+        return None
 
     def _take_stale(self, method: str, path: str) -> bytes | None:
         if method != "GET" or self.stale_lists <= 0 or self._remembered is None or path not in self._remembered:
