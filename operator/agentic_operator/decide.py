@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from agentic_core.conditions import Condition, Reason, find_condition, with_condition
+from agentic_core.contract import ExitCode
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, SessionStatus, WorkflowSnapshot
@@ -393,7 +394,8 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
         note = Note(trouble.reason, trouble.message, "Warning", "Start")
         return Plan(add_finalizer=add_finalizer, status=status, wake_at=trouble.fatal_at, notes=(note,))
     last, ended = newest(pods), newest(pod for pod in pods if pod.is_over)
-    if job.failed and ended is not None and (last is ended or (last is not None and not last.has_started)):
+    is_between = ended is not None and (last is ended or (last is not None and not last.has_started))
+    if job.failed and ended is not None and is_between and not _was_told(session, ended):
         verdict = classify_pod(ended)
         message = f"attempt {job.failed} failed ({verdict.reason}: {verdict.message}); the next one goes on"
         status = change_session(session, phase, Reason.RETRYING, message, now)
@@ -406,6 +408,12 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
         )
         return Plan(add_finalizer=add_finalizer, status=status)
     return Plan(add_finalizer=add_finalizer, status=_refresh(session))
+
+
+def _was_told(session: AgenticSession, pod: PodSeen) -> bool:
+    """Say whether the runner said itself how this attempt ended, and better than its exit code does."""
+    said = {int(ExitCode.RETRIABLE): Reason.RETRYING, int(ExitCode.DATABASE_UNAVAILABLE): Reason.DATABASE_UNAVAILABLE}
+    return pod.exit_code is not None and session.status.reason == said.get(pod.exit_code)
 
 
 def _restart(session: AgenticSession, seen: Seen, now: datetime, rules: Rules, what: str) -> Plan:

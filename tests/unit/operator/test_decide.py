@@ -305,6 +305,16 @@ def test_a_failed_attempt_with_retries_left_is_told_until_the_next_one_starts() 
     assert outcome(decided(a_session().running(), started)) == ("Running", "JobCreated")
 
 
+@pytest.mark.parametrize(("code", "reason"), [(1, "Retrying"), (20, "DatabaseUnavailable")])
+def test_what_the_runner_said_of_a_failed_attempt_stands(code: int, reason: str) -> None:
+    session = a_session().running().with_status(reason=reason, message="attempt 1 of 3 failed: ValueError: no")
+    seen = replace(READY_SEEN, jobs=(a_job(failed=1),), pods=(a_pod(phase="Failed", exit_code=code),))
+    plan = decided(session, seen)
+    assert plan.status == session.build().status
+    killed = replace(seen, pods=(a_pod(phase="Failed", exit_code=137),))
+    assert outcome(decided(session, killed)) == ("Running", "Retrying")
+
+
 # -- stop and suspend
 
 
