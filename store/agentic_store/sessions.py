@@ -178,7 +178,11 @@ async def _fetch_state(conn: Connection, session_uid: str) -> tuple[Phase, int] 
 
 
 async def _refuse(conn: Connection, session_uid: str, run: int, status: Phase) -> None:
-    raise Superseded(explain_refusal(session_uid, run, status, await _fetch_state(conn, session_uid)))
+    state = await _fetch_state(conn, session_uid)
+    if state is not None and state[0] in sources_of(status) and state[1] <= run:
+        # There was no such row a moment ago, or not in this state: nobody else is on.
+        raise TransientError(f"session {session_uid!r} was recorded just now: try again")
+    raise Superseded(explain_refusal(session_uid, run, status, state))
 
 
 def explain_refusal(session_uid: str, run: int, status: Phase, state: tuple[Phase, int] | None) -> str:

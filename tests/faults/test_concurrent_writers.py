@@ -1,19 +1,24 @@
 """Operator, runner and people write one session at the same time: nobody's write is lost, and none is misread."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import Conflict
+from agentic_core.errors import Conflict, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_runner.api import open_api
 from agentic_runner.config import RunConfig, TokenSource
 from agentic_runner.redaction import Redactor
+from agentic_store.database import open_database
+from agentic_store.dsn import Dsn
+from agentic_store.records import SessionRecord
 from tests.faults.bed import LONG, Bed, seeded, seeds
 from tests.support.apiclient import ApiError, sessions_path
+from tests.support.postgres import PostgresDatabase
 
 
 async def test_a_field_that_somebody_else_removed_meanwhile_is_a_conflict(bed: Bed) -> None:
@@ -107,3 +112,32 @@ async def test_a_final_phase_stays_final_whoever_writes(bed: Bed) -> None:
     assert session.status.phase is Phase.COMPLETED
     await bed.wait_rest()
     await bed.check()
+
+
+async def test_a_row_recorded_while_its_run_starts_is_never_taken_for_another_runs(database: PostgresDatabase) -> None:
+    """The operator records a session at the moment in which its runner, finding no row, asks why."""
+    async with open_database(Dsn.parse(database.dsn), application_name="test", min_size=4, max_size=4) as db:
+
+        async def race(number: int) -> None:
+            record = SessionRecord(
+                project_name="p",
+                session_name=f"s-{number}",
+                session_uid=f"uid-{number}",
+                workflow_name="w",
+                status=Phase.CREATING,
+                thread_id=f"t-{number}",
+                created_at=datetime.now(UTC),
+                run=1,
+            )
+            recording = asyncio.create_task(db.sessions.record_session(record))
+            while True:
+                try:
+                    await db.sessions.start_run(record.session_uid, 1)
+                except TransientError:
+                    continue
+                break
+            await recording
+
+        for number in range(0, 600, 2):
+            await asyncio.gather(race(number), race(number + 1))
+    assert database.execute("SELECT DISTINCT status FROM workflow_sessions") == [("running",)]
