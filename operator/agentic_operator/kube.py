@@ -22,6 +22,7 @@ REQUEST_SECONDS: Final = 30.0
 TOKEN_SECONDS: Final = 60.0
 PAGE: Final = 200
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 
 Json = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -163,6 +164,13 @@ class Kube:
         """Apply a JSON merge patch; a resource version in it is a precondition (:class:`Conflict`)."""
         return await self._call("PATCH", kind.url(namespace, name, subresource), body=body, content_type=MERGE_PATCH)
 
+    async def patch_exactly(
+        self, kind: Kind, namespace: str, name: str, operations: list[Json], *, subresource: str = ""
+    ) -> Json:
+        """Apply a JSON patch: unlike a merge patch, it keeps a ``null`` inside of a value."""
+        path = kind.url(namespace, name, subresource)
+        return await self._call("PATCH", path, body=operations, content_type=JSON_PATCH)
+
     async def delete(
         self, kind: Kind, namespace: str, name: str, *, propagation: Propagation = "Background", uid: str = ""
     ) -> bool:
@@ -191,7 +199,7 @@ class Kube:
         method: str,
         path: str,
         *,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Json:

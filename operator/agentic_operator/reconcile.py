@@ -36,7 +36,7 @@ from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
-from agentic_operator.statuses import change_session, diff_status, fail_session
+from agentic_operator.statuses import build_exact_patch, change_session, diff_status, fail_session
 from agentic_operator.workqueue import WorkQueue
 
 PURGE_SECONDS: Final = 5.0
@@ -231,8 +231,14 @@ class SessionReconciler:
         change = diff_status(session.status, status)
         if not change:
             return False
-        patch: Json = {"metadata": {"resourceVersion": session.metadata.resource_version}, "status": change}
-        raw = await self._kube.patch(SESSIONS, key.namespace, key.name, patch, subresource="status")
+        version = session.metadata.resource_version
+        if "interrupts" in change:
+            # Questions and answers are people's values: a null in them is one, too.
+            operations = build_exact_patch(version, session.status, status)
+            raw = await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
+        else:
+            patch: Json = {"metadata": {"resourceVersion": version}, "status": change}
+            raw = await self._kube.patch(SESSIONS, key.namespace, key.name, patch, subresource="status")
         self._registry.see_session(raw)
         written = session.model_copy(update={"status": status})
         if self._parts.recorder is not None:

@@ -96,6 +96,23 @@ def diff_status(old: Wire, new: Wire) -> dict[str, Any]:
     return _diff(old.to_wire(), new.to_wire())
 
 
+def build_exact_patch(version: str, old: Wire, new: Wire) -> list[dict[str, Any]]:
+    """Return the JSON patch that makes the status ``old`` into ``new``; it fits only an object of this version."""
+    before, after = old.to_wire(), new.to_wire()
+    gone = [f"/status/{name}" for name in before if name not in after]
+    return [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        # Removing what is gone already would fail as invalid, before the version is looked at.
+        *({"op": "add", "path": path, "value": ""} for path in gone),
+        *({"op": "remove", "path": path} for path in gone),
+        *(
+            {"op": "add", "path": f"/status/{name}", "value": after[name]}
+            for name in after
+            if before.get(name) != after[name]
+        ),
+    ]
+
+
 def _diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
