@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "resume": ("agentic_cli.commands.steer:resume", "Let suspended sessions go on."),
     "retry": ("agentic_cli.commands.follow_up:retry", "Continue a failed session as a new one."),
     "fork": ("agentic_cli.commands.follow_up:fork", "Start a new session from another one's checkpoint."),
+    "checkpoints": ("agentic_cli.commands.checkpoints:checkpoints", "List what a session can be forked from."),
     "workflows": ("agentic_cli.commands.workflows:workflows", "List and show workflow definitions."),
     "migrate": ("agentic_cli.migrate:migrate", "Bring the database's schema up or down."),
     "completion": ("agentic_cli.commands.completion:completion", "Print a shell's completion script."),
