@@ -8,13 +8,16 @@ LOCK_FLAGS ?= --upgrade
 SOURCES := core store operator runner cli hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench clean unit integration e2e chaos
+.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench clean unit integration e2e chaos
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 demo: venv deps ## Cluster, images, operator and an example session, to a result
 	@$(BIN)/python -m hack.demo $(EXAMPLE)
+
+demo-approval: venv deps ## The same with a question: waits without a pod, takes the answer from the terminal
+	@$(BIN)/python -m hack.demo_approval
 
 test: lint test-deps ## Everything that has to hold: lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m hack.test

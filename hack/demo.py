@@ -17,7 +17,8 @@ from hack.install import image_version, install
 from hack.kubectl import ROOT, Kubectl, KubectlError, local_kubeconfig
 
 NAMESPACE = "default"
-FINAL = {"Completed", "Failed", "Stopped"}
+FINAL = frozenset({"Completed", "Failed", "Stopped"})
+ENDS_OR_WAITS = FINAL | {"WaitingForInput"}
 EXAMPLES = ROOT / "examples"
 
 
@@ -77,9 +78,13 @@ def describe(session: dict[str, Any]) -> str:
 
 
 def watch(
-    read: Callable[[], dict[str, Any] | None], tell: Callable[[str], None], *, timeout_seconds: float
+    read: Callable[[], dict[str, Any] | None],
+    tell: Callable[[str], None],
+    *,
+    timeout_seconds: float,
+    until: frozenset[str] = ENDS_OR_WAITS,
 ) -> dict[str, Any]:
-    """Tell every change of a session until it ends, waits or ``timeout_seconds`` pass; return it."""
+    """Tell every change of a session until its phase is one of ``until``; return it."""
     started = time.monotonic()
     last = ""
     while time.monotonic() - started < timeout_seconds:
@@ -89,14 +94,14 @@ def watch(
             if now != last:
                 tell(f"{time.monotonic() - started:6.1f} s  {now}")
                 last = now
-            if session.get("status", {}).get("phase") in FINAL | {"WaitingForInput"}:
+            if session.get("status", {}).get("phase") in until:
                 return session
         time.sleep(0.25)
     raise KubectlError(f"the session did not end within {timeout_seconds:.0f} s; it was last: {last or 'not there'}")
 
 
-def run(example: str, terminal: Terminal, clock: Clock) -> int:
-    """Bring up what is missing and run one example to its end."""
+def prepare(example: str, terminal: Terminal, clock: Clock) -> Kubectl:
+    """Bring up what is missing: cluster, images, operator."""
     with clock.part("cluster"):
         terminal.head("A Kubernetes cluster")
         call("hack.cluster", "up")
@@ -109,14 +114,23 @@ def run(example: str, terminal: Terminal, clock: Clock) -> int:
         install(kubectl, version=image_version())
         for line in kubectl.run("-n", "agentic-system", "get", "pods").splitlines():
             terminal.line(line)
+    return kubectl
+
+
+def start(kubectl: Kubectl, terminal: Terminal, definition: str, session: str) -> str:
+    """Apply a definition and a session, by their paths in this repository, made anew; return the session's name."""
+    terminal.head(f"A workflow and a session: kubectl apply -f {definition} -f {session}")
+    kubectl.run("-n", NAMESPACE, "delete", "-f", str(ROOT / session), "--ignore-not-found")
+    kubectl.run("-n", NAMESPACE, "apply", "-f", str(ROOT / definition), "-f", str(ROOT / session))
+    return kubectl.run("-n", NAMESPACE, "get", "-f", str(ROOT / session), "-o", "jsonpath={.metadata.name}")
+
+
+def run(example: str, terminal: Terminal, clock: Clock) -> int:
+    """Run one example to its end."""
+    kubectl = prepare(example, terminal, clock)
     with clock.part("session"):
         folder = f"examples/{example}"
-        terminal.head(f"A workflow and a session: kubectl apply -f {folder}/")
-        kubectl.run("-n", NAMESPACE, "delete", "-f", str(ROOT / folder / "session.yaml"), "--ignore-not-found")
-        kubectl.run("-n", NAMESPACE, "apply", "-f", str(ROOT / folder))
-        name = kubectl.run(
-            "-n", NAMESPACE, "get", "-f", str(ROOT / folder / "session.yaml"), "-o", "jsonpath={.metadata.name}"
-        )
+        name = start(kubectl, terminal, f"{folder}/definition.yaml", f"{folder}/session.yaml")
         session = watch(
             lambda: kubectl.get("-n", NAMESPACE, "agenticsession", name), terminal.line, timeout_seconds=300
         )
