@@ -45,6 +45,16 @@ def test_wrong_inputs_are_refused_with_the_pointer_and_without_a_pod(space: Spac
     wait_for(space.events, lambda seen: any(r == "InvalidInput" for r, _ in seen), what="event", every=0.05)
 
 
+def test_a_fork_needs_no_inputs_and_takes_none(space: Space) -> None:
+    space.define(inputSchema={"type": "object", "required": ["a"]})
+    space.operator()
+    space.start("fork", forkFrom={"session": "first"})
+    space.start("wrong", forkFrom={"session": "first"}, inputs={"a": 1})
+    space.wait_status("fork", "Creating", "JobCreated")
+    assert "/spec/inputs: a session with forkFrom" in space.wait_status("wrong", "Failed", "InvalidInput")["message"]
+    assert space.session_jobs() == ["fork-r1"]
+
+
 def test_inputs_up_to_the_limit_run_and_larger_ones_are_refused_with_their_size(space: Space) -> None:
     space.define(inputSchema={"type": "object"})
     space.operator()
