@@ -5,7 +5,7 @@ pass may be the first one or the tenth, before or after a crash.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
 from agentic_core.conditions import Condition, Reason, find_condition, with_condition
@@ -38,7 +38,7 @@ from agentic_operator.config import JobDefaults
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.jobs import Definition, build_claim, build_job, effective_ttl
 from agentic_operator.observed import JobSeen, PodSeen
-from agentic_operator.pinning import find_spec
+from agentic_operator.pinning import find_spec, pin_image
 from agentic_operator.plan import Note, Plan
 from agentic_operator.statuses import build_condition, change_session, fail_session
 
@@ -51,6 +51,7 @@ LINGER: Final = timedelta(seconds=90)
 # How long a pod that is being deleted is waited for beyond the moment it should be gone; its node may be lost.
 POD_PATIENCE: Final = timedelta(seconds=60)
 LOOK_AGAIN: Final = timedelta(seconds=10)
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
 
@@ -85,7 +86,7 @@ def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
     """Say what one reconcile pass wants done; an empty plan means nothing."""
     if session.metadata.deletion_timestamp is not None:
         return _delete(session, seen, session.metadata.deletion_timestamp)
-    taken = take_answers(session, seen.answers, now)
+    taken = take_answers(_pin_image(session, seen), seen.answers, now)
     if taken.is_answered:
         # Recorded before it acts: a pod that finds the question answered finds the answer, too.
         return _record(taken, now)
@@ -441,6 +442,20 @@ def _end(session: AgenticSession, seen: Seen, reason: Reason, message: str, now:
         delete_jobs=_names(running),
         notes=(Note(reason, message, "Warning", "Fail"),),
     )
+
+
+def _pin_image(session: AgenticSession, seen: Seen) -> AgenticSession:
+    """Pin the digest that the first pod ran, where the inspection could not tell one."""
+    snapshot = session.status.workflow
+    phase = session.status.phase
+    if snapshot is None or snapshot.image_digest is not None or phase is None or phase.is_final:
+        return session
+    started = sorted((pod for pod in seen.pods if pod.image_id), key=lambda pod: (pod.created_at or LONG_AGO, pod.name))
+    digest = next((found for pod in started if (found := pin_image(snapshot.image, pod.image_id))), None)
+    if digest is None:
+        return session
+    pinned = snapshot.model_copy(update={"image_digest": digest})
+    return session.model_copy(update={"status": session.status.model_copy(update={"workflow": pinned})})
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from agentic_core.resources import ClusterWorkflowDefinition, GraphDrawing, Work
 from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image
 from agentic_operator.classify import classify_failure, clip, find_trouble, newest
 from agentic_operator.decide import Rules
-from agentic_operator.images import InvalidImage, parse_image
 from agentic_operator.jobs import Definition, build_inspection_job, inspection_fingerprint
 from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.pinning import pin_image
 from agentic_operator.plan import DefinitionPlan, Note
 from agentic_operator.statuses import build_condition
 
@@ -290,20 +290,6 @@ def _next_try(failing: Condition, last_end: datetime | None, now: datetime) -> d
     last = last_end or now
     waited = last - failing.last_transition_time
     return last + min(max(waited, MIN_RETRY), MAX_RETRY)
-
-
-def pin_image(image: str, image_id: str) -> str | None:
-    """Return the image by digest, where the kubelet names one for the same repository.
-
-    Images that were loaded rather than pulled carry an id that no registry and no other node knows: they stay by tag.
-    """
-    try:
-        wanted, found = parse_image(image), parse_image(image_id.removeprefix("docker-pullable://"))
-    except InvalidImage:
-        return None
-    if found.digest is None or (wanted.registry, wanted.repository) != (found.registry, found.repository):
-        return None
-    return f"{wanted.registry}/{wanted.repository}@{found.digest}"
 
 
 def inspection_namespace(definition: Definition, operator_namespace: str) -> str:

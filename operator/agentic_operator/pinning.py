@@ -8,6 +8,7 @@ from typing import Any
 from agentic_core.contract import MAX_PINNED_SPEC_BYTES
 from agentic_core.resources import WorkflowSnapshot, WorkflowSpec
 from agentic_core.strict_json import encode_json
+from agentic_operator.images import InvalidImage, parse_image
 from agentic_operator.jobs import Definition
 
 # What says how new sessions are made or shown, and nothing about a pod.
@@ -35,3 +36,17 @@ def find_spec(snapshot: WorkflowSnapshot | None, definition: Definition | None) 
     if snapshot is not None and snapshot.spec is not None:
         return WorkflowSpec.model_validate(snapshot.spec)
     return definition.spec if definition is not None else None
+
+
+def pin_image(image: str, image_id: str) -> str | None:
+    """Return the image by digest, where the kubelet names one for the same repository.
+
+    Images that were loaded rather than pulled carry an id that no registry and no other node knows: they stay by tag.
+    """
+    try:
+        wanted, found = parse_image(image), parse_image(image_id.removeprefix("docker-pullable://"))
+    except InvalidImage:
+        return None
+    if found.digest is None or (wanted.registry, wanted.repository) != (found.registry, found.repository):
+        return None
+    return f"{wanted.registry}/{wanted.repository}@{found.digest}"

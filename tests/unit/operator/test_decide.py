@@ -381,6 +381,18 @@ def test_an_answer_starts_the_next_run_once_the_last_one_ended() -> None:
     assert decided(session.answering(other="yes")).job is None
 
 
+def test_the_digest_that_the_first_pod_ran_is_pinned_where_the_inspection_told_none() -> None:
+    moved = a_pod(2, image_id="registry.example.com/team/workflow@sha256:" + "b" * 64, created_at=NOW)
+    first = a_pod(1, image_id="registry.example.com/team/workflow@sha256:" + "a" * 64)
+    loaded = a_pod(1, image_id="sha256:" + "c" * 64)
+    session = a_session().waiting("?")
+    assert decided(session, replace(READY_SEEN, pods=(loaded,))).status == decided(session).status
+    plan = decided(session, replace(READY_SEEN, pods=(moved, first)))
+    assert plan.status is not None
+    assert plan.status.workflow is not None
+    assert plan.status.workflow.image_digest == "registry.example.com/team/workflow@sha256:" + "a" * 64
+
+
 def test_an_answer_waits_its_turn_in_a_full_workflow() -> None:
     seen = Seen(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
     plan = decided(a_session().waiting("approve?").answered(q1="yes"), seen)

@@ -21,12 +21,12 @@ from agentic_operator.definitions import (
     DefinitionSeen,
     Report,
     decide_definition,
-    pin_image,
     read_report,
 )
 from agentic_operator.images import AllowedImages
 from agentic_operator.jobs import inspection_fingerprint
 from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.pinning import pin_image
 from agentic_operator.plan import DefinitionPlan
 from tests.support.builders import IMAGE, NOW, READY, a_definition, condition
 
