@@ -1,0 +1,59 @@
+"""A session that asks, on the real cluster: from the question to the answer, without a pod in between."""
+
+import json
+
+from tests.e2e.conftest import Project
+from tests.support.waiting import wait_for
+
+
+def running_pods(project: Project) -> list[str]:
+    return [pod["metadata"]["name"] for pod in project.pods() if pod["status"]["phase"] in ("Pending", "Running")]
+
+
+def accepted(project: Project) -> tuple[str, str]:
+    found = project.condition("agenticsession/s", "InputAccepted")
+    return found.get("status", ""), found.get("reason", "")
+
+
+def respond(project: Project, id_: str, value: str) -> None:
+    answer = {"spec": {"responses": [{"interruptId": id_, "value": value}]}}
+    project.run("patch", "agenticsession", "s", "--type=merge", "-p", json.dumps(answer))
+
+
+def test_a_wrong_answer_starts_no_pod_and_a_right_one_goes_on_though_the_definition_is_gone(project: Project) -> None:
+    project.define("asks", workspace={"size": "1Gi"}, env=[{"name": "STYLE", "value": "short"}])
+    project.start("asks", inputs={})
+    status = project.wait_phase("WaitingForInput")
+    (question,) = status["interrupts"]
+    assert (question["prompt"], question["schema"]) == ("go on?", {"enum": ["yes", "no"]})
+    assert "go on? (yes / no)" in project.run("get", "agenticsession", "s")
+    wait_for(lambda: running_pods(project), lambda pods: not pods, what="no pod while it waits")
+    project.run("delete", "workflowdefinition", "asks")
+
+    respond(project, question["id"], "perhaps")
+    wait_for(lambda: accepted(project), lambda found: found == ("False", "InvalidAnswer"), what="the refusal")
+    assert project.status()["phase"] == "WaitingForInput"
+    assert not running_pods(project)
+
+    respond(project, question["id"], "yes")
+    status = project.wait_phase("Completed")
+    assert status["result"]["done"] == ["yes"]
+    assert status["result"]["journal"] == ["before"]
+    assert status["run"] == 2
+    assert accepted(project) == ("True", "Answered")
+    (answered,) = status["interrupts"]
+    assert answered["answeredBy"] == "kubectl-patch"
+    assert answered["answer"] == "yes"
+    assert answered["resumedAt"]
+
+
+def test_a_quick_answer_is_taken_by_the_pod_that_asked(project: Project) -> None:
+    project.define("asks", defaults={"keepWarmSeconds": 120, "timeoutSeconds": 300})
+    project.start("asks", inputs={})
+    (question,) = project.wait_phase("WaitingForInput")["interrupts"]
+    (pod,) = running_pods(project)
+    respond(project, question["id"], "no")
+    status = project.wait_phase("Completed")
+    assert status["result"]["done"] == ["no"]
+    assert status["run"] == 1
+    assert [each["metadata"]["name"] for each in project.pods()] == [pod]
