@@ -57,6 +57,8 @@ async def test_a_session_from_record_to_deletion(as_operator: Dsn, as_runner: Ds
             assert await runner.fences.record_failure(fence) == 1
             saver, memory = AsyncPostgresSaver(runner.pool), AsyncPostgresStore(runner.pool)
             await build_graph(saver).ainvoke({"steps": []}, CONFIG, durability="sync")
+            await runner.threads.copy_thread(THREAD, f"{THREAD}-fork")
+            assert len(await runner.threads.list_checkpoints(f"{THREAD}-fork")) == 4
             await memory.aput(("team",), "key", {"seen": True})
             assert (await memory.aget(("team",), "key")) is not None
             await memory.adelete(("team",), "key")

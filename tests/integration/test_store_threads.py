@@ -269,7 +269,14 @@ async def test_delta_channels_are_rebuilt_from_the_copied_writes(database: Postg
         await store.threads.copy_thread(SOURCE, TARGET, checkpoint_id=middle.checkpoint_id)
         state = await compiled.aget_state(config_of(TARGET))
         assert state.values["log"] == whole["log"][:-3]
+        # As the runner begins a super-step anew, under new task ids.
+        await compiled.aupdate_state(config_of(TARGET), None, as_node="__copy__")
         assert await compiled.ainvoke(None, config_of(TARGET), durability="sync") == whole
+        other = "project-team:session-changed"
+        await store.threads.copy_thread(SOURCE, other, checkpoint_id=middle.checkpoint_id, changes_values=True)
+        await compiled.aupdate_state(config_of(other), {"log": ["more"]})
+        changed = await compiled.ainvoke(None, config_of(other), durability="sync")
+        assert changed["log"][:-3] == [*whole["log"][:-3], "more"]
 
 
 async def test_copying_again_changes_nothing_also_when_the_source_went_on_or_is_gone(
