@@ -37,7 +37,7 @@ async def enter_fork(
 
     Raises :class:`ForkRefused` where the source, the checkpoint or the values are wrong.
     """
-    is_changed = fork.values is not None or fork.as_node is not None
+    is_changed = bool(fork.values) or fork.as_node is not None
     point = await database.threads.find_fork(config.thread_id)
     if point is None:
         point = await _copy(database, config, fork, is_changed=is_changed)
@@ -85,7 +85,7 @@ async def _change(
         state = await graph.aget_state(graph_config)
         if state.config.get("configurable", {}).get("checkpoint_id") != point.checkpoint_id:
             return
-        values: Any = fork.values
+        values: Any = fork.values or None
         await graph.aupdate_state(graph_config, values, as_node=fork.as_node if is_changed else "__copy__")
     except Exception as error:
         if (meaning := translate(error)) is not None:
