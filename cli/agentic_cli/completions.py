@@ -50,8 +50,9 @@ def complete_contexts(ctx: click.Context, _param: click.Parameter, incomplete: s
 
 def complete_interrupts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the id of an open question of the session that stands before it, then its options."""
-    from agentic_cli.questions import clip, read_question
+    from agentic_cli.questions import read_question
     from agentic_core.errors import AgenticError
+    from agentic_core.questions import clip_line
 
     words = ctx.params.get("words") or ()
     name = ctx.params.get("session")
@@ -64,7 +65,7 @@ def complete_interrupts(ctx: click.Context, _param: click.Parameter, incomplete:
     except (AgenticError, OSError):
         return []
     if len(questions) > 1 and not words:
-        items = [CompletionItem(each.id, help=clip(each.prompt, 60)) for each in questions]
+        items = [CompletionItem(each.id, help=clip_line(each.prompt, 60)) for each in questions]
     for each in questions:
         if len(questions) == 1 or each.id in words:
             items += [CompletionItem(option.label) for option in each.options]

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from agentic_cli.durations import format_duration, utc_now
-from agentic_cli.questions import clip
 from agentic_cli.sessions import Session, parse_time
 from agentic_cli.terminal import printable, wants_colour
+from agentic_core.questions import clip_line
 
 _STYLES = {"Completed": "green", "Failed": "red", "Stopped": "yellow", "WaitingForInput": "magenta", "Running": "cyan"}
 _MAX_NODES = 30
@@ -86,7 +86,7 @@ def build_view(session: Session, nodes: Sequence[str], visited: Sequence[str]) -
     elif session.steps:
         lines.append(steps)
     if session.message:
-        lines.append(Text(f"  {printable(clip(session.message, 300))}", style="dim"))
+        lines.append(Text(f"  {printable(clip_line(session.message, 300))}", style="dim"))
     return Group(*lines)
 
 

@@ -13,9 +13,10 @@ import click
 from agentic_cli import terminal
 from agentic_cli.checks import find_problems
 from agentic_cli.forms import Field, list_fields, list_missing
-from agentic_cli.questions import Action, Question, check_answer, read_answer, show_json
+from agentic_cli.questions import Question, check_answer, read_answer
 from agentic_cli.values import put, read_value
 from agentic_core.errors import InvalidResource, PermanentError
+from agentic_core.questions import Action, show_json
 
 
 class NoAnswer(Exception):

@@ -1,12 +1,9 @@
 """What a graph asks, read from an interrupt's value, and what a person's words mean as an answer.
 
-Pure. Where the runner has written the question's words, options and schema into the status, those
-count. Else the value of ``interrupt()`` may be plain text, or an object with ``prompt`` (or ``question``, ``message``,
-``description``), ``options`` and ``schema``; the requests of LangChain's human-in-the-loop middleware
-(``action_requests`` with ``review_configs``) are understood as they are. Anything else is shown as JSON.
+Pure. Where the runner has written the question's words, options and schema into the status, those count. Else the value
+of ``interrupt()`` is read here, by the rules that the runner reads it by: ``agentic_core.questions``.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,29 +11,12 @@ from typing import Any, Final
 from agentic_cli.checks import find_problems
 from agentic_cli.sessions import Interrupt, Session
 from agentic_cli.values import find_types, read_value
+from agentic_core import questions
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import InvalidResource, PermanentError, Problem
+from agentic_core.questions import Action, Option, clip_line, read_options, show_json, show_value
 
-_PROMPTS: Final = ("prompt", "question", "message", "description", "title", "text")
 _PLAIN_DECISIONS: Final = frozenset({"approve", "reject"})
-
-
-@dataclass(frozen=True)
-class Option:
-    """One of the answers that a question offers."""
-
-    value: Any
-    label: str
-
-
-@dataclass(frozen=True)
-class Action:
-    """A tool call that an agent wants to make, and what a person may decide about it."""
-
-    name: str
-    arguments: Mapping[str, Any]
-    description: str
-    decisions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -55,60 +35,15 @@ class Question:
 
 def read_question(interrupt: Interrupt) -> Question:
     """Return the question that an interrupt asks."""
-    read = _read_value(interrupt)
+    read = questions.read_question(interrupt.value, id_=interrupt.id, schema=interrupt.schema)
+    question = Question(
+        interrupt.id, interrupt.node, read.prompt, read.options, read.schema, read.actions, read.details
+    )
     if not interrupt.prompt:
-        return read
+        return question
     # The runner has read the value already; what it wrote into the status is what answers are held against.
-    options = _read_options(list(interrupt.options))
-    return replace(read, prompt=interrupt.prompt, options=options, schema=interrupt.schema)
-
-
-def _read_value(interrupt: Interrupt) -> Question:
-    value = interrupt.value
-    if not isinstance(value, Mapping):
-        prompt = value if isinstance(value, str) else show_json(value)
-        return Question(interrupt.id, interrupt.node, prompt or "an answer is wanted", schema=interrupt.schema)
-    if isinstance(value.get("action_requests"), list):
-        return _read_actions(interrupt, value)
-    if interrupt.id.startswith("breakpoint-"):
-        nodes = ", ".join(str(node) for node in value.get("before") or ()) or "the next node"
-        return Question(interrupt.id, interrupt.node, f"stopped before {nodes}; any answer goes on")
-    key = next((name for name in _PROMPTS if isinstance(value.get(name), str) and value[name]), None)
-    schema = interrupt.schema or value.get("schema") or value.get("response_schema")
-    details = {name: each for name, each in value.items() if name not in (key, "options", "schema", "response_schema")}
-    return Question(
-        interrupt.id,
-        interrupt.node,
-        value[key] if key else "an answer is wanted",
-        _read_options(value.get("options")),
-        schema if isinstance(schema, Mapping) else None,
-        details=details or None,
-    )
-
-
-def _read_options(options: Any) -> tuple[Option, ...]:
-    found = []
-    for each in options if isinstance(options, list) else ():
-        if isinstance(each, Mapping) and "value" in each:
-            found.append(Option(each["value"], str(each.get("label") or _show_value(each["value"]))))
-        else:
-            found.append(Option(each, _show_value(each)))
-    return tuple(found)
-
-
-def _read_actions(interrupt: Interrupt, value: Mapping[str, Any]) -> Question:
-    allowed = {each.get("action_name"): each.get("allowed_decisions") for each in value.get("review_configs") or ()}
-    actions = tuple(
-        Action(
-            name=str(each.get("name", "")),
-            arguments=each.get("args") or {},
-            description=str(each.get("description") or ""),
-            decisions=tuple(allowed.get(each.get("name")) or ("approve", "reject")),
-        )
-        for each in value["action_requests"]
-    )
-    count = "an action" if len(actions) == 1 else f"{len(actions)} actions"
-    return Question(interrupt.id, interrupt.node, f"{count} to decide about", schema=interrupt.schema, actions=actions)
+    options = read_options(list(interrupt.options))
+    return replace(question, prompt=interrupt.prompt, options=options, schema=interrupt.schema)
 
 
 def choose_question(session: Session, wanted: str | None, *, may_replace: bool = False) -> Question:
@@ -121,7 +56,7 @@ def choose_question(session: Session, wanted: str | None, *, may_replace: bool =
     if len(openly) == 1:
         return read_question(openly[0])
     if openly:
-        ids = ", ".join(f"{each.id} ({clip(read_question(each).prompt, 40)})" for each in openly)
+        ids = ", ".join(f"{each.id} ({clip_line(read_question(each).prompt, 40)})" for each in openly)
         raise PermanentError(f"session {session.name!r} asks {len(openly)} questions; say which by its id: {ids}")
     if any(each.is_open for each in session.interrupts):
         raise PermanentError(
@@ -152,7 +87,7 @@ def read_answer(question: Question, text: str) -> Any:
         return {"decisions": [{"type": text} for _ in question.actions]}
     for option in question.options:
         # Not by number here: that is for who sees the list.
-        if text in (option.value, option.label, _show_value(option.value)):
+        if text in (option.value, option.label, show_value(option.value)):
             return option.value
     return read_value(text, question.schema, "the answer")
 
@@ -160,17 +95,18 @@ def read_answer(question: Question, text: str) -> Any:
 def check_answer(question: Question, answer: Any) -> None:
     """Raise ``InvalidResource`` for an answer that the question does not take.
 
-    A schema decides where there is one; options alone decide where there is none.
+    The schema decides; where it says no more than the options or the calls do, the complaint is in their words.
     """
-    if problems := find_problems(answer, question.schema, max_bytes=MAX_ANSWER_BYTES):
+    if problems := find_problems(answer, None, max_bytes=MAX_ANSWER_BYTES):
         raise InvalidResource(problems)
-    if question.schema is not None:
-        return
     if question.actions:
         _check_decisions(question.actions, answer)
-    elif question.options and not any(_is_same(answer, option.value) for option in question.options):
+    is_choice = question.options and (question.schema is None or set(question.schema) == {"enum"})
+    if is_choice and not any(_is_same(answer, option.value) for option in question.options):
         choices = ", ".join(option.label for option in question.options)
         raise InvalidResource([Problem("", f"{show_json(answer)} is not among the options: {choices}")])
+    if problems := find_problems(answer, question.schema, max_bytes=MAX_ANSWER_BYTES):
+        raise InvalidResource(problems)
 
 
 def _check_decisions(actions: tuple[Action, ...], answer: Any) -> None:
@@ -190,21 +126,6 @@ def _check_decisions(actions: tuple[Action, ...], answer: Any) -> None:
 def is_text(question: Question) -> bool:
     """Say whether any text is an answer as it is."""
     return not question.options and not question.actions and find_types(question.schema) in ({"string"}, frozenset())
-
-
-def show_json(value: Any) -> str:
-    """Return compact JSON for people."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def clip(text: str, limit: int) -> str:
-    """Return one line of at most ``limit`` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def _show_value(value: Any) -> str:
-    return value if isinstance(value, str) else show_json(value)
 
 
 def _is_same(left: Any, right: Any) -> bool:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from agentic_cli.durations import format_age, format_duration
 from agentic_cli.forms import list_fields
-from agentic_cli.questions import Question, clip, read_question, show_json
+from agentic_cli.questions import Question, read_question
 from agentic_cli.sessions import Session, Workflow, parse_time
 from agentic_cli.terminal import printable
+from agentic_core.questions import clip_line, show_json
 
 Row = tuple[str, ...]
 
@@ -63,7 +64,7 @@ def describe_session(session: Session, now: datetime) -> list[str]:
         ("Checkpoint", session.status.get("checkpointId") or ""),
         ("Age", format_age(session.created_at, now)),
         ("Duration", duration),
-        ("Inputs", clip(show_json(session.spec["inputs"]), 200) if "inputs" in session.spec else ""),
+        ("Inputs", clip_line(show_json(session.spec["inputs"]), 200) if "inputs" in session.spec else ""),
     ]
     lines = _columns((label, value) for label, value in pairs if value)
     lines += _describe_error(session)
@@ -85,14 +86,17 @@ def _describe_error(session: Session) -> list[str]:
 
 def _describe_question(is_open: bool, question: Question, answered_by: str) -> list[str]:
     state = "Question" if is_open else "Answered" + (f" by {answered_by}" if answered_by else "")
-    lines = [f"{printable(state)}: {printable(clip(question.prompt, 400))}", f"  id:      {printable(question.id)}"]
+    lines = [
+        f"{printable(state)}: {printable(clip_line(question.prompt, 400))}",
+        f"  id:      {printable(question.id)}",
+    ]
     if question.node:
         lines.append(f"  node:    {printable(question.node)}")
     if question.options:
         lines.append(f"  options: {printable(', '.join(option.label for option in question.options))}")
     for action in question.actions:
         call = f"{action.name}({show_json(action.arguments)})"
-        lines.append(f"  action:  {printable(clip(call, 200))} [{printable('/'.join(action.decisions))}]")
+        lines.append(f"  action:  {printable(clip_line(call, 200))} [{printable('/'.join(action.decisions))}]")
     if is_open and question.schema is not None:
         names = ", ".join(field.name for field in list_fields(question.schema))
         lines.append(f"  answer:  {printable(names or show_json(question.schema))}")
@@ -129,7 +133,7 @@ def describe_change(session: Session) -> str:
     if session.progress:
         parts.append(session.progress)
     if session.message:
-        parts.append(f"- {clip(session.message, 300)}")
+        parts.append(f"- {clip_line(session.message, 300)}")
     return printable(" ".join(parts))
 
 
@@ -138,7 +142,7 @@ def describe_open_questions(session: Session) -> Iterator[str]:
     for interrupt in session.open_interrupts:
         question = read_question(interrupt)
         options = f" [{'/'.join(option.label for option in question.options)}]" if question.options else ""
-        yield printable(f"question {question.id}: {clip(question.prompt, 200)}{options}")
+        yield printable(f"question {question.id}: {clip_line(question.prompt, 200)}{options}")
 
 
 def describe_workflow(workflow: Workflow, now: datetime) -> list[str]:
@@ -150,7 +154,7 @@ def describe_workflow(workflow: Workflow, now: datetime) -> list[str]:
         ("Name", workflow.name),
         ("Namespace", workflow.namespace or "(all: ClusterWorkflowDefinition)"),
         ("Title", workflow.spec.get("displayName") or ""),
-        ("Description", clip(str(workflow.spec.get("description") or ""), 400)),
+        ("Description", clip_line(str(workflow.spec.get("description") or ""), 400)),
         ("Version", workflow.spec.get("version") or ""),
         ("Tags", ", ".join(workflow.spec.get("tags") or ())),
         ("Image", workflow.spec.get("image") or ""),
@@ -179,7 +183,7 @@ def _describe_inputs(workflow: Workflow) -> list[str]:
         kind = "|".join(show_json(choice) for choice in field.choices) or "|".join(sorted(field.types)) or "any"
         need = "required" if field.is_required else ""
         default = f"default {show_json(field.default)}" if field.has_default else ""
-        rows.append((field.name, clip(kind, 60), need or default, clip(field.description, 80)))
+        rows.append((field.name, clip_line(kind, 60), need or default, clip_line(field.description, 80)))
     return [f"  {line}" for line in align(rows)]
 
 

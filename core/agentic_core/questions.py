@@ -16,9 +16,11 @@ Anything else is shown as JSON, and any answer is one.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from agentic_core.resources.session import Interrupt
+if TYPE_CHECKING:
+    # The models take a while to import; a client that only reads questions need not.
+    from agentic_core.resources.session import Interrupt
 
 BREAKPOINT_PREFIX: Final = "breakpoint-"
 """How the id of a stop by ``interrupt_before`` or ``interrupt_after`` begins; the checkpoint's id follows."""
@@ -84,7 +86,7 @@ def read_question(value: Any, *, id_: str = "", schema: Mapping[str, Any] | None
     if value.get("type") == "tool_approval" and "name" in value:
         return _read_call(value, schema)
     key = next((name for name in _PROMPTS if isinstance(value.get(name), str) and value[name]), None)
-    options = _read_options(value.get("options"))
+    options = read_options(value.get("options"))
     given = schema or next((value[name] for name in _SCHEMAS if isinstance(value.get(name), Mapping)), None)
     if given is None and options:
         given = {"enum": [option.value for option in options]}
@@ -106,7 +108,7 @@ def summarize(questions: Iterable[Question]) -> str:
     return clip_line("".join(lines), MAX_SUMMARY_CHARACTERS)
 
 
-def describe_open(interrupts: Iterable[Interrupt]) -> str | None:
+def describe_open(interrupts: "Iterable[Interrupt]") -> str | None:
     """Return one line about the interrupts that nobody has answered; None where there is none."""
     return (
         summarize(
@@ -147,7 +149,8 @@ def _bound(text: str) -> str:
     return text if len(text) <= MAX_PROMPT_CHARACTERS else text[: MAX_PROMPT_CHARACTERS - 1] + "…"
 
 
-def _read_options(options: Any) -> tuple[Option, ...]:
+def read_options(options: Any) -> tuple[Option, ...]:
+    """Return the answers that a list offers; none where it is no list, or too long for people."""
     if not isinstance(options, list) or len(options) > _MAX_OPTIONS:
         return ()
     found = []
@@ -203,7 +206,7 @@ def _decision_schema(action: Action) -> dict[str, Any]:
         "required": ["name", "args"],
         "properties": {"name": {"type": "string"}, "args": {"type": "object"}},
     }
-    return {
+    schema: dict[str, Any] = {
         "title": action.name,
         "type": "object",
         "required": ["type"],
@@ -212,13 +215,14 @@ def _decision_schema(action: Action) -> dict[str, Any]:
             "message": {"type": "string"},
             "edited_action": edited,
         },
-        # Not `oneOf`: its faults would not say which of the branches was meant.
-        "allOf": [
-            {"if": {"properties": {"type": {"const": decision}}, "required": ["type"]}, "then": {"required": [field]}}
-            for decision, field in (("edit", "edited_action"), ("respond", "message"))
-            if decision in action.decisions
-        ],
     }
+    # Not `oneOf`: its faults would not say which of the branches was meant.
+    needs = [
+        {"if": {"properties": {"type": {"const": decision}}, "required": ["type"]}, "then": {"required": [field]}}
+        for decision, field in (("edit", "edited_action"), ("respond", "message"))
+        if decision in action.decisions
+    ]
+    return {**schema, "allOf": needs} if needs else schema
 
 
 def _read_call(value: Mapping[str, Any], schema: Mapping[str, Any] | None) -> Question:

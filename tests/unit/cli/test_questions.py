@@ -173,7 +173,7 @@ def test_what_the_status_says_of_a_question_goes_before_its_value() -> None:
     assert question.prompt == "Go on?"
     assert read_answer(question, "end") is False
     check_answer(question, False)
-    with pytest.raises(InvalidResource, match="not one of"):
+    with pytest.raises(InvalidResource, match="not among the options"):
         check_answer(question, "later")
 
 

@@ -95,6 +95,15 @@ def test_a_request_of_the_middleware_gives_the_schema_of_its_decisions(decisions
     assert sorted({each.pointer for each in check_instance(question.schema, {"decisions": decisions})}) == pointers
 
 
+@pytest.mark.parametrize("kinds", [["approve"], ["approve", "reject"], ["edit"], ["respond"], [], None])
+def test_whatever_the_middleware_allows_gives_a_schema_that_can_be_used(kinds: Any) -> None:
+    request = {
+        "action_requests": [{"name": "send", "args": {}}],
+        "review_configs": [{"action_name": "send", "allowed_decisions": kinds}],
+    }
+    assert check_schema(read_question(request).schema) == ()
+
+
 def test_a_request_for_a_single_call_offers_what_its_schema_allows() -> None:
     value = {"type": "tool_approval", "tool_call_id": "1", "name": "send", "args": {"to": "ann"}, "description": "?"}
     schema = {
