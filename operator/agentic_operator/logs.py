@@ -40,7 +40,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         about = " ".join(f"{name}={value}" for name in FIELDS if (value := getattr(record, name, None)) is not None)
-        at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
+        # Not strftime: it imports, and the last records are written while the interpreter ends.
+        at = datetime.fromtimestamp(record.created, UTC).time().isoformat(timespec="milliseconds")
         text = f"{at} {record.levelname:7} {record.getMessage()}"
         if about:
             text = f"{text} [{about}]"
