@@ -1,7 +1,13 @@
 """Forks by the operator, in pods that have the rights of pods, and die."""
 
+from functools import partial
+
 from agentic_core.lifecycle import Phase
 from tests.faults.bed import Bed, until
+
+
+def has_reached(bed: Bed, line: str) -> bool:
+    return line in bed.journal("fork")
 
 
 async def test_a_fork_survives_its_pods_and_its_source_and_leaves_the_source_as_it_was(bed: Bed) -> None:
@@ -15,7 +21,7 @@ async def test_a_fork_survives_its_pods_and_its_source_and_leaves_the_source_as_
     fork_from = {"session": "source", "checkpointId": third["id"], "values": {"count": 12}}
     await bed.start("steps", "fork", forkFrom=fork_from)
     for reached in ("start 5", "start 9"):
-        await until(lambda reached=reached: reached in bed.journal("fork"), what=f"the fork at {reached}", every=0.02)
+        await until(partial(has_reached, bed, reached), what=f"the fork at {reached}", every=0.02)
         bed.kill_runners("fork")
         if reached == "start 5":
             assert await bed.status("source") == source
