@@ -260,6 +260,9 @@ def test_a_runner_writes_the_status_of_its_own_session_only(api: ControlPlane) -
     refused = {pair for pair, code in patched.items() if code != 200}
     assert refused == {("a", "a-r1"), ("a-r1", "a"), ("unbound", "a"), ("unbound", "a-r1")}
     assert {patched[pair] for pair in refused} == {403}
+    # What later pods are made from is not for a workflow's code to choose.
+    pinned = {"workflow": {"image": "registry.example.com/other:1"}}
+    assert patch_status(api, tokens["a"], "a", pinned) == 403
     for name in ("a", "a-r1"):
         api.request("DELETE", f"{SESSIONS}/{name}")
 
@@ -284,11 +287,11 @@ def a_pod(name: str) -> dict[str, Any]:
     }
 
 
-def patch_status(api: ControlPlane, token: str, session: str) -> int:
+def patch_status(api: ControlPlane, token: str, session: str, status: dict[str, Any] | None = None) -> int:
     """Patch a status as a runner would; return the HTTP status."""
     request = urllib.request.Request(
         f"{api.server}{SESSIONS}/{session}/status",
-        data=json.dumps({"status": {"currentNode": "load"}}).encode(),
+        data=json.dumps({"status": status or {"currentNode": "load"}}).encode(),
         method="PATCH",
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
     )

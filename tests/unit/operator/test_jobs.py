@@ -44,6 +44,24 @@ def test_the_contracts_variables_are_all_there_and_no_other() -> None:
     assert variables["POSTGRES_CONNECTION_STRING_FILE"] == f"{contract.POSTGRES_DIR}/dsn"
 
 
+@pytest.mark.parametrize(
+    ("session", "definition", "seconds", "deadline"),
+    [
+        ({}, {}, "0", None),
+        ({}, {"timeoutSeconds": 100, "keepWarmSeconds": 30}, "30", 130),
+        ({"keepWarmSeconds": 0}, {"timeoutSeconds": 100, "keepWarmSeconds": 30}, "0", 100),
+        ({"keepWarmSeconds": 5, "timeoutSeconds": 10}, {}, "5", 15),
+        ({"keepWarmSeconds": 5}, {}, "5", None),
+    ],
+)
+def test_a_warm_wait_is_no_execution(
+    session: dict[str, Any], definition: dict[str, Any], seconds: str, deadline: int | None
+) -> None:
+    job = built(a_session().with_spec(**session), a_definition(defaults=definition))
+    assert env(job)["KEEP_WARM_SECONDS"] == seconds
+    assert job["spec"].get("activeDeadlineSeconds") == deadline
+
+
 def test_the_job_is_owned_by_its_session_and_never_holds_up_its_deletion() -> None:
     owner = built()["metadata"]["ownerReferences"]
     assert owner == [
