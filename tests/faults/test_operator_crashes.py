@@ -38,7 +38,7 @@ async def test_it_is_killed_around_every_one_of_its_writes(bed: Bed) -> None:
 @pytest.mark.parametrize("seed", seeds(short=1, long=10))
 async def test_it_is_killed_ten_times_while_many_sessions_run(bed: Bed, seed: int) -> None:
     random = seeded(seed)
-    count = 50 if LONG else 30
+    count = 100 if LONG else 50
     operator = await bed.operator()
     await bed.define("quick")
     await bed.define("steps", maxActiveSessions=6)
