@@ -17,7 +17,8 @@ from pathlib import Path
 
 from hack.kubectl import ROOT
 
-IMAGES = ("operator", "runner", "postgres", "e2e", "example-outliers", "example-fanout", "example-agent")
+EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
+IMAGES = ("operator", "runner", "postgres", "e2e", *(f"example-{name}" for name in EXAMPLES))
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
 

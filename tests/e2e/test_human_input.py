@@ -3,6 +3,7 @@
 import json
 
 from tests.e2e.conftest import Project
+from tests.e2e.test_examples import apply, openai_stub
 from tests.support.waiting import wait_for
 
 
@@ -57,3 +58,40 @@ def test_a_quick_answer_is_taken_by_the_pod_that_asked(project: Project) -> None
     assert status["result"]["done"] == ["no"]
     assert status["run"] == 1
     assert [each["metadata"]["name"] for each in project.pods()] == [pod]
+
+
+def openly(project: Project, session: str) -> dict[str, str]:
+    """Return the ids of the open questions by their nodes."""
+    interrupts = project.status(session).get("interrupts", [])
+    return {each["node"]: each["id"] for each in interrupts if "answeredAt" not in each}
+
+
+def approve(project: Project, session: str, nodes: set[str]) -> None:
+    """Wait for exactly these questions and answer all of them with yes."""
+    ids = wait_for(lambda: openly(project, session), lambda found: set(found) == nodes, what=f"questions of {nodes}")
+    given = [{"interruptId": id_, "value": {"approved": True}} for id_ in ids.values()]
+    patch = json.dumps({"spec": {"responses": given}})
+    project.run("patch", "agenticsession", session, "--type=merge", "-p", patch)
+
+
+def test_the_approval_chain_asks_two_people_and_then_a_third(project: Project) -> None:
+    session = apply(project, "approval-chain")
+    project.wait_phase("WaitingForInput", session=session, timeout_seconds=180)
+    approve(project, session, {"ask_budget", "ask_security"})
+    approve(project, session, {"ask_director"})
+    result = project.wait_phase("Completed", session=session)["result"]
+    assert result["order"] == {"request": "a laptop for 1500.00", "placed": True}
+
+
+def test_a_refund_of_the_agent_is_paid_as_a_person_edited_it(project: Project) -> None:
+    project.kubectl.apply(*openai_stub(project.name))
+    project.run("wait", "--for=condition=Ready", "pod/openai-stub", "--timeout=60s")
+    session = apply(project, "tool-approval")
+    (question,) = project.wait_phase("WaitingForInput", session=session, timeout_seconds=180)["interrupts"]
+    assert question["prompt"] == 'may refund({"order": "A-1001", "amount": 79.0}) run?'
+    edited = {"name": "refund", "args": {"order": "A-1001", "amount": 40}}
+    answer = {"decisions": [{"type": "edit", "edited_action": edited}]}
+    patch = json.dumps({"spec": {"responses": [{"interruptId": question["id"], "value": answer}]}})
+    project.run("patch", "agenticsession", session, "--type=merge", "-p", patch)
+    result = project.wait_phase("Completed", session=session, timeout_seconds=180)["result"]
+    assert "40.00 paid back for A-1001" in result["tools_run"][1]["result"]

@@ -154,6 +154,33 @@ asks = (
 )
 
 
+def ask_left(state: State) -> dict[str, Any]:
+    answer = interrupt({"prompt": "left?", "schema": {"type": "integer"}})
+    note(f"left {answer}")
+    return {"done": [f"left {answer}"]}
+
+
+def ask_right(state: State) -> dict[str, Any]:
+    answer = interrupt({"prompt": "right?", "schema": {"type": "integer"}})
+    note(f"right {answer}")
+    return {"done": [f"right {answer}"]}
+
+
+pair = (
+    StateGraph(State)
+    .add_node(before)
+    .add_node(ask_left)
+    .add_node(ask_right)
+    .add_node(finish)
+    .add_edge(START, "before")
+    .add_edge("before", "ask_left")
+    .add_edge("before", "ask_right")
+    .add_edge(["ask_left", "ask_right"], "finish")
+    .add_edge("finish", END)
+    .compile()
+)
+
+
 def leak(state: State) -> dict[str, Any]:
     """Raise an error that quotes every secret the process can read."""
     found = [Path(os.environ[name]).read_text(encoding="utf-8") for name in os.environ if name.endswith("_FILE")]
