@@ -1,11 +1,10 @@
 """Manifests of the Jobs: a session's run, and the inspection of a definition.
 
-Every pod passes the ``restricted`` Pod Security Standard, holds secrets as files that only its own uid reads, and gets
-nothing from the author of a definition that could change the container's identity or reach the node.
+What their pods look like is in ``pods``.
 """
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from agentic_core.contract import (
     API_DIR,
@@ -43,15 +42,20 @@ from agentic_core.resources import (
     WorkflowSpec,
 )
 from agentic_operator.config import JobDefaults
+from agentic_operator.pods import (
+    Manifest,
+    add_extra_volumes,
+    build_api_volume,
+    build_env,
+    build_pod_metadata,
+    build_pod_spec,
+    build_resources,
+)
 
-RUNNER_UID: Final = 65532
-GRACE_SECONDS: Final = 30
-TOKEN_SECONDS: Final = 3600
 INSPECTION_SECONDS: Final = 300
 INSPECTION_TTL_SECONDS: Final = 3600
 
 Definition = WorkflowDefinition | ClusterWorkflowDefinition
-Manifest = dict[str, Any]
 
 
 def owner_reference(owner: Resource) -> Manifest:
@@ -143,7 +147,7 @@ def build_job(
     if timeout is None and spec is not None and spec.defaults is not None:
         timeout = spec.defaults.timeout_seconds
     env = [
-        *_plain_env(
+        *build_env(
             SESSION_NAME=session.name,
             SESSION_UID=session.metadata.uid,
             NAMESPACE=session.namespace,
@@ -177,7 +181,7 @@ def build_job(
                 else {"emptyDir": {}}
             ),
         },
-        _api_volume(),
+        build_api_volume(),
         {
             "name": "postgres",
             "secret": {
@@ -194,14 +198,14 @@ def build_job(
         {"name": "api", "mountPath": API_DIR, "readOnly": True},
         {"name": "postgres", "mountPath": POSTGRES_DIR, "readOnly": True},
     ]
-    _add_extra_volumes(spec, volumes, mounts)
-    pod = _pod_spec(
+    add_extra_volumes(spec, volumes, mounts)
+    pod = build_pod_spec(
         spec,
         service_account=RUNNER_SERVICE_ACCOUNT,
         image=snapshot.image_digest or snapshot.image,
         arguments=None,
         env=env,
-        resources=_resources(session, spec, defaults),
+        resources=build_resources(session, spec, defaults),
         volumes=volumes,
         mounts=mounts,
     )
@@ -213,7 +217,7 @@ def build_job(
         # A new pod only when the old one is really over: two runners of one thread would only fence each other.
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": _failure_rules()},
-        "template": {"metadata": _pod_metadata(spec, labels), "spec": pod},
+        "template": {"metadata": build_pod_metadata(spec, labels), "spec": pod},
     }
     if timeout is not None:
         # A warm pod's wait is no execution, but goes on in its Job.
@@ -252,7 +256,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         COMPONENT_LABEL: "inspector",
     }
     env = [
-        *_plain_env(
+        *build_env(
             GRAPH=spec.graph or "",
             WORKFLOW_IMAGE=spec.image,
             WORKSPACE_DIR=WORKSPACE_DIR,
@@ -266,14 +270,14 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         {"name": "workspace", "mountPath": WORKSPACE_DIR},
     ]
-    _add_extra_volumes(spec, volumes, mounts)
-    pod = _pod_spec(
+    add_extra_volumes(spec, volumes, mounts)
+    pod = build_pod_spec(
         spec,
         service_account=INSPECTOR_SERVICE_ACCOUNT,
         image=spec.image,
         arguments=["inspect"],
         env=env,
-        resources=_resources(None, spec, defaults),
+        resources=build_resources(None, spec, defaults),
         volumes=volumes,
         mounts=mounts,
     )
@@ -290,59 +294,15 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
             "backoffLimit": 0,
             "activeDeadlineSeconds": INSPECTION_SECONDS,
             "ttlSecondsAfterFinished": INSPECTION_TTL_SECONDS,
-            "template": {"metadata": _pod_metadata(spec, labels), "spec": pod},
+            "template": {"metadata": build_pod_metadata(spec, labels), "spec": pod},
         },
     }
-
-
-def _plain_env(**values: str) -> list[Manifest]:
-    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def _merged_env(spec: WorkflowSpec | None, session: AgenticSession) -> list[Manifest]:
     merged = {entry.name: entry.to_wire() for entry in (spec.env if spec is not None else ())}
     merged.update((entry.name, entry.to_wire()) for entry in session.spec.env)
     return list(merged.values())
-
-
-def _resources(session: AgenticSession | None, spec: WorkflowSpec | None, defaults: JobDefaults) -> Manifest:
-    requests, limits = dict(defaults.requests), dict(defaults.limits)
-    for given in (spec.resources if spec is not None else None, session.spec.resources if session else None):
-        if given is None:
-            continue
-        requests.update(given.requests or {})
-        limits.update(given.limits or {})
-        # A limit below our default request would be refused: what the author wrote wins.
-        for name in given.limits or {}:
-            if name not in (given.requests or {}):
-                requests[name] = limits[name]
-        for name in given.requests or {}:
-            if name not in (given.limits or {}) and name in limits:
-                del limits[name]
-    return {"requests": requests, "limits": limits}
-
-
-def _api_volume() -> Manifest:
-    return {
-        "name": "api",
-        "projected": {
-            "defaultMode": 0o400,
-            "sources": [
-                {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
-                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-            ],
-        },
-    }
-
-
-def _add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:
-    for volume in spec.pod_template.volumes if spec is not None and spec.pod_template is not None else ():
-        wire = volume.to_wire()
-        path = wire.pop("mountPath")
-        # Prefixed: an author's volume can never take the place of one of ours.
-        wire["name"] = f"x-{volume.name}"
-        volumes.append(wire)
-        mounts.append({"name": wire["name"], "mountPath": path})
 
 
 def _failure_rules() -> list[Manifest]:
@@ -361,85 +321,3 @@ def _failure_rules() -> list[Manifest]:
             },
         },
     ]
-
-
-def _pod_metadata(spec: WorkflowSpec | None, labels: dict[str, str]) -> Manifest:
-    template = spec.pod_template if spec is not None else None
-    extra = {k: v for k, v in ((template.labels if template else None) or {}).items() if not _is_reserved(k)}
-    metadata: Manifest = {"labels": {**extra, **labels}}
-    if template is not None and template.annotations:
-        metadata["annotations"] = dict(template.annotations)
-    return metadata
-
-
-def _is_reserved(label: str) -> bool:
-    domain = label.partition("/")[0]
-    return domain.endswith(("kubernetes.io", "k8s.io", API_VERSION.partition("/")[0]))
-
-
-def _pod_spec(
-    spec: WorkflowSpec | None,
-    *,
-    service_account: str,
-    image: str,
-    arguments: list[str] | None,
-    env: list[Manifest],
-    resources: Manifest,
-    volumes: list[Manifest],
-    mounts: list[Manifest],
-) -> Manifest:
-    container: Manifest = {
-        "name": RUNNER_CONTAINER,
-        "image": image,
-        "env": env,
-        "resources": resources,
-        "volumeMounts": mounts,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "privileged": False,
-        },
-    }
-    # The entry point stays the image's own: whatever keeps the contract can be a runner.
-    if arguments:
-        container["args"] = arguments
-    pod: Manifest = {
-        "restartPolicy": "Never",
-        "serviceAccountName": service_account,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": RUNNER_UID,
-            "runAsGroup": RUNNER_UID,
-            "fsGroup": RUNNER_UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": volumes,
-    }
-    if spec is None:
-        return pod
-    if spec.image_pull_policy is not None:
-        container["imagePullPolicy"] = spec.image_pull_policy
-    if spec.env_from:
-        container["envFrom"] = [source.to_wire() for source in spec.env_from]
-    if spec.image_pull_secrets:
-        pod["imagePullSecrets"] = [secret.to_wire() for secret in spec.image_pull_secrets]
-    template = spec.pod_template
-    if template is not None:
-        pod.update(
-            template.model_dump(
-                mode="json",
-                by_alias=True,
-                exclude_none=True,
-                include={"node_selector", "tolerations", "affinity", "runtime_class_name", "priority_class_name"},
-            )
-        )
-        if not pod.get("tolerations"):
-            pod.pop("tolerations", None)
-    return pod

@@ -17,7 +17,7 @@ from agentic_operator.announcer import Announcer
 from agentic_operator.answers import Checked, find_answerers, find_checks
 from agentic_operator.checker import Checker
 from agentic_operator.decide import DELETION_PATIENCE, Rules, Seen, decide, needs_input_check
-from agentic_operator.jobs import Definition, Manifest
+from agentic_operator.jobs import Definition
 from agentic_operator.kube import (
     CLAIMS,
     JOBS,
@@ -34,6 +34,7 @@ from agentic_operator.namespaces import Namespaces
 from agentic_operator.observed import observe_job
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
+from agentic_operator.pods import Manifest
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.statuses import build_exact_patch, change_session, diff_status, fail_session

@@ -10,6 +10,7 @@ from agentic_core.names import MAX_SESSION_NAME
 from agentic_core.resources import AgenticSession, WorkflowDefinition, WorkflowSnapshot
 from agentic_operator.config import JobDefaults
 from agentic_operator.jobs import build_claim, build_inspection_job, build_job, inspection_fingerprint
+from agentic_operator.pods import BLANKED_ENV
 from tests.support.builders import IMAGE, SessionBuilder, a_cluster_definition, a_definition, a_session
 
 SNAPSHOT = WorkflowSnapshot(image=IMAGE, graph="main")
@@ -156,6 +157,16 @@ def test_variables_of_the_session_stand_before_those_of_the_definition() -> None
     definition = a_definition(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "1"}])
     variables = env(built(a_session().with_spec(env=[{"name": "B", "value": "2"}]), definition))
     assert (variables["A"], variables["B"]) == ("1", "2")
+
+
+def test_keys_of_a_config_map_cannot_change_which_code_runs() -> None:
+    definition = a_definition(envFrom=[{"configMapRef": {"name": "settings"}}])
+    for job in (built(definition=definition), build_inspection_job(definition, "team", DEFAULTS)):
+        variables = env(job)
+        assert {name for name, value in variables.items() if value == ""} >= set(BLANKED_ENV)
+        assert "PATH" not in variables
+        names = [entry["name"] for entry in container(job)["env"]]
+        assert len(names) == len(set(names))
 
 
 def test_the_pod_template_is_taken_over_but_cannot_replace_what_is_ours() -> None:

@@ -1,0 +1,155 @@
+"""The pods of the Jobs: their security context, what an author may change of them, and what never.
+
+Secrets are files that only the runner's own uid reads. Nothing in a definition can change the container's identity,
+take the place of one of our volumes, or reach the node.
+"""
+
+from typing import Any, Final
+
+from agentic_core.contract import FORBIDDEN_ENV
+from agentic_core.names import API_VERSION, RUNNER_CONTAINER
+from agentic_core.resources import AgenticSession, WorkflowSpec
+from agentic_operator.config import JobDefaults
+
+RUNNER_UID: Final = 65532
+GRACE_SECONDS: Final = 30
+TOKEN_SECONDS: Final = 3600
+
+# Empty, they mean the same as unset. An image's PATH has to stay as it is.
+BLANKED_ENV: Final = tuple(name for name in FORBIDDEN_ENV if name != "PATH")
+
+Manifest = dict[str, Any]
+
+
+def build_env(**values: str) -> list[Manifest]:
+    """Return plain variables."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def build_resources(session: AgenticSession | None, spec: WorkflowSpec | None, defaults: JobDefaults) -> Manifest:
+    """Return requests and limits: the session's, else the definition's, else the default, and none that contradict."""
+    requests, limits = dict(defaults.requests), dict(defaults.limits)
+    for given in (spec.resources if spec is not None else None, session.spec.resources if session else None):
+        if given is None:
+            continue
+        requests.update(given.requests or {})
+        limits.update(given.limits or {})
+        # A limit below our default request would be refused: what the author wrote wins.
+        for name in given.limits or {}:
+            if name not in (given.requests or {}):
+                requests[name] = limits[name]
+        for name in given.requests or {}:
+            if name not in (given.limits or {}) and name in limits:
+                del limits[name]
+    return {"requests": requests, "limits": limits}
+
+
+def build_api_volume() -> Manifest:
+    """Return the volume with the pod's own token, renewed by the kubelet, and the cluster's authority."""
+    return {
+        "name": "api",
+        "projected": {
+            "defaultMode": 0o400,
+            "sources": [
+                {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            ],
+        },
+    }
+
+
+def add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:
+    """Add the volumes that a definition asks for, under names that none of ours has."""
+    for volume in spec.pod_template.volumes if spec is not None and spec.pod_template is not None else ():
+        wire = volume.to_wire()
+        path = wire.pop("mountPath")
+        # Prefixed: an author's volume can never take the place of one of ours.
+        wire["name"] = f"x-{volume.name}"
+        volumes.append(wire)
+        mounts.append({"name": wire["name"], "mountPath": path})
+
+
+def build_pod_metadata(spec: WorkflowSpec | None, labels: dict[str, str]) -> Manifest:
+    """Return labels and annotations: the author's, without those that mean something to Kubernetes or to us."""
+    template = spec.pod_template if spec is not None else None
+    extra = {k: v for k, v in ((template.labels if template else None) or {}).items() if not _is_reserved(k)}
+    metadata: Manifest = {"labels": {**extra, **labels}}
+    if template is not None and template.annotations:
+        metadata["annotations"] = dict(template.annotations)
+    return metadata
+
+
+def _is_reserved(label: str) -> bool:
+    domain = label.partition("/")[0]
+    return domain.endswith(("kubernetes.io", "k8s.io", API_VERSION.partition("/")[0]))
+
+
+def build_pod_spec(
+    spec: WorkflowSpec | None,
+    *,
+    service_account: str,
+    image: str,
+    arguments: list[str] | None,
+    env: list[Manifest],
+    resources: Manifest,
+    volumes: list[Manifest],
+    mounts: list[Manifest],
+) -> Manifest:
+    """Return a pod of one container that passes the ``restricted`` Pod Security Standard."""
+    container: Manifest = {
+        "name": RUNNER_CONTAINER,
+        "image": image,
+        "env": env,
+        "resources": resources,
+        "volumeMounts": mounts,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "privileged": False,
+        },
+    }
+    # The entry point stays the image's own: whatever keeps the contract can be a runner.
+    if arguments:
+        container["args"] = arguments
+    pod: Manifest = {
+        "restartPolicy": "Never",
+        "serviceAccountName": service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": RUNNER_UID,
+            "runAsGroup": RUNNER_UID,
+            "fsGroup": RUNNER_UID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+    }
+    if spec is None:
+        return pod
+    if spec.image_pull_policy is not None:
+        container["imagePullPolicy"] = spec.image_pull_policy
+    if spec.env_from:
+        # A variable stands before one of the same name from a ConfigMap or Secret, whose keys nobody checks.
+        container["env"] = [*env, *build_env(**dict.fromkeys(BLANKED_ENV, ""))]
+        container["envFrom"] = [source.to_wire() for source in spec.env_from]
+    if spec.image_pull_secrets:
+        pod["imagePullSecrets"] = [secret.to_wire() for secret in spec.image_pull_secrets]
+    template = spec.pod_template
+    if template is not None:
+        pod.update(
+            template.model_dump(
+                mode="json",
+                by_alias=True,
+                exclude_none=True,
+                include={"node_selector", "tolerations", "affinity", "runtime_class_name", "priority_class_name"},
+            )
+        )
+        if not pod.get("tolerations"):
+            pod.pop("tolerations", None)
+    return pod
