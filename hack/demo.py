@@ -159,6 +159,7 @@ def report(kubectl: Kubectl, terminal: Terminal, clock: Clock, name: str, sessio
     terminal.line(f"export KUBECONFIG={kubectl.kubeconfig}")
     terminal.line(f"kubectl describe agenticsession {name}")
     terminal.line("kubectl get workflowdefinitions -o wide")
+    terminal.line("make demo-approval      # the same with a question to you")
     terminal.line("make cluster-down")
 
 
