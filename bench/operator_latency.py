@@ -275,7 +275,11 @@ async def opened(folder: Path) -> AsyncIterator[Bench]:
 
 
 async def run(options: argparse.Namespace) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="bench-operator-"))
+    with tempfile.TemporaryDirectory(prefix="bench-operator-", ignore_cleanup_errors=True) as folder:
+        await measure(options, Path(folder))
+
+
+async def measure(options: argparse.Namespace, folder: Path) -> None:
     async with opened(folder) as bench:
         plane = bench.plane
         described = {
