@@ -8,7 +8,8 @@ import time
 import pytest
 
 from agentic_core.lifecycle import Phase
-from tests.faults.bed import Bed, Operator, seeded, seeds, until
+from tests.faults.bed import Bed, seeded, seeds, until
+from tests.faults.operators import Operator
 from tests.support.faultproxy import Cut, Delay, Fault, Refusal, is_ours
 
 # What an operator may at most need to find out that a watch is dead: its inactivity timeout and a relist.

@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +25,7 @@ from aiohttp import web
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.endpoints import find_free_ports
 from tests.support.apiclient import ApiClient, ApiError, Json, core_path, follow
+from tests.support.process_kubelet_status import ended_status, started_status, times, unstarted_status, waiting_status
 from tests.support.process_kubelet_volumes import NotReady, furnish
 
 NODE = "process-node"
@@ -111,7 +111,7 @@ class ProcessKubelet:
         """Give a pod up whose process lives on, as is done with those of a node that was cut off and removed."""
         process.is_lost = True
         path = core_path(process.namespace, "pods", process.pod)
-        condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", **_times()}
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", **times()}
         await self._client.patch(f"{path}/status", {"status": {"phase": "Failed", "conditions": [condition]}})
         await self._client.delete(path, gracePeriodSeconds=0)
 
@@ -240,7 +240,7 @@ class ProcessKubelet:
             if process is None:
                 await self._finish(pod, None, None)
                 return
-            await self._patch(pod, {"phase": "Running", **_started_status(pod.raw)})
+            await self._patch(pod, {"phase": "Running", **started_status(pod.raw)})
             await self._supervise(pod, process)
         if not process.is_lost:
             await self._finish(pod, process.exit_code, process)
@@ -270,7 +270,7 @@ class ProcessKubelet:
             except NotReady as missing:
                 if missing.reason != said:
                     said = missing.reason
-                    await self._patch(pod, _waiting_status(pod.raw, missing.reason, str(missing)))
+                    await self._patch(pod, waiting_status(pod.raw, missing.reason, str(missing)))
             except (aiohttp.ClientError, TimeoutError, ConnectionError, ApiError):
                 pass
             else:
@@ -342,7 +342,13 @@ class ProcessKubelet:
             await _first(process.ended.wait(), pod.changed.wait(), seconds=left)
 
     async def _finish(self, pod: _Pod, exit_code: int | None, process: PodProcess | None) -> None:
-        status = _ended_status(pod.raw, exit_code, process)
+        if exit_code is None:
+            status = unstarted_status()
+        elif process is None:
+            status = ended_status(pod.raw, exit_code, log="", spoken=None, is_oom=False)
+        else:
+            spoken = process.folder / "termination"
+            status = ended_status(pod.raw, exit_code, log=process.log, spoken=spoken, is_oom=process.oom)
         await self._patch(pod, status)
         while not pod.is_gone and pod.grace is None and not self._is_closing():
             pod.changed.clear()
@@ -387,7 +393,7 @@ class ProcessKubelet:
                 "status": {
                     "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
                     "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
-                    "conditions": [{"type": "Ready", "status": "True", "reason": "ProcessNode", **_times()}],
+                    "conditions": [{"type": "Ready", "status": "True", "reason": "ProcessNode", **times()}],
                 }
             },
         )
@@ -431,70 +437,3 @@ async def _first(*waits: Awaitable[object], seconds: float | None) -> None:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _times() -> dict[str, str]:
-    return {"lastTransitionTime": _now()}
-
-
-def _container(raw: Json, state: Json, **more: object) -> Json:
-    container = raw["spec"]["containers"][0]
-    return {
-        "name": container["name"],
-        "image": container["image"],
-        "imageID": "",
-        "ready": "running" in state,
-        "started": "running" in state,
-        "restartCount": 0,
-        "state": state,
-        **more,
-    }
-
-
-def _conditions(*, is_ready: bool) -> list[Json]:
-    ready = "True" if is_ready else "False"
-    return [
-        {"type": "PodScheduled", "status": "True", **_times()},
-        {"type": "Ready", "status": ready, **_times()},
-        {"type": "ContainersReady", "status": ready, **_times()},
-    ]
-
-
-def _started_status(raw: Json) -> Json:
-    return {
-        "startTime": _now(),
-        "conditions": _conditions(is_ready=True),
-        "containerStatuses": [_container(raw, {"running": {"startedAt": _now()}})],
-    }
-
-
-def _waiting_status(raw: Json, reason: str, message: str) -> Json:
-    state = {"waiting": {"reason": reason, "message": message}}
-    return {
-        "phase": "Pending",
-        "conditions": _conditions(is_ready=False),
-        "containerStatuses": [_container(raw, state)],
-    }
-
-
-def _ended_status(raw: Json, exit_code: int | None, process: PodProcess | None) -> Json:
-    if exit_code is None:
-        # Deleted before it started, as the kubelet reports it.
-        return {"phase": "Failed", "conditions": _conditions(is_ready=False)}
-    message = ""
-    if process is not None:
-        spoken = process.folder / "termination"
-        message = spoken.read_text(encoding="utf-8", errors="replace") if spoken.exists() else ""
-        if not message and exit_code:
-            message = "\n".join(process.log.splitlines()[-80:])[-2048:]
-    reason = "Completed" if exit_code == 0 else "OOMKilled" if process is not None and process.oom else "Error"
-    state: Json = {"terminated": {"exitCode": exit_code, "reason": reason, "finishedAt": _now(), "message": message}}
-    return {
-        "phase": "Succeeded" if exit_code == 0 else "Failed",
-        "conditions": _conditions(is_ready=False),
-        "containerStatuses": [_container(raw, state)],
-    }

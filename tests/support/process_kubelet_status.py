@@ -1,0 +1,73 @@
+"""Pod statuses as the kubelet writes them, for the node agent of the tests."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.support.apiclient import Json
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def times() -> dict[str, str]:
+    return {"lastTransitionTime": _now()}
+
+
+def _container(raw: Json, state: Json, **more: object) -> Json:
+    container = raw["spec"]["containers"][0]
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "ready": "running" in state,
+        "started": "running" in state,
+        "restartCount": 0,
+        "state": state,
+        **more,
+    }
+
+
+def _conditions(*, is_ready: bool) -> list[Json]:
+    ready = "True" if is_ready else "False"
+    return [
+        {"type": "PodScheduled", "status": "True", **times()},
+        {"type": "Ready", "status": ready, **times()},
+        {"type": "ContainersReady", "status": ready, **times()},
+    ]
+
+
+def started_status(raw: Json) -> Json:
+    return {
+        "startTime": _now(),
+        "conditions": _conditions(is_ready=True),
+        "containerStatuses": [_container(raw, {"running": {"startedAt": _now()}})],
+    }
+
+
+def waiting_status(raw: Json, reason: str, message: str) -> Json:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {
+        "phase": "Pending",
+        "conditions": _conditions(is_ready=False),
+        "containerStatuses": [_container(raw, state)],
+    }
+
+
+def unstarted_status() -> Json:
+    """Return the end of a pod that was deleted before it started."""
+    return {"phase": "Failed", "conditions": _conditions(is_ready=False)}
+
+
+def ended_status(raw: Json, exit_code: int, *, log: str, spoken: Path | None, is_oom: bool) -> Json:
+    """Return the end of a pod: its exit code, and what it left to say, in its own file or at the end of its log."""
+    message = spoken.read_text(encoding="utf-8", errors="replace") if spoken is not None and spoken.exists() else ""
+    if not message and exit_code:
+        message = "\n".join(log.splitlines()[-80:])[-2048:]
+    reason = "Completed" if exit_code == 0 else "OOMKilled" if is_oom else "Error"
+    state: Json = {"terminated": {"exitCode": exit_code, "reason": reason, "finishedAt": _now(), "message": message}}
+    return {
+        "phase": "Succeeded" if exit_code == 0 else "Failed",
+        "conditions": _conditions(is_ready=False),
+        "containerStatuses": [_container(raw, state)],
+    }
