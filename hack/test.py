@@ -6,6 +6,7 @@ The first two run side by side in a few processes: most of a session's time is w
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,21 +70,19 @@ def main() -> int:
     parser.add_argument("--no-cluster", action="store_true", help="only what needs no cluster")
     parser.add_argument("pytest", nargs="*", help="passed to pytest")
     options = parser.parse_args()
-    stages = [WITHOUT_CLUSTER]
+    # Where this was started in the background of a script, Ctrl-C is ignored, and tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stages = [WITHOUT_CLUSTER] if options.no_cluster else [WITHOUT_CLUSTER, ON_CLUSTER, DISRUPTIONS]
+    images = ("images", ("hack.images", "build", *IMAGES))
+    on_cluster = (("local cluster", ("hack.cluster", "up")), images, ("operator", ("hack.install",)))
+    preparations = (("programs", ("hack.cluster", "binaries")), *((images,) if options.no_cluster else on_cluster))
+    for title, module in preparations:
+        if status := step(title, [sys.executable, "-m", *module]):
+            return status
     statuses: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
-        statuses.append(step(WITHOUT_CLUSTER.title, WITHOUT_CLUSTER.command(Path(folder) / "0.xml", options.pytest)))
-        if not options.no_cluster:
-            stages += [ON_CLUSTER, DISRUPTIONS]
-            for title, module in (
-                ("local cluster", ("hack.cluster", "up")),
-                ("images", ("hack.images", "build", *IMAGES)),
-                ("operator", ("hack.install",)),
-            ):
-                if status := step(title, [sys.executable, "-m", *module]):
-                    return status
-            for number, stage in enumerate(stages[1:], start=1):
-                statuses.append(step(stage.title, stage.command(Path(folder) / f"{number}.xml", options.pytest)))
+        for number, stage in enumerate(stages):
+            statuses.append(step(stage.title, stage.command(Path(folder) / f"{number}.xml", options.pytest)))
         counts = [count(Path(folder) / f"{number}.xml") for number in range(len(stages))]
     total = {word: sum(each[word] for each in counts) for word in ("passed", "failed", "skipped")}
     print(", ".join(f"{number} {word}" for word, number in total.items()))

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from hack.cluster import binaries
 from hack.cluster.certificates import Authority, KeyPair
-from hack.cluster.endpoints import LOOPBACK, find_free_ports
+from hack.cluster.endpoints import LOOPBACK, find_free_ports, is_free
 from hack.cluster.errors import ClusterError, NotReady
 from hack.cluster.kubeconfig import build_certificate_user, build_kubeconfig, write_private
 from hack.cluster.processes import Processes
@@ -211,6 +211,10 @@ class ControlPlane:
     def start_apiserver(self, *, timeout_seconds: float = 60) -> None:
         """Start the API server at its old address and wait until it is ready."""
         argv = [str(binaries.ensure(["kube-apiserver"])["kube-apiserver"]), *self._build_apiserver_arguments()]
+        port = self._ports["apiserver"]
+        # A killed process is gone for `ps` a moment before the last of its threads lets go of the socket.
+        if not self.processes.is_running("kube-apiserver"):
+            wait_until(lambda: is_free(port, address=self.address), seconds=20, what=f"port {port} being free")
         self.processes.start("kube-apiserver", argv, cgroups=self._cgroups)
         self._wait("kube-apiserver", self.is_ready, timeout_seconds)
 

@@ -26,6 +26,17 @@ def find_free_ports(count: int, *, address: str = LOOPBACK) -> list[int]:
     raise ClusterError(f"no {count} free ports between 20000 and 32000 on {address}")
 
 
+def is_free(port: int, *, address: str = LOOPBACK) -> bool:
+    """Say whether a server could listen on a port, connections of an ended one aside."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
 def is_answering(url: str) -> bool:
     """Say whether a health page of our own process answers 200, whatever certificate it made itself."""
     trust = ssl.create_default_context()

@@ -224,7 +224,7 @@ def test_explain_reads_well_and_the_table_has_its_columns(api: ControlPlane) -> 
     api.request("POST", SESSIONS, a_session("shown"))
     header = kubectl.run("get", "as").splitlines()[0]
     api.request("DELETE", f"{SESSIONS}/shown")
-    assert header.split() == ["NAME", "WORKFLOW", "PHASE", "REASON", "NODE", "PROGRESS", "AGE"]
+    assert header.split() == ["NAME", "WORKFLOW", "PHASE", "REASON", "NODE", "PROGRESS", "QUESTION", "AGE"]
 
 
 def test_a_runner_writes_the_status_of_its_own_session_only(api: ControlPlane) -> None:

@@ -105,7 +105,11 @@ def test_pointers_are_escaped_and_bounded() -> None:
     ],
 )
 def test_the_largest_documents_take_milliseconds(text: str) -> None:
-    began = time.process_time()
-    with contextlib.suppress(JsonRefused):
-        parse_strict_json(text, unique_keys=False)
-    assert time.process_time() - began < 0.25
+    def measure() -> float:
+        began = time.process_time()
+        with contextlib.suppress(JsonRefused):
+            parse_strict_json(text, unique_keys=False)
+        return time.process_time() - began
+
+    # The least of three: a busy neighbour makes CPU time longer too, and the fault that this looks for takes seconds.
+    assert min(measure() for _ in range(3)) < 0.25
