@@ -73,13 +73,18 @@ def _condition(conditions: Sequence[Raw], type_: str) -> Raw | None:
     return next((c for c in conditions if c.get("type") == type_ and c.get("status") == "True"), None)
 
 
+def find_controller(raw: Raw) -> Raw | None:
+    """Return the owner reference of the object's controller; None where nothing controls it."""
+    return next((o for o in raw["metadata"].get("ownerReferences") or () if o.get("controller")), None)
+
+
 def observe_job(raw: Raw) -> JobSeen:
     """Read a Job."""
     meta, status = raw["metadata"], raw.get("status") or {}
+    owner = find_controller(raw) or {}
     conditions = status.get("conditions") or ()
     failed = _condition(conditions, "Failed") or _condition(conditions, "FailureTarget") or {}
     finished = _condition(conditions, "Complete") or failed
-    owner: Raw = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
     run = (meta.get("labels") or {}).get(RUN_LABEL, "")
     return JobSeen(
         name=meta["name"],
@@ -100,6 +105,7 @@ def observe_job(raw: Raw) -> JobSeen:
 def observe_pod(raw: Raw) -> PodSeen:
     """Read a pod."""
     meta, status = raw["metadata"], raw.get("status") or {}
+    owner = find_controller(raw) or {}
     container = _find_container(status.get("containerStatuses") or ())
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
@@ -115,7 +121,6 @@ def observe_pod(raw: Raw) -> PodSeen:
         ),
         {},
     )
-    owner: Raw = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
     return PodSeen(
         name=meta["name"],
         job=owner.get("name") or (meta.get("labels") or {}).get("batch.kubernetes.io/job-name", ""),

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -31,7 +32,7 @@ from agentic_operator.kube import (
 )
 from agentic_operator.lookup import Lookup, workflow_of
 from agentic_operator.namespaces import Namespaces
-from agentic_operator.observed import observe_job
+from agentic_operator.observed import find_controller, observe_job
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.pods import Manifest
@@ -61,7 +62,7 @@ class Parts:
 
 
 class NameTaken(TransientError):
-    """A Job of this name belongs to something else."""
+    """A Job or claim of this name belongs to something else."""
 
 
 class SessionReconciler:
@@ -175,7 +176,7 @@ class SessionReconciler:
         try:
             await self._parts.namespaces.prepare_for_runs(key.namespace, annotations)
             if plan.claim is not None:
-                await self._create_claim(key, plan.claim)
+                await self._create_claim(key, session, plan.claim)
             raw = await self._create_or_adopt(key, session, manifest)
         except Forbidden as error:
             self._parts.namespaces.forget(key.namespace)
@@ -198,11 +199,24 @@ class SessionReconciler:
         self._registry.see_job(key, observe_job(raw))
         return None
 
-    async def _create_claim(self, key: SessionKey, claim: Manifest) -> None:
-        try:
+    async def _create_claim(self, key: SessionKey, session: AgenticSession, claim: Manifest) -> None:
+        """Create the claim of the workspace, or use the one that is there.
+
+        A claim that is being deleted, or that an earlier session of this name has left to the garbage collector,
+        is about to go: a pod that counted on it would wait for it for ever.
+        """
+        name = claim["metadata"]["name"]
+        with suppress(AlreadyExists):
             await self._kube.create(CLAIMS, key.namespace, claim)
-        except AlreadyExists:
-            logger.debug("the workspace is there already", extra={"namespace": key.namespace, "session": key.name})
+            return
+        raw = await self._kube.find(CLAIMS, key.namespace, name)
+        owner = find_controller(raw) if raw is not None else None
+        is_going = raw is None or "deletionTimestamp" in raw["metadata"]
+        if is_going or (owner is not None and owner["uid"] != session.metadata.uid):
+            raise NameTaken(
+                f"a claim {name!r} that is not this session's is in the way; it starts once that is gone",
+                retry_after_seconds=2,
+            )
 
     async def _create_or_adopt(self, key: SessionKey, session: AgenticSession, manifest: Manifest) -> Json:
         try:

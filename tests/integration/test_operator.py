@@ -1,6 +1,7 @@
 """The operator as a process against a real API server: what it accepts, refuses, makes and says."""
 
 import json
+import uuid
 
 import pytest
 
@@ -236,6 +237,30 @@ def test_a_job_that_is_not_the_sessions_is_waited_out_and_never_taken(space: Spa
     assert "'s-r1'" in space.wait_status("s", "Pending", "NameTaken")["message"]
     space.delete_job("s-r1")
     space.wait_status("s", "Creating", timeout=40)
+
+
+def test_a_workspace_of_an_earlier_session_of_the_name_is_waited_out_and_never_used(space: Space) -> None:
+    claims = f"/api/v1/namespaces/{space.name}/persistentvolumeclaims"
+    earlier = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": str(uuid.uuid4()), "controller": True}
+    body = {
+        "metadata": {
+            "name": "s-workspace",
+            "ownerReferences": [earlier],
+            "finalizers": ["kubernetes.io/pvc-protection"],
+        },
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    uid = space.plane.request("POST", claims, body)["metadata"]["uid"]
+    space.define(workspace={"size": "1Gi"})
+    space.operator()
+    space.start("s")
+    assert "'s-workspace'" in space.wait_status("s", "Pending", "NameTaken")["message"]
+    assert not space.jobs()
+    # As the cluster does: the garbage collector deletes it, and it goes when no pod uses it any more.
+    space.plane.request("DELETE", f"{claims}/s-workspace")
+    space.plane.request("PATCH", f"{claims}/s-workspace", {"metadata": {"finalizers": []}})
+    space.wait_status("s", "Creating", timeout=40)
+    assert space.plane.request("GET", f"{claims}/s-workspace")["metadata"]["uid"] != uid
 
 
 def test_a_pod_spec_that_the_api_server_refuses_fails_the_session_with_its_words(space: Space) -> None:
