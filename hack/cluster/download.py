@@ -8,6 +8,7 @@ import io
 import tarfile
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class Sites:
     kubernetes: str = "https://dl.k8s.io"
     etcd: str = "https://github.com/etcd-io/etcd/releases/download"
     coredns: str = "https://github.com/coredns/coredns/releases/download"
+    vault: str = "https://releases.hashicorp.com/vault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ def build_source(program: Program, sites: Sites, machine: str | None = None) -> 
         case "coredns":
             url = f"{sites.coredns}/{version}/coredns_{version.removeprefix('v')}_linux_{machine}.tgz"
             return Source(url, f"{url}.sha256", "coredns")
+        case "vault":
+            number = version.removeprefix("v")
+            base = f"{sites.vault}/{number}/vault_{number}"
+            return Source(f"{base}_linux_{machine}.zip", f"{base}_SHA256SUMS", "vault")
 
 
 def parse_sum(text: str, file: str) -> str:
@@ -91,6 +97,11 @@ def download(
 
 
 def _take_member(archive: bytes, member: str) -> bytes:
+    if zipfile.is_zipfile(io.BytesIO(archive)):
+        with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+            if member in zipped.namelist():
+                return zipped.read(member)
+        raise ClusterError(f"the archive holds no {member!r}: the project changed its layout")
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         for entry in tar:
             if entry.name.removeprefix("./") == member and (file := tar.extractfile(entry)):

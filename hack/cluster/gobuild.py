@@ -1,8 +1,9 @@
 """Builds the programs from source with Go, for machines that reach a Go module proxy and no download site.
 
-All programs are built by one `go build` in one module, so that what they share (client libraries, gRPC,
+The cluster's programs are built by one `go build` in one module, so that what they share (client libraries, gRPC,
 protobuf) is compiled once. Every module that Kubernetes names is held at the version Kubernetes was
-released with, also for the programs beside it.
+released with, also for the programs beside it. A program that tests start is built in a module of its own, with
+what its project was released with.
 """
 
 import json
@@ -21,6 +22,7 @@ from hack.cluster.versions import COREDNS, ETCD, KUBERNETES
 _MODULE = "cluster.local/programs"
 _OLDEST_GO = (1, 21)  # the first that fetches the newer toolchain a module asks for
 _REQUIREMENT = re.compile(r"^\s+(\S+) (v\S+)(?: // indirect)?$", re.MULTILINE)
+_REPLACEMENT = re.compile(r"^(?:replace\s+|\s+)(\S+(?: v\S+)?) => ([^.\s]\S* v\S+)$", re.MULTILINE)
 _GO_VERSION = re.compile(r"^go (\d+\.\d+(?:\.\d+)?)$", re.MULTILINE)
 
 _COREDNS_MAIN = """\
@@ -86,6 +88,20 @@ def build_module(kubernetes_module: str) -> str:
     )
 
 
+def build_own_module(name: str, version: str, own_module: str) -> str:
+    """Write a go.mod that requires one module, with the replacements of its own that name published modules.
+
+    Go heeds the replacements of the main module alone, and what stands beside it in its repository is published too.
+    """
+    language = _GO_VERSION.search(own_module)
+    if language is None:
+        raise ClusterError(f"the go.mod of {name} {version} names no Go version: its format changed")
+    replacements = [f"replace {old} => {new}" for old, new in _REPLACEMENT.findall(own_module)]
+    return "\n".join(
+        [f"module {_MODULE}", "", f"go {language[1]}", "", f"require {name} {version}", "", *replacements, ""]
+    )
+
+
 def build_linker_flags(version: str = KUBERNETES) -> str:
     """Write the flags without which Kubernetes calls itself v0.0.0-master, and strip what only debuggers read."""
     major, minor, _ = version.removeprefix("v").split(".")
@@ -124,17 +140,29 @@ def build(programs: Sequence[Program], folder: Path, progress: Progress) -> dict
     Safe to kill and repeat: what was compiled stays in Go's own cache.
     """
     go = find_go()
-    module, output = folder / "module", folder / "out"
+    output = folder / "out"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
-    _write_module(go, module, progress)
+    if shared := [program for program in programs if program.module is None]:
+        _write_module(go, folder / "module", progress)
+        _build(go, shared, folder / "module", output, build_linker_flags(), progress)
+    for program in programs:
+        if program.module is not None:
+            module = folder / program.name
+            _write_own_module(go, program.module, program.version, module, progress)
+            _build(go, [program], module, output, "-s -w", progress)
+    return {program.name: output / program.built_name for program in programs}
+
+
+def _build(
+    go: str, programs: Sequence[Program], module: Path, output: Path, linker_flags: str, progress: Progress
+) -> None:
     packages = [program.package for program in programs]
     total = len(_run(go, ["list", "-deps", *packages], module).splitlines())
     names = ", ".join(program.name for program in programs)
-    progress.say(f"building {names} with Go, once for this machine: about six minutes on two cores")
-    argv = [go, "build", "-v", "-trimpath", "-ldflags", build_linker_flags(), "-o", f"{output}/", *packages]
+    progress.say(f"building {names} with Go, once for this machine: about seven minutes on two cores")
+    argv = [go, "build", "-v", "-trimpath", "-ldflags", linker_flags, "-o", f"{output}/", *packages]
     _follow(argv, module, total, progress)
-    return {program.name: output / program.built_name for program in programs}
 
 
 def build_small(source: Path, target: Path) -> None:
@@ -151,6 +179,17 @@ def _write_module(go: str, module: Path, progress: Progress) -> None:
     source = Path(found["Dir"])
     (module / "coredns" / "main.go").write_text(_COREDNS_MAIN)
     (module / "go.mod").write_text(build_module((source / "go.mod").read_text()))
+    sums = module / "go.sum"
+    if not sums.exists():
+        sums.write_text((source / "go.sum").read_text())
+
+
+def _write_own_module(go: str, name: str, version: str, module: Path, progress: Progress) -> None:
+    progress.say(f"fetching the source of {name} {version} from the Go module proxy")
+    module.mkdir(parents=True, exist_ok=True)
+    found = json.loads(_run(go, ["mod", "download", "-json", f"{name}@{version}"], module))
+    source = Path(found["Dir"])
+    (module / "go.mod").write_text(build_own_module(name, version, (source / "go.mod").read_text()))
     sums = module / "go.sum"
     if not sums.exists():
         sums.write_text((source / "go.sum").read_text())

@@ -1,13 +1,13 @@
-"""Names the programs the local cluster is made of, and where each comes from."""
+"""Names the programs the local cluster is made of and those that tests start, and where each comes from."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, architecture
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, architecture
 
-Project = Literal["kubernetes", "etcd", "coredns"]
+Project = Literal["kubernetes", "etcd", "coredns", "vault"]
 
-VERSIONS: dict[Project, str] = {"kubernetes": KUBERNETES, "etcd": ETCD, "coredns": COREDNS}
+VERSIONS: dict[Project, str] = {"kubernetes": KUBERNETES, "etcd": ETCD, "coredns": COREDNS, "vault": VAULT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Program:
     name: str
     project: Project
     package: str
+    module: str | None = None
+    """The Go module whose own requirements it is built with; None where it shares those of Kubernetes."""
 
     @property
     def version(self) -> str:
@@ -50,5 +52,6 @@ PROGRAMS: dict[str, Program] = {
         ),
         # A main package of our own: CoreDNS with the plugins that a cluster needs and none of the clouds'.
         Program("coredns", "coredns", "./coredns"),
+        Program("vault", "vault", "github.com/hashicorp/vault", module="github.com/hashicorp/vault"),
     )
 }

@@ -1,10 +1,11 @@
-"""The versions of what the local cluster is made of: the one place to raise them."""
+"""The versions of what the local cluster and the tests are made of: the one place to raise them."""
 
 import os
 
 KUBERNETES = "v1.35.4"
 ETCD = "v3.6.5"
 COREDNS = "v1.13.1"
+VAULT = "v1.19.0"
 PAUSE = "3.10"
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}

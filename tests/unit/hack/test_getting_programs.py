@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ from hack.cluster.download import Sites, Unreachable, build_source, download, pa
 from hack.cluster.errors import ClusterError, MissingTool
 from hack.cluster.programs import PROGRAMS
 from hack.cluster.progress import Progress
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, architecture
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, architecture
 
 CONTENT = b"#!/bin/sh\necho a program\n"
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -36,7 +37,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, Sites]]:
     thread.start()
     base = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield folder, Sites(base, base, base)
+        yield folder, Sites(base, base, base, base)
     finally:
         server.shutdown()
         thread.join()
@@ -56,6 +57,8 @@ def test_each_project_is_published_at_its_place() -> None:
     assert etcd.url.endswith(f"/{ETCD}/etcd-{ETCD}-linux-arm64.tar.gz")
     assert etcd.member == f"etcd-{ETCD}-linux-arm64/etcd"
     assert coredns.url.endswith(f"/coredns_{COREDNS.removeprefix('v')}_linux_arm64.tgz")
+    vault = build_source(PROGRAMS["vault"], Sites(), "arm64")
+    assert vault.url.endswith(f"/{VAULT.removeprefix('v')}/vault_{VAULT.removeprefix('v')}_linux_arm64.zip")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,21 @@ def test_a_program_is_taken_out_of_its_archive(site: tuple[Path, Sites], tmp_pat
     assert (tmp_path / "etcd").read_bytes() == CONTENT
 
 
+def test_a_program_is_taken_out_of_a_zip(site: tuple[Path, Sites], tmp_path: Path) -> None:
+    folder, sites = site
+    source = build_source(PROGRAMS["vault"], sites)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as zipped:
+        zipped.writestr("LICENSE.txt", "a licence")
+        zipped.writestr("vault", CONTENT)
+    publish(folder, source.url, buffer.getvalue())
+    file = source.url.rpartition("/")[2]
+    publish(folder, source.sum_url, f"{hashlib.sha256(buffer.getvalue()).hexdigest()}  {file}\n".encode())
+    download(PROGRAMS["vault"], tmp_path / "vault", sites=sites)
+    assert (tmp_path / "vault").read_bytes() == CONTENT
+    assert (tmp_path / "vault").stat().st_mode & 0o111
+
+
 def test_a_program_with_another_sum_is_refused(site: tuple[Path, Sites], tmp_path: Path) -> None:
     folder, sites = site
     source = build_source(PROGRAMS["kubelet"], sites)
@@ -138,7 +156,7 @@ def test_without_download_and_go_the_message_says_what_to_do(tmp_path: Path, mon
     monkeypatch.setenv("AGENTIC_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    closed = Sites(*["http://127.0.0.1:9"] * 3)
+    closed = Sites(*["http://127.0.0.1:9"] * 4)
     with pytest.raises(MissingTool, match=r"install Go 1\.21 or newer"):
         binaries.ensure(["kubelet"], progress=Progress(io.StringIO()), sites=closed)
 
@@ -180,6 +198,28 @@ require (
     assert "github.com/pkg/errors => github.com/pkg/errors v0.9.1" in module
     assert "caddy" not in module
     assert "\ngo 1.25.0\n" in module
+
+
+def test_a_program_of_its_own_is_built_with_what_its_project_replaces() -> None:
+    own = """module example.org/vault
+
+go 1.23.3
+
+replace example.org/vault/sdk => ./sdk
+
+replace example.org/keyring => example.org/other/keyring v1.2.3
+
+replace (
+\texample.org/signed v1.1.1 => example.org/moved v1.1.1
+\texample.org/near => ../near
+)
+"""
+    module = gobuild.build_own_module("example.org/vault", "v1.19.0", own)
+    assert "\nrequire example.org/vault v1.19.0\n" in module
+    assert "\nreplace example.org/keyring => example.org/other/keyring v1.2.3\n" in module
+    assert "\nreplace example.org/signed v1.1.1 => example.org/moved v1.1.1\n" in module
+    assert "./" not in module
+    assert "\ngo 1.23.3\n" in module
 
 
 def test_the_version_is_stamped_into_kubernetes() -> None:
