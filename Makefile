@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 LOCK_FLAGS ?= --upgrade
-SOURCES := core store operator runner cli hack bench tests examples
+SOURCES := core store operator runner cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench clean unit integration e2e chaos
@@ -27,7 +27,7 @@ check: lint unit ## What needs no server: lint and the unit tests, in under two 
 lint: venv ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check -q $(SOURCES)
 	@$(BIN)/ruff check -q $(SOURCES)
-	@$(BIN)/mypy core store operator runner cli hack tests bench
+	@$(BIN)/mypy core store operator runner cli vault hack tests bench
 	@$(BIN)/lint-imports --no-logo --no-cache > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/python -m hack.generate --check
 
@@ -54,9 +54,9 @@ generate: venv ## Write the generated files (crds/, manifests/)
 lock: venv ## Lock the Python requirements anew, with hashes (LOCK_FLAGS= keeps what is locked)
 	@compile() { $(BIN)/uv pip compile -q $(LOCK_FLAGS) --python-version 3.11 --universal --generate-hashes \
 	    --no-emit-index-url --no-annotate --no-header "$$@"; }; set -e; \
-	compile --extra operator --extra migrate pyproject.toml -o requirements/operator.txt; \
+	compile --extra operator --extra migrate --extra vault pyproject.toml -o requirements/operator.txt; \
 	compile --extra runner pyproject.toml -o requirements/runner.txt; \
-	compile --extra operator --extra runner --extra cli --group dev pyproject.toml -o requirements/dev.txt
+	compile --extra operator --extra runner --extra cli --extra vault --group dev pyproject.toml -o requirements/dev.txt
 
 venv: $(STAMP) ## The development environment in .venv
 $(STAMP):

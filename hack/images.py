@@ -66,6 +66,7 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
         *python,
         root / "operator" / "agentic_operator",
         root / "cli" / "agentic_cli",
+        root / "vault" / "agentic_vault",
         root / "images" / "agentic",
     )
     found = [

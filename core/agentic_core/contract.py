@@ -11,6 +11,7 @@ POSTGRES_SECRET: Final = "agentic-postgres"  # noqa: S105  (a resource's name)
 POSTGRES_SECRET_KEY: Final = "dsn"  # noqa: S105
 POSTGRES_DIR: Final = "/var/run/secrets/agentic/postgres"
 API_DIR: Final = "/var/run/secrets/agentic/api"
+VAULT_DIR: Final = "/var/run/secrets/agentic/vault"
 WORKSPACE_DIR: Final = "/workspace"
 TERMINATION_LOG: Final = "/dev/termination-log"
 
