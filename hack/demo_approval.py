@@ -57,13 +57,13 @@ def describe(question: dict[str, Any]) -> list[str]:
 
 
 def show_no_pods(kubectl: Kubectl, terminal: Terminal, name: str) -> None:
-    """Wait for the pod's end, which follows the question at once, and show that none runs."""
-    arguments = ("get", "pods", "-l", f"{SESSION_LABEL}={name}", "--field-selector=status.phase=Running")
+    """Wait for the pod's end, which follows the question at once, and show that none is left."""
+    arguments = ("get", "pods", "-l", f"{SESSION_LABEL}={name}")
     wait_until(
         lambda: not kubectl.run("-n", NAMESPACE, *arguments, "-o", "name"), what="the pod's end", seconds=60, poll=0.5
     )
-    terminal.head(f"No pod while it waits: kubectl {' '.join(arguments)}")
-    terminal.line(kubectl.run("-n", NAMESPACE, *arguments).strip() or "No resources found.")
+    terminal.head(f"No pod while it waits: kubectl -n {NAMESPACE} {' '.join(arguments)}")
+    terminal.line(kubectl.run("-n", NAMESPACE, *arguments).strip() or f"No resources found in {NAMESPACE} namespace.")
 
 
 def ask(terminal: Terminal, question: dict[str, Any]) -> Any:

@@ -75,6 +75,18 @@ def newest(pods: Iterable[PodSeen]) -> PodSeen | None:
     return max(pods, key=lambda pod: (pod.created_at is not None, pod.created_at, pod.name), default=None)
 
 
+def find_spent(jobs: Iterable[JobSeen], pods: Iterable[PodSeen]) -> tuple[JobSeen, ...]:
+    """Return the Jobs whose work is done: finished, or a pod of theirs ended well and the Job does not say so yet."""
+    ended = [pod for pod in pods if pod.phase == "Succeeded" and pod.deleting_since is None]
+    return tuple(job for job in jobs if job.is_finished or any(_made(job, pod) for pod in ended))
+
+
+def _made(job: JobSeen, pod: PodSeen) -> bool:
+    """Say whether a pod is this Job's, and not of one that had its name before."""
+    is_younger = job.created_at is None or pod.created_at is None or pod.created_at >= job.created_at
+    return pod.job == job.name and is_younger
+
+
 def find_trouble(pods: Iterable[PodSeen], now: datetime) -> Trouble | None:
     """Say why the newest pod has not started; None where it has, or where it is only young."""
     pod = newest(pods)

@@ -33,7 +33,7 @@ from agentic_operator.answers import (
     input_deadline,
     take_answers,
 )
-from agentic_operator.classify import classify_failure, classify_pod, find_trouble, newest
+from agentic_operator.classify import classify_failure, classify_pod, find_spent, find_trouble, newest
 from agentic_operator.config import JobDefaults
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.jobs import Definition, build_claim, build_job, effective_ttl
@@ -316,7 +316,8 @@ def _is_pending(session: AgenticSession) -> bool:
 
 def _wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     job = _find_job(seen, session.status.run)
-    is_warm = job is not None and not job.is_finished and not job.is_deleting
+    spent = find_spent(seen.jobs, seen.pods)
+    is_warm = job is not None and job not in spent and not job.is_deleting
     if _is_pending(session):
         if is_warm:
             # Its runner sees the answer itself, and a second run would only take the thread from it.
@@ -326,7 +327,9 @@ def _wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: R
     deadline = input_deadline(session)
     if deadline is not None and now >= deadline:
         return _after_input_deadline(session, seen, now)
-    return Plan(status=None if is_warm else _refresh(session), wake_at=deadline)
+    status = None if is_warm else _refresh(session)
+    # What they had to say is in the status: a session that waits keeps nothing on a node.
+    return Plan(status=status, delete_jobs=_names(_present(spent)), wake_at=deadline)
 
 
 def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) -> Plan:

@@ -135,8 +135,9 @@ class SessionReconciler:
     async def _apply(
         self, key: SessionKey, session: AgenticSession, body: Json, seen: Seen, plan: Plan, now: datetime
     ) -> None:
+        uids = {job.name: job.uid for job in seen.jobs}
         for name in plan.delete_jobs_first:
-            await self._delete_job(key, name)
+            await self._delete_job(key, name, uids.get(name, ""))
         if plan.job is not None:
             refused = await self._create_job(key, session, seen, plan, plan.job)
             if refused is not None:
@@ -154,7 +155,7 @@ class SessionReconciler:
         if plan.status is not None:
             has_news = await self._write_status(key, session, plan.status)
         for name in plan.delete_jobs:
-            await self._delete_job(key, name)
+            await self._delete_job(key, name, uids.get(name, ""))
         if plan.purge:
             await self._purge(session, now)
         if plan.delete_session:
@@ -268,8 +269,9 @@ class SessionReconciler:
             )
         return True
 
-    async def _delete_job(self, key: SessionKey, name: str) -> None:
-        await self._kube.delete(JOBS, key.namespace, name)
+    async def _delete_job(self, key: SessionKey, name: str, uid: str) -> None:
+        # By its identity: a Job of a session made again under this name may have it by now.
+        await self._kube.delete(JOBS, key.namespace, name, uid=uid)
         logger.info("deleted Job %s", name, extra={"namespace": key.namespace, "session": key.name})
 
     async def _purge(self, session: AgenticSession, now: datetime) -> None:

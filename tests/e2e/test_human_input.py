@@ -28,13 +28,14 @@ def test_a_wrong_answer_starts_no_pod_and_a_right_one_goes_on_though_the_definit
     (question,) = status["interrupts"]
     assert (question["prompt"], question["schema"]) == ("go on?", {"enum": ["yes", "no"]})
     assert "go on? (yes / no)" in project.run("get", "agenticsession", "s")
-    wait_for(lambda: running_pods(project), lambda pods: not pods, what="no pod while it waits")
+    wait_for(project.pods, lambda pods: not pods, what="no pod while it waits, an ended one neither")
+    assert not project.run("get", "jobs", "-o", "name", "-l", "agentic-operator.dev/session=s")
     project.run("delete", "workflowdefinition", "asks")
 
     respond(project, question["id"], "perhaps")
     wait_for(lambda: accepted(project), lambda found: found == ("False", "InvalidAnswer"), what="the refusal")
     assert project.status()["phase"] == "WaitingForInput"
-    assert not running_pods(project)
+    assert not project.pods()
 
     respond(project, question["id"], "yes")
     status = project.wait_phase("Completed")

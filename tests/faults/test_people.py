@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from agentic_core.lifecycle import Phase
+from agentic_core.names import SESSION_LABEL
 from tests.faults.bed import LONG, Bed, until
-from tests.support.apiclient import Json, sessions_path
+from tests.support.apiclient import Json, core_path, jobs_path, sessions_path
 from tests.support.postgres_server import PostgresServer
 
 SESSIONS = 20 if LONG else 4
@@ -22,6 +23,23 @@ async def respond(bed: Bed, name: str, **answers: Any) -> None:
     asked = {each["node"]: each["id"] for each in (await bed.status(name))["interrupts"]}
     given = [{"interruptId": asked[node], "value": value} for node, value in answers.items()]
     await bed.client.patch(sessions_path(bed.namespace, name), {"spec": {"responses": given}})
+
+
+async def wait_no_pods(bed: Bed) -> None:
+    """Wait until all sessions rest and nothing is left of their runs: no Job, no pod, ended or not."""
+    await bed.wait_rest(seconds=120)
+
+    async def left() -> list[str]:
+        found = [
+            *await bed.client.list(jobs_path(bed.namespace)),
+            *await bed.client.list(core_path(bed.namespace, "pods")),
+        ]
+        return [each["metadata"]["name"] for each in found if SESSION_LABEL in (each["metadata"].get("labels") or {})]
+
+    async def is_empty() -> bool:
+        return not await left()
+
+    await until(is_empty, what="no pod while they wait", seconds=30, every=0.2)
 
 
 async def fetch_questions(bed: Bed, names: list[str]) -> dict[str, list[Json]]:
@@ -44,7 +62,7 @@ async def test_everything_restarts_while_they_wait_and_each_answer_acts_once(
         await bed.start("pair", name, inputs={})
     for name in names:
         await bed.wait_phase(name, Phase.WAITING_FOR_INPUT, seconds=120)
-    await bed.wait_rest(seconds=120)
+    await wait_no_pods(bed)
     asked = await fetch_questions(bed, names)
 
     await operator.kill_and_wait()

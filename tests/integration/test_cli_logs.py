@@ -167,7 +167,10 @@ def test_no_pods_is_said_with_the_phase(space: Space, person: Person) -> None:
     done = person.run("logs", "s")
     assert (done.returncode, done.stderr) == (1, "error: session 's' has no pods now: it is Pending\n")
     space.report("s", phase="Completed", run=1)
-    assert "the pods of a finished run are deleted after some minutes" in person.run("logs", "s").stderr
+    assert (
+        "a finished run's pods are deleted after some minutes, a waiting session's at once"
+        in person.run("logs", "s").stderr
+    )
 
 
 def test_a_pod_that_has_not_started_says_why(space: Space, person: Person) -> None:

@@ -65,7 +65,8 @@ def logs(
 ) -> None:
     """Print the logs of a session's pods, one pod after the other.
 
-    Pods are deleted with their Job some minutes after a run's end; older logs are wherever your cluster collects them.
+    Pods are deleted with their Job some minutes after a run's end, and at once while the session waits for an answer;
+    older logs are wherever your cluster collects them.
 
     \b
     Examples:
@@ -87,7 +88,11 @@ def _print_once(project: Project, session: Session, wanted: LogOptions) -> None:
     if not pods:
         raise PermanentError(
             f"session {session.name!r} has no pods now: it is {session.phase}"
-            + ("; the pods of a finished run are deleted after some minutes" if session.run else "")
+            + (
+                "; a finished run's pods are deleted after some minutes, a waiting session's at once"
+                if session.run
+                else ""
+            )
         )
     progress = Progress()
     for pod in pods:

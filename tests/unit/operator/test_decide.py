@@ -12,6 +12,7 @@ from agentic_core.names import FINALIZER
 from agentic_operator.admission import Queue, Refused
 from agentic_operator.decide import DELETION_PATIENCE, LINGER, MAX_RESTARTS, Rules, Seen, decide, needs_input_check
 from agentic_operator.images import AllowedImages
+from agentic_operator.observed import PodSeen
 from agentic_operator.plan import Plan
 from tests.support.builders import NOW, READY, SessionBuilder, a_definition, a_job, a_pod, a_session, condition
 
@@ -375,10 +376,34 @@ def test_an_answer_starts_the_next_run_once_the_last_one_ended() -> None:
     assert decided(session, READY_SEEN).job is None
     warm = decided(session.answered(q1="yes"), replace(READY_SEEN, jobs=(a_job(),)))
     assert warm == Plan(status=warm.status)
-    done = decided(session.answered(q1="yes"), replace(READY_SEEN, jobs=(a_job(is_complete=True),)))
-    assert done.job is not None
-    assert done.job["metadata"]["name"] == "s-r2"
+    for ended in (
+        replace(READY_SEEN, jobs=(a_job(is_complete=True),)),
+        replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(phase="Succeeded"),)),
+        replace(READY_SEEN, jobs=(a_job(is_deleting=True),)),
+    ):
+        done = decided(session.answered(q1="yes"), ended)
+        assert done.job is not None
+        assert done.job["metadata"]["name"] == "s-r2"
     assert decided(session.answering(other="yes")).job is None
+
+
+def test_what_ended_is_deleted_while_the_session_waits_and_a_warm_runner_is_left_alone() -> None:
+    waiting = a_session().waiting("approve?", run=2)
+
+    def deleted(*pods: PodSeen, **job: Any) -> tuple[str, ...]:
+        jobs = (a_job(1, is_complete=True), a_job(2, **job))
+        return decided(waiting, replace(READY_SEEN, jobs=jobs, pods=pods)).delete_jobs
+
+    assert deleted(a_pod(2, phase="Running")) == ("s-r1",)
+    assert deleted(is_complete=True) == ("s-r1", "s-r2")
+    assert deleted(failure_reason="BackoffLimitExceeded") == ("s-r1", "s-r2")
+    # Seen a second before the Job says so.
+    assert deleted(a_pod(2, phase="Succeeded")) == ("s-r1", "s-r2")
+    assert deleted(a_pod(2, phase="Failed")) == ("s-r1",)
+    # Left of a session that had this name before.
+    assert deleted(a_pod(2, phase="Succeeded", created_at=NOW - timedelta(hours=1))) == ("s-r1",)
+    assert deleted(a_pod(2, phase="Succeeded", deleting_since=NOW)) == ("s-r1",)
+    assert deleted(is_complete=True, is_deleting=True) == ("s-r1",)
 
 
 def test_the_digest_that_the_first_pod_ran_is_pinned_where_the_inspection_told_none() -> None:
