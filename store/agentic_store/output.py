@@ -42,6 +42,8 @@ from agentic_store.records import Json
 
 _MAX_DIGITS: Final = 4300
 _MAX_NOTED: Final = 100
+TOO_DEEP: Final = "the output contains itself or is nested too deep for JSON: return a flatter value"
+BAD_TEXT: Final = "text holds U+0000 or half a surrogate pair"
 _REFUSED: Final = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT: Final = "\ufffd"
 
@@ -70,7 +72,7 @@ class EncodedOutput:
 
 
 def encode_output(value: object, *, limit_bytes: int = MAX_OUTPUT_BYTES) -> EncodedOutput:
-    """Encode a result; see the module for the rules.
+    """Encode a result at once; see the module for the rules, and ``output_stream`` for results of any size.
 
     Raises ``OutputTooLarge`` at ``limit_bytes`` or more and ``UnstorableOutput`` where there is no JSON for it.
     """
@@ -87,29 +89,33 @@ def encode_json(value: object) -> str:
 
 
 def _encode(value: object) -> tuple[str, tuple[Replacement, ...]]:
-    # Most results are plain JSON already: the C encoder takes these at many times the speed of the walk below.
+    walk = Walk()
     try:
-        text = _dump(value)
+        text = dump_plain(value)
+        return dump(walk.plain(value, ())) if text is None else text, tuple(walk.replacements)
+    except RecursionError:
+        raise UnstorableOutput(TOO_DEEP) from None
+
+
+def dump_plain(value: object) -> str | None:
+    """Return the text of a value that is storable JSON as it is, None of any other.
+
+    Most results are plain JSON already: the C encoder takes these at many times the speed of the walk.
+    """
+    try:
+        text = dump(value)
         text.encode()
     except (TypeError, ValueError, RecursionError):
-        pass
-    else:
-        if "\\u0000" not in text:
-            return text, ()
-    walk = _Walk()
-    try:
-        return _dump(walk.plain(value, ())), tuple(walk.replacements)
-    except RecursionError:
-        raise UnstorableOutput(
-            "the output contains itself or is nested too deep for JSON: return a flatter value"
-        ) from None
+        return None
+    return None if "\\u0000" in text else text
 
 
-def _dump(value: object) -> str:
+def dump(value: object) -> str:
+    """Return plain JSON as compact text."""
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
-class _Walk:
+class Walk:
     """Turns any value into what JSON has, noting what it had to replace."""
 
     def __init__(self) -> None:
@@ -126,7 +132,7 @@ class _Walk:
             case int():
                 return self._integer(value, path)
             case float():
-                return float(value) if math.isfinite(value) else self._note(path, f"{value} is no JSON number", None)
+                return float(value) if math.isfinite(value) else self.note(path, f"{value} is no JSON number", None)
             case bytes() | bytearray() | memoryview():
                 return base64.b64encode(value).decode()
             case datetime() | date() | time():
@@ -138,9 +144,9 @@ class _Walk:
             case Mapping():
                 return self._object(value.items(), path)
             case set() | frozenset():
-                return self._list(_ordered(value), path)
+                return self.items(ordered(value), path)
             case list() | tuple():
-                return self._list(value, path)
+                return self.items(value, path)
             case _:
                 return self._other(value, path)
 
@@ -152,41 +158,58 @@ class _Walk:
             convert: Callable[[], Any] | None = None if isinstance(value, type) else getattr(value, method, None)
             if callable(convert):
                 return self.plain(convert(), path)
-        return self._note(path, f"a {type(value).__name__} is no JSON value", self._text(str(value), path))
+        return self.note(path, f"a {type(value).__name__} is no JSON value", self._text(str(value), path))
 
     def _object(self, items: Iterable[tuple[Any, Any]], path: tuple[str, ...]) -> dict[str, Json]:
         found: dict[str, Json] = {}
         for key, value in items:
-            plain = self.plain(key, path)
-            name = plain if isinstance(plain, str) else _dump(plain)
+            name = self.name(key, path)
             found[name] = self.plain(value, (*path, name))
         return found
 
-    def _list(self, items: Iterable[Any], path: tuple[str, ...]) -> list[Json]:
-        return [self.plain(item, (*path, str(index))) for index, item in enumerate(items)]
+    def name(self, key: Any, path: tuple[str, ...]) -> str:
+        """Return a mapping's key as that of an object."""
+        plain = self.plain(key, path)
+        return plain if isinstance(plain, str) else dump(plain)
+
+    def items(self, items: Iterable[Any], path: tuple[str, ...], start: int = 0) -> list[Json]:
+        """Return items, the first of which has the index ``start``."""
+        return [self.plain(item, (*path, str(index))) for index, item in enumerate(items, start)]
 
     def _text(self, value: str, path: tuple[str, ...]) -> str:
         # str() also takes a subclass down to the text itself.
         text = str.__str__(value)
-        if not _REFUSED.search(text):
+        if is_storable(text):
             return text
-        self._note(path, "text holds U+0000 or half a surrogate pair", None)
-        return _REFUSED.sub(_REPLACEMENT, text)
+        self.note(path, BAD_TEXT, None)
+        return make_storable(text)
 
     def _integer(self, value: int, path: tuple[str, ...]) -> Json:
         # Four bits hold a digit and a bit more: a cheap bound before the exact, quadratic count.
         if value.bit_length() > _MAX_DIGITS * 3 and abs(value) >= 10**_MAX_DIGITS:
-            return self._note(path, f"a number of over {_MAX_DIGITS} digits", None)
+            return self.note(path, f"a number of over {_MAX_DIGITS} digits", None)
         return int(value)
 
-    def _note(self, path: tuple[str, ...], reason: str, instead: Json) -> Json:
+    def note(self, path: tuple[str, ...], reason: str, instead: Json) -> Json:
+        """Note a replacement and return what stands there instead."""
         if len(self.replacements) < _MAX_NOTED:
             steps = (step.replace("~", "~0").replace("/", "~1") for step in path)
             self.replacements.append(Replacement("".join(f"/{step}" for step in steps), reason))
         return instead
 
 
-def _ordered(items: Iterable[Any]) -> list[Any]:
+def is_storable(text: str) -> bool:
+    """Say whether PostgreSQL takes a text as it is."""
+    return not _REFUSED.search(text)
+
+
+def make_storable(text: str) -> str:
+    """Replace what PostgreSQL refuses in a text."""
+    return _REFUSED.sub(_REPLACEMENT, text)
+
+
+def ordered(items: Iterable[Any]) -> list[Any]:
+    """Return a set's items, sorted where they can be."""
     try:
         return sorted(items)
     except TypeError:
