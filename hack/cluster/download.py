@@ -33,6 +33,7 @@ class Sites:
     etcd: str = "https://github.com/etcd-io/etcd/releases/download"
     coredns: str = "https://github.com/coredns/coredns/releases/download"
     vault: str = "https://releases.hashicorp.com/vault"
+    versitygw: str = "https://github.com/versity/versitygw/releases/download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ def build_source(program: Program, sites: Sites, machine: str | None = None) -> 
             number = version.removeprefix("v")
             base = f"{sites.vault}/{number}/vault_{number}"
             return Source(f"{base}_linux_{machine}.zip", f"{base}_SHA256SUMS", "vault")
+        case "versitygw":
+            folder = f"versitygw_{version}_Linux_{'x86_64' if machine == 'amd64' else machine}"
+            base = f"{sites.versitygw}/{version}"
+            return Source(f"{base}/{folder}.tar.gz", f"{base}/checksums.txt", f"{folder}/versitygw")
 
 
 def parse_sum(text: str, file: str) -> str:

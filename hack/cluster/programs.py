@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, architecture
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, VERSITYGW, architecture
 
-Project = Literal["kubernetes", "etcd", "coredns", "vault"]
+Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw"]
 
-VERSIONS: dict[Project, str] = {"kubernetes": KUBERNETES, "etcd": ETCD, "coredns": COREDNS, "vault": VAULT}
+VERSIONS: dict[Project, str] = {
+    "kubernetes": KUBERNETES,
+    "etcd": ETCD,
+    "coredns": COREDNS,
+    "vault": VAULT,
+    "versitygw": VERSITYGW,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +59,11 @@ PROGRAMS: dict[str, Program] = {
         # A main package of our own: CoreDNS with the plugins that a cluster needs and none of the clouds'.
         Program("coredns", "coredns", "./coredns"),
         Program("vault", "vault", "github.com/hashicorp/vault", module="github.com/hashicorp/vault"),
+        Program(
+            "versitygw",
+            "versitygw",
+            "github.com/versity/versitygw/cmd/versitygw",
+            module="github.com/versity/versitygw",
+        ),
     )
 }

@@ -17,7 +17,7 @@ from hack.cluster.download import Sites, Unreachable, build_source, download, pa
 from hack.cluster.errors import ClusterError, MissingTool
 from hack.cluster.programs import PROGRAMS
 from hack.cluster.progress import Progress
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, architecture
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, VERSITYGW, architecture
 
 CONTENT = b"#!/bin/sh\necho a program\n"
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -59,6 +59,9 @@ def test_each_project_is_published_at_its_place() -> None:
     assert coredns.url.endswith(f"/coredns_{COREDNS.removeprefix('v')}_linux_arm64.tgz")
     vault = build_source(PROGRAMS["vault"], Sites(), "arm64")
     assert vault.url.endswith(f"/{VAULT.removeprefix('v')}/vault_{VAULT.removeprefix('v')}_linux_arm64.zip")
+    gateway = build_source(PROGRAMS["versitygw"], Sites(), "amd64")
+    assert gateway.url.endswith(f"/{VERSITYGW}/versitygw_{VERSITYGW}_Linux_x86_64.tar.gz")
+    assert gateway.member == f"versitygw_{VERSITYGW}_Linux_x86_64/versitygw"
 
 
 @pytest.mark.parametrize(
