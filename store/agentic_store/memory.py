@@ -16,7 +16,7 @@ from agentic_store.fences import decide_take, refuse_unless_held
 from agentic_store.output import EncodedOutput, encode_json
 from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow
 from agentic_store.sessions import explain_refusal
-from agentic_store.signals import LocalSignals
+from agentic_store.signals import LocalSignals, hint_for
 from agentic_store.transitions import sources_of
 
 Clock = Callable[[], datetime]
@@ -207,7 +207,7 @@ class MemoryEventLog:
         for event in events:
             at = event.at or self._clock()
             known.append(Event(session_uid, len(known) + 1, run, at, event.type, _stored(event.data)))
-        self._signals.notify(session_uid)
+        self._signals.notify(hint_for(session_uid))
         return len(known)
 
     async def read(self, session_uid: str, *, after: int = 0, limit: int = 1000) -> list[Event]:

@@ -1,9 +1,11 @@
 """When to look at the event log: PostgreSQL's notifications, on a connection of their own.
 
 A notification is a hint. It may be lost with its connection, so whoever follows a log also looks from time to time.
+PostgreSQL lets every role of a database listen, so a hint names its session only to those who know the session's uid.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -26,6 +28,11 @@ _LONGEST_PAUSE_SECONDS: Final = 10.0
 log = logging.getLogger(__name__)
 
 
+def hint_for(session_uid: str) -> str:
+    """Return what a notification says of a session: nothing from which its uid could be told."""
+    return hashlib.sha256(session_uid.encode()).hexdigest()[:32]
+
+
 class Signals(Protocol):
     """Tells when a session's log may have grown."""
 
@@ -43,22 +50,22 @@ class LocalSignals:
 
     @contextmanager
     def subscribe(self, session_uid: str) -> Iterator[asyncio.Event]:
-        signal = asyncio.Event()
-        self._subscribers[session_uid].add(signal)
+        hint, signal = hint_for(session_uid), asyncio.Event()
+        self._subscribers[hint].add(signal)
         try:
             yield signal
         finally:
-            self._subscribers[session_uid].discard(signal)
-            if not self._subscribers[session_uid]:
-                del self._subscribers[session_uid]
+            self._subscribers[hint].discard(signal)
+            if not self._subscribers[hint]:
+                del self._subscribers[hint]
 
-    def notify(self, session_uid: str) -> None:
-        for signal in self._subscribers.get(session_uid, ()):
+    def notify(self, hint: str) -> None:
+        for signal in self._subscribers.get(hint, ()):
             signal.set()
 
     def notify_all(self) -> None:
-        for session_uid in list(self._subscribers):
-            self.notify(session_uid)
+        for hint in list(self._subscribers):
+            self.notify(hint)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 -- The event log.
 
--- name: lock
-SELECT pg_advisory_xact_lock(%(class)s, hashtext(%(session_uid)s));
+-- No rows where the session is gone, or another tenant's. The hint says that something happened, and to whoever knows the
+-- session also where: every role of the database may listen.
 
 -- name: append
 WITH added AS (
@@ -15,9 +15,10 @@ WITH added AS (
         new.data::jsonb
     FROM unnest(%(types)s::text[], %(data)s::text[], %(times)s::timestamptz[])
         WITH ORDINALITY AS new (type, data, at, place)
+    WHERE EXISTS (SELECT 1 FROM workflow_sessions WHERE session_uid = %(session_uid)s)
     RETURNING seq
 )
-SELECT max(seq) AS seq, pg_notify('agentic_session_events', %(session_uid)s) FROM added;
+SELECT max(seq) AS seq, pg_notify('agentic_session_events', %(hint)s) FROM added HAVING count(*) > 0;
 
 -- name: read
 SELECT session_uid, seq, run, at, type, data

@@ -4,7 +4,7 @@ import asyncio
 
 from agentic_store.memory import MemoryStore
 from agentic_store.records import Event, NewEvent
-from agentic_store.signals import follow
+from agentic_store.signals import follow, hint_for
 from tests.support.store_conformance import a_record
 
 UID = "uid-team-report"
@@ -50,8 +50,8 @@ async def test_subscribers_leave_nothing_behind() -> None:
     signals = MemoryStore().signals
 
     with signals.subscribe(UID) as first, signals.subscribe(UID) as second:
-        signals.notify(UID)
-        signals.notify("another")
+        signals.notify(hint_for(UID))
+        signals.notify(hint_for("another"))
         assert first.is_set()
         assert second.is_set()
         first.clear()
