@@ -11,6 +11,7 @@ from agentic_store.events import PostgresEventLog
 from agentic_store.fences import PostgresFences
 from agentic_store.pool import CarryingPool, Connection
 from agentic_store.records import Fence
+from agentic_store.retention import PostgresRetention
 from agentic_store.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
 from agentic_store.threads import PostgresThreads
@@ -25,6 +26,7 @@ class Database:
         self.events = PostgresEventLog(connections.connection)
         self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
         self.threads = PostgresThreads(connections.connection)
+        self.retention = PostgresRetention(connections.connection)
 
     @property
     def pool(self) -> AsyncConnectionPool[Connection]:

@@ -114,6 +114,12 @@ chain (checkpoint_id, parent_checkpoint_id) AS (
         LIMIT 1
     ) AS parent
 ),
+-- A thread that retention is at work on has lost its beginning: nothing is copied of it.
+whole AS MATERIALIZED (
+    SELECT chosen.checkpoint_id, chosen.is_past, chosen.goes_on
+    FROM chosen
+    WHERE EXISTS (SELECT 1 FROM chain WHERE parent_checkpoint_id IS NULL)
+),
 wanted AS MATERIALIZED (
     SELECT
         '' AS checkpoint_ns,
@@ -121,11 +127,11 @@ wanted AS MATERIALIZED (
         chosen.goes_on OR chain.checkpoint_id <> chosen.checkpoint_id AS with_writes,
         chain.checkpoint_id = chosen.checkpoint_id AS is_chosen
     FROM chain
-    CROSS JOIN chosen
+    CROSS JOIN whole AS chosen
     UNION ALL
     SELECT below.checkpoint_ns, below.checkpoint_id, true, false
     FROM checkpoints AS below
-    CROSS JOIN chosen
+    CROSS JOIN whole AS chosen
     WHERE below.thread_id = %(source)s
         AND below.checkpoint_ns <> ''
         AND below.metadata -> 'parents' ->> '' IN (SELECT checkpoint_id FROM chain)
@@ -199,4 +205,4 @@ copied_writes AS (
     ) AS original
     WHERE wanted.with_writes
 )
-SELECT checkpoint_id, %(source)s::text AS source, is_past FROM chosen;
+SELECT checkpoint_id, %(source)s::text AS source, is_past FROM whole;

@@ -1,0 +1,241 @@
+"""Removing what is kept of sessions that ended long ago: checkpoints, blobs, writes and events, in bounded steps.
+
+A step is one transaction of at most so many rows. Between two steps a thread may be half gone; its beginning goes
+first, so that nobody takes the rest for a whole (``threads.copy_thread`` looks), and its session stays listed until all
+is gone, so that a process killed half-way is followed by one that goes on. Whose time has come is the caller's decision.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from psycopg.rows import class_row, scalar_row
+
+from agentic_store.pool import Connection, Connections
+from agentic_store.statements import load_statements
+
+_SQL: Final = load_statements("retention")
+_BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class Kept(StrEnum):
+    """What is left of a session's checkpoints."""
+
+    ALL = "all"
+    NEEDED = "needed"
+    """What its last checkpoint needs."""
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A session that ended, as far as its row says, and the times that are known of it.
+
+    ``checkpoint_id`` and ``ts`` are its last checkpoint's, both written by the runner and neither checked.
+    """
+
+    session_uid: str
+    project_name: str
+    session_name: str
+    thread_id: str
+    completed_at: datetime
+    updated_at: datetime
+    checkpoint_id: str | None
+    ts: str | None
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A thread that any of the three tables has rows of; its times only where it has no fence."""
+
+    thread_id: str
+    is_fenced: bool
+    checkpoint_id: str | None
+    ts: str | None
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What was deleted: rows by table, and the bytes of their values as they were stored."""
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    bytes: int = 0
+
+    def __add__(self, other: "Gone") -> "Gone":
+        tables = dict.fromkeys((*self.rows, *other.rows))
+        rows = {table: self.rows.get(table, 0) + other.rows.get(table, 0) for table in tables}
+        return Gone(rows, self.bytes + other.bytes)
+
+    @property
+    def total(self) -> int:
+        return sum(self.rows.values())
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transaction's work. ``finished`` are those of the sessions or threads of which nothing is left to do.
+
+    Whoever is in neither ``finished`` nor ``left`` was passed over: somebody else holds or changed it.
+    """
+
+    gone: Gone = Gone()
+    finished: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class PostgresRetention:
+    """The statements of retention. Every method is one transaction and may raise what the store raises."""
+
+    def __init__(self, connections: Connections, *, lock_seconds: float = 2.0, statement_seconds: float = 20.0) -> None:
+        """Give up a step that waits ``lock_seconds`` for a lock, or a statement that takes ``statement_seconds``."""
+        self._connections = connections
+        self._limits = {
+            "lock_timeout": f"{lock_seconds * 1000:.0f}ms",
+            "statement_timeout": f"{statement_seconds * 1000:.0f}ms",
+        }
+
+    async def fetch_clock(self) -> datetime:
+        """Return what time the server thinks it is."""
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            now = await (await cursor.execute(_SQL["clock"])).fetchone()
+            assert isinstance(now, datetime)  # noqa: S101  (one row, always)
+            return now
+
+    async def list_projects(self) -> list[str]:
+        """Return the projects that have checkpoints of ended sessions."""
+        async with self._transaction() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            return await (await cursor.execute(_SQL["projects"])).fetchall()
+
+    async def list_ended(
+        self, project: str, *, before: datetime, kept: Kept, after: Ended | None = None, limit: int = 100
+    ) -> list[Ended]:
+        """Return the sessions of a project that ended before a time and of which ``kept`` is left, oldest first."""
+        params = {
+            "project_name": project,
+            "kept": kept.value,
+            "before": before,
+            "after_completed_at": _BEGINNING if after is None else after.completed_at,
+            "after_session_uid": "" if after is None else after.session_uid,
+            "limit": limit,
+        }
+        async with self._transaction() as conn, conn.cursor(row_factory=class_row(Ended)) as cursor:
+            return await (await cursor.execute(_SQL["candidates"], params)).fetchall()
+
+    async def remove(self, session_uids: Sequence[str], *, rows: int = 1000) -> Step:
+        """Delete up to ``rows`` rows of the sessions' threads and events; their own rows stay.
+
+        A runner that comes to life again after all this time is refused from the first step on.
+        """
+        async with self._transaction() as conn:
+            claimed = await _claim(conn, session_uids)
+            if not claimed:
+                return Step()
+            params = {"uids": list(claimed), "threads": list(claimed.values())}
+            gone = await _delete(conn, ("checkpoints", "writes", "blobs", "events"), params, rows)
+            if gone.total >= rows:
+                return Step(gone, left=tuple(claimed))
+            await conn.execute(_SQL["delete_fences"], params)
+            await conn.execute(_SQL["mark"], {**params, "kept": Kept.NONE.value})
+            return Step(gone, finished=tuple(claimed))
+
+    async def prune(self, session_uid: str, *, rows: int = 1000) -> Step:
+        """Delete up to ``rows`` rows of a session's thread that its last checkpoint does not need.
+
+        A thread with delta channels stays whole: its last checkpoint needs those before it.
+        """
+        async with self._transaction() as conn:
+            claimed = await _claim(conn, [session_uid])
+            if not claimed:
+                return Step()
+            kept = await _find_kept(conn, claimed[session_uid])
+            gone = Gone()
+            if kept is not None:
+                # First, so that nobody misses the beginning of what stays while the rest goes.
+                await conn.execute(_SQL["end_history"], kept)
+                gone = await _delete(conn, ("checkpoints", "writes", "blobs"), kept, rows, verb="prune")
+            if gone.total >= rows:
+                return Step(gone, left=(session_uid,))
+            await conn.execute(_SQL["mark"], {"uids": [session_uid], "kept": Kept.NEEDED.value})
+            return Step(gone, finished=(session_uid,))
+
+    async def list_threads(self, *, after: str = "", limit: int = 200) -> list[Thread]:
+        """Return the next threads after one, by their ids."""
+        params = {"after": after, "limit": limit}
+        async with self._transaction() as conn, conn.cursor(row_factory=class_row(Thread)) as cursor:
+            return await (await cursor.execute(_SQL["threads"], params)).fetchall()
+
+    async def remove_ownerless(self, threads: Mapping[str, tuple[str, str]], *, rows: int = 1000) -> Step:
+        """Delete up to ``rows`` rows of those threads that neither a session nor a fence stands for.
+
+        ``threads`` are their ids with the project and session that these name.
+        """
+        wanted = {
+            "threads": list(threads),
+            "projects": [project for project, _ in threads.values()],
+            "names": [name for _, name in threads.values()],
+        }
+        async with self._transaction() as conn:
+            async with conn.cursor(row_factory=scalar_row) as cursor:
+                claimed = await (await cursor.execute(_SQL["take_ownerless"], wanted)).fetchall()
+            if not claimed:
+                return Step()
+            params = {"threads": claimed}
+            gone = await _delete(conn, ("checkpoints", "writes", "blobs"), params, rows)
+            await conn.execute(_SQL["delete_fences"], params)
+            if gone.total >= rows:
+                return Step(gone, left=tuple(claimed))
+            return Step(gone, finished=tuple(claimed))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        async with self._connections() as conn, conn.transaction():
+            await conn.execute(_SQL["prepare"], self._limits)
+            yield conn
+
+
+async def _claim(conn: Connection, session_uids: Sequence[str]) -> dict[str, str]:
+    """Take the fences and lock the rows of those sessions that may be worked on; return their threads."""
+    cursor = await conn.execute(_SQL["take_fences"], {"uids": list(session_uids)})
+    taken = {row["session_uid"]: row["thread_id"] for row in await cursor.fetchall()}
+    cursor = await conn.execute(_SQL["lock_rows"], {"uids": list(taken)})
+    locked = {row["session_uid"] for row in await cursor.fetchall()}
+    if gone := [thread for uid, thread in taken.items() if uid not in locked]:
+        # Their sessions were deleted a moment ago: no fence may stay behind.
+        await conn.execute(_SQL["delete_fences"], {"threads": gone})
+    return {uid: thread for uid, thread in taken.items() if uid in locked}
+
+
+async def _delete(
+    conn: Connection, tables: Sequence[str], params: Mapping[str, Any], rows: int, *, verb: str = "delete"
+) -> Gone:
+    """Delete from the tables in their order until ``rows`` are gone or none is left."""
+    gone = Gone()
+    for table in tables:
+        statement = _SQL[f"{verb}_{table}"]
+        # Unprepared: a plan made once for any arrays would not know how short these are.
+        cursor = await conn.execute(statement, {**params, "limit": rows - gone.total}, prepare=False)
+        found = await cursor.fetchone()
+        assert found is not None  # noqa: S101  (an aggregate always has a row)
+        gone += Gone({table: found["rows"]}, found["bytes"])
+        if gone.total >= rows:
+            break
+    return gone
+
+
+async def _find_kept(conn: Connection, thread_id: str) -> dict[str, Any] | None:
+    """Return the checkpoints of a thread that stay when it is pruned; None where all have to."""
+    heads = await (await conn.execute(_SQL["heads"], {"thread_id": thread_id})).fetchall()
+    root = next((head["checkpoint_id"] for head in heads if not head["checkpoint_ns"]), None)
+    staying = [head for head in heads if ":" not in head["checkpoint_ns"] or head["root"] == root]
+    if root is None or any(head["is_delta"] for head in staying):
+        return None
+    kept = [(head["checkpoint_ns"], head["checkpoint_id"]) for head in staying]
+    kept += [(head["checkpoint_ns"], head["sends_parent"]) for head in staying if head["sends_parent"]]
+    return {
+        "thread_id": thread_id,
+        "spaces": [space for space, _ in kept],
+        "ids": [checkpoint for _, checkpoint in kept],
+    }
