@@ -28,6 +28,7 @@ FINALIZER: Final = f"{GROUP}/cleanup"
 RUNNER_SERVICE_ACCOUNT: Final = "agentic-runner"
 INSPECTOR_SERVICE_ACCOUNT: Final = "agentic-inspector"
 RUNNER_CONTAINER: Final = "runner"
+VAULT_CONTAINER: Final = "vault-init"
 
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 

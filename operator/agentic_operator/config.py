@@ -20,6 +20,26 @@ class InvalidSetting(ValueError):
 
 
 @dataclass(frozen=True)
+class VaultAccess:
+    """Where runners get their database credentials from, where that is Vault; their init container is told this."""
+
+    address: str
+    image: str = ""
+    """Image with ``vault-init``; the operator's own where empty."""
+    role: str = "agentic-runner"
+    path: str = "kv/agentic/runners/{namespace}"
+    audience: str = "vault"
+    auth_mount: str = "kubernetes"
+    vault_namespace: str = ""
+    authorities: str = ""
+    """Certificates in PEM that are trusted instead of the usual ones."""
+
+    def resolve(self, template: str, namespace: str) -> str:
+        """Return a role or path for the pods of one namespace."""
+        return template.replace("{namespace}", namespace)
+
+
+@dataclass(frozen=True)
 class JobDefaults:
     """What Jobs get where neither session nor definition says otherwise."""
 
@@ -29,6 +49,8 @@ class JobDefaults:
     retention_days: int = 30
     backend_url: str = ""
     retries: int = 3
+    vault: VaultAccess | None = None
+    """None where runners get their credentials from a Secret."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +92,15 @@ OPTIONS: Final = (
     _Option("ALLOWED_IMAGES", "*", "comma-separated registry prefixes that images must begin with; '*' allows all"),
     _Option("POSTGRES_CONNECTION_STRING_FILE", "", "file with the operator's connection string; no rows without"),
     _Option("RUNNER_POSTGRES_SECRET", "agentic-postgres-runner", "Secret with the runners' connection string"),
+    _Option("CREDENTIALS", "secret", "where runners get their connection string: secret or vault"),
+    _Option("VAULT_ADDR", "", "Vault's address as runners reach it, with CREDENTIALS=vault"),
+    _Option("VAULT_RUNNER_ROLE", "agentic-runner", "role that runners log in as; {namespace} stands for theirs"),
+    _Option("VAULT_RUNNER_PATH", "kv/agentic/runners/{namespace}", "secret that runners read; {namespace} likewise"),
+    _Option("VAULT_AUDIENCE", "vault", "audience of the token that runners log in with"),
+    _Option("VAULT_AUTH_MOUNT", "kubernetes", "where Vault's Kubernetes auth method is mounted"),
+    _Option("VAULT_NAMESPACE", "", "namespace, in Vault Enterprise and HCP"),
+    _Option("VAULT_CACERT_BYTES", "", "authorities in PEM to trust instead of the usual ones"),
+    _Option("VAULT_INIT_IMAGE", "", "image of runners' vault-init; the operator's own where empty"),
     _Option("RUNNER_CLUSTER_ROLE", "agentic-runner", "ClusterRole that runners are bound to in their namespace"),
     _Option("RUNNER_REQUESTS", "cpu=100m,memory=256Mi", "default requests of runners"),
     _Option("RUNNER_LIMITS", "cpu=2,memory=1Gi", "default limits of runners"),
@@ -137,6 +168,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             retention_days=_number(values, "CHECKPOINT_RETENTION_DAYS", 1, 36_500),
             backend_url=_url(values, "BACKEND_URL"),
             retries=_number(values, "RUNNER_RETRIES", 0, 100),
+            vault=_vault(values),
         ),
         leader_election=_truth(values, "LEADER_ELECTION"),
         lease_seconds=_number(values, "LEASE_SECONDS", 3, 600),
@@ -178,6 +210,26 @@ def _choice(values: Mapping[str, str], variable: str, choices: tuple[str, ...]) 
     if text not in choices:
         raise InvalidSetting(f"{variable} is {values[variable]!r}: write one of {', '.join(choices)}")
     return text
+
+
+def _vault(values: Mapping[str, str]) -> VaultAccess | None:
+    if _choice(values, "CREDENTIALS", ("secret", "vault")) == "secret":
+        return None
+    if not values["VAULT_ADDR"]:
+        raise InvalidSetting("CREDENTIALS is 'vault' and VAULT_ADDR is not set: give Vault's address")
+    for variable in ("VAULT_RUNNER_ROLE", "VAULT_RUNNER_PATH"):
+        if re.search(r"[{}\s]", values[variable].replace("{namespace}", "")):
+            raise InvalidSetting(f"{variable} is {values[variable]!r}: it may hold {{namespace}} and no other braces")
+    return VaultAccess(
+        address=_url(values, "VAULT_ADDR"),
+        image=values["VAULT_INIT_IMAGE"],
+        role=values["VAULT_RUNNER_ROLE"],
+        path=values["VAULT_RUNNER_PATH"],
+        audience=values["VAULT_AUDIENCE"],
+        auth_mount=values["VAULT_AUTH_MOUNT"],
+        vault_namespace=values["VAULT_NAMESPACE"],
+        authorities=values["VAULT_CACERT_BYTES"],
+    )
 
 
 def _url(values: Mapping[str, str], variable: str) -> str:

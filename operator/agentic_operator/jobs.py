@@ -10,7 +10,6 @@ from agentic_core.contract import (
     API_DIR,
     PERMANENT_EXIT_CODES,
     POSTGRES_DIR,
-    POSTGRES_SECRET,
     POSTGRES_SECRET_KEY,
     WORKSPACE_DIR,
     ExitCode,
@@ -42,6 +41,7 @@ from agentic_core.resources import (
     WorkflowSpec,
 )
 from agentic_operator.config import JobDefaults
+from agentic_operator.credentials import build_database_access
 from agentic_operator.pods import (
     Manifest,
     add_extra_volumes,
@@ -171,6 +171,7 @@ def build_job(
         ),
         *_merged_env(spec, session),
     ]
+    access = build_database_access(defaults.vault, session.namespace)
     volumes: list[Manifest] = [
         {"name": "tmp", "emptyDir": {}},
         {
@@ -182,15 +183,7 @@ def build_job(
             ),
         },
         build_api_volume(),
-        {
-            "name": "postgres",
-            "secret": {
-                "secretName": POSTGRES_SECRET,
-                "items": [{"key": POSTGRES_SECRET_KEY, "path": POSTGRES_SECRET_KEY}],
-                # The kubelet adds group read for fsGroup: effectively 0440 for uid and gid of the runner alone.
-                "defaultMode": 0o400,
-            },
-        },
+        *access.volumes,
     ]
     mounts: list[Manifest] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
@@ -209,6 +202,8 @@ def build_job(
         volumes=volumes,
         mounts=mounts,
     )
+    if access.init_containers:
+        pod["initContainers"] = list(access.init_containers)
     job: Manifest = {
         "backoffLimit": retries,
         "completions": 1,
@@ -216,7 +211,7 @@ def build_job(
         "ttlSecondsAfterFinished": defaults.job_ttl_seconds,
         # A new pod only when the old one is really over: two runners of one thread would only fence each other.
         "podReplacementPolicy": "Failed",
-        "podFailurePolicy": {"rules": _failure_rules()},
+        "podFailurePolicy": {"rules": [*_failure_rules(), *access.failure_rules]},
         "template": {"metadata": build_pod_metadata(spec, labels), "spec": pod},
     }
     if timeout is not None:

@@ -15,6 +15,7 @@ from agentic_core.errors import PermanentError
 from agentic_operator.announcer import Announcer
 from agentic_operator.config import InvalidSetting, Settings, read_settings
 from agentic_operator.connection import Connection, NoConnection, find_connection
+from agentic_operator.credentials import complete_vault
 from agentic_operator.decide import Rules
 from agentic_operator.handlers import Handlers, watch_cluster
 from agentic_operator.health import serve_health
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(_run(settings, connection))
     except asyncio.CancelledError:
         return 0
-    except PermanentError as error:
+    except (PermanentError, InvalidSetting) as error:
         logger.error("%s", error)  # noqa: TRY400
         return 2
     return 0
@@ -69,6 +70,7 @@ async def _run(settings: Settings, connection: Connection) -> None:
             with _ending_on_signals():
                 await election.acquire()
         try:
+            settings = await complete_vault(settings, kube)
             async with _open_rows(settings) as database:
                 await _lead(settings, connection, kube, election, database)
         finally:

@@ -43,7 +43,8 @@ class Namespaces:
             patch: Json = {"metadata": {"annotations": dict(annotations)}}
             await self._kube.patch(SERVICE_ACCOUNTS, namespace, RUNNER_SERVICE_ACCOUNT, patch)
         await self._create(ROLE_BINDINGS, namespace, self._role_binding(namespace))
-        await self._copy_secret(namespace)
+        if self._settings.jobs.vault is None:
+            await self._copy_secret(namespace)
         self._annotations[namespace] = wanted
         self._ready_until[namespace, "runs"] = self._clock() + TTL_SECONDS
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agentic_core.names import INSPECTION_LABEL, RUN_LABEL, RUNNER_CONTAINER, SESSION_LABEL
+from agentic_core.contract import ExitCode
+from agentic_core.names import INSPECTION_LABEL, RUN_LABEL, RUNNER_CONTAINER, SESSION_LABEL, VAULT_CONTAINER
 
 Raw = Mapping[str, Any]
 
@@ -106,12 +107,18 @@ def observe_pod(raw: Raw) -> PodSeen:
     """Read a pod."""
     meta, status = raw["metadata"], raw.get("status") or {}
     owner = find_controller(raw) or {}
-    container = _find_container(status.get("containerStatuses") or ())
+    container = _find_container(status.get("containerStatuses") or (), RUNNER_CONTAINER)
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or {}
     if not ended and waiting:
         ended = (container.get("lastState") or {}).get("terminated") or {}
+    has_started = "running" in state or bool(ended)
+    preparing = _find_container(status.get("initContainerStatuses") or (), VAULT_CONTAINER).get("state") or {}
+    if waiting and not ended:
+        # Until the init container is through, the runner only says that it waits for it.
+        ended = _as_runner(preparing.get("terminated") or {})
+        waiting = preparing.get("waiting") or waiting
     conditions = status.get("conditions") or ()
     unscheduled: Raw = next(
         (
@@ -128,7 +135,7 @@ def observe_pod(raw: Raw) -> PodSeen:
         created_at=parse_time(meta.get("creationTimestamp")),
         waiting_reason=waiting.get("reason") or "",
         waiting_message=waiting.get("message") or "",
-        has_started="running" in state or bool(ended),
+        has_started=has_started,
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason") or "",
         exit_message=(ended.get("message") or "").strip(),
@@ -142,14 +149,23 @@ def observe_pod(raw: Raw) -> PodSeen:
     )
 
 
+def _as_runner(ended: Raw) -> Raw:
+    """Return the failure of ``vault-init`` as the runner's: credentials to be corrected, or a service that is away."""
+    code = ended.get("exitCode") or 0
+    if code == 0:
+        return {}
+    is_passing = code in (1, 20, 21)
+    return {**ended, "exitCode": int(ExitCode.DATABASE_UNAVAILABLE if is_passing else ExitCode.CONFIGURATION)}
+
+
 def _memory_limit(raw: Raw) -> str:
-    container = _find_container((raw.get("spec") or {}).get("containers") or ())
+    container = _find_container((raw.get("spec") or {}).get("containers") or (), RUNNER_CONTAINER)
     limits = (container.get("resources") or {}).get("limits") or {}
     return str(limits.get("memory") or "")
 
 
-def _find_container(statuses: Sequence[Raw]) -> Raw:
-    return next((s for s in statuses if s.get("name") == RUNNER_CONTAINER), {})
+def _find_container(statuses: Sequence[Raw], name: str) -> Raw:
+    return next((s for s in statuses if s.get("name") == name), {})
 
 
 def session_of(raw: Raw) -> str | None:

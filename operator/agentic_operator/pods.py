@@ -84,6 +84,16 @@ def _is_reserved(label: str) -> bool:
     return domain.endswith(("kubernetes.io", "k8s.io", API_VERSION.partition("/")[0]))
 
 
+def build_container_context() -> Manifest:
+    """Return what every container of ours is held to."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "privileged": False,
+    }
+
+
 def build_pod_spec(
     spec: WorkflowSpec | None,
     *,
@@ -103,12 +113,7 @@ def build_pod_spec(
         "resources": resources,
         "volumeMounts": mounts,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "privileged": False,
-        },
+        "securityContext": build_container_context(),
     }
     # The entry point stays the image's own: whatever keeps the contract can be a runner.
     if arguments:

@@ -32,7 +32,10 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, environ)
         with trusted(settings) as ca_bundle:
             dsn = fetch(settings, ca_bundle, say)
-        write(settings, dsn, say)
+            write(settings, dsn, say)
+            while settings.refresh_seconds:
+                time.sleep(settings.refresh_seconds)
+                dsn = refresh(settings, ca_bundle, dsn)
     except (Missing, NotNow) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.code
@@ -62,6 +65,23 @@ def fetch(settings: Settings, ca_bundle: str | bool, say: Say) -> Dsn:
                 say(f"waiting: {error}")
             last, pause = str(error), min(pause * 2, LONGEST_PAUSE_SECONDS)
         time.sleep(delay)
+
+
+def refresh(settings: Settings, ca_bundle: str | bool, last: Dsn) -> Dsn:
+    """Write the file again where the secret has changed; keep what is there where it cannot be had."""
+
+    def say_warnings(text: str) -> None:
+        if text.startswith("warning: the token"):
+            say(text)
+
+    try:
+        found = fetch(settings, ca_bundle, say_warnings)
+        if found != last:
+            write(settings, found, say)
+    except (Missing, NotNow) as error:
+        say(f"warning: the connection string stays as it is: {error}")
+        return last
+    return found
 
 
 def attempt(settings: Settings, ca_bundle: str | bool, say: Say) -> Dsn:

@@ -12,6 +12,7 @@ from agentic_core.contract import POSTGRES_DIR, POSTGRES_SECRET_KEY, VAULT_DIR
 from agentic_vault.errors import ExitCode, Missing
 
 MAX_WAIT_SECONDS: Final = 3600
+MAX_REFRESH_SECONDS: Final = 86_400
 _PATH: Final = re.compile(r"[^/\s?#]+(/[^/\s?#]+)+")
 
 
@@ -29,6 +30,8 @@ class Settings:
     jwt_file: Path = Path(VAULT_DIR) / "token"
     output: Path = Path(POSTGRES_DIR) / POSTGRES_SECRET_KEY
     wait_seconds: float = 60
+    refresh_seconds: float = 0
+    """How often the secret is fetched again; 0 for once."""
 
     @property
     def is_encrypted(self) -> bool:
@@ -54,6 +57,7 @@ OPTIONS: Final = (
     _Option("VAULT_JWT_FILE", "--jwt-file", str(Settings.jwt_file), "the service account's projected token"),
     _Option("VAULT_OUTPUT", "--output", str(Settings.output), "file to write the connection string to"),
     _Option("VAULT_WAIT_SECONDS", "--wait", "60", "how long to try again while Vault is away or sealed"),
+    _Option("VAULT_REFRESH_SECONDS", "--refresh", "0", "stay, and fetch again that often; 0 to end when it is written"),
 )
 
 
@@ -92,7 +96,8 @@ def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Setti
         ca_text=values["VAULT_CACERT_BYTES"],
         jwt_file=Path(values["VAULT_JWT_FILE"]),
         output=Path(values["VAULT_OUTPUT"]),
-        wait_seconds=_seconds(values["VAULT_WAIT_SECONDS"]),
+        wait_seconds=_seconds(values, "VAULT_WAIT_SECONDS", MAX_WAIT_SECONDS),
+        refresh_seconds=_seconds(values, "VAULT_REFRESH_SECONDS", MAX_REFRESH_SECONDS),
     )
 
 
@@ -133,10 +138,8 @@ def _path(text: str) -> str:
     return path
 
 
-def _seconds(text: str) -> float:
-    if not text.isdecimal() or int(text) > MAX_WAIT_SECONDS:
-        raise Missing(
-            ExitCode.CONFIGURATION,
-            f"VAULT_WAIT_SECONDS is {text!r}: write a whole number of seconds up to {MAX_WAIT_SECONDS}",
-        )
+def _seconds(values: Mapping[str, str], variable: str, most: int) -> float:
+    text = values[variable]
+    if not text.isdecimal() or int(text) > most:
+        raise Missing(ExitCode.CONFIGURATION, f"{variable} is {text!r}: write a whole number of seconds up to {most}")
     return int(text)
