@@ -8,7 +8,7 @@ LOCK_FLAGS ?= --upgrade
 SOURCES := core store operator runner cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench clean unit integration e2e chaos
+.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench bench-data clean unit integration e2e chaos
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ images: cluster-up ## Build the images that changed and load them into the clust
 
 bench: venv test-deps ## Benchmarks, as ratios against a floor in the same run
 	@$(BIN)/python -m bench
+
+bench-data: venv test-deps ## Those of the database: super-steps, write-ahead log, copies
+	@$(BIN)/python -m bench super_step wal fork
 
 clean: ## Remove what was built in this checkout
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
