@@ -4,4 +4,9 @@ import pytest
 
 pytest.register_assert_rewrite("tests.support")
 
-pytest_plugins: list[str] = ["tests.support.postgres", "tests.support.runner", "tests.support.kube"]
+pytest_plugins: list[str] = [
+    "tests.support.postgres",
+    "tests.support.runner",
+    "tests.support.kube",
+    "tests.support.objects",
+]

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     RUNNER_MISCONFIGURED = "RunnerMisconfigured"
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
     DATABASE_NOT_MIGRATED = "DatabaseNotMigrated"
+    RESULT_STORE_UNAVAILABLE = "ResultStoreUnavailable"
     SUSPENDED = "Suspended"
     STOPPED_BY_USER = "StoppedByUser"
 

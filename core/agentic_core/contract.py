@@ -10,6 +10,11 @@ from typing import Final
 POSTGRES_SECRET: Final = "agentic-postgres"  # noqa: S105  (a resource's name)
 POSTGRES_SECRET_KEY: Final = "dsn"  # noqa: S105
 POSTGRES_DIR: Final = "/var/run/secrets/agentic/postgres"
+RESULT_STORE_SECRET: Final = "agentic-results"  # noqa: S105
+RESULT_STORE_DIR: Final = "/var/run/secrets/agentic/results"
+ENCRYPTION_SECRET: Final = "agentic-encryption"  # noqa: S105
+ENCRYPTION_SECRET_KEY: Final = "keys"  # noqa: S105
+ENCRYPTION_DIR: Final = "/var/run/secrets/agentic/encryption"
 API_DIR: Final = "/var/run/secrets/agentic/api"
 VAULT_DIR: Final = "/var/run/secrets/agentic/vault"
 WORKSPACE_DIR: Final = "/workspace"
@@ -30,6 +35,8 @@ ENV: Final = (
     "TOKEN_FILE",
     "API_CA_FILE",
     "POSTGRES_CONNECTION_STRING_FILE",
+    "RESULT_STORE_DIR",
+    "ENCRYPTION_KEYS_FILE",
     "WORKSPACE_DIR",
     "CHECKPOINT_RETENTION_DAYS",
     "RETRIES",
@@ -59,6 +66,8 @@ MAX_INLINE_RESULT_BYTES: Final = 32 * 1024
 MAX_ANSWER_BYTES: Final = 32 * 1024
 MAX_PINNED_SPEC_BYTES: Final = 128 * 1024
 MAX_OUTPUT_BYTES: Final = 100 * 1024 * 1024
+# Where there is an object store, what is larger goes there.
+MAX_STORED_OUTPUT_BYTES: Final = 90 * 1024 * 1024
 MAX_MESSAGE_LENGTH: Final = 2048
 MAX_HISTORY: Final = 50
 
@@ -88,6 +97,8 @@ class ExitCode(IntEnum):
     """PostgreSQL could not be reached within the runner's patience."""
     API_UNAVAILABLE = 21
     """The API server could not be reached within the runner's patience."""
+    RESULTS_UNAVAILABLE = 22
+    """The object store did not take the result within the runner's patience; the checkpoint has it."""
     DRAINED = 143
     """SIGTERM: the super-step is saved, a new pod continues."""
 

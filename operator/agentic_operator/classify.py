@@ -33,6 +33,7 @@ _EXIT_REASONS: Final = {
     ExitCode.INPUT_REFUSED: Reason.INVALID_INPUT,
     ExitCode.OUTPUT_TOO_LARGE: Reason.OUTPUT_TOO_LARGE,
     ExitCode.DATABASE_UNAVAILABLE: Reason.DATABASE_UNAVAILABLE,
+    ExitCode.RESULTS_UNAVAILABLE: Reason.RESULT_STORE_UNAVAILABLE,
 }
 _EXIT_TEXTS: Final = {
     ExitCode.RETRIABLE: "the runner failed",
@@ -45,6 +46,7 @@ _EXIT_TEXTS: Final = {
     ExitCode.SUPERSEDED: "a newer run owns the thread",
     ExitCode.DATABASE_UNAVAILABLE: "the database could not be reached",
     ExitCode.API_UNAVAILABLE: "the API server could not be reached",
+    ExitCode.RESULTS_UNAVAILABLE: "the result could not be stored; its last checkpoint has it",
     ExitCode.DRAINED: "the runner was asked to stop",
 }
 

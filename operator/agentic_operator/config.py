@@ -49,6 +49,10 @@ class JobDefaults:
     retention_days: int = 30
     backend_url: str = ""
     retries: int = 3
+    has_result_store: bool = False
+    """Whether results over 90 MB go to an object store; its Secret is mounted."""
+    has_encryption: bool = False
+    """Whether checkpoints are encrypted; the Secret with the keys is mounted."""
     vault: VaultAccess | None = None
     """None where runners get their credentials from a Secret."""
 

@@ -8,9 +8,14 @@ from typing import Final
 
 from agentic_core.contract import (
     API_DIR,
+    ENCRYPTION_DIR,
+    ENCRYPTION_SECRET,
+    ENCRYPTION_SECRET_KEY,
     PERMANENT_EXIT_CODES,
     POSTGRES_DIR,
     POSTGRES_SECRET_KEY,
+    RESULT_STORE_DIR,
+    RESULT_STORE_SECRET,
     WORKSPACE_DIR,
     ExitCode,
 )
@@ -50,6 +55,7 @@ from agentic_operator.pods import (
     build_pod_metadata,
     build_pod_spec,
     build_resources,
+    build_secret_volume,
 )
 
 INSPECTION_SECONDS: Final = 300
@@ -161,6 +167,8 @@ def build_job(
             TOKEN_FILE=f"{API_DIR}/token",
             API_CA_FILE=f"{API_DIR}/ca.crt",
             POSTGRES_CONNECTION_STRING_FILE=f"{POSTGRES_DIR}/{POSTGRES_SECRET_KEY}",
+            RESULT_STORE_DIR=RESULT_STORE_DIR if defaults.has_result_store else "",
+            ENCRYPTION_KEYS_FILE=f"{ENCRYPTION_DIR}/{ENCRYPTION_SECRET_KEY}" if defaults.has_encryption else "",
             WORKSPACE_DIR=WORKSPACE_DIR,
             CHECKPOINT_RETENTION_DAYS=str(defaults.retention_days),
             RETRIES=str(retries),
@@ -191,6 +199,12 @@ def build_job(
         {"name": "api", "mountPath": API_DIR, "readOnly": True},
         {"name": "postgres", "mountPath": POSTGRES_DIR, "readOnly": True},
     ]
+    if defaults.has_result_store:
+        volumes.append(build_secret_volume("results", RESULT_STORE_SECRET))
+        mounts.append({"name": "results", "mountPath": RESULT_STORE_DIR, "readOnly": True})
+    if defaults.has_encryption:
+        volumes.append(build_secret_volume("encryption", ENCRYPTION_SECRET))
+        mounts.append({"name": "encryption", "mountPath": ENCRYPTION_DIR, "readOnly": True})
     add_extra_volumes(spec, volumes, mounts)
     pod = build_pod_spec(
         spec,

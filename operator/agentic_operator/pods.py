@@ -58,6 +58,11 @@ def build_api_volume() -> Manifest:
     }
 
 
+def build_secret_volume(name: str, secret: str) -> Manifest:
+    """Return a volume with all keys of a Secret, for the runner's own uid."""
+    return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o400}}
+
+
 def add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:
     """Add the volumes that a definition asks for, under names that none of ours has."""
     for volume in spec.pod_template.volumes if spec is not None and spec.pod_template is not None else ():

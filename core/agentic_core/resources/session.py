@@ -243,6 +243,11 @@ class ResultRef(Wire):
     size: Annotated[int, Field(ge=0, description="Bytes of the JSON text.")]
     sha256: Annotated[str, Field(max_length=64, description="Digest of the JSON text, in hexadecimal.")]
     url: Annotated[str, Field(max_length=2048, description="Where it is kept.")]
+    download_url: Annotated[
+        str | None,
+        Field(max_length=4096, description="A link to it that was asked for: whoever has it reads the result."),
+    ] = None
+    download_expires_at: Annotated[Time | None, Field(description="Until when the link is good.")] = None
 
 
 class RunError(Wire):
