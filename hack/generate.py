@@ -1,4 +1,4 @@
-"""Write the files that are generated from the models: ``python hack/generate.py [--check]``."""
+"""Write what is generated from the models and from ``migrations/``: ``python hack/generate.py [--check]``."""
 
 import argparse
 import sys
@@ -9,7 +9,13 @@ import yaml
 from agentic_core.crds import build_crds
 
 ROOT = Path(__file__).resolve().parent.parent
+MIGRATIONS = ROOT / "migrations"
 HEADER = "# Generated from agentic_core.resources by `make generate`; edit the models instead.\n"
+
+
+MIGRATIONS_HEADER = """\
+# Generated from migrations/ by `make generate`; edit the files there instead. The migration Job reads them from here.
+"""
 
 
 class _Plain(yaml.SafeDumper):
@@ -17,11 +23,46 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+class _Readable(_Plain):
+    """Writes files within a file as people do, line by line."""
+
+
+_Readable.add_representer(str, _represent_text)
+
+
+def build_migrations() -> dict[str, object]:
+    """Return the ConfigMap of the SQL files and the scripts beside them."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "agentic-migrations",
+            "namespace": "agentic-system",
+            "labels": {
+                "app.kubernetes.io/part-of": "agentic-operator",
+                "app.kubernetes.io/component": "migrate",
+            },
+        },
+        "data": {
+            path.name: path.read_text(encoding="utf-8")
+            for path in sorted(MIGRATIONS.iterdir())
+            if path.suffix in (".sql", ".sh")
+        },
+    }
+
+
 def render() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
     return {
         ROOT / "crds" / f"{plural}.yaml": HEADER + yaml.dump(crd, Dumper=_Plain, sort_keys=False, width=120)
         for plural, crd in build_crds().items()
+    } | {
+        ROOT / "manifests" / "migrate" / "migrations.yaml": MIGRATIONS_HEADER
+        + yaml.dump(build_migrations(), Dumper=_Readable, sort_keys=False, width=1000)
     }
 
 

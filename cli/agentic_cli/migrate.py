@@ -1,6 +1,7 @@
 """``agentic migrate``: the database's schema, up, down and as it is."""
 
 import asyncio
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Coroutine
@@ -10,9 +11,13 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from agentic_cli import terminal
-from agentic_core.errors import AgenticError
+from agentic_cli.outcome import ExitStatus
+from agentic_core.errors import AgenticError, PermanentError
 from agentic_store import migrate as migrations
+from agentic_store import verify as verification
 from agentic_store.dsn import FILE_VARIABLE, VARIABLE, Dsn, read_dsn
+from agentic_store.migration_files import Migration, discover
+from agentic_store.schema import SCHEMA_VERSION
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,25 +59,79 @@ def up(to: int | None, dsn_file: Path | None, wait_seconds: float) -> None:
     dsn = read_dsn(file=dsn_file)
     report = terminal.build_reporter(dsn)
     report(f"migrating {dsn.describe()}")
+    if to is None and (newest := discover()[-1].version) != SCHEMA_VERSION:
+        raise PermanentError(
+            f"the migration files end at version {newest}, this program wants {SCHEMA_VERSION}: "
+            "take the files that came with this program"
+        )
     applied = _run(dsn, functools.partial(migrations.up, to=to, wait_seconds=wait_seconds, report=report))
+    if to is None:
+        report("verifying tables, columns, keys, indexes, rules and versions")
+        found = _run(dsn, functools.partial(verification.verify, with_sizes=False))
+        if found.failed:
+            said = "; ".join(f"{check.title}: {check.detail}" for check in found.failed)
+            raise PermanentError(f"the database is not what the migrations make: {said}")
     if applied:
         report(f"done: database is at version {applied[-1].version}")
 
 
 @migrate.command()
 @click.option("--to", type=click.IntRange(min=0), required=True, metavar="N", help="Undo everything above version N.")
-@click.option("--confirm", required=True, metavar="DBNAME", help="The database's name: this deletes its data.")
+@click.option("--confirm", metavar="DBNAME", help="The database's name, instead of being asked for it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @connection_options
-def down(to: int, confirm: str, dsn_file: Path | None, wait_seconds: float) -> None:
+def down(to: int, confirm: str | None, yes: bool, dsn_file: Path | None, wait_seconds: float) -> None:
     """Undo migrations, newest first. DELETES DATA: stop operator and runners, and take a backup first."""
     dsn = read_dsn(file=dsn_file)
     report = terminal.build_reporter(dsn)
     report(f"undoing migrations of {dsn.describe()} down to version {to}")
+    found = _run(dsn, functools.partial(migrations.fetch_status, wait_seconds=wait_seconds, report=report))
+    undoing = [one for one in reversed(found.migrations) if one.version > to and one.version in found.applied]
+    for migration in undoing:
+        report(f"{migration.down_script.file_name}: {migration.loss}")
+    if undoing and confirm is None and not yes:
+        if not terminal.is_interactive():
+            raise click.UsageError(
+                f"this deletes the data of {len(undoing)} migrations: say --confirm with the database's name, or --yes"
+            )
+        confirm = click.prompt("Type the name of the database to delete this data", err=True)
     undone = _run(
         dsn, functools.partial(migrations.down, to=to, confirm=confirm, wait_seconds=wait_seconds, report=report)
     )
     if undone:
         report(f"done: database is at version {to}")
+
+
+@migrate.command()
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@connection_options
+def verify(output: str, dsn_file: Path | None, wait_seconds: float) -> int:
+    """Compare the database with what the migrations make: seven checks, each with what it found.
+
+    Exits with 1 where a check failed.
+    """
+    dsn = read_dsn(file=dsn_file)
+    report = terminal.build_reporter(dsn)
+    found = _run(dsn, functools.partial(verification.verify, wait_seconds=wait_seconds, report=report))
+    if output == "json":
+        terminal.print_json(dataclasses.asdict(found))
+    else:
+        _print_verification(found)
+    return ExitStatus.FAILED if found.failed else ExitStatus.COMPLETED
+
+
+def _print_verification(found: verification.Verification) -> None:
+    for check in found.checks:
+        terminal.say(f"{_verdict(check)}  {check.number}  {check.title:<12}  {terminal.printable(check.detail)}")
+    terminal.say("")
+    rows = [(terminal.printable(size.relation), size.rows, str(size.bytes), size.size) for size in found.sizes]
+    terminal.print_table(("TABLE", "ROWS", "BYTES", "SIZE"), rows)
+    terminal.say("")
+    terminal.say(f"{len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed")
+
+
+def _verdict(check: verification.Check) -> str:
+    return click.style("PASS", fg="green") if check.passed else click.style("FAIL", fg="red", bold=True)
 
 
 @migrate.command()
@@ -124,7 +183,7 @@ def _rows(found: migrations.Status) -> list[dict[str, Any]]:
     return rows
 
 
-def _state(file: migrations.Migration | None, applied: migrations.Applied | None) -> str:
+def _state(file: Migration | None, applied: migrations.Applied | None) -> str:
     if file is None:
         return "unknown to this program"
     if applied is None:

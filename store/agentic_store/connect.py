@@ -58,6 +58,14 @@ async def connect_when_ready(
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
+async def is_pooled(conn: psycopg.AsyncConnection[Any]) -> bool:
+    """Say whether a pooler such as PgBouncer answers in the server's place: it cannot know which backend comes next."""
+    cursor = await conn.execute("SELECT pg_backend_pid()")
+    row = await cursor.fetchone()
+    found = next(iter(row.values() if isinstance(row, dict) else row or ()))
+    return bool(found != conn.info.backend_pid)
+
+
 def _shorten(message: str) -> str:
     """Return libpq's message on one line, without its repetitions for each address that it tried."""
     lines = dict.fromkeys(line.strip() for line in message.splitlines() if line.strip())

@@ -1,14 +1,17 @@
 """Apply and undo the SQL files of ``migrations/``.
 
 A migration and its record are one transaction, and one session-level advisory lock lets a single process work at a
-time: killed at any point, the next attempt finds either all of a migration or nothing of it. Files are known by their
-checksum, so that an applied file that was edited afterwards is refused instead of silently differing.
+time: killed at any point, the next attempt finds either all of a migration or nothing of it. A file that says so is
+run statement by statement outside a transaction, as building an index beside writers demands; it is repeated until it
+went through whole. Files are known by their checksum, so that an applied file that was edited afterwards is refused
+instead of silently differing.
 """
 
-import hashlib
+import asyncio
 import os
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,20 +21,23 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import errors as pg
+from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
-from agentic_core.errors import PermanentError, SchemaMismatch, TransientError
-from agentic_store.connect import connect_when_ready
+from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, TransientError
+from agentic_store.connect import connect_when_ready, is_pooled
 from agentic_store.dsn import Dsn
 from agentic_store.errors import translated
+from agentic_store.migration_files import Migration, Script, discover
 from agentic_store.statements import load_statements
 
-DIRECTORY_VARIABLE: Final = "AGENTIC_MIGRATIONS_DIR"
 MINIMUM_SERVER: Final = 14
 
 # Of this project alone; advisory locks are counted per database.
 _LOCK_KEY: Final = 4_702_111_234_474_983_745
-_TRIES: Final = 3
+# A statement that waits for a lock holds up everybody behind it, so it waits briefly and often.
+_PATIENCE_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.5
 # Somebody else's setup() or a busy table came between: every file is safe to repeat.
 _RETRIED: Final = (
     pg.DeadlockDetected,
@@ -41,29 +47,11 @@ _RETRIED: Final = (
     pg.SerializationFailure,
     pg.UniqueViolation,
 )
-_FILE_NAME: Final = re.compile(r"(?P<version>\d{3})_(?P<name>[a-z0-9_]+)\.(?P<direction>up|down)\.sql")
+_CONCURRENT_INDEX: Final = re.compile(r"INDEX CONCURRENTLY IF NOT EXISTS (?P<name>\w+)")
 _SQL: Final = load_statements("migrations")
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Report: TypeAlias = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Migration:
-    """One numbered pair of SQL files."""
-
-    version: int
-    name: str
-    up: str
-    down: str
-
-    @property
-    def checksum(self) -> str:
-        return hashlib.sha256(self.up.encode()).hexdigest()
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.version:03}_{self.name}.up.sql"
 
 
 @dataclass(frozen=True)
@@ -104,57 +92,34 @@ class Status:
         )
 
 
-def find_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where the SQL files are: the variable's folder, the installed package's, the checkout's."""
-    if environ.get(DIRECTORY_VARIABLE):
-        return Path(environ[DIRECTORY_VARIABLE])
-    here = Path(__file__).resolve().parent
-    installed = here / "migrations"
-    return installed if installed.is_dir() else here.parents[1] / "migrations"
-
-
-def discover(directory: Path | None = None) -> tuple[Migration, ...]:
-    """Read all migrations, oldest first; refuse a gap, a missing half or two files of one number."""
-    directory = directory or find_directory()
-    files: dict[tuple[int, str], tuple[str, str]] = {}
-    for path in sorted(directory.glob("*.sql")):
-        match = _FILE_NAME.fullmatch(path.name)
-        if match is None:
-            raise PermanentError(f"migration file {path.name!r} is not named like 001_name.up.sql: rename it")
-        key = int(match["version"]), match["direction"]
-        if key in files:
-            raise PermanentError(f"two migration files are numbered {match['version']}: renumber {path.name!r}")
-        # The checksum must not depend on how a checkout writes its line ends.
-        files[key] = match["name"], path.read_text(encoding="utf-8").replace("\r\n", "\n")
-    if not files:
-        raise PermanentError(f"no migrations in {str(directory)!r}: set {DIRECTORY_VARIABLE} to their folder")
-    return tuple(_pair(files, version) for version in range(1, max(version for version, _ in files) + 1))
-
-
 async def up(
     dsn: Dsn,
     *,
     to: int | None = None,
     directory: Path | None = None,
     wait_seconds: float = 0,
+    patience_seconds: float = _PATIENCE_SECONDS,
     report: Report = lambda _: None,
 ) -> list[Migration]:
     """Apply what is missing up to version ``to`` (default: all) and return it.
 
     Raises ``PermanentError`` where an applied file was changed, ``SchemaMismatch`` where the database has migrations
-    that this program does not know, ``DatabaseUnavailable`` after ``wait_seconds`` without a server.
+    that this program does not know, ``DatabaseUnavailable`` after ``wait_seconds`` without a server, ``TransientError``
+    where others hold the tables for ``patience_seconds``.
     """
     migrations = discover(directory)
     if to is not None and to not in {migration.version for migration in migrations}:
         raise PermanentError(f"there is no migration {to!r}: the newest is {migrations[-1].version}")
     async with _locked(dsn, wait_seconds, report) as conn:
         await conn.execute(_SQL["create_table"])
-        status = await _fetch_status(conn, migrations)
+        status = await read_status(conn, migrations)
+        report(f"checking what is applied: version {status.version} of {status.latest}")
         _refuse_differences(status)
         wanted = [migration for migration in status.pending if to is None or migration.version <= to]
+        patience = _Patience(patience_seconds, report)
         for migration in wanted:
             report(f"applying {migration.version:03} {migration.name}")
-            await _apply(conn, migration)
+            await _apply(conn, migration, patience)
         if not wanted:
             report(f"already applied: database is at version {status.version}")
         return wanted
@@ -164,28 +129,31 @@ async def down(
     dsn: Dsn,
     *,
     to: int,
-    confirm: str,
+    confirm: str | None,
     directory: Path | None = None,
     wait_seconds: float = 0,
+    patience_seconds: float = _PATIENCE_SECONDS,
     report: Report = lambda _: None,
 ) -> list[Migration]:
     """Undo all migrations above version ``to``, newest first, and return them. This deletes data.
 
-    ``confirm`` must be the name of the connected database; ``PermanentError`` otherwise.
+    ``confirm`` must be the name of the connected database, ``PermanentError`` otherwise; None says that somebody was
+    asked already.
     """
     migrations = discover(directory)
     if to < 0:
         raise PermanentError(f"cannot go down to version {to!r}: 0 undoes everything")
     async with _locked(dsn, wait_seconds, report) as conn:
         dbname = conn.info.dbname
-        if confirm != dbname:
+        if confirm not in (None, dbname):
             raise PermanentError(f"{confirm!r} is not the name of this database: repeat with --confirm {dbname}")
-        status = await _fetch_status(conn, migrations)
+        status = await read_status(conn, migrations)
         _refuse_differences(status)
         wanted = [m for m in reversed(migrations) if m.version > to and m.version in status.applied]
+        patience = _Patience(patience_seconds, report)
         for migration in wanted:
             report(f"undoing {migration.version:03} {migration.name}")
-            await _undo(conn, migration)
+            await _undo(conn, migration, patience)
         if not wanted:
             report(f"nothing to undo: database is at version {status.version}")
         return wanted
@@ -196,12 +164,13 @@ async def fetch_status(
 ) -> Status:
     """Compare the files with the database; needs no lock and changes nothing."""
     migrations = discover(directory)
-    async with _connected(dsn, wait_seconds, report) as conn:
-        return await _fetch_status(conn, migrations)
+    async with connected(dsn, wait_seconds, report) as conn:
+        return await read_status(conn, migrations)
 
 
 @asynccontextmanager
-async def _connected(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterator[Connection]:
+async def connected(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterator[Connection]:
+    """Connect with the patience and the name of a migration; refuse a server that is too old."""
     name = f"agentic-migrate {socket.gethostname()}:{os.getpid()}"[:63]
     conn = await connect_when_ready(dsn, application_name=name, wait_seconds=wait_seconds, report=report)
     async with conn:
@@ -216,7 +185,13 @@ async def _connected(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIter
 
 @asynccontextmanager
 async def _locked(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterator[Connection]:
-    async with _connected(dsn, wait_seconds, report) as conn:
+    async with connected(dsn, wait_seconds, report) as conn:
+        if await is_pooled(conn):
+            raise PermanentError(
+                f"a connection pooler stands before the database {dsn.describe()}: "
+                "a migration holds a lock of its session, connect to the server itself"
+            )
+        report(f"connected to PostgreSQL {conn.info.server_version // 10_000}")
         await conn.execute(_SQL["prepare_session"])
         await _lock(conn, report)
         # The lock goes with the connection: there is nothing to release that a kill could leave behind.
@@ -225,29 +200,25 @@ async def _locked(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterato
 
 async def _lock(conn: Connection, report: Report) -> None:
     """Take the advisory lock, however long it takes, naming whoever has it."""
-    taken = await (await conn.execute(_SQL["try_lock"], {"key": _LOCK_KEY})).fetchone()
     last = ""
-    while not taken or not taken[0]:
-        holder = await _describe_holder(conn)
+    # Asked again and again: a waiting statement holds a snapshot, and building an index concurrently under the lock
+    # would wait for that in turn.
+    while not await _fetch_value(conn, "try_lock"):
+        holder = str(await _fetch_value(conn, "lock_holder") or "it has just gone")
         if holder != last:
             report(f"waiting for another migration to finish: {holder}")
         last = holder
-        try:
-            # Waits for the session's lock_timeout, not for ever: a waiting statement holds a snapshot, and building an
-            # index concurrently under the lock would wait for that in turn.
-            await conn.execute(_SQL["lock"], {"key": _LOCK_KEY})
-        except pg.LockNotAvailable:
-            continue
-        return
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _describe_holder(conn: Connection) -> str:
+async def _fetch_value(conn: Connection, statement: str) -> object:
     async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(_SQL["lock_holder"], {"key": _LOCK_KEY})
-        return str(await cursor.fetchone() or "it has just gone")
+        await cursor.execute(_SQL[statement], {"key": _LOCK_KEY})
+        return await cursor.fetchone()
 
 
-async def _fetch_status(conn: Connection, migrations: tuple[Migration, ...]) -> Status:
+async def read_status(conn: Connection, migrations: tuple[Migration, ...]) -> Status:
+    """Compare the files with what the database records."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(_SQL["table_exists"])
         if not await cursor.fetchone():
@@ -272,47 +243,84 @@ def _refuse_differences(status: Status) -> None:
         )
 
 
-async def _apply(conn: Connection, migration: Migration) -> None:
+async def _apply(conn: Connection, migration: Migration, patience: "_Patience") -> None:
     record = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
-    await _run(conn, migration.file_name, migration.up, "record", record)
+    await _run(conn, migration.up_script, ("record", record), patience)
 
 
-async def _undo(conn: Connection, migration: Migration) -> None:
-    file_name = migration.file_name.replace(".up.", ".down.")
-    await _run(conn, file_name, migration.down, "forget", {"version": migration.version})
+async def _undo(conn: Connection, migration: Migration, patience: "_Patience") -> None:
+    await _run(conn, migration.down_script, ("forget", {"version": migration.version}), patience)
 
 
-async def _run(conn: Connection, file_name: str, script: str, record: str, params: dict[str, Any]) -> None:
-    """Run a file and its record as one transaction."""
-    last: psycopg.Error | None = None
-    for _ in range(_TRIES):
+async def _run(conn: Connection, script: Script, record: tuple[str, dict[str, Any]], patience: "_Patience") -> None:
+    """Run a file and its record: as one transaction, or one statement after the other where the file asks for it."""
+    name, params = record
+    while True:
         try:
-            async with conn.transaction():
-                await conn.execute(script.encode())
-                await conn.execute(_SQL[record], params)
+            if script.is_transaction:
+                async with conn.transaction():
+                    await conn.execute(script.text.encode())
+                    await conn.execute(_SQL[name], params)
+            else:
+                for statement in script.statements:
+                    await _drop_unfinished_index(conn, statement)
+                    await conn.execute(statement.encode())
+                await conn.execute(_SQL[name], params)
         except _RETRIED as error:
-            last = error
+            await patience.wait_for_others(conn, script, error)
         except pg.DatabaseError as error:
-            if isinstance(error, psycopg.OperationalError):
+            if isinstance(error, psycopg.OperationalError) and not isinstance(error, pg.DiskFull):
                 raise
-            where = f" near character {error.diag.statement_position}" if error.diag.statement_position else ""
-            raise PermanentError(
-                f"migration {file_name!r} failed{where} and was rolled back: {error.diag.message_primary or error}"
-            ) from error
+            raise _explain(script, error) from error
         else:
             return
-    raise TransientError(
-        f"migration {file_name!r} found the database busy {_TRIES} times "
-        f"({last.diag.message_primary if last else ''}): nothing was changed, try again"
-    ) from last
 
 
-def _pair(files: Mapping[tuple[int, str], tuple[str, str]], version: int) -> Migration:
-    try:
-        (name, up_sql), (down_name, down_sql) = files[version, "up"], files[version, "down"]
-    except KeyError as missing:
-        _, direction = missing.args[0]
-        raise PermanentError(f"migration {version:03} has no .{direction}.sql file: add it") from None
-    if name != down_name:
-        raise PermanentError(f"migration {version:03} is named {name!r} up and {down_name!r} down: make them equal")
-    return Migration(version, name, up_sql, down_sql)
+async def _drop_unfinished_index(conn: Connection, statement: str) -> None:
+    """Drop what a killed build left behind: it has the index's name, costs every write and serves no reader."""
+    match = _CONCURRENT_INDEX.search(statement)
+    if match is None:
+        return
+    found = await conn.execute(_SQL["unfinished_index"], {"name": match["name"]})
+    if await found.fetchone():
+        await conn.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(match["name"])))
+
+
+def _explain(script: Script, error: psycopg.DatabaseError) -> AgenticError:
+    where = f" near character {error.diag.statement_position}" if error.diag.statement_position else ""
+    left = "and was rolled back" if script.is_transaction else "part of the way: what it did can be repeated"
+    said = f"migration {script.file_name!r} failed{where} {left}: {error.diag.message_primary or error}"
+    match error:
+        case pg.DiskFull():
+            return TransientError(f"{said}: make room on the server's disk and run this again")
+        case pg.ReadOnlySqlTransaction():
+            return PermanentError(f"{said}: connect to the primary, not to a standby")
+        case pg.InsufficientPrivilege():
+            return PermanentError(f"{said}: run this as the role that owns the schema")
+        case _:
+            return PermanentError(said)
+
+
+class _Patience:
+    """Waits for whoever else uses the tables, for a bounded time in all, and says who that is."""
+
+    def __init__(self, seconds: float, report: Report) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._seconds = seconds
+        self._report = report
+        self._last = ""
+
+    async def wait_for_others(self, conn: Connection, script: Script, error: psycopg.Error) -> None:
+        """Return when it is time to try again; raise ``TransientError`` when there was enough of that."""
+        reason = error.diag.message_primary or str(error)
+        if isinstance(error, pg.LockNotAvailable):
+            reason = str(await _fetch_value(conn, "table_holders") or "a table was in use")
+        if time.monotonic() > self._deadline:
+            raise TransientError(
+                f"migration {script.file_name!r} found the database busy for {self._seconds:g} s ({reason}): "
+                "end that client's transaction, or run this again when there is less going on"
+            ) from error
+        if reason != self._last:
+            self._report(f"waiting to run {script.file_name}: {reason}")
+        self._last = reason
+        await asyncio.sleep(_PAUSE_SECONDS)

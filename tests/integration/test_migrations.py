@@ -1,6 +1,7 @@
 """The migrations on a real server: what they make, that they can be repeated, undone, and meet the library's own."""
 
 import asyncio
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -14,13 +15,33 @@ from agentic_core.lifecycle import Phase
 from agentic_store import migrate
 from agentic_store.connect import connect
 from agentic_store.dsn import Dsn
+from agentic_store.migration_files import discover, find_directory
 from agentic_store.schema import SCHEMA_VERSION, check_schema, require_schema
 from tests.support.catalog import describe_checkpoint_tables, describe_tables
 from tests.support.postgres import PostgresDatabase
 
+NEXT = SCHEMA_VERSION + 1
+
 
 def dsn_of(database: PostgresDatabase) -> Dsn:
     return Dsn.parse(database.dsn)
+
+
+def apply_with_psql(database: PostgresDatabase, *files: str) -> None:
+    for file in files:
+        command = [
+            "psql",
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            database.dsn,
+            "-f",
+            str(find_directory({}) / file),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 async def run_library_setup(database: PostgresDatabase) -> None:
@@ -98,16 +119,17 @@ async def test_applying_again_does_nothing_and_says_so(database: PostgresDatabas
     applied = await migrate.up(dsn_of(database), report=said.append)
 
     assert applied == []
-    assert said == [f"already applied: database is at version {SCHEMA_VERSION}"]
+    assert said[1:] == [
+        f"checking what is applied: version {SCHEMA_VERSION} of {SCHEMA_VERSION}",
+        f"already applied: database is at version {SCHEMA_VERSION}",
+    ]
     assert database.execute("SELECT * FROM agentic_migrations ORDER BY version") == before
 
 
 async def test_each_file_can_be_repeated_by_hand(database: PostgresDatabase) -> None:
     before = describe_tables(database)
 
-    with psycopg.connect(database.dsn, autocommit=True) as conn:
-        for migration in migrate.discover():
-            conn.execute(migration.up.encode())
+    apply_with_psql(database, *(migration.file_name for migration in discover()))
 
     assert describe_tables(database) == before
 
@@ -115,9 +137,7 @@ async def test_each_file_can_be_repeated_by_hand(database: PostgresDatabase) -> 
 async def test_files_applied_by_hand_are_recorded_by_the_next_up(
     database: PostgresDatabase, empty_database: PostgresDatabase
 ) -> None:
-    with psycopg.connect(empty_database.dsn, autocommit=True) as conn:
-        for migration in migrate.discover():
-            conn.execute(migration.up.encode())
+    apply_with_psql(empty_database, *(migration.file_name for migration in discover()))
 
     await migrate.up(dsn_of(empty_database))
 
@@ -129,21 +149,19 @@ async def test_down_to_nothing_leaves_no_table_and_can_be_repeated(database: Pos
     undone = await migrate.down(dsn_of(database), to=0, confirm=database.name)
     again = await migrate.down(dsn_of(database), to=0, confirm=database.name)
 
-    assert [migration.version for migration in undone] == [3, 2, 1]
+    assert [migration.version for migration in undone] == list(range(SCHEMA_VERSION, 0, -1))
     assert again == []
     assert describe_tables(database).keys() == {"agentic_migrations"}
     assert database.execute("SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace") == [(0,)]
-    with psycopg.connect(database.dsn, autocommit=True) as conn:
-        for migration in reversed(migrate.discover()):
-            conn.execute(migration.down.encode())
+    apply_with_psql(database, *(migration.down_script.file_name for migration in reversed(discover())))
 
 
 async def test_up_down_and_up_again_ends_where_it_began(database: PostgresDatabase) -> None:
     before = describe_tables(database)
 
-    for version in (2, 1, 0):
+    for version in range(SCHEMA_VERSION - 1, -1, -1):
         await migrate.down(dsn_of(database), to=version, confirm=database.name)
-    for version in (1, 2, 3):
+    for version in range(1, SCHEMA_VERSION + 1):
         await migrate.up(dsn_of(database), to=version)
 
     assert describe_tables(database) == before
@@ -156,12 +174,8 @@ async def test_down_wants_the_name_of_the_database(database: PostgresDatabase) -
     assert "checkpoints" in describe_tables(database)
 
 
-async def test_every_down_file_warns_of_the_data_it_deletes() -> None:
-    assert all("WARNING" in migration.down.splitlines()[0] for migration in migrate.discover())
-
-
 def copy_migrations(target: Path) -> Path:
-    for path in migrate.find_directory({}).glob("*.sql"):
+    for path in find_directory({}).glob("*.sql"):
         (target / path.name).write_text(path.read_text())
     return target
 
@@ -180,21 +194,23 @@ async def test_a_failing_migration_is_rolled_back_whole_and_named(
     empty_database: PostgresDatabase, tmp_path: Path
 ) -> None:
     copy_migrations(tmp_path)
-    (tmp_path / "004_broken.up.sql").write_text("CREATE TABLE half (v int);\nALTER TABLE missing ADD COLUMN v int;\n")
-    (tmp_path / "004_broken.down.sql").write_text("-- WARNING: nothing\nDROP TABLE IF EXISTS half;\n")
+    (tmp_path / f"{NEXT:03}_broken.up.sql").write_text(
+        "CREATE TABLE half (v int);\nALTER TABLE missing ADD COLUMN v int;\n"
+    )
+    (tmp_path / f"{NEXT:03}_broken.down.sql").write_text("-- WARNING: nothing\nDROP TABLE IF EXISTS half;\n")
 
-    with pytest.raises(PermanentError, match=r"'004_broken\.up\.sql' failed and was rolled back: .*missing"):
+    with pytest.raises(PermanentError, match=rf"'{NEXT:03}_broken\.up\.sql' failed and was rolled back: .*missing"):
         await migrate.up(dsn_of(empty_database), directory=tmp_path)
 
     assert "half" not in describe_tables(empty_database)
-    assert (await migrate.fetch_status(dsn_of(empty_database))).version == 3
+    assert (await migrate.fetch_status(dsn_of(empty_database))).version == SCHEMA_VERSION
 
 
 async def test_eight_at_once_on_a_fresh_database_all_succeed_and_apply_once(empty_database: PostgresDatabase) -> None:
     applied = await asyncio.gather(*(migrate.up(dsn_of(empty_database)) for _ in range(8)))
 
-    assert sorted(len(one) for one in applied) == [0] * 7 + [3]
-    assert empty_database.execute("SELECT count(*) FROM agentic_migrations") == [(3,)]
+    assert sorted(len(one) for one in applied) == [0] * 7 + [SCHEMA_VERSION]
+    assert empty_database.execute("SELECT count(*) FROM agentic_migrations") == [(SCHEMA_VERSION,)]
 
 
 async def test_a_waiting_migration_says_who_holds_the_lock(database: PostgresDatabase) -> None:
@@ -203,7 +219,8 @@ async def test_a_waiting_migration_says_who_holds_the_lock(database: PostgresDat
 
     def report(line: str) -> None:
         said.append(line)
-        waits.set()
+        if "waiting" in line:
+            waits.set()
 
     with psycopg.connect(database.dsn, autocommit=True, application_name="the first one") as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", (migrate._LOCK_KEY,))
@@ -211,7 +228,7 @@ async def test_a_waiting_migration_says_who_holds_the_lock(database: PostgresDat
         await asyncio.wait_for(waits.wait(), 20)
     await second
 
-    assert "waiting for another migration to finish: the first one (process" in said[0]
+    assert any("waiting for another migration to finish: the first one (process" in line for line in said)
 
 
 async def test_versions_are_compared_without_any_right_to_change_the_schema(
@@ -226,19 +243,22 @@ async def test_versions_are_compared_without_any_right_to_change_the_schema(
         current = await require_schema(conn, checkpoint_version=len(AsyncPostgresSaver.MIGRATIONS) - 1)
         with pytest.raises(SchemaMismatch, match=r"checkpoint tables are at version 9, .* wants 10"):
             await require_schema(conn, checkpoint_version=10)
-        await conn.execute("INSERT INTO agentic_migrations VALUES (4, 'later', '')")
-        with pytest.raises(SchemaMismatch, match="database is at version 4, this program wants 3: upgrade"):
+        await conn.execute(f"INSERT INTO agentic_migrations VALUES ({NEXT}, 'later', '')")
+        with pytest.raises(
+            SchemaMismatch, match=f"database is at version {NEXT}, this program wants {SCHEMA_VERSION}: upgrade"
+        ):
             await require_schema(conn)
 
-    assert unmigrated.describe() == "database is at version 0, this program wants 3: run `agentic migrate up`"
-    assert half.describe() == "database is at version 1, this program wants 3: run `agentic migrate up`"
+    wanted = f"this program wants {SCHEMA_VERSION}: run `agentic migrate up`"
+    assert unmigrated.describe() == f"database is at version 0, {wanted}"
+    assert half.describe() == f"database is at version 1, {wanted}"
     assert current.is_current
 
 
 async def test_a_database_migrated_too_far_is_not_touched(database: PostgresDatabase) -> None:
-    database.execute("INSERT INTO agentic_migrations VALUES (4, 'later', '')")
+    database.execute(f"INSERT INTO agentic_migrations VALUES ({NEXT}, 'later', '')")
 
-    with pytest.raises(SchemaMismatch, match="database is at version 4, this program knows 3"):
+    with pytest.raises(SchemaMismatch, match=f"database is at version {NEXT}, this program knows {SCHEMA_VERSION}"):
         await migrate.up(dsn_of(database))
     with pytest.raises(SchemaMismatch, match="run the newer program"):
         await migrate.down(dsn_of(database), to=0, confirm=database.name)

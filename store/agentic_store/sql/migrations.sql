@@ -3,8 +3,8 @@
 -- name: prepare_session
 SELECT
     set_config('client_min_messages', 'warning', false),
-    -- A statement that waits for a table in use must not hold up everybody behind it.
-    set_config('lock_timeout', '10s', false),
+    -- A statement that waits for a table in use holds up everybody behind it: it gives up soon, and is tried again.
+    set_config('lock_timeout', '900ms', false),
     set_config('statement_timeout', '0', false),
     -- A frozen or cut-off migration gives its locks back.
     set_config('idle_in_transaction_session_timeout', '60s', false),
@@ -14,9 +14,6 @@ SELECT
 
 -- name: try_lock
 SELECT pg_try_advisory_lock(%(key)s);
-
--- name: lock
-SELECT pg_advisory_lock(%(key)s);
 
 -- name: lock_holder
 SELECT format('%%s (process %%s of the server, connected %%s ago)',
@@ -30,6 +27,25 @@ WHERE held.locktype = 'advisory'
     AND held.objsubid = 1
     AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (held.classid::bigint << 32 | held.objid::bigint) = %(key)s;
+
+-- Who holds a lock on a table of this schema at this moment, where a statement waited for one in vain.
+
+-- name: table_holders
+SELECT string_agg(
+    format('%%s (process %%s of the server, %%s) holds %%s',
+        coalesce(nullif(holder.application_name, ''), 'a client without a name'), pid, holder.state, tables),
+    '; ' ORDER BY pid)
+FROM (
+    SELECT held.pid, string_agg(DISTINCT relname, ', ') AS tables
+    FROM pg_locks AS held
+    JOIN pg_class AS relation ON relation.oid = held.relation AND relation.relkind = 'r'
+    WHERE held.granted
+        AND held.pid <> pg_backend_pid()
+        AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND relation.relnamespace = current_schema()::regnamespace
+    GROUP BY held.pid
+) AS held
+JOIN pg_stat_activity AS holder USING (pid);
 
 -- name: create_table
 CREATE TABLE IF NOT EXISTS agentic_migrations (
@@ -50,3 +66,6 @@ INSERT INTO agentic_migrations (version, name, checksum) VALUES (%(version)s, %(
 
 -- name: forget
 DELETE FROM agentic_migrations WHERE version = %(version)s;
+
+-- name: unfinished_index
+SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%(name)s)) AND NOT indisvalid;

@@ -6,7 +6,7 @@ import pytest
 
 from agentic_core.errors import PermanentError
 from agentic_core.lifecycle import Phase
-from agentic_store.migrate import discover, find_directory
+from agentic_store.migration_files import Script, discover, find_directory
 from agentic_store.schema import SCHEMA_VERSION
 
 
@@ -55,3 +55,38 @@ def test_line_ends_do_not_change_a_checksum(tmp_path: Path) -> None:
 def test_a_folder_in_disorder_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
     with pytest.raises(PermanentError, match=message):
         discover(write(tmp_path, *names))
+
+
+def test_statements_end_at_semicolons_that_are_neither_quoted_nor_commented() -> None:
+    text = """-- outside a transaction
+-- not; here
+CREATE INDEX CONCURRENTLY a ON b (c);
+
+DO $$ BEGIN PERFORM 1; END $$;
+DO $body$ BEGIN PERFORM '$$;'; END $body$;
+SELECT 'it''s; quoted';
+"""
+    script = Script("001_a.up.sql", text)
+
+    assert not script.is_transaction
+    first, second, third, fourth = script.statements
+    assert first.endswith("CREATE INDEX CONCURRENTLY a ON b (c)")
+    assert second == "DO $$ BEGIN PERFORM 1; END $$"
+    assert third == "DO $body$ BEGIN PERFORM '$$;'; END $body$"
+    assert fourth == "SELECT 'it''s; quoted'"
+
+
+def test_an_index_is_built_concurrently_outside_a_transaction_alone() -> None:
+    for migration in discover():
+        for script in (migration.up_script, migration.down_script):
+            assert ("INDEX CONCURRENTLY" in script.text) != script.is_transaction, script.file_name
+
+
+def test_what_undoing_deletes_is_said_in_the_first_lines() -> None:
+    losses = {migration.name: migration.loss for migration in discover()}
+
+    assert losses["checkpoints"].startswith("WARNING: deletes every checkpoint")
+    assert all(losses.values())
+    for migration in discover():
+        if "DROP TABLE" in migration.down or "DROP COLUMN" in migration.down:
+            assert migration.loss.startswith("WARNING: "), migration.name

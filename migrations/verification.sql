@@ -1,0 +1,242 @@
+-- Compares a database with what the migrations make; reads the catalog and nothing else. `verify_migration.sh` and
+-- `agentic migrate verify` run it. What is more than expected is no fault: a newer library may have added to it.
+
+-- name: checks
+WITH expected (kind, relation, definition) AS (VALUES
+    -- Written by `python -m tests.support.expected_schema`.
+    ('table', 'agentic_migrations', ''),
+    ('column', 'agentic_migrations', 'applied_at timestamp with time zone not null'),
+    ('column', 'agentic_migrations', 'checksum text not null'),
+    ('column', 'agentic_migrations', 'name text not null'),
+    ('column', 'agentic_migrations', 'version integer not null'),
+    ('primary key', 'agentic_migrations', 'PRIMARY KEY (version)'),
+    ('version', 'agentic_migrations', 'version of 5'),
+    ('table', 'checkpoint_blobs', ''),
+    ('column', 'checkpoint_blobs', 'blob bytea'),
+    ('column', 'checkpoint_blobs', 'channel text not null'),
+    ('column', 'checkpoint_blobs', 'checkpoint_ns text not null'),
+    ('column', 'checkpoint_blobs', 'thread_id text not null'),
+    ('column', 'checkpoint_blobs', 'type text not null'),
+    ('column', 'checkpoint_blobs', 'version text not null'),
+    ('primary key', 'checkpoint_blobs', 'PRIMARY KEY (thread_id, checkpoint_ns, channel, version)'),
+    ('index', 'checkpoint_blobs', 'INDEX checkpoint_blobs_thread_id_idx ON checkpoint_blobs USING btree (thread_id)'),
+    ('rule', 'checkpoint_blobs', 'trigger agentic_fence calls agentic_check_fence'),
+    ('table', 'checkpoint_migrations', ''),
+    ('column', 'checkpoint_migrations', 'v integer not null'),
+    ('primary key', 'checkpoint_migrations', 'PRIMARY KEY (v)'),
+    ('version', 'checkpoint_migrations', 'v of 9'),
+    ('table', 'checkpoint_writes', ''),
+    ('column', 'checkpoint_writes', 'blob bytea not null'),
+    ('column', 'checkpoint_writes', 'channel text not null'),
+    ('column', 'checkpoint_writes', 'checkpoint_id text not null'),
+    ('column', 'checkpoint_writes', 'checkpoint_ns text not null'),
+    ('column', 'checkpoint_writes', 'idx integer not null'),
+    ('column', 'checkpoint_writes', 'task_id text not null'),
+    ('column', 'checkpoint_writes', 'task_path text not null'),
+    ('column', 'checkpoint_writes', 'thread_id text not null'),
+    ('column', 'checkpoint_writes', 'type text'),
+    ('primary key', 'checkpoint_writes', 'PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)'),
+    ('index', 'checkpoint_writes', 'INDEX checkpoint_writes_thread_id_idx ON checkpoint_writes USING btree (thread_id)'),
+    ('rule', 'checkpoint_writes', 'trigger agentic_fence calls agentic_check_fence'),
+    ('table', 'checkpoints', ''),
+    ('column', 'checkpoints', 'checkpoint jsonb not null'),
+    ('column', 'checkpoints', 'checkpoint_id text not null'),
+    ('column', 'checkpoints', 'checkpoint_ns text not null'),
+    ('column', 'checkpoints', 'metadata jsonb not null'),
+    ('column', 'checkpoints', 'parent_checkpoint_id text'),
+    ('column', 'checkpoints', 'thread_id text not null'),
+    ('column', 'checkpoints', 'type text'),
+    ('primary key', 'checkpoints', 'PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id)'),
+    ('index', 'checkpoints', 'INDEX checkpoints_thread_id_idx ON checkpoints USING btree (thread_id)'),
+    ('rule', 'checkpoints', 'trigger agentic_fence calls agentic_check_fence'),
+    ('table', 'session_events', ''),
+    ('column', 'session_events', 'at timestamp with time zone not null'),
+    ('column', 'session_events', 'data jsonb not null'),
+    ('column', 'session_events', 'run integer not null'),
+    ('column', 'session_events', 'seq bigint not null'),
+    ('column', 'session_events', 'session_uid text not null'),
+    ('column', 'session_events', 'type text not null'),
+    ('primary key', 'session_events', 'PRIMARY KEY (session_uid, seq)'),
+    ('rule', 'session_events', 'session_events_seq_check CHECK (seq > 0)'),
+    ('rule', 'session_events', 'session_events_session_uid_fkey FOREIGN KEY (session_uid) REFERENCES workflow_sessions(session_uid) ON DELETE CASCADE'),
+    ('rule', 'session_events', 'trigger agentic_fence calls agentic_check_fence'),
+    ('table', 'store', ''),
+    ('column', 'store', 'created_at timestamp with time zone'),
+    ('column', 'store', 'expires_at timestamp with time zone'),
+    ('column', 'store', 'key text not null'),
+    ('column', 'store', 'prefix text not null'),
+    ('column', 'store', 'ttl_minutes integer'),
+    ('column', 'store', 'updated_at timestamp with time zone'),
+    ('column', 'store', 'value jsonb not null'),
+    ('primary key', 'store', 'PRIMARY KEY (prefix, key)'),
+    ('index', 'store', 'INDEX idx_store_expires_at ON store USING btree (expires_at) WHERE expires_at IS NOT NULL'),
+    ('index', 'store', 'INDEX store_prefix_idx ON store USING btree (prefix text_pattern_ops)'),
+    ('table', 'store_migrations', ''),
+    ('column', 'store_migrations', 'v integer not null'),
+    ('primary key', 'store_migrations', 'PRIMARY KEY (v)'),
+    ('version', 'store_migrations', 'v of 3'),
+    ('table', 'thread_fences', ''),
+    ('column', 'thread_fences', 'epoch bigint not null'),
+    ('column', 'thread_fences', 'failures integer not null'),
+    ('column', 'thread_fences', 'holder text not null'),
+    ('column', 'thread_fences', 'run integer not null'),
+    ('column', 'thread_fences', 'session_created_at timestamp with time zone'),
+    ('column', 'thread_fences', 'session_uid text not null'),
+    ('column', 'thread_fences', 'taken_at timestamp with time zone not null'),
+    ('column', 'thread_fences', 'thread_id text not null'),
+    ('primary key', 'thread_fences', 'PRIMARY KEY (thread_id)'),
+    ('index', 'thread_fences', 'INDEX thread_fences_session_uid_idx ON thread_fences USING btree (session_uid)'),
+    ('table', 'workflow_sessions', ''),
+    ('column', 'workflow_sessions', 'checkpoints_kept text not null'),
+    ('column', 'workflow_sessions', 'completed_at timestamp with time zone'),
+    ('column', 'workflow_sessions', 'created_at timestamp with time zone not null'),
+    ('column', 'workflow_sessions', 'error jsonb'),
+    ('column', 'workflow_sessions', 'input_data jsonb'),
+    ('column', 'workflow_sessions', 'output_data jsonb'),
+    ('column', 'workflow_sessions', 'project_name text not null'),
+    ('column', 'workflow_sessions', 'run integer not null'),
+    ('column', 'workflow_sessions', 'session_name text not null'),
+    ('column', 'workflow_sessions', 'session_uid text not null'),
+    ('column', 'workflow_sessions', 'started_at timestamp with time zone'),
+    ('column', 'workflow_sessions', 'status text not null'),
+    ('column', 'workflow_sessions', 'thread_id text not null'),
+    ('column', 'workflow_sessions', 'updated_at timestamp with time zone not null'),
+    ('column', 'workflow_sessions', 'workflow_name text not null'),
+    ('column', 'workflow_sessions', 'workflow_version text'),
+    ('primary key', 'workflow_sessions', 'PRIMARY KEY (session_uid)'),
+    ('index', 'workflow_sessions', 'INDEX workflow_sessions_ended_idx ON workflow_sessions USING btree (project_name, checkpoints_kept, completed_at, session_uid) WHERE completed_at IS NOT NULL AND checkpoints_kept <> ''none''::text'),
+    ('index', 'workflow_sessions', 'INDEX workflow_sessions_list_idx ON workflow_sessions USING btree (project_name, created_at DESC, session_name DESC)'),
+    ('index', 'workflow_sessions', 'UNIQUE INDEX workflow_sessions_name_key ON workflow_sessions USING btree (project_name, session_name)'),
+    ('rule', 'workflow_sessions', 'trigger agentic_fence calls agentic_check_fence'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_completed_check CHECK ((status = ANY (ARRAY[''completed''::text, ''failed''::text, ''stopped''::text])) = (completed_at IS NOT NULL))'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_kept_check CHECK (checkpoints_kept = ANY (ARRAY[''all''::text, ''needed''::text, ''none''::text]))'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_name_key UNIQUE (project_name, session_name)'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_output_size_check CHECK (pg_column_size(output_data) < 104857600)'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_run_check CHECK (run >= 0)'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_status_check CHECK (status = ANY (ARRAY[''pending''::text, ''creating''::text, ''running''::text, ''waiting_for_input''::text, ''suspended''::text, ''completed''::text, ''failed''::text, ''stopped''::text]))')
+    -- End of what is written.
+),
+relations AS (
+    SELECT DISTINCT to_regclass(quote_ident(relation)) AS relid, relation FROM expected
+),
+found (kind, relation, definition, fault) AS (
+    SELECT 'table', relation, '', NULL
+    FROM relations JOIN pg_class ON pg_class.oid = relid
+    WHERE relkind IN ('r', 'p')
+    UNION ALL
+    SELECT 'column', relation,
+        format('%s %s%s', attname, format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN ' not null' END), NULL
+    FROM relations JOIN pg_attribute ON attrelid = relid AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'primary key', relation, pg_get_constraintdef(pg_constraint.oid, true), NULL
+    FROM relations JOIN pg_constraint ON conrelid = relid AND contype = 'p'
+    UNION ALL
+    SELECT 'index', relation, replace(pg_get_indexdef(indexrelid, 0, true), 'CREATE ', ''),
+        CASE WHEN NOT indisvalid THEN 'is invalid: its build was interrupted' END
+    FROM relations JOIN pg_index ON indrelid = relid
+    WHERE NOT indisprimary
+    UNION ALL
+    SELECT 'rule', relation,
+        format('%s %s', conname, replace(pg_get_constraintdef(pg_constraint.oid, true), ' NOT VALID', '')), NULL
+    FROM relations JOIN pg_constraint ON conrelid = relid AND contype IN ('c', 'f', 'u')
+    UNION ALL
+    SELECT 'rule', relation, format('trigger %s calls %s', tgname, proname),
+        CASE WHEN tgenabled IN ('D', 'R') THEN 'is disabled' END
+    FROM relations JOIN pg_trigger ON tgrelid = relid AND NOT tgisinternal JOIN pg_proc ON pg_proc.oid = tgfoid
+    UNION ALL
+    SELECT 'rule', relation, 'row-level security', NULL
+    FROM relations JOIN pg_class ON pg_class.oid = relid
+    WHERE relrowsecurity
+    UNION ALL
+    SELECT 'rule', relation, format('policy %s for %s', polname, polcmd), NULL
+    FROM relations JOIN pg_policy ON polrelid = relid
+    UNION ALL
+    -- Asked as text, because a statement that names a missing table is refused as a whole.
+    SELECT 'version', relation, format('%s of %s', column_name, version),
+        CASE WHEN version::bigint <> count::bigint - 1 + lowest::bigint THEN 'has gaps before it' END
+    FROM (
+        SELECT relation, column_name, substring(answer FROM '<n>(\d+)</n>') AS version,
+            substring(answer FROM '<c>(\d+)</c>') AS count, substring(answer FROM '<l>(\d+)</l>') AS lowest
+        FROM relations
+        JOIN (VALUES ('agentic_migrations', 'version'), ('checkpoint_migrations', 'v'), ('store_migrations', 'v'))
+            AS counted (name, column_name) ON name = relation
+        JOIN pg_attribute ON attrelid = relid AND attname = column_name AND NOT attisdropped
+        CROSS JOIN LATERAL (
+            SELECT query_to_xml(
+                format('SELECT max(%1$I) AS n, count(*) AS c, min(%1$I) AS l FROM %2$I', column_name, relation),
+                false, true, ''
+            )::text
+        ) AS asked (answer)
+    ) AS versions
+    WHERE version IS NOT NULL
+),
+faults (kind, said) AS (
+    SELECT DISTINCT kind,
+        CASE
+            WHEN found.relation IS NOT NULL THEN format('%s %s', named, fault)
+            WHEN relid IS NULL AND kind <> 'table' THEN format('%s: the table is missing', relation)
+            ELSE format('%s is missing%s', named, instead)
+        END
+    FROM expected
+    JOIN relations USING (relation)
+    LEFT JOIN found USING (kind, relation, definition)
+    CROSS JOIN LATERAL (SELECT
+        CASE kind
+            WHEN 'table' THEN relation
+            WHEN 'index' THEN definition
+            WHEN 'version' THEN format('%s %s', relation, definition)
+            ELSE format('%s: %s', relation, definition)
+        END,
+        -- What has the name, and is something else.
+        (
+            SELECT format(' (found: %s)', other.definition)
+            FROM found AS other
+            WHERE other.kind = expected.kind
+                AND other.relation = expected.relation
+                AND split_part(other.definition, ' ', 1) = split_part(expected.definition, ' ', 1)
+                AND expected.kind IN ('column', 'primary key', 'version')
+        )
+    ) AS name (named, instead)
+    WHERE found.relation IS NULL OR fault IS NOT NULL
+    UNION ALL
+    SELECT 'version', format('%s is newer: %s', relation, found.definition)
+    FROM expected JOIN found USING (kind, relation)
+    WHERE kind = 'version'
+        AND relation = 'agentic_migrations'
+        AND substring(found.definition FROM '\d+')::bigint > substring(expected.definition FROM '\d+')::bigint
+),
+checks (number, title, kind) AS (
+    VALUES (2, 'tables', 'table'), (3, 'columns', 'column'), (4, 'primary keys', 'primary key'), (5, 'indexes', 'index'),
+        (6, 'rules', 'rule'), (7, 'versions', 'version')
+)
+SELECT 'check' AS line, 1 AS number, 'connection' AS title,
+    current_setting('server_version_num')::int >= 140000 AS passed,
+    format('%s as %s, PostgreSQL %s%s', current_database(), current_user, current_setting('server_version'),
+        CASE WHEN current_setting('server_version_num')::int < 140000 THEN ': 14 or newer is needed' END) AS detail
+UNION ALL
+SELECT 'check', number, title,
+    NOT EXISTS (SELECT 1 FROM faults WHERE faults.kind = checks.kind),
+    coalesce(
+        (SELECT string_agg(said, '; ' ORDER BY said) FROM faults WHERE faults.kind = checks.kind),
+        (SELECT format('%s as expected', count(*)) FROM expected WHERE expected.kind = checks.kind)
+    )
+FROM checks
+ORDER BY number;
+
+-- Rows are counted up to about a million and estimated above, by what ANALYZE found.
+
+-- name: sizes
+SELECT 'size' AS line, relname AS relation,
+    CASE
+        WHEN reltuples > 1000000 THEN format('~%s', reltuples::bigint)
+        ELSE substring(
+            query_to_xml(format('SELECT count(*) AS c FROM %I', relname), false, true, '')::text FROM '<c>(\d+)</c>'
+        )
+    END AS rows,
+    pg_total_relation_size(oid) AS bytes,
+    pg_size_pretty(pg_total_relation_size(oid)) AS size
+FROM pg_class
+WHERE relnamespace = current_schema()::regnamespace
+    AND relkind IN ('r', 'p')
+    AND has_table_privilege(oid, 'SELECT')
+ORDER BY relname;
