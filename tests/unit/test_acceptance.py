@@ -18,3 +18,10 @@ def test_every_test_in_the_list_of_behaviours_exists() -> None:
         or (test and not re.search(rf"def {test}\b", (ROOT / file).read_text(encoding="utf-8")))
     ]
     assert missing == []
+
+
+def test_every_behaviour_names_a_test() -> None:
+    page = (ROOT / "docs" / "acceptance.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| behaviour |")]
+    assert len(rows) > 50
+    assert [row for row in rows if not NAMED.search(row.rsplit(" | ", 1)[-1])] == []
