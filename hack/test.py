@@ -20,6 +20,7 @@ from hack.kubectl import ROOT
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
 IMAGES = ("operator", "runner", "postgres", "e2e", *(f"example-{name}" for name in EXAMPLES))
+PROGRAMS = ("vault", "versitygw")
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
 
@@ -99,7 +100,11 @@ def main() -> int:
     stages = [WITHOUT_CLUSTER] if options.no_cluster else [WITHOUT_CLUSTER, ON_CLUSTER, DISRUPTIONS]
     images = ("images", ("hack.images", "build", *IMAGES))
     on_cluster = (("local cluster", ("hack.cluster", "up")), images, ("operator", ("hack.install",)))
-    preparations = (("programs", ("hack.cluster", "binaries")), *((images,) if options.no_cluster else on_cluster))
+    programs = (
+        ("programs of the cluster", ("hack.cluster", "binaries")),
+        ("programs that tests start", ("hack.cluster", "binaries", *PROGRAMS)),
+    )
+    preparations = (*programs, *((images,) if options.no_cluster else on_cluster))
     for title, module in preparations:
         if status := step(title, [sys.executable, "-m", *module]):
             return status

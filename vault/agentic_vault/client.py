@@ -197,9 +197,10 @@ def _explain_login(error: vault.VaultError, settings: Settings, claims: Claims) 
     if isinstance(error, vault.Forbidden):
         return Missing(
             ExitCode.ROLE_REFUSED,
-            f"Vault refuses the login of {account!r} as {role}: {said}: check that a Kubernetes auth method is "
-            f"mounted at {mount!r} (`vault auth list`), that its token reviewer may make TokenReviews, and the role's "
-            "audience",
+            # Vault's words are the same for all of these.
+            f"Vault refuses the login of {account!r} as {role}: {said}: either the cluster does not know the token (it "
+            f"expired, its pod or account is gone, or `vault read {mount}/config` names another cluster), or Vault's "
+            f"token reviewer expired or may not make TokenReviews, or no Kubernetes auth method is at {mount!r}",
         )
     return None
 

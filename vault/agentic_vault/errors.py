@@ -15,9 +15,9 @@ class ExitCode(IntEnum):
     CONFIGURATION = 2
     """A setting is missing or cannot be used."""
     NO_TOKEN = 3
-    """The service account's token is missing, expired, or refused by the cluster."""
+    """The service account's token is missing or expired."""
     ROLE_REFUSED = 4
-    """The role does not exist, or does not take this service account."""
+    """The role does not exist or does not take this service account, or the cluster does not know its token."""
     DENIED = 5
     """The role's policy does not allow the secret to be read."""
     NO_SECRET = 6

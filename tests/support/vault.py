@@ -1,0 +1,159 @@
+"""A real Vault on loopback, with storage on disk: it can be sealed, killed and started again.
+
+Two listeners: a plain one, and one with a certificate of an authority that nobody trusts yet.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from hack.cluster import binaries
+from hack.cluster.certificates import Authority
+from hack.cluster.endpoints import find_free_ports
+from tests.support.commands import clean_environment
+from tests.support.waiting import wait_for
+
+Json = dict[str, Any]
+
+_CONFIGURATION = """\
+storage "file" {{ path = "{folder}/data" }}
+listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  tls_disable = true
+}}
+listener "tcp" {{
+  address = "127.0.0.1:{tls_port}"
+  tls_cert_file = "{certificate}"
+  tls_key_file = "{key}"
+}}
+disable_mlock = true
+api_addr = "http://127.0.0.1:{port}"
+"""
+
+
+class VaultServer:
+    """One server, unsealed when the block begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program = binaries.ensure(["vault"])["vault"]
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port, self.tls_port = find_free_ports(2)
+        self._authority = Authority(folder / "pki")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.root_token = ""
+        self._key = ""
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def tls_address(self) -> str:
+        return f"https://127.0.0.1:{self.tls_port}"
+
+    def __enter__(self) -> Self:
+        self._authority.create()
+        pair = self._authority.issue("vault", "vault", names=["127.0.0.1"])
+        (self.folder / "vault.hcl").write_text(
+            _CONFIGURATION.format(
+                folder=self.folder, port=self.port, tls_port=self.tls_port, certificate=pair.certificate, key=pair.key
+            )
+        )
+        self.start()
+        made = self.request("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+        self.root_token, self._key = made["root_token"], made["keys"][0]
+        self.unseal()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def authorities(self) -> str:
+        """The certificate that the encrypted listener's is signed with."""
+        return self._authority.pair.certificate.read_text()
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "vault.log").read_text(errors="replace")
+
+    # Its states
+
+    def start(self) -> None:
+        """Start the process; after a kill it is sealed."""
+        with (self.folder / "vault.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self.program, "server", f"-config={self.folder}/vault.hcl"],
+                env=clean_environment(HOME=str(self.folder)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self._health, lambda code: code is not None, what="Vault's answer", every=0.05)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(20)
+
+    def seal(self) -> None:
+        self.request("PUT", "sys/seal", {})
+        wait_for(self._health, lambda code: code == 503, what="Vault sealed", every=0.05)
+
+    def unseal(self) -> None:
+        self.request("PUT", "sys/unseal", {"key": self._key})
+        wait_for(self._health, lambda code: code == 200, what="Vault unsealed", every=0.05)
+
+    def _health(self) -> int | None:
+        try:
+            with urllib.request.urlopen(f"{self.address}/v1/sys/health", timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        except OSError:
+            return None
+
+    # What tests ask and change
+
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """Send one request as root and return the answer, empty where it has none."""
+        request = urllib.request.Request(
+            f"{self.address}/v1/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-Vault-Token": self.root_token} if self.root_token else {},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        found: Json = json.loads(text) if text else {}
+        return found
+
+    def put(self, path: str, **fields: object) -> None:
+        """Write a secret into the engine's second version, mounted as ``kv``."""
+        self.request("PUT", f"kv/data/{path}", {"data": fields})
+
+    def tokens(self) -> int:
+        """Count the tokens that exist, root's included."""
+        return len(self.request("LIST", "auth/token/accessors")["data"]["keys"])
+
+    def environment(self) -> dict[str, str]:
+        """Return what `vault` and a shell need to be root here."""
+        return clean_environment(
+            VAULT_ADDR=self.address,
+            VAULT_TOKEN=self.root_token,
+            HOME=str(self.folder),
+            PATH=f"{self.program.parent}:{os.environ['PATH']}",
+        )
