@@ -46,7 +46,10 @@ CLUSTER = (
 )
 BUILDER = (_program("buildah"),)
 DEBIAN_BASE = (_program("mmdebstrap"),)
-DATABASE = (Need("PostgreSQL server", "postgresql", lambda: find_postgres() is not None),)
+DATABASE = (
+    Need("PostgreSQL server", "postgresql", lambda: find_postgres() is not None),
+    Need("libfaketime", "libfaketime", lambda: find_faketime() is not None),
+)
 GROUPS: dict[str, tuple[Need, ...]] = {"cluster": CLUSTER, "images": (*BUILDER, *DEBIAN_BASE), "database": DATABASE}
 
 
@@ -57,6 +60,13 @@ def find_postgres() -> Path | None:
         return Path(on_path).parent
     installed = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(installed, key=lambda folder: int(folder.parent.name), default=None)
+
+
+def find_faketime() -> Path | None:
+    """Find the library that gives one process a wrong clock, for tests."""
+    folders = [*Path("/usr/lib").glob("*/faketime"), Path("/usr/lib/faketime"), Path("/usr/lib64/faketime")]
+    found = (folder / "libfaketimeMT.so.1" for folder in folders)
+    return next((library for library in found if library.exists()), None)
 
 
 def find_missing(needs: Iterable[Need]) -> list[Need]:

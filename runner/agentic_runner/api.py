@@ -16,6 +16,7 @@ import httpx
 from agentic_core.errors import Conflict, PermanentError, Superseded, TransientError
 from agentic_core.names import GROUP, VERSION
 from agentic_core.resources.session import AgenticSession, SessionStatus
+from agentic_runner.clock import ServerClock
 from agentic_runner.config import RunConfig, TokenSource
 from agentic_runner.redaction import Redactor, bounded
 from agentic_runner.status import build_patch
@@ -33,6 +34,7 @@ class SessionApi:
         self._path = path
         self._token = token
         self._redactor = redactor
+        self.clock = ServerClock()
 
     async def fetch(self) -> AgenticSession:
         """Return the session as it is; raise ``Superseded`` when it is gone."""
@@ -56,6 +58,7 @@ class SessionApi:
             response = await self._client.request(method, path, headers=headers, json=patch)
         except (httpx.TransportError, ssl.SSLError) as error:
             raise TransientError(f"the API server does not answer: {str(error) or type(error).__name__}") from error
+        self.clock.see(response.headers.get("Date", ""))
         if response.is_success:
             return AgenticSession.model_validate_json(response.content)
         raise _refused(response)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agentic_runner.config import Durability
@@ -46,9 +47,14 @@ def build_config(thread_id: str, run: int) -> "RunnableConfig":
     return {"configurable": {"thread_id": thread_id}, "metadata": {"agentic_run": run}}
 
 
-def build_tracker(graph: "Graph") -> Tracker:
-    """Return a tracker that counts super-steps as this graph numbers them: a state graph's step 0 takes the inputs."""
-    return Tracker(first_step=1 if "__start__" in graph.nodes else 0)
+def find_first_step(graph: "Graph") -> int:
+    """Return the number of the first super-step of nodes: a state graph's step 0 takes the inputs."""
+    return 1 if "__start__" in graph.nodes else 0
+
+
+def build_tracker(graph: "Graph", now: Callable[[], datetime]) -> Tracker:
+    """Return a tracker that counts super-steps as this graph numbers them."""
+    return Tracker(first_step=find_first_step(graph), now=now)
 
 
 async def find_entry(

@@ -11,6 +11,7 @@ from agentic_core.errors import PermanentError
 from agentic_core.resources.session import ForkFrom
 from agentic_core.threads import can_read
 from agentic_runner.config import RunConfig
+from agentic_runner.ids import follow
 from agentic_runner.redaction import describe
 from agentic_store.database import Database
 from agentic_store.errors import translate
@@ -42,6 +43,7 @@ async def enter_fork(
     if point is None:
         point = await _copy(database, config, fork, is_changed=is_changed)
     if is_changed or point.is_past:
+        follow(point.checkpoint_id)
         await _change(graph, graph_config, point, fork, is_changed=is_changed)
     return point
 

@@ -97,7 +97,7 @@ class Reporter:
         self._session = session
         self._on_lost = on_lost
         self._interval = interval_seconds
-        self._now = now
+        self.now = now
         self._progress = Progress()
         # What Running says; also where a run ended before it could be told.
         self._begin: Change = statuses.running
@@ -144,7 +144,7 @@ class Reporter:
         await self.close()
         if patience_seconds is None:
             patience_seconds = self._config.api_patience_seconds
-        wanted = change(self._session, self._now()).phase
+        wanted = change(self._session, self.now()).phase
         try:
             await persist(lambda: self._write(change), patience_seconds)
         except Superseded:
@@ -189,7 +189,7 @@ class Reporter:
         """Write ``change``; go by way of Running where the table wants it; re-read where somebody else wrote."""
         while True:
             old = self._session.status.phase
-            status = change(self._session, self._now())
+            status = change(self._session, self.now())
             new = status.phase or Phase.PENDING
             if old is Phase.SUSPENDED:
                 raise HeldBack(f"session {self._config.namespace}/{self._config.session_name} is suspended")
@@ -198,7 +198,7 @@ class Reporter:
                     self._session = await self._api.write_status(self._session, status)
                     return
                 if is_legal(old, Phase.RUNNING, Actor.RUNNER):
-                    begun = self._begin(self._session, self._now())
+                    begun = self._begin(self._session, self.now())
                     self._session = await self._api.write_status(self._session, begun)
                     continue
             except Conflict:

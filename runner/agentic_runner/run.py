@@ -48,6 +48,7 @@ from agentic_runner.execute import (
 from agentic_runner.failures import Kind, classify
 from agentic_runner.forking import enter_fork
 from agentic_runner.history import recall
+from agentic_runner.ids import follow
 from agentic_runner.redaction import Redactor, describe
 from agentic_runner.report import ApiUnavailable, Reporter, check_ours, compute_delay, persist
 from agentic_runner.tracking import StreamEvent
@@ -56,6 +57,7 @@ from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import Fence, SessionRecord, SessionRow
 from agentic_store.schema import SchemaState
+from agentic_store.tips import find_tip
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ async def run_session(
                 lost.append(reason)
                 drain.request(str(reason))
 
-            reporter = Reporter(api, config, session, on_lost)
+            reporter = Reporter(api, config, session, on_lost, now=api.clock.now)
             try:
                 ending = await Run(config, dsn, redactor, drain, reporter, importing).execute()
             finally:
@@ -201,6 +203,9 @@ class Run:
         if fork is not None:
             point = await enter_fork(graph, graph_config, database, self._config, fork)
             log.info("is a fork", extra={"source": point.source, "checkpoint_id": point.checkpoint_id})
+        tip = await find_tip(database.pool, self._config.thread_id)
+        if tip.newest is not None:
+            follow(tip.newest)
         rows = await database.threads.list_checkpoints(self._config.thread_id, limit=MAX_HISTORY)
         self._teller.recall(recall(rows))
 
@@ -260,7 +265,7 @@ class Run:
         asked = [each.id for each in session.status.interrupts if each.is_open]
         attempt, steps, is_begun = 0, 0, False
         while True:
-            tracker = build_tracker(graph)
+            tracker = build_tracker(graph, self._reporter.now)
             takes_inputs = False
 
             async def on_events(new: Sequence[StreamEvent], tracker: Any = tracker) -> None:

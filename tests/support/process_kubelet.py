@@ -91,6 +91,8 @@ class ProcessKubelet:
         """Variables that all processes get beside their own."""
         self.grace_scale = 1.0
         """By what a pod's grace is multiplied, to see in seconds what takes half a minute."""
+        self.starts_cold = False
+        """Whether processes start from nothing, with all their imports, as a container's do."""
         self._client = client
         self._plane = plane
         self._folder = folder
@@ -301,6 +303,7 @@ class ProcessKubelet:
             "env": environment,
             "cwd": str(image),
             "log": str(folder / "log"),
+            "cold": self.starts_cold,
         }
         self._started[meta["uid"]] = asyncio.get_running_loop().create_future()
         assert self._zygote is not None

@@ -3,6 +3,7 @@
 import asyncio
 import operator
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -39,7 +40,7 @@ async def _execute(
     graph: Any, inputs: Any = None, responses: dict[str, Any] | None = None, *, drain: Drain | None = None
 ) -> tuple[Outcome, Tracker, list[StreamEvent]]:
     entry = await find_entry(graph, CONFIG, responses or {}, [])
-    tracker, events = build_tracker(graph), list[StreamEvent]()
+    tracker, events = build_tracker(graph, lambda: datetime.now(UTC)), list[StreamEvent]()
 
     async def on_events(new: Sequence[StreamEvent]) -> None:
         events.extend(new)
@@ -235,7 +236,7 @@ async def test_an_error_leaves_the_node_s_name_behind() -> None:
         raise ValueError("no")
 
     graph = _line(one, broken)
-    tracker = build_tracker(graph)
+    tracker = build_tracker(graph, lambda: datetime.now(UTC))
 
     async def ignore(_: Sequence[StreamEvent]) -> None:
         return

@@ -6,10 +6,12 @@ Every node appends a line to a journal in the workspace, so that a test can coun
 import operator
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import psycopg
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 from typing_extensions import TypedDict
@@ -177,6 +179,47 @@ pair = (
     .add_edge("before", "ask_right")
     .add_edge(["ask_left", "ask_right"], "finish")
     .add_edge("finish", END)
+    .compile()
+)
+
+
+def effect(step: int, what: str) -> None:
+    """Act on the world outside: one row in a table that no part of the system knows."""
+    with psycopg.connect(os.environ["COUNTER_DSN"], autocommit=True) as conn:
+        row = (os.environ["THREAD_ID"], step, what)
+        conn.execute("INSERT INTO effects (thread_id, step, what) VALUES (%s, %s, %s)", row)
+
+
+def act(state: State) -> dict[str, Any]:
+    """One super-step of many that acts outside; its number is LangGraph's own."""
+    number = len(state.get("done", [])) + 1
+    effect(number, "start")
+    # Not `time.sleep`: that fails in a process whose clock is shifted.
+    threading.Event().wait(state.get("seconds", 1))
+    effect(number, "end")
+    return {"done": [str(number)]}
+
+
+def ask_halfway(state: State) -> dict[str, Any]:
+    answer = interrupt({"prompt": "go on?", "schema": {"type": "integer"}})
+    effect(len(state["done"]) + 1, "answered")
+    return {"done": [f"answer {answer}"]}
+
+
+def act_or_ask(state: State) -> str:
+    done, count = len(state["done"]), state.get("count", 4)
+    if done == count // 2:
+        return "ask_halfway"
+    return "act" if done < count else END
+
+
+counted = (
+    StateGraph(State)
+    .add_node(act)
+    .add_node(ask_halfway)
+    .add_edge(START, "act")
+    .add_conditional_edges("act", act_or_ask, ["act", "ask_halfway", END])
+    .add_edge("ask_halfway", "act")
     .compile()
 )
 

@@ -1,0 +1,37 @@
+"""Where a thread ends: what the next checkpoint has to follow, and whether what was acknowledged is still there."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+
+from agentic_store.errors import translated
+from agentic_store.pool import Connection
+from agentic_store.statements import load_statements
+
+_SQL: Final = load_statements("tips")
+
+
+@dataclass(frozen=True)
+class Tip:
+    """The end of a thread."""
+
+    newest: str | None
+    """The greatest id of its checkpoints, those of subgraphs included; None for an empty thread."""
+    latest: str | None
+    """The last checkpoint of the thread's own graph."""
+    step: int | None
+    """LangGraph's number of that one."""
+    has_known: bool
+    """Whether the checkpoint that was asked for is there; also where none was."""
+
+
+async def find_tip(pool: AsyncConnectionPool[Connection], thread_id: str, *, known: str | None = None) -> Tip:
+    """Return the end of a thread; ``known`` is a checkpoint that was acknowledged."""
+    params = {"thread_id": thread_id, "known": known}
+    with translated():
+        async with pool.connection() as conn, conn.cursor(row_factory=class_row(Tip)) as cursor:
+            tip = await (await cursor.execute(_SQL["tip"], params)).fetchone()
+    assert tip is not None  # noqa: S101  (one row always)
+    return tip
