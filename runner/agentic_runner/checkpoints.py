@@ -10,10 +10,12 @@ Nothing here creates or changes a table: that is the migration's. ``setup()`` is
 from typing import TYPE_CHECKING, Any
 
 from agentic_store.database import Database
+from agentic_store.tenants import memory_label
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-    from langgraph.store.postgres.aio import AsyncPostgresStore
+
+    from agentic_runner.long_term import ProjectStore
 
 
 def checkpoint_version() -> int:
@@ -32,9 +34,8 @@ def build_saver(database: Database) -> "AsyncPostgresSaver":
     return AsyncPostgresSaver(pool)
 
 
-def build_store(database: Database) -> "AsyncPostgresStore":
-    """Return the long-term store that graphs may use; needs a running event loop."""
-    from langgraph.store.postgres.aio import AsyncPostgresStore
+def build_store(database: Database, namespace: str) -> "ProjectStore":
+    """Return the long-term store that graphs of a project may use; needs a running event loop."""
+    from agentic_runner.long_term import ProjectStore
 
-    pool: Any = database.pool
-    return AsyncPostgresStore(pool)
+    return ProjectStore(database.pool, label=memory_label(namespace))

@@ -232,7 +232,13 @@ class Run:
         graph_config = build_config(self._config.thread_id, self._config.run)
         async with AsyncExitStack() as stack:
             graph = await stack.enter_async_context(
-                open_graph(value, target, graph_config, checkpointer=build_saver(database), store=build_store(database))
+                open_graph(
+                    value,
+                    target,
+                    graph_config,
+                    checkpointer=build_saver(database),
+                    store=build_store(database, self._config.namespace),
+                )
             )
             log.info("loaded the graph", extra={"graph": target.name, "target": str(target)})
             await self._enter_thread(graph, graph_config, database)

@@ -1,11 +1,12 @@
 """The store in PostgreSQL: one pool of connections and what is done with it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
 from psycopg_pool import AsyncConnectionPool
 
+from agentic_core.errors import AgenticError
 from agentic_store.dsn import Dsn
 from agentic_store.events import PostgresEventLog
 from agentic_store.fences import PostgresFences
@@ -14,6 +15,8 @@ from agentic_store.records import Fence
 from agentic_store.retention import PostgresRetention
 from agentic_store.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
+from agentic_store.statistics import DatabaseStatistics, fetch_statistics
+from agentic_store.tenants import PostgresTenants
 from agentic_store.threads import PostgresThreads
 
 
@@ -26,6 +29,7 @@ class Database:
         self.events = PostgresEventLog(connections.connection)
         self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
         self.threads = PostgresThreads(connections.connection)
+        self.tenants = PostgresTenants(connections.connection)
         self.retention = PostgresRetention(connections.connection)
 
     @property
@@ -38,6 +42,10 @@ class Database:
         """Raise ``SchemaMismatch`` unless the database is at the migration that this program needs."""
         async with self._connections.connection() as conn:
             return await require_schema(conn, checkpoint_version=checkpoint_version)
+
+    async def fetch_statistics(self) -> DatabaseStatistics:
+        """Return sizes, estimates and the migration's state."""
+        return await fetch_statistics(self._connections.connection)
 
     async def carry(self, fence: Fence) -> None:
         """Write under ``fence`` from now on: every write of this process is refused once a newer run takes the thread.
@@ -58,12 +66,14 @@ async def open_database(
     wait: bool = True,
     operation_seconds: float = 120.0,
     patience_seconds: float = 10.0,
+    on_error: Callable[[AgenticError], None] = lambda _: None,
 ) -> AsyncIterator[Database]:
     """Open the store, and close it at the end.
 
     With ``wait``, raises ``DatabaseUnavailable`` with the reason where there is no connection after
     ``timeout_seconds``; without, connections are made in the background. ``operation_seconds`` bounds each operation
-    and ``patience_seconds`` how long a stuck writer may keep a successor from its fence.
+    and ``patience_seconds`` how long a stuck writer may keep a successor from its fence. ``on_error`` is
+    told every failed operation.
     """
     connections = CarryingPool(
         dsn,
@@ -71,6 +81,7 @@ async def open_database(
         min_size=min_size,
         max_size=max_size,
         operation_seconds=operation_seconds,
+        on_error=on_error,
     )
     await connections.open(wait=wait, timeout_seconds=timeout_seconds)
     try:

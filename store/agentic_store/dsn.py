@@ -60,6 +60,10 @@ class Dsn:
                 "(percent-encode special characters of the password) or `host=… dbname=… user=… password=…`"
             ) from None
 
+    def with_login(self, user: str, password: str) -> "Dsn":
+        """Return the same connection for somebody else."""
+        return Dsn(make_conninfo(self.conninfo, user=user, password=password))
+
     def describe(self) -> str:
         """Return who connects to where, without the password."""
         user = f"{self.user}@" if self.user else ""

@@ -1,0 +1,97 @@
+"""The login roles of namespaces: what makes PostgreSQL itself keep the rows of namespaces apart.
+
+A namespace has one current role. Replacing it makes another and retires the old one, which goes on working until nobody
+has used it for a while: a rotation disturbs no pod that runs. Row-level security looks at the namespace of whatever
+role is logged in, so all roles of a namespace see the same rows.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from psycopg.rows import class_row, scalar_row
+
+from agentic_core.threads import project_prefix
+from agentic_store.pool import Connections
+from agentic_store.statements import load_statements
+
+PASSWORD_BYTES: Final = 32
+_SQL: Final = load_statements("tenants")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A login role and its password; the password shows in no text form."""
+
+    role_name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class TenantRole:
+    """A namespace's login role, as the database has it."""
+
+    role_name: str
+    namespace: str
+    is_valid: bool
+    """False where somebody dropped the role, or where the row came with a copy of another database."""
+    retired_at: datetime | None
+    """When another role took its place; None for the current one."""
+    seen_at: datetime | None
+    """When a connection of it was last seen, once it is retired."""
+
+
+class PostgresTenants:
+    """Makes, lists and removes the roles of namespaces; needs the rights of ``agentic_operator``."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def find_obstacle(self) -> str | None:
+        """Say why this database cannot have a role for each namespace, with the remedy; None where it can."""
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            found: str | None = await (await cursor.execute(_SQL["obstacle"])).fetchone()
+            return found
+
+    async def make_role(self, namespace: str) -> Credentials:
+        """Make a new current role for the namespace, with a random password, and retire the one before."""
+        password = secrets.token_urlsafe(PASSWORD_BYTES)
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            # Hashed here: the server's log may hold statements and their parameters.
+            verifier = conn.pgconn.encrypt_password(password.encode(), b"", b"scram-sha-256").decode()
+            await cursor.execute(_SQL["make"], {"namespace": namespace, "verifier": verifier})
+            role_name: str | None = await cursor.fetchone()
+        assert role_name is not None  # noqa: S101  (the function returns a name or raises)
+        return Credentials(role_name, password)
+
+    async def is_current(self, role_name: str, namespace: str) -> bool:
+        """Say whether the role is there and is the namespace's current one."""
+        params = {"role_name": role_name, "namespace": namespace}
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            return bool(await (await cursor.execute(_SQL["has_current"], params)).fetchone())
+
+    async def list_roles(self) -> Sequence[TenantRole]:
+        """Return all roles of all namespaces, retired ones included, after noting which of them are connected."""
+        async with self._connections() as conn, conn.cursor(row_factory=class_row(TenantRole)) as cursor:
+            await conn.execute(_SQL["note_connected"])
+            return await (await cursor.execute(_SQL["list"])).fetchall()
+
+    async def drop_role(self, role_name: str) -> bool:
+        """Remove a role with what it made, and disconnect it; say whether it was there.
+
+        Raises ``TransientError`` where something of it is locked: try again.
+        """
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            return bool(await (await cursor.execute(_SQL["drop"], {"role_name": role_name})).fetchone())
+
+    async def purge_memory(self, namespace: str) -> int:
+        """Delete what graphs of a namespace keep in LangGraph's long-term store; return the number of items."""
+        async with self._connections() as conn:
+            return (await conn.execute(_SQL["purge_memory"], {"label": memory_label(namespace)})).rowcount
+
+
+def memory_label(namespace: str) -> str:
+    """Return the first label of everything that graphs of a namespace keep in LangGraph's long-term store."""
+    return project_prefix(namespace).removesuffix(":")
