@@ -5,6 +5,7 @@ Vault is set up by the commands of ``docs/vault.md``, as they stand there.
 
 import base64
 import json
+import os
 import re
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from agentic_store.dsn import Dsn
 from agentic_vault.errors import ExitCode
@@ -26,7 +28,7 @@ from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import Kubectl
 from tests.support.commands import ROOT, clean_environment
 from tests.support.guide import read_commands, run_commands
-from tests.support.kube import SYSTEM
+from tests.support.kube import SYSTEM, Json
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer
 from tests.support.vault import VaultServer
@@ -436,3 +438,46 @@ def test_beside_the_operator_it_writes_the_file_again_when_the_secret_changes(po
     assert said.count("wrote the connection string") == 2
     assert "c4nary" not in said
     assert pod.output.stat().st_mode & 0o777 == 0o400
+
+
+# How it is installed
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
+    """What an overlay of the operator with the component is."""
+    folder = tmp_path_factory.mktemp("overlay")
+    link = {name: f"{os.path.relpath(ROOT / 'manifests' / name, folder)}" for name in ("operator", "vault")}
+    (folder / "kustomization.yaml").write_text(
+        json.dumps({"resources": [link["operator"]], "components": [link["vault"]], "namespace": SYSTEM})
+    )
+    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def _pod_spec(installed: list[Json], kind: str) -> Json:
+    (found,) = (one for one in installed if one["kind"] == kind)
+    spec: Json = found["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("kind", "account", "policy"), [("Job", "agentic-migrate", None), ("Deployment", "agentic-operator", "Always")]
+)
+def test_the_component_takes_every_secret_out_of_the_manifests(
+    bench: Bench, installed: list[Json], kind: str, account: str, policy: str | None
+) -> None:
+    spec = _pod_spec(installed, kind)
+    (init,) = spec["initContainers"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert volumes["postgres"] == {"name": "postgres", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    assert not any("secret" in volume for volume in spec["volumes"])
+    assert "secretKeyRef" not in json.dumps(spec)
+    assert spec["serviceAccountName"] == account
+    assert init.get("restartPolicy") == policy
+    assert [one["name"] for one in spec["containers"][0]["volumeMounts"]].count("vault") == 0
+    # The namespace holds pods to the restricted standard: this asks the API server without making one.
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "try"}, "spec": {"restartPolicy": "Never", **spec}}
+    made = bench.plane.request("POST", f"/api/v1/namespaces/{SYSTEM}/pods?dryRun=All", pod)
+    assert made["spec"]["initContainers"][0]["name"] == "vault-init"

@@ -25,6 +25,7 @@ from aiohttp import web
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.endpoints import find_free_ports
 from tests.support.apiclient import ApiClient, ApiError, Json, core_path, follow
+from tests.support.process_kubelet_init import initialise
 from tests.support.process_kubelet_status import ended_status, started_status, times, unstarted_status, waiting_status
 from tests.support.process_kubelet_volumes import NotReady, furnish
 
@@ -73,6 +74,8 @@ class _Pod:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_gone: bool = False
     process: PodProcess | None = None
+    uninitialised: Json | None = None
+    """How it ended where an init container failed."""
 
     @property
     def grace(self) -> float | None:
@@ -269,6 +272,9 @@ class ProcessKubelet:
                 image = spec["containers"][0]["image"]
                 project = self._find_image(image)
                 found = await furnish(self._client, pod.raw, folder, self._folder / "claims")
+                pod.uninitialised = await initialise(
+                    self._client, pod.raw, folder, self._folder / "claims", self.environment
+                )
             except NotReady as missing:
                 if missing.reason != said:
                     said = missing.reason
@@ -276,6 +282,8 @@ class ProcessKubelet:
             except (aiohttp.ClientError, TimeoutError, ConnectionError, ApiError):
                 pass
             else:
+                if pod.uninitialised is not None:
+                    return None
                 return await self._spawn(pod, folder, project, found.environment)
             await asyncio.sleep(0.1)
         return None
@@ -346,7 +354,7 @@ class ProcessKubelet:
 
     async def _finish(self, pod: _Pod, exit_code: int | None, process: PodProcess | None) -> None:
         if exit_code is None:
-            status = unstarted_status()
+            status = pod.uninitialised or unstarted_status()
         elif process is None:
             status = ended_status(pod.raw, exit_code, log="", spoken=None, is_oom=False)
         else:

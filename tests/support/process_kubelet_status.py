@@ -59,6 +59,18 @@ def unstarted_status() -> Json:
     return {"phase": "Failed", "conditions": _conditions(is_ready=False)}
 
 
+def uninitialised_status(raw: Json, name: str, exit_code: int, log: str) -> Json:
+    """Return the end of a pod whose init container failed."""
+    ended = {"exitCode": exit_code, "reason": "Error", "finishedAt": _now(), "message": log[-2048:]}
+    container = _container(raw, {"terminated": ended})
+    return {
+        "phase": "Failed",
+        "conditions": _conditions(is_ready=False),
+        "initContainerStatuses": [{**container, "name": name}],
+        "containerStatuses": [_container(raw, {"waiting": {"reason": "PodInitializing"}})],
+    }
+
+
 def ended_status(raw: Json, exit_code: int, *, log: str, spoken: Path | None, is_oom: bool) -> Json:
     """Return the end of a pod: its exit code, and what it left to say, in its own file or at the end of its log."""
     message = spoken.read_text(encoding="utf-8", errors="replace") if spoken is not None and spoken.exists() else ""

@@ -25,11 +25,14 @@ class Furnished:
     mounts: Mapping[str, Path]
 
 
-async def furnish(client: ApiClient, pod: Json, folder: Path, claims: Path) -> Furnished:
-    """Make the pod's volumes in ``folder`` and read its variables; raise :class:`NotReady`."""
+async def furnish(client: ApiClient, pod: Json, folder: Path, claims: Path, init: Json | None = None) -> Furnished:
+    """Make the volumes of the pod's container, or of an init container, in ``folder`` and read its variables.
+
+    Raises :class:`NotReady`.
+    """
     namespace = pod["metadata"]["namespace"]
     sources = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
-    (container,) = pod["spec"]["containers"]
+    container = init or pod["spec"]["containers"][0]
     mounts: dict[str, Path] = {}
     for mount in container.get("volumeMounts") or ():
         volume = sources[mount["name"]]

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from hack.cluster import binaries
 from hack.cluster.certificates import Authority
+from hack.cluster.controlplane import ControlPlane
 from hack.cluster.endpoints import find_free_ports
 from tests.support.commands import clean_environment
 from tests.support.waiting import wait_for
@@ -140,6 +141,42 @@ class VaultServer:
                 raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
         found: Json = json.loads(text) if text else {}
         return found
+
+    def trust(self, plane: ControlPlane) -> None:
+        """Set up what the guide does by its commands, for runners of any namespace: kv, the auth method, one role."""
+        accounts = "/api/v1/namespaces/agentic-system/serviceaccounts"
+        plane.request("POST", accounts, {"metadata": {"name": "vault-reviewer"}})
+        plane.request(
+            "POST",
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            {
+                "metadata": {"name": "vault-reviewer"},
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": "ClusterRole",
+                    "name": "system:auth-delegator",
+                },
+                "subjects": [{"kind": "ServiceAccount", "name": "vault-reviewer", "namespace": "agentic-system"}],
+            },
+        )
+        self.request("POST", "sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
+        self.request("POST", "sys/auth/kubernetes", {"type": "kubernetes"})
+        config = {
+            "kubernetes_host": plane.server,
+            "kubernetes_ca_cert": plane.ca_file.read_text(),
+            "token_reviewer_jwt": plane.service_account_token("agentic-system", "vault-reviewer"),
+        }
+        self.request("POST", "auth/kubernetes/config", config)
+        policy = 'path "kv/data/agentic/runners/*" { capabilities = ["read"] }'
+        self.request("PUT", "sys/policies/acl/agentic-runner", {"policy": policy})
+        role = {
+            "bound_service_account_names": ["agentic-runner"],
+            "bound_service_account_namespaces": ["*"],
+            "audience": "vault",
+            "token_policies": ["agentic-runner"],
+            "token_ttl": "5m",
+        }
+        self.request("POST", "auth/kubernetes/role/agentic-runner", role)
 
     def put(self, path: str, **fields: object) -> None:
         """Write a secret into the engine's second version, mounted as ``kv``."""

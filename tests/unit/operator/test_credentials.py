@@ -1,7 +1,7 @@
 """Where runners get their connection string from: a Secret by default, or an init container that asks Vault."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,8 +10,10 @@ from agentic_core.conditions import Reason
 from agentic_core.contract import ExitCode
 from agentic_core.resources import WorkflowSnapshot
 from agentic_operator.classify import classify_pod, find_trouble
-from agentic_operator.config import InvalidSetting, JobDefaults, VaultAccess, read_settings
+from agentic_operator.config import InvalidSetting, JobDefaults, Settings, VaultAccess, read_settings
+from agentic_operator.credentials import complete_vault
 from agentic_operator.jobs import build_job
+from agentic_operator.kube import PODS, Kind, Kube
 from agentic_operator.observed import observe_pod, parse_time
 from tests.support.builders import IMAGE, a_definition, a_session
 
@@ -147,3 +149,31 @@ def test_vault_is_asked_only_where_the_settings_say_so() -> None:
     assert read_settings([], {"VAULT_ADDR": "https://v"}).jobs.vault is None
     given = read_settings([], {"CREDENTIALS": "vault", "VAULT_ADDR": "https://v", "VAULT_INIT_IMAGE": "i"}).jobs.vault
     assert given == VaultAccess(address="https://v", image="i")
+
+
+class Pods:
+    """The one question that is asked of the API server."""
+
+    def __init__(self, pod: dict[str, Any] | None) -> None:
+        self._pod = pod
+
+    async def find(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+        return self._pod if (kind, namespace, name) == (PODS, "agentic-system", "operator-1") else None
+
+
+def settings(**environ: str) -> Settings:
+    return read_settings([], {"CREDENTIALS": "vault", "VAULT_ADDR": "https://v", "POD_NAME": "operator-1", **environ})
+
+
+async def test_the_init_containers_image_is_the_operators_own() -> None:
+    pod = {"spec": {"containers": [{"name": "proxy", "image": "p"}, {"name": "operator", "image": "reg/operator:1"}]}}
+    completed = await complete_vault(settings(), cast("Kube", Pods(pod)))
+    assert completed.jobs.vault is not None
+    assert completed.jobs.vault.image == "reg/operator:1"
+
+
+async def test_outside_of_a_pod_the_image_has_to_be_named() -> None:
+    with pytest.raises(InvalidSetting, match="VAULT_INIT_IMAGE is not set"):
+        await complete_vault(settings(), cast("Kube", Pods(None)))
+    given = settings(VAULT_INIT_IMAGE="i")
+    assert await complete_vault(given, cast("Kube", Pods(None))) == given
