@@ -60,7 +60,7 @@ async def connect_when_ready(
 
 async def is_pooled(conn: psycopg.AsyncConnection[Any]) -> bool:
     """Say whether a pooler such as PgBouncer answers in the server's place: it cannot know which backend comes next."""
-    cursor = await conn.execute("SELECT pg_backend_pid()")
+    cursor = await conn.execute("SELECT pg_backend_pid()", prepare=False)
     row = await cursor.fetchone()
     found = next(iter(row.values() if isinstance(row, dict) else row or ()))
     return bool(found != conn.info.backend_pid)

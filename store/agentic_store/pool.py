@@ -1,4 +1,4 @@
-"""The pool of connections, and the fence that they carry.
+"""The pool of connections, and the fence that they carry in their names.
 
 Every connection is tried before it is handed out, so that a restarted server costs a reconnection and not an error, and
 at that moment it also gets the process's fence: there is no way to write under an outdated one by accident.
@@ -13,8 +13,8 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from agentic_core.errors import DatabaseUnavailable
-from agentic_store.connect import CONNECT_TIMEOUT_SECONDS, connect
+from agentic_core.errors import AgenticError, DatabaseUnavailable
+from agentic_store.connect import CONNECT_TIMEOUT_SECONDS, connect, is_pooled
 from agentic_store.dsn import Dsn
 from agentic_store.errors import translated
 from agentic_store.records import Fence
@@ -22,6 +22,8 @@ from agentic_store.statements import load_statements
 
 _SQL: Final = load_statements("fences")
 _CHECK_SECONDS: Final = 5.0
+# PostgreSQL cuts longer ones off.
+_LONGEST_NAME: Final = 63
 # A peer that vanished without a word is noticed by the kernel after these, not after hours.
 _KEEPALIVE: Final = {
     "keepalives_idle": 10,
@@ -34,8 +36,20 @@ Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 Connections: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
+def build_name(application_name: str, fence: Fence | None) -> str:
+    """Return the name of a connection that carries ``fence``: the server reads it from there at every write."""
+    carried = "" if fence is None else f" fence={fence.number}/{fence.epoch}"
+    return application_name[: _LONGEST_NAME - len(carried)] + carried
+
+
+async def prepare_for_pooler(conn: psycopg.AsyncConnection[Any]) -> None:
+    """Prepare no statements on a connection whose transactions may each come to another backend."""
+    if await is_pooled(conn):
+        conn.prepare_threshold = None
+
+
 class CarryingConnection(psycopg.AsyncConnection[DictRow]):
-    """A connection that remembers which fence its server session was told."""
+    """A connection that remembers which fence its name says."""
 
     carried: Fence | None = None
 
@@ -44,9 +58,17 @@ class CarryingPool:
     """A bounded pool whose connections carry one fence, or none."""
 
     def __init__(
-        self, dsn: Dsn, *, application_name: str, min_size: int, max_size: int, operation_seconds: float
+        self,
+        dsn: Dsn,
+        *,
+        application_name: str,
+        min_size: int,
+        max_size: int,
+        operation_seconds: float,
+        on_error: Callable[[AgenticError], None],
     ) -> None:
         self._dsn = dsn
+        self._on_error = on_error
         self._application_name = application_name
         self._operation_seconds = operation_seconds
         self._fence: Fence | None = None
@@ -61,6 +83,7 @@ class CarryingPool:
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
                 **_KEEPALIVE,
             },
+            configure=prepare_for_pooler,
             check=self._check,
             min_size=min_size,
             max_size=max_size,
@@ -94,14 +117,18 @@ class CarryingPool:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection for one operation, with its errors translated and its time bounded."""
-        with translated():
-            try:
-                async with asyncio.timeout(self._operation_seconds), self.pool.connection() as conn:
-                    yield conn
-            except TimeoutError as error:
-                raise DatabaseUnavailable(
-                    f"PostgreSQL at {self._dsn.describe()} did not answer within {self._operation_seconds:g} s"
-                ) from error
+        try:
+            with translated():
+                try:
+                    async with asyncio.timeout(self._operation_seconds), self.pool.connection() as conn:
+                        yield conn
+                except TimeoutError as error:
+                    raise DatabaseUnavailable(
+                        f"PostgreSQL at {self._dsn.describe()} did not answer within {self._operation_seconds:g} s"
+                    ) from error
+        except AgenticError as error:
+            self._on_error(error)
+            raise
 
     async def _check(self, conn: CarryingConnection) -> None:
         fence = self._fence
@@ -109,8 +136,5 @@ class CarryingPool:
             if conn.carried == fence:
                 await AsyncConnectionPool.check_connection(conn)
                 return
-            params: dict[str, Any] = {"thread_id": "", "epoch": ""}
-            if fence is not None:
-                params = {"thread_id": fence.thread_id, "epoch": str(fence.epoch)}
-            await conn.execute(_SQL["carry"], params)
+            await conn.execute(_SQL["carry"], {"name": build_name(self._application_name, fence)})
             conn.carried = fence

@@ -74,7 +74,8 @@ class Event:
 class Fence:
     """The right to write a thread: held from when it was taken until a higher epoch is.
 
-    ``failures`` counts how often the graph failed in this ``run`` before.
+    ``failures`` counts how often the graph failed in this ``run`` before; ``number`` stands for the thread where its
+    name is too long or nobody's business.
     """
 
     thread_id: str
@@ -84,3 +85,4 @@ class Fence:
     failures: int
     holder: str
     session_created_at: datetime | None = None
+    number: int | None = None

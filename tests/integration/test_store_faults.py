@@ -36,9 +36,9 @@ async def test_the_fence_is_carried_by_connections_made_after_a_restart(database
         database.server.restart()
 
         async with store.pool.connection() as conn:
-            row = await (await conn.execute("SELECT current_setting('agentic.epoch') AS epoch")).fetchone()
+            row = await (await conn.execute("SELECT current_setting('application_name') AS name")).fetchone()
 
-    assert row == {"epoch": str(fence.epoch)}
+    assert row == {"name": f"test fence={fence.number}/{fence.epoch}"}
 
 
 async def test_a_frozen_server_is_unavailable_in_bounded_time(database: PostgresDatabase) -> None:

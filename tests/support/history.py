@@ -25,7 +25,8 @@ CREATE FUNCTION test_note_checkpoint() RETURNS trigger LANGUAGE plpgsql SECURITY
 BEGIN
     INSERT INTO public.test_checkpoints (thread_id, ns, checkpoint_id, parent_id, step, epoch, current_epoch)
     SELECT NEW.thread_id, NEW.checkpoint_ns, NEW.checkpoint_id, NEW.parent_checkpoint_id,
-        (NEW.metadata ->> 'step')::integer, nullif(current_setting('agentic.epoch', true), '')::bigint,
+        (NEW.metadata ->> 'step')::integer,
+        nullif(split_part(split_part(current_setting('application_name'), ' fence=', 2), '/', 2), '')::bigint,
         (SELECT epoch FROM public.thread_fences WHERE thread_id = NEW.thread_id);
     RETURN NULL;
 END

@@ -87,7 +87,7 @@ class PostgresServer:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         # The server refuses to run as root.
-        account = _account() if os.geteuid() == 0 else None
+        account = server_account() if os.geteuid() == 0 else None
         self._uid = None if account is None else account.pw_uid
         self._gid = None if account is None else account.pw_gid
         if account is not None:
@@ -226,7 +226,7 @@ class PostgresServer:
         return True
 
 
-def _account() -> pwd.struct_passwd:
+def server_account() -> pwd.struct_passwd:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)

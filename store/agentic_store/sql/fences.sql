@@ -1,12 +1,15 @@
 -- Fences: who may write a thread.
 
+-- name: backend
+SELECT pg_backend_pid();
+
 -- name: prepare
 SELECT
     set_config('lock_timeout', %(lock_timeout)s, true),
     pg_advisory_xact_lock(%(class)s, hashtext(%(thread_id)s));
 
 -- name: lock
-SELECT thread_id, session_uid, session_created_at, epoch, run, failures, holder
+SELECT thread_id, session_uid, session_created_at, epoch, run, failures, holder, number
 FROM thread_fences
 WHERE thread_id = %(thread_id)s
 FOR UPDATE;
@@ -24,8 +27,9 @@ ON CONFLICT (thread_id) DO UPDATE SET
     run = excluded.run,
     failures = excluded.failures,
     holder = excluded.holder,
-    taken_at = now()
-RETURNING thread_id, session_uid, session_created_at, epoch, run, failures, holder;
+    taken_at = now(),
+    number = coalesce(thread_fences.number, excluded.number)
+RETURNING thread_id, session_uid, session_created_at, epoch, run, failures, holder, number;
 
 -- name: record_failure
 UPDATE thread_fences SET failures = failures + 1
@@ -33,12 +37,12 @@ WHERE thread_id = %(thread_id)s AND epoch = %(epoch)s
 RETURNING failures;
 
 -- name: get
-SELECT thread_id, session_uid, session_created_at, epoch, run, failures, holder
+SELECT thread_id, session_uid, session_created_at, epoch, run, failures, holder, number
 FROM thread_fences
 WHERE thread_id = %(thread_id)s;
 
 -- name: carry
-SELECT set_config('agentic.thread_id', %(thread_id)s, false), set_config('agentic.epoch', %(epoch)s, false);
+SELECT set_config('application_name', %(name)s, false);
 
 -- A writer that was stopped between two messages holds its share of the fence for as long as its connection lives:
 -- whoever waits for its client and blocks this backend is disconnected.
