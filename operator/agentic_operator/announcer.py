@@ -63,10 +63,17 @@ class Announcer:
         subject = _Subject(
             about.kind, about.api_version, about.namespace, about.name, uid, about.metadata.resource_version
         )
-        try:
-            self._queue.put_nowait((subject, note, datetime.now(UTC)))
-        except asyncio.QueueFull:
-            logger.debug("dropped an event: too many")
+        self._put(subject, note)
+
+    def announce_about(self, raw: Json, note: Note) -> None:
+        """Queue a note about an object of Kubernetes' own; drop it where there are too many."""
+        meta = raw["metadata"]
+        namespace = meta.get("namespace") or (meta["name"] if raw["kind"] == "Namespace" else "")
+        if self._take_token():
+            self._put(
+                _Subject(raw["kind"], raw["apiVersion"], namespace, meta["name"], meta["uid"], meta["resourceVersion"]),
+                note,
+            )
 
     async def run(self) -> None:
         """Post what is queued, for ever."""
@@ -77,6 +84,12 @@ class Announcer:
                 await self._kube.create(EVENTS, namespace, self._build(subject, note, at, namespace))
             except AgenticError as error:
                 logger.debug("an event was not posted: %s", error)
+
+    def _put(self, subject: _Subject, note: Note) -> None:
+        try:
+            self._queue.put_nowait((subject, note, datetime.now(UTC)))
+        except asyncio.QueueFull:
+            logger.debug("dropped an event: too many")
 
     def _take_token(self) -> bool:
         now = self._clock()

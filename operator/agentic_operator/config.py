@@ -83,6 +83,8 @@ class _Option:
     variable: str
     default: str
     about: str
+    prune_days: int = 0
+    """After how many idle days a finished thread is pruned to its last checkpoint; 0 is never."""
 
     @property
     def flag(self) -> str:
@@ -109,7 +111,8 @@ OPTIONS: Final = (
     _Option("RUNNER_REQUESTS", "cpu=100m,memory=256Mi", "default requests of runners"),
     _Option("RUNNER_LIMITS", "cpu=2,memory=1Gi", "default limits of runners"),
     _Option("RUNNER_RETRIES", "3", "how often a failed attempt is repeated where nobody says otherwise"),
-    _Option("CHECKPOINT_RETENTION_DAYS", "30", "how long checkpoints of finished sessions are kept"),
+    _Option("CHECKPOINT_RETENTION_DAYS", "30", "how long checkpoints of finished sessions are kept; 0 for ever"),
+    _Option("CHECKPOINT_PRUNE_DAYS", "0", "when finished threads are cut down to their last checkpoint; 0 for never"),
     _Option("JOB_TTL_SECONDS", "300", "how long a finished Job stays, to be looked at"),
     _Option("BACKEND_URL", "", "the API server for runners; the cluster's own address where empty"),
     _Option("LEADER_ELECTION", "true", "whether replicas agree on one that acts; false for local runs"),
@@ -169,7 +172,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             requests=_quantities(values, "RUNNER_REQUESTS"),
             limits=_quantities(values, "RUNNER_LIMITS"),
             job_ttl_seconds=_number(values, "JOB_TTL_SECONDS", 0, 2_000_000_000),
-            retention_days=_number(values, "CHECKPOINT_RETENTION_DAYS", 1, 36_500),
+            retention_days=_number(values, "CHECKPOINT_RETENTION_DAYS", 0, 36_500),
             backend_url=_url(values, "BACKEND_URL"),
             retries=_number(values, "RUNNER_RETRIES", 0, 100),
             vault=_vault(values),
@@ -185,6 +188,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
 
 
 def _own_namespace() -> str:
+        prune_days=_number(values, "CHECKPOINT_PRUNE_DAYS", 0, 36_500),
     try:
         return NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     except OSError:

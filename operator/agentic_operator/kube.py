@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import aiohttp
 
@@ -75,6 +75,7 @@ SERVICE_ACCOUNTS: Final = Kind("api/v1", "serviceaccounts")
 CLAIMS: Final = Kind("api/v1", "persistentvolumeclaims")
 ROLE_BINDINGS: Final = Kind("apis/rbac.authorization.k8s.io/v1", "rolebindings")
 LEASES: Final = Kind("apis/coordination.k8s.io/v1", "leases")
+NAMESPACES: Final = Kind("api/v1", "namespaces")
 EVENTS: Final = Kind("apis/events.k8s.io/v1", "events")
 
 
@@ -103,10 +104,23 @@ def translate_status(code: int, body: object, retry_after: str | None = None) ->
     return PermanentError(text)
 
 
+class Meter(Protocol):
+    """Counts what the client does."""
+
+    def observe_answer(self, method: str, code: int) -> None:
+        """Count an answer."""
+        ...
+
+    def observe_job(self) -> None:
+        """Count a Job that was made."""
+        ...
+
+
 class Kube:
     """A client over one pooled session. Open it with :func:`open_kube`."""
 
-    def __init__(self, connection: Connection, http: aiohttp.ClientSession) -> None:
+    def __init__(self, connection: Connection, http: aiohttp.ClientSession, meter: Meter | None = None) -> None:
+        self._meter = meter
         self._connection = connection
         self._http = http
         self._token = connection.read_token()
@@ -154,7 +168,10 @@ class Kube:
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
         """Create an object; raise :class:`AlreadyExists`."""
-        return await self._call("POST", kind.url(namespace), body=body)
+        made = await self._call("POST", kind.url(namespace), body=body)
+        if kind is JOBS and self._meter is not None:
+            self._meter.observe_job()
+        return made
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Json) -> Json:
         """Write an object as a whole; its resource version is the precondition."""
@@ -224,6 +241,8 @@ class Kube:
         url = f"{self._connection.server}/{path}"
         try:
             async with self._http.request(method, url, data=data, params=params, headers=headers) as response:
+                if self._meter is not None:
+                    self._meter.observe_answer(method, response.status)
                 if response.status >= 400:
                     if response.status == 401:
                         self._token_read_at = 0.0
@@ -249,7 +268,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> AgenticError:
 
 
 @asynccontextmanager
-async def open_kube(connection: Connection) -> AsyncIterator[Kube]:
+async def open_kube(connection: Connection, meter: Meter | None = None) -> AsyncIterator[Kube]:
     """Open a client; nothing is sent yet."""
     tls = await asyncio.to_thread(connection.build_ssl_context)
     http = aiohttp.ClientSession(
@@ -257,5 +276,5 @@ async def open_kube(connection: Connection) -> AsyncIterator[Kube]:
         timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=5),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
     )
-    async with Kube(connection, http) as kube:
+    async with Kube(connection, http, meter) as kube:
         yield kube

@@ -25,11 +25,15 @@ from agentic_operator.logs import set_up_logs
 from agentic_operator.lookup import Lookup
 from agentic_operator.namespaces import Namespaces
 from agentic_operator.reconcile import Parts, SessionReconciler
+from agentic_operator.metrics import Metrics
 from agentic_operator.reconcile_definition import DefinitionReconciler
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.sweep import Sweep
 from agentic_operator.workers import run_workers
+from agentic_operator.retention import Retention
+from agentic_operator.retention_rules import Keep
+from agentic_operator.sampler import sample_database
 from agentic_operator.workqueue import WorkQueue
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import read_dsn
@@ -63,7 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(settings: Settings, connection: Connection) -> None:
-    async with open_kube(connection) as kube, serve_health(settings.liveness_port, lambda: True):
+    metrics = Metrics()
+    async with (
+        open_kube(connection, metrics) as kube,
+        serve_health(settings.liveness_port, lambda: True, metrics.render),
+    ):
         election = Election(kube, settings.namespace, settings.identity, lease_seconds=settings.lease_seconds)
         if settings.leader_election:
             # Standing by: nothing is watched and nothing is held, and SIGTERM simply ends it.
@@ -71,15 +79,21 @@ async def _run(settings: Settings, connection: Connection) -> None:
                 await election.acquire()
         try:
             settings = await complete_vault(settings, kube)
-            async with _open_rows(settings) as database:
-                await _lead(settings, connection, kube, election, database)
+            metrics.sources.is_leader = True
+            async with _open_rows(settings, metrics) as database:
+                await _lead(settings, connection, kube, election, database, metrics)
         finally:
             if settings.leader_election:
                 await election.release()
 
 
 async def _lead(
-    settings: Settings, connection: Connection, kube: Kube, election: Election, database: Database | None
+    settings: Settings,
+    connection: Connection,
+    kube: Kube,
+    election: Election,
+    database: Database | None,
+    metrics: Metrics,
 ) -> None:
     queue: WorkQueue[Key] = WorkQueue(time.monotonic)
     registry = Registry(
@@ -112,6 +126,16 @@ async def _lead(
         try:
             with _ending_on_signals():
                 await _prime(kube, registry, queue, settings.watch_namespaces)
+        metrics.sources.registry, metrics.sources.queue_length = registry, queue.__len__
+        if database is not None:
+            keep = Keep(settings.jobs.retention_days, settings.prune_days)
+            retention = Retention(database.retention, kube, registry, parts.announcer, settings.watch_namespaces, keep)
+            metrics.sources.retention = retention.progress
+            sampling = sample_database(database.fetch_statistics, metrics.sources)
+            background += [
+                asyncio.create_task(retention.run(), name="retention"),
+                asyncio.create_task(sampling, name="sampler"),
+            ]
             workers = run_workers(
                 settings.workers,
                 queue,
@@ -129,6 +153,7 @@ async def _lead(
             for task in done:
                 task.result()
             logger.info("ends")
+                metrics.observe_pass,
         finally:
             for task in background:
                 task.cancel()
@@ -157,13 +182,19 @@ async def _hold(election: Election) -> NoReturn:
 
 
 @contextlib.asynccontextmanager
-async def _open_rows(settings: Settings) -> AsyncIterator[Database | None]:
+async def _open_rows(settings: Settings, metrics: Metrics) -> AsyncIterator[Database | None]:
     if settings.postgres_file is None:
         logger.warning("POSTGRES_CONNECTION_STRING_FILE is not set: sessions get no rows in workflow_sessions")
         yield None
         return
     dsn = read_dsn({}, file=settings.postgres_file)
-    async with open_database(dsn, application_name="agentic-operator", max_size=2, wait=False) as database:
+    async with open_database(
+        dsn,
+        application_name="agentic-operator",
+        max_size=3,
+        wait=False,
+        on_error=metrics.observe_database_error,
+    ) as database:
         yield database
 
 

@@ -166,6 +166,10 @@ class Registry:
         """Return what is remembered of a session."""
         return self._entries.get(key)
 
+    def entries(self) -> Iterable[Entry]:
+        """Return what is remembered of all sessions; to be read at once, without an await in between."""
+        return self._entries.values()
+
     def keys(self) -> list[SessionKey]:
         """Return all sessions."""
         return list(self._entries)
@@ -232,7 +236,7 @@ class Registry:
         if entry is None or crowd is None:
             return Queue()
         ahead = bisect.bisect_left(crowd.waiting, _Turn(entry.created, key.name, key))
-        return Queue(active=len(crowd.active - {entry.uid}), ahead=ahead)
+        return Queue(active=len(crowd.active) - (entry.uid in crowd.active), ahead=ahead)
 
     def count_active(self, workflow: DefinitionKey) -> int:
         """Return how many sessions of a workflow hold a place."""

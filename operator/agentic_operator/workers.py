@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 from pydantic import ValidationError
@@ -19,17 +20,27 @@ logger: Final = logging.getLogger(__name__)
 
 
 async def run_workers(
-    count: int, queue: WorkQueue[Key], sessions: SessionReconciler, definitions: DefinitionReconciler
+    count: int,
+    queue: WorkQueue[Key],
+    sessions: SessionReconciler,
+    definitions: DefinitionReconciler,
+    observe: Callable[[str, float], None],
 ) -> None:
-    """Work for ever, ``count`` passes at a time."""
+    """Work for ever, ``count`` passes at a time; ``observe`` is told each pass' kind and seconds."""
     async with asyncio.TaskGroup() as group:
         for number in range(count):
-            group.create_task(_work(queue, sessions, definitions), name=f"worker {number}")
+            group.create_task(_work(queue, sessions, definitions, observe), name=f"worker {number}")
 
 
-async def _work(queue: WorkQueue[Key], sessions: SessionReconciler, definitions: DefinitionReconciler) -> None:
+async def _work(
+    queue: WorkQueue[Key],
+    sessions: SessionReconciler,
+    definitions: DefinitionReconciler,
+    observe: Callable[[str, float], None],
+) -> None:
     while True:
         key = await queue.get()
+        began = time.monotonic()
         try:
             if isinstance(key, SessionKey):
                 await sessions.reconcile(key)
@@ -40,6 +51,7 @@ async def _work(queue: WorkQueue[Key], sessions: SessionReconciler, definitions:
             _try_again(queue, key, error)
         finally:
             queue.done(key)
+            observe("session" if isinstance(key, SessionKey) else "definition", time.monotonic() - began)
 
 
 def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:

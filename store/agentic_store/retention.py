@@ -2,7 +2,7 @@
 
 A step is one transaction of at most so many rows. Between two steps a thread may be half gone; its beginning goes
 first, so that nobody takes the rest for a whole (``threads.copy_thread`` looks), and its session stays listed until all
-is gone, so that a process killed half-way is followed by one that goes on. Whose time has come is the caller's decision.
+is gone, so that a process killed half-way is followed by one that goes on. Whose time has come, the caller decides.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

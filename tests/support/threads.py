@@ -49,6 +49,7 @@ def plant(
     ended: datetime | None,
     status: Phase = Phase.COMPLETED,
     project: str = "team",
+    uid: str = "",
     steps: int = 3,
     ts: str | None = None,
     id_time: datetime | None = None,
@@ -61,7 +62,7 @@ def plant(
     ``ended`` is when it ended by the database's clock; ``ts`` and ``id_time`` are what the runner's said, the same
     where nothing else is given.
     """
-    thread, uid = thread_id(project, name), f"uid-{project}-{name}"
+    thread, uid = thread_id(project, name), uid or f"uid-{project}-{name}"
     at = ended or datetime.now(UTC)
     if has_row:
         database.execute(

@@ -37,7 +37,10 @@ def test_a_flag_stands_before_its_variable() -> None:
         {"ALLOWED_IMAGES": "team"},
         {"RUNNER_REQUESTS": "cpu"},
         {"RUNNER_LIMITS": "memory=lots"},
-        {"CHECKPOINT_RETENTION_DAYS": "0"},
+        {"CHECKPOINT_RETENTION_DAYS": "-1"},
+        {"CHECKPOINT_RETENTION_DAYS": "thirty"},
+        {"CHECKPOINT_RETENTION_DAYS": "40000"},
+        {"CHECKPOINT_PRUNE_DAYS": "1.5"},
         {"JOB_TTL_SECONDS": "-1"},
         {"LEADER_ELECTION": "maybe"},
         {"LEASE_SECONDS": "1"},
@@ -57,3 +60,9 @@ def test_every_option_is_documented() -> None:
     text = (Path(__file__).parents[3] / "docs" / "operator.md").read_text(encoding="utf-8")
     for option in OPTIONS:
         assert f"`{option.variable}`" in text, option.variable
+
+
+def test_zero_days_of_retention_is_for_ever() -> None:
+    settings = read_settings([], {"CHECKPOINT_RETENTION_DAYS": "0", "CHECKPOINT_PRUNE_DAYS": "7"})
+    assert (settings.jobs.retention_days, settings.prune_days) == (0, 7)
+    assert (read_settings([], {}).jobs.retention_days, read_settings([], {}).prune_days) == (30, 0)

@@ -1,0 +1,273 @@
+"""The round that removes checkpoints whose time has come, in small steps with pauses: running sessions hardly notice.
+
+Nothing is remembered: a round looks at what the database lists, compares every session with its resource as the
+registry knows it, and removes step by step. It can end, or be killed, between any two.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeAlias
+
+from agentic_core.errors import AgenticError, DatabaseUnavailable, TransientError
+from agentic_operator.kube import NAMESPACES, Forbidden, Json, Kube
+from agentic_operator.plan import Note
+from agentic_operator.registry import Registry, SessionKey
+from agentic_operator.retention_rules import (
+    MAX_CLOCK_DIFFERENCE,
+    InvalidDays,
+    Keep,
+    find_owner,
+    is_due,
+    read_keep,
+)
+from agentic_store.retention import Ended, Gone, Kept, PostgresRetention, Step
+
+INTERVAL_SECONDS: Final = 3600.0
+FIRST_SECONDS: Final = 10.0
+RETRY_SECONDS: Final = 60.0
+# Threads without an owner are rare, and finding them goes through all there are.
+OWNERLESS_SECONDS: Final = 86_400.0
+ROWS: Final = 1000
+SESSIONS: Final = 100
+THREADS: Final = 200
+# A step is followed by a pause of half its own time: two thirds of the time at work, at most.
+REST: Final = 0.5
+LONGEST_REST: Final = 2.0
+
+logger: Final = logging.getLogger(__name__)
+
+
+class Announce(Protocol):
+    """Posts a note about an object as an Event."""
+
+    def announce_about(self, raw: Json, note: Note) -> None:
+        """Queue the note."""
+        ...
+
+
+@dataclass
+class Progress:
+    """What rounds have done since the process began, for the metrics."""
+
+    gone: Gone = field(default_factory=Gone)
+    threads: Counter[str] = field(default_factory=Counter)
+    """By what was done: removed, pruned, ownerless."""
+    rounds: int = 0
+    failures: int = 0
+    is_running: bool = False
+    ended_at: float = 0.0
+    """Unix time of the last round that went to its end."""
+    seconds: float = 0.0
+    """How long that one took."""
+
+
+class Retention:
+    """Goes round every hour."""
+
+    def __init__(
+        self,
+        store: PostgresRetention,
+        kube: Kube,
+        registry: Registry,
+        announcer: Announce,
+        namespaces: tuple[str, ...],
+        keep: Keep,
+        *,
+        rows: int = ROWS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._kube = kube
+        self._registry = registry
+        self._announcer = announcer
+        self._namespaces = namespaces
+        self._keep = keep
+        self._rows = rows
+        self._clock = clock
+        self._ownerless_at = 0.0
+        self.progress = Progress()
+
+    async def run(self) -> None:
+        """Go round for ever."""
+        delay = FIRST_SECONDS
+        while True:
+            await asyncio.sleep(delay)
+            delay = INTERVAL_SECONDS
+            try:
+                await self.go_round()
+            except AgenticError as error:
+                self.progress.failures += 1
+                delay = RETRY_SECONDS
+                logger.warning("a round of retention was cut short, the next goes on: %s", error)
+
+    async def go_round(self) -> None:
+        """Remove, once, whatever is due."""
+        began = time.monotonic()
+        self.progress.is_running = True
+        try:
+            now = await self._agree_on_time()
+            if now is None:
+                return
+            projects = await self._store.list_projects()
+            for project, keep in (await self._read_keeps(projects)).items():
+                await self._serve(project, keep, now)
+            if not self._namespaces and time.monotonic() - self._ownerless_at >= OWNERLESS_SECONDS * bool(
+                self._ownerless_at
+            ):
+                await self._remove_ownerless(now)
+                self._ownerless_at = time.monotonic()
+        finally:
+            self.progress.is_running = False
+        self.progress.rounds += 1
+        self.progress.ended_at = time.time()
+        self.progress.seconds = time.monotonic() - began
+
+    async def _agree_on_time(self) -> datetime | None:
+        """Return the earlier of the database's and our own time; None where they are too far apart to trust either."""
+        theirs, ours = await self._store.fetch_clock(), self._clock()
+        if abs(theirs - ours) > MAX_CLOCK_DIFFERENCE:
+            self.progress.failures += 1
+            logger.error(
+                "removes no checkpoints: the database's clock says %s and this one %s; correct the one that is wrong",
+                theirs.isoformat(),
+                ours.isoformat(),
+            )
+            return None
+        return min(theirs, ours)
+
+    async def _read_keeps(self, projects: list[str]) -> dict[str, tuple[Json, Keep]]:
+        """Return how long the namespaces of these projects want checkpoints kept; leave out what is not ours."""
+        wanted = {project for project in projects if not self._namespaces or project in self._namespaces}
+        found: dict[str, Json] = {}
+        try:
+            if wanted and not self._namespaces:
+                async for page in self._kube.list_pages(NAMESPACES):
+                    found |= {raw["metadata"]["name"]: raw for raw in page if raw["metadata"]["name"] in wanted}
+            else:
+                for name in wanted:
+                    if (raw := await self._kube.find(NAMESPACES, "", name)) is not None:
+                        found[name] = raw
+        except Forbidden as error:
+            raise TransientError(f"may not read namespaces, where retention is set: {error}") from error
+        keeps: dict[str, tuple[Json, Keep]] = {}
+        for project in sorted(wanted):
+            if (raw := found.get(project)) is None:
+                continue
+            try:
+                # Objects of a list do not say what they are.
+                raw = {**raw, "apiVersion": "v1", "kind": "Namespace"}
+                keeps[project] = raw, read_keep(raw["metadata"].get("annotations") or {}, self._keep)
+            except InvalidDays as error:
+                logger.warning("%s", error, extra={"namespace": project})
+                self._announcer.announce_about(raw, Note("InvalidRetention", str(error), "Warning", "Retain"))
+        return keeps
+
+    async def _serve(self, project: str, namespace: tuple[Json, Keep], now: datetime) -> None:
+        raw, keep = namespace
+        removed = await self._remove(project, keep, now)
+        pruned = await self._prune(project, keep, now)
+        for name, verb, days, done in (
+            ("CheckpointsRemoved", "removed the checkpoints and events", keep.days, removed),
+            ("CheckpointsPruned", "pruned the checkpoints", keep.prune_days, pruned),
+        ):
+            if done.sessions:
+                message = (
+                    f"{verb} of {done.sessions} sessions that were idle for more than {days} days:"
+                    f" {done.gone.total} rows, {done.gone.bytes} bytes"
+                )
+                logger.info("%s", message, extra={"namespace": project})
+                self._announcer.announce_about(raw, Note(name, message, action="Retain"))
+
+    async def _remove(self, project: str, keep: Keep, now: datetime) -> "_Done":
+        done = _Done()
+        for kept in (Kept.ALL, Kept.NEEDED):
+            async for batch in self._find_due(project, kept, keep.days, now):
+                done += await self._work("removed", batch, lambda uids: self._store.remove(uids, rows=self._rows))
+        return done
+
+    async def _prune(self, project: str, keep: Keep, now: datetime) -> "_Done":
+        done = _Done()
+        async for batch in self._find_due(project, Kept.ALL, keep.prune_days, now):
+            for uid in batch:
+                done += await self._work("pruned", [uid], lambda uids: self._store.prune(uids[0], rows=self._rows))
+        return done
+
+    async def _find_due(self, project: str, kept: Kept, days: int, now: datetime) -> AsyncIterator[list[str]]:
+        """Yield the sessions of a project whose time has come, some at a time, oldest first."""
+        if days == 0:
+            return
+        before, last = now - timedelta(days=days), None
+        while True:
+            page = await self._store.list_ended(project, before=before, kept=kept, after=last, limit=SESSIONS)
+            if due := [ended.session_uid for ended in page if self._is_due(ended, days, now)]:
+                yield due
+            if len(page) < SESSIONS:
+                return
+            last = page[-1]
+
+    def _is_due(self, ended: Ended, days: int, now: datetime) -> bool:
+        entry = self._registry.find(SessionKey(ended.project_name, ended.session_name))
+        return is_due(ended, entry, days=days, now=now)
+
+    async def _remove_ownerless(self, now: datetime) -> None:
+        """Remove the threads that neither a session nor a fence stands for: nobody will."""
+        last = ""
+        while True:
+            page = await self._store.list_threads(after=last, limit=THREADS)
+            owners = {
+                thread.thread_id: owner
+                for thread in page
+                if (owner := find_owner(thread, days=self._keep.days, now=now)) is not None
+            }
+            if owners:
+                done = await self._work("ownerless", list(owners), self._removing_ownerless(owners))
+                if done.sessions:
+                    logger.info("removed %d threads without a session, %d rows", done.sessions, done.gone.total)
+            if len(page) < THREADS:
+                return
+            last = page[-1].thread_id
+            await asyncio.sleep(0)
+
+    def _removing_ownerless(self, owners: Mapping[str, tuple[str, str]]) -> "_Take":
+        def take(threads: Sequence[str]) -> Awaitable[Step]:
+            return self._store.remove_ownerless({thread: owners[thread] for thread in threads}, rows=self._rows)
+
+        return take
+
+    async def _work(self, action: str, wanted: Sequence[str], take: "_Take") -> "_Done":
+        """Take steps, with a pause after each, until nothing is left of what is wanted."""
+        done, left = _Done(), tuple(wanted)
+        while left:
+            began = time.monotonic()
+            try:
+                step = await take(left)
+            except DatabaseUnavailable:
+                raise
+            except TransientError as error:
+                # Somebody holds what we would wait for: the next round finds it again.
+                self.progress.failures += 1
+                logger.warning("leaves %d sessions for the next round: %s", len(left), error)
+                return done
+            left = step.left
+            done += _Done(len(step.finished), step.gone)
+            self.progress.gone += step.gone
+            self.progress.threads[action] += len(step.finished)
+            await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
+        return done
+
+
+_Take: TypeAlias = Callable[[Sequence[str]], Awaitable[Step]]
+
+
+@dataclass(frozen=True)
+class _Done:
+    sessions: int = 0
+    gone: Gone = field(default_factory=Gone)
+
+    def __add__(self, other: "_Done") -> "_Done":
+        return _Done(self.sessions + other.sessions, self.gone + other.gone)

@@ -1,0 +1,291 @@
+"""Retention by the operator: real resources, a real database, and clocks that disagree."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.request import urlopen
+
+import psycopg
+import pytest
+
+from agentic_core.lifecycle import Phase
+from agentic_operator import retention as module
+from agentic_operator.announcer import Announcer
+from agentic_operator.connection import read_kubeconfig
+from agentic_operator.kube import open_kube
+from agentic_operator.registry import Registry
+from agentic_operator.retention import Retention
+from agentic_operator.retention_rules import Keep
+from agentic_store.database import Database, open_database
+from agentic_store.dsn import Dsn
+from tests.support.kube import SYSTEM, Space
+from tests.support.postgres import PostgresDatabase
+from tests.support.postgres_server import free_port
+from tests.support.threads import count, days_ago, plant
+from tests.support.waiting import wait_for
+
+PATHS = {
+    Phase.PENDING: (),
+    Phase.CREATING: ("Creating",),
+    Phase.RUNNING: ("Creating", "Running"),
+    Phase.WAITING_FOR_INPUT: ("Creating", "Running", "WaitingForInput"),
+    Phase.SUSPENDED: ("Suspended",),
+    Phase.COMPLETED: ("Creating", "Running", "Completed"),
+    Phase.FAILED: ("Creating", "Running", "Failed"),
+    Phase.STOPPED: ("Stopped",),
+}
+
+
+@dataclass
+class Bench:
+    """A namespace, a database, and what an operator knows of both."""
+
+    space: Space
+    database: PostgresDatabase
+    store: Database
+    registry: Registry
+    announcer: Announcer
+    retention: Retention
+
+    def session(self, name: str, phase: Phase = Phase.COMPLETED, **planted: Any) -> str:
+        """Make a session as a resource in ``phase`` and as a row with a thread; return the thread."""
+        self.space.start(name)
+        for step in ("Pending", *PATHS[phase]):
+            ends = {"completionTime": "2026-01-01T00:00:00Z"} if Phase(step).is_final else {}
+            self.space.report(name, phase=step, **ends)
+        raw = self.space.session(name)
+        self.registry.see_session(raw)
+        return plant(self.database, name, project=self.space.name, uid=raw["metadata"]["uid"], **planted)
+
+    def annotate(self, **days: str) -> None:
+        annotations = {f"agentic-operator.dev/checkpoint-{name}-days": value for name, value in days.items()}
+        path = f"/api/v1/namespaces/{self.space.name}"
+        self.space.plane.request("PATCH", path, {"metadata": {"annotations": annotations}})
+
+
+@contextlib.asynccontextmanager
+async def a_bench(space: Space, database: PostgresDatabase, **options: Any) -> AsyncIterator[Bench]:
+    """Retention with the rights of the operator's service account and of its database role."""
+    registry = Registry(lambda _: None, lambda _: None)
+    name = f"{database.name}_operator"
+    database.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE agentic_operator")
+    try:
+        dsn = Dsn.parse(database.server.dsn(database.name, user=name, password="x"))
+        connection = read_kubeconfig(space.plane.kubeconfig_for_service_account(SYSTEM, "agentic-operator"))
+        async with open_kube(connection) as kube, open_database(dsn, application_name="operator") as store:
+            announcer = Announcer(kube, "test", SYSTEM)
+            posting = asyncio.create_task(announcer.run())
+            keep = options.pop("keep", Keep(30))
+            retention = Retention(store.retention, kube, registry, announcer, (), keep, **options)
+            yield Bench(space, database, store, registry, announcer, retention)
+            posting.cancel()
+            await asyncio.gather(posting, return_exceptions=True)
+    finally:
+        database.execute(f"DROP OWNED BY {name}")
+        database.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+async def bench(space: Space, database: PostgresDatabase) -> AsyncIterator[Bench]:
+    async with a_bench(space, database) as bench:
+        yield bench
+
+
+async def test_thirty_one_days_go_and_twenty_nine_stay_with_an_event_and_figures(bench: Bench) -> None:
+    old, young = bench.session("old", ended=days_ago(31)), bench.session("young", ended=days_ago(29))
+    failed = bench.session("failed", Phase.FAILED, ended=days_ago(31), status=Phase.FAILED)
+    stopped = bench.session("stopped", Phase.STOPPED, ended=days_ago(31), status=Phase.STOPPED)
+    await bench.retention.go_round()
+    assert [count(bench.database, thread) for thread in (old, failed, stopped, young)] == [(0, 0, 0)] * 3 + [(3, 3, 3)]
+    progress = bench.retention.progress
+    assert (progress.threads["removed"], progress.rounds, progress.failures) == (3, 1, 0)
+    assert progress.gone.rows == {"checkpoints": 9, "writes": 9, "blobs": 9, "events": 3}
+    assert progress.gone.bytes > 0
+    seen = await asyncio.to_thread(wait_for, bench.space.events, bool, what="the event", every=0.05)
+    assert seen[0][0] == "CheckpointsRemoved"
+    assert seen[0][1].startswith(
+        "removed the checkpoints and events of 3 sessions that were idle for more than 30 days"
+    )
+    # What is done is not looked at again.
+    assert await bench.store.retention.list_projects() == [bench.space.name]
+    await bench.retention.go_round()
+    assert bench.retention.progress.threads["removed"] == 3
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if not phase.is_final])
+async def test_a_living_session_is_kept_even_where_its_row_says_that_it_ended_long_ago(
+    bench: Bench, phase: Phase
+) -> None:
+    thread = bench.session("s", phase, ended=days_ago(3000))
+    await bench.retention.go_round()
+    assert count(bench.database, thread) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if not phase.is_final])
+async def test_a_living_row_is_kept_even_where_its_resource_says_that_it_ended(bench: Bench, phase: Phase) -> None:
+    thread = bench.session("s", ended=None, status=phase, ts="2020-01-01T00:00:00+00:00")
+    await bench.retention.go_round()
+    assert count(bench.database, thread) == (3, 3, 3)
+
+
+async def test_a_session_that_the_operator_does_not_know_is_kept(bench: Bench) -> None:
+    thread = bench.session("s", ended=days_ago(31))
+    bench.registry.forget_session(bench.registry.keys()[0])
+    await bench.retention.go_round()
+    assert count(bench.database, thread) == (3, 3, 3)
+
+
+async def test_clocks_of_runners_that_were_wrong_by_hours_and_years_remove_nothing_early(bench: Bench) -> None:
+    slow = bench.session("slow", ended=days_ago(29), ts="1970-01-01T00:00:00+00:00", id_time=days_ago(900))
+    fast = bench.session("fast", ended=days_ago(31), ts="2199-01-01T00:00:00+00:00", id_time=days_ago(-9000))
+    nonsense = bench.session("nonsense", ended=days_ago(31), ts="'; DROP TABLE checkpoints; --")
+    await bench.retention.go_round()
+    assert [count(bench.database, thread) for thread in (slow, fast, nonsense)] == [(3, 3, 3), (0, 0, 0), (0, 0, 0)]
+
+
+@pytest.mark.parametrize("hours", [2, -2, 24 * 400])
+async def test_while_the_clocks_of_operator_and_database_disagree_nothing_is_removed(
+    space: Space, database: PostgresDatabase, hours: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_bench(space, database, clock=lambda: datetime.now(UTC) + timedelta(hours=hours)) as bench:
+        thread = bench.session("s", ended=days_ago(31))
+        await bench.retention.go_round()
+        assert count(database, thread) == (3, 3, 3)
+    assert "correct the one that is wrong" in caplog.text
+    assert bench.retention.progress.failures == 1
+
+
+async def test_a_namespace_keeps_for_longer_for_shorter_or_for_ever(bench: Bench) -> None:
+    month, week = bench.session("month", ended=days_ago(31)), bench.session("week", ended=days_ago(8))
+    bench.annotate(retention="0")
+    await bench.retention.go_round()
+    assert (count(bench.database, month), count(bench.database, week)) == ((3, 3, 3), (3, 3, 3))
+    bench.annotate(retention="seven")
+    await bench.retention.go_round()
+    assert (count(bench.database, month), count(bench.database, week)) == ((3, 3, 3), (3, 3, 3))
+    seen = await asyncio.to_thread(wait_for, bench.space.events, bool, what="the event", every=0.05)
+    assert seen[0][0] == "InvalidRetention"
+    assert "write a number of days" in seen[0][1]
+    bench.annotate(retention="7")
+    await bench.retention.go_round()
+    assert (count(bench.database, month), count(bench.database, week)) == ((0, 0, 0), (0, 0, 0))
+
+
+async def test_where_everything_is_kept_for_ever_a_namespace_may_still_say_otherwise(
+    space: Space, database: PostgresDatabase
+) -> None:
+    async with a_bench(space, database, keep=Keep(0)) as bench:
+        thread = bench.session("s", ended=days_ago(31))
+        await bench.retention.go_round()
+        assert count(database, thread) == (3, 3, 3)
+        bench.annotate(retention="30")
+        await bench.retention.go_round()
+        assert count(database, thread) == (0, 0, 0)
+
+
+async def test_finished_threads_are_pruned_where_a_namespace_wants_it_and_removed_later(bench: Bench) -> None:
+    thread = bench.session("s", ended=days_ago(8))
+    bench.annotate(prune="7")
+    await bench.retention.go_round()
+    assert count(bench.database, thread) == (1, 1, 1)
+    assert bench.retention.progress.threads == {"pruned": 1}
+    bench.annotate(retention="7")
+    await bench.retention.go_round()
+    assert count(bench.database, thread) == (0, 0, 0)
+
+
+async def test_threads_without_an_owner_go_and_those_of_others_stay(bench: Bench) -> None:
+    gone = plant(bench.database, "gone", ended=days_ago(31), has_row=False, has_fence=False)
+    young = plant(bench.database, "young", ended=days_ago(2), has_row=False, has_fence=False)
+    running = plant(bench.database, "running", ended=None, status=Phase.RUNNING, has_fence=False, ts="2020-01-01")
+    foreign = plant(bench.database, "foreign", ended=days_ago(31), has_row=False, has_fence=False)
+    for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
+        bench.database.execute(f"UPDATE {table} SET thread_id = 'chat-7' WHERE thread_id = %s", [foreign])
+    await bench.retention.go_round()
+    threads = (gone, young, running, "chat-7")
+    assert [count(bench.database, thread)[0] for thread in threads] == [0, 3, 3, 3]
+    assert bench.retention.progress.threads == {"ownerless": 1}
+
+
+async def test_a_lock_of_somebody_else_costs_only_its_own_sessions(space: Space, database: PostgresDatabase) -> None:
+    async with a_bench(space, database) as bench:
+        locked = bench.session("locked", ended=days_ago(40))
+        for number in range(module.SESSIONS):
+            plant(database, f"filler{number}", ended=days_ago(39), project=space.name)
+        free = bench.session("free", ended=days_ago(31))
+        with psycopg.connect(database.dsn) as holder:
+            holder.execute("SELECT 1 FROM thread_fences WHERE thread_id = %s FOR UPDATE", [locked])
+            await bench.retention.go_round()
+            assert (count(database, locked)[0], count(database, free)[0]) == (3, 0)
+        assert bench.retention.progress.failures == 1
+        await bench.retention.go_round()
+        assert count(database, locked) == (0, 0, 0)
+
+
+async def test_cancelled_at_any_step_it_leaves_nothing_that_the_next_round_does_not_find(
+    space: Space, database: PostgresDatabase
+) -> None:
+    async with a_bench(space, database, rows=7) as bench:
+        threads = [bench.session(name, ended=days_ago(31), steps=20) for name in ("a", "b")]
+        for _ in range(20):
+            before = bench.retention.progress.gone.total
+            going = asyncio.create_task(bench.retention.go_round())
+            while bench.retention.progress.gone.total == before and not going.done():  # noqa: ASYNC110  (steps)
+                await asyncio.sleep(0)
+            going.cancel()
+            await asyncio.gather(going, return_exceptions=True)
+            if going.done() and not going.cancelled():
+                break
+        assert not bench.retention.progress.is_running
+        await bench.retention.go_round()
+        assert [count(database, thread) for thread in threads] == [(0, 0, 0), (0, 0, 0)]
+        assert database.execute("SELECT count(*) FROM thread_fences") == [(0,)]
+        assert database.execute("SELECT count(*) FROM session_events") == [(0,)]
+
+
+def test_the_operators_process_removes_serves_metrics_ends_on_sigterm_and_goes_on_after_a_kill(
+    space: Space, database: PostgresDatabase
+) -> None:
+    registry = Registry(lambda _: None, lambda _: None)
+    bench = Bench(space, database, None, registry, None, None)  # type: ignore[arg-type]  # only its resources are used
+    threads = [bench.session(f"s{number}", ended=days_ago(31), steps=2000) for number in range(5)]
+    database.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$"
+    )
+    database.execute("CREATE TRIGGER slow AFTER DELETE ON checkpoints EXECUTE FUNCTION slow()")
+    dsn, port = space.folder / "dsn", free_port()
+    dsn.write_text(database.dsn)
+    operator = space.operator(POSTGRES_CONNECTION_STRING_FILE=str(dsn), LIVENESS_PORT=str(port))
+
+    def left() -> int:
+        return sum(count(database, thread)[0] for thread in threads)
+
+    before = left()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        wait_for(lambda: before - left(), bool, what="work", timeout_seconds=40, every=0.02)
+        assert operator.end(number) in (0, -signal.SIGKILL)
+        before = left()
+        assert before > 0
+        operator.start()
+    database.execute("DROP TRIGGER slow ON checkpoints")
+    wait_for(left, lambda rows: rows == 0, what="all removed", timeout_seconds=60)
+    assert {count(database, thread) for thread in threads} == {(0, 0, 0)}
+
+    def scrape() -> str:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            text: str = answer.read().decode()
+            return text
+
+    text = wait_for(scrape, lambda text: "agentic_retention_rounds_total 1.0" in text, what="the end of the round")
+    assert 'agentic_sessions{phase="Completed"} 5.0' in text
+    assert "agentic_database_up 1.0" in text
+    assert 'agentic_database_table_bytes{table="checkpoints"}' in text
+    assert 'agentic_api_requests_total{code="200",method="GET"}' in text
+    assert "agentic_leader 1.0" in text
+    assert space.name not in text
+    assert operator.end(signal.SIGTERM) == 0
