@@ -69,6 +69,8 @@ class Settings:
     runner_postgres_secret: str = "agentic-postgres-runner"  # noqa: S105  (a resource's name)
     runner_cluster_role: str = "agentic-runner"
     jobs: JobDefaults = field(default_factory=JobDefaults)
+    prune_days: int = 0
+    """After how many idle days a finished thread is pruned to its last checkpoint; 0 is never."""
     leader_election: bool = True
     lease_seconds: float = 15
     liveness_port: int = 8080
@@ -83,8 +85,6 @@ class _Option:
     variable: str
     default: str
     about: str
-    prune_days: int = 0
-    """After how many idle days a finished thread is pruned to its last checkpoint; 0 is never."""
 
     @property
     def flag(self) -> str:
@@ -168,6 +168,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         postgres_file=_path(values, "POSTGRES_CONNECTION_STRING_FILE"),
         runner_postgres_secret=values["RUNNER_POSTGRES_SECRET"],
         runner_cluster_role=values["RUNNER_CLUSTER_ROLE"],
+        prune_days=_number(values, "CHECKPOINT_PRUNE_DAYS", 0, 36_500),
         jobs=JobDefaults(
             requests=_quantities(values, "RUNNER_REQUESTS"),
             limits=_quantities(values, "RUNNER_LIMITS"),
@@ -188,7 +189,6 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
 
 
 def _own_namespace() -> str:
-        prune_days=_number(values, "CHECKPOINT_PRUNE_DAYS", 0, 36_500),
     try:
         return NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     except OSError:

@@ -23,17 +23,17 @@ from agentic_operator.kube import SESSIONS, Kube, open_kube
 from agentic_operator.leader import Election, LeaseLost
 from agentic_operator.logs import set_up_logs
 from agentic_operator.lookup import Lookup
+from agentic_operator.metrics import Metrics
 from agentic_operator.namespaces import Namespaces
 from agentic_operator.reconcile import Parts, SessionReconciler
-from agentic_operator.metrics import Metrics
 from agentic_operator.reconcile_definition import DefinitionReconciler
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
-from agentic_operator.sweep import Sweep
-from agentic_operator.workers import run_workers
 from agentic_operator.retention import Retention
 from agentic_operator.retention_rules import Keep
 from agentic_operator.sampler import sample_database
+from agentic_operator.sweep import Sweep
+from agentic_operator.workers import run_workers
 from agentic_operator.workqueue import WorkQueue
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import read_dsn
@@ -119,13 +119,6 @@ async def _lead(
             asyncio.create_task(parts.announcer.run(), name="announcer"),
             asyncio.create_task(sweep.run(), name="sweep"),
         ]
-        if recorder is not None:
-            background.append(asyncio.create_task(recorder.run(), name="recorder"))
-        if settings.leader_election:
-            background.append(asyncio.create_task(_hold(election), name="lease"))
-        try:
-            with _ending_on_signals():
-                await _prime(kube, registry, queue, settings.watch_namespaces)
         metrics.sources.registry, metrics.sources.queue_length = registry, queue.__len__
         if database is not None:
             keep = Keep(settings.jobs.retention_days, settings.prune_days)
@@ -136,11 +129,19 @@ async def _lead(
                 asyncio.create_task(retention.run(), name="retention"),
                 asyncio.create_task(sampling, name="sampler"),
             ]
+        if recorder is not None:
+            background.append(asyncio.create_task(recorder.run(), name="recorder"))
+        if settings.leader_election:
+            background.append(asyncio.create_task(_hold(election), name="lease"))
+        try:
+            with _ending_on_signals():
+                await _prime(kube, registry, queue, settings.watch_namespaces)
             workers = run_workers(
                 settings.workers,
                 queue,
                 SessionReconciler(parts),
                 DefinitionReconciler(parts, settings.namespace),
+                metrics.observe_pass,
             )
             background.append(asyncio.create_task(workers, name="workers"))
             handlers = Handlers(registry, queue, recorder.forget) if recorder else Handlers(registry, queue)
@@ -153,7 +154,6 @@ async def _lead(
             for task in done:
                 task.result()
             logger.info("ends")
-                metrics.observe_pass,
         finally:
             for task in background:
                 task.cancel()
