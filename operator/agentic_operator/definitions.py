@@ -18,11 +18,11 @@ from agentic_core.names import inspection_job_name
 from agentic_core.resources import ClusterWorkflowDefinition, GraphDrawing, WorkflowStatus
 from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image
 from agentic_operator.classify import classify_failure, clip, find_trouble, newest
-from agentic_operator.decide import Rules
 from agentic_operator.jobs import Definition, build_inspection_job, inspection_fingerprint
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.pinning import pin_image
 from agentic_operator.plan import DefinitionPlan, Note
+from agentic_operator.seen import Rules
 from agentic_operator.statuses import build_condition
 
 REPORT_BEGIN: Final = "-----BEGIN AGENTIC INSPECTION-----"

@@ -16,7 +16,6 @@ from agentic_operator.announcer import Announcer
 from agentic_operator.config import InvalidSetting, Settings, read_settings
 from agentic_operator.connection import Connection, NoConnection, find_connection
 from agentic_operator.credentials import complete_vault
-from agentic_operator.decide import Rules
 from agentic_operator.handlers import Handlers, watch_cluster
 from agentic_operator.health import serve_health
 from agentic_operator.kube import SESSIONS, Kube, open_kube
@@ -32,6 +31,7 @@ from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.retention import Retention
 from agentic_operator.retention_rules import Keep
 from agentic_operator.sampler import sample_database
+from agentic_operator.seen import Rules
 from agentic_operator.sweep import Sweep
 from agentic_operator.workers import run_workers
 from agentic_operator.workqueue import WorkQueue

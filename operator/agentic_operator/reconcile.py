@@ -17,7 +17,8 @@ from agentic_operator.admission import Refused, check_fork, input_schema, measur
 from agentic_operator.announcer import Announcer
 from agentic_operator.answers import Checked, find_answerers, find_checks
 from agentic_operator.checker import Checker
-from agentic_operator.decide import DELETION_PATIENCE, Rules, Seen, decide, needs_input_check
+from agentic_operator.decide import decide, needs_input_check
+from agentic_operator.endings import DELETION_PATIENCE
 from agentic_operator.jobs import Definition
 from agentic_operator.kube import (
     CLAIMS,
@@ -38,6 +39,7 @@ from agentic_operator.plan import Note, Plan
 from agentic_operator.pods import Manifest
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
+from agentic_operator.seen import Rules, Seen
 from agentic_operator.statuses import build_exact_patch, change_session, diff_status, fail_session
 from agentic_operator.workqueue import WorkQueue
 

@@ -88,6 +88,11 @@ def fail_session(
     )
 
 
+def refresh_session(session: AgenticSession) -> SessionStatus:
+    """Return the status as it is, as of the generation that was looked at."""
+    return session.status.model_copy(update={"observed_generation": session.metadata.generation})
+
+
 def diff_status(old: Wire, new: Wire) -> dict[str, Any]:
     """Return the JSON merge patch that makes ``old`` into ``new``; empty where they say the same.
 

@@ -19,7 +19,8 @@ from agentic_operator.answers import (
     is_same_json,
     take_answers,
 )
-from agentic_operator.decide import Rules, Seen, decide
+from agentic_operator.decide import decide
+from agentic_operator.seen import Rules, Seen
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_job, a_session, wire_time
 
 ASKING = a_session().waiting("a?", "b?")

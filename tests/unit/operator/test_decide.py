@@ -10,10 +10,13 @@ from agentic_core.conditions import Reason, find_condition
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.names import FINALIZER
 from agentic_operator.admission import Queue, Refused
-from agentic_operator.decide import DELETION_PATIENCE, LINGER, MAX_RESTARTS, Rules, Seen, decide, needs_input_check
+from agentic_operator.decide import decide, needs_input_check
+from agentic_operator.endings import DELETION_PATIENCE, LINGER
 from agentic_operator.images import AllowedImages
 from agentic_operator.observed import PodSeen
 from agentic_operator.plan import Plan
+from agentic_operator.running import MAX_RESTARTS
+from agentic_operator.seen import Rules, Seen
 from tests.support.builders import NOW, READY, SessionBuilder, a_definition, a_job, a_pod, a_session, condition
 
 RULES = Rules()

@@ -11,7 +11,6 @@ from agentic_core.conditions import find_condition
 from agentic_core.errors import Problem
 from agentic_core.names import inspection_job_name
 from agentic_core.resources import WorkflowDefinition
-from agentic_operator.decide import Rules
 from agentic_operator.definitions import (
     COUNT_INTERVAL,
     MAX_RETRY,
@@ -28,6 +27,7 @@ from agentic_operator.jobs import inspection_fingerprint
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.pinning import pin_image
 from agentic_operator.plan import DefinitionPlan
+from agentic_operator.seen import Rules
 from tests.support.builders import IMAGE, NOW, READY, a_definition, condition
 
 NEW = a_definition(conditions=())

@@ -1,0 +1,132 @@
+"""How runs begin: whether a session may start, when it has to wait, and the Job of its first or next run."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from agentic_core.conditions import Condition, Reason, find_condition, with_condition
+from agentic_core.lifecycle import Phase
+from agentic_core.names import FINALIZER, job_name
+from agentic_core.resources import AgenticSession, WorkflowSnapshot
+from agentic_core.threads import thread_id
+from agentic_operator.admission import (
+    Admission,
+    Admitted,
+    Refused,
+    Waits,
+    admit_workflow,
+    check_deadline,
+    check_image,
+    check_queue,
+)
+from agentic_operator.endings import fail
+from agentic_operator.jobs import build_claim, build_job
+from agentic_operator.pinning import find_spec
+from agentic_operator.plan import Note, Plan
+from agentic_operator.seen import Rules, Seen
+from agentic_operator.statuses import build_condition, change_session, fail_session
+
+_ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
+
+
+def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+    """The first run, or the next one of a session that went back to the queue."""
+    if session.status.run and session.status.workflow is not None:
+        return run_again(session, seen, now, rules, session.status.run + 1, restarts=0)
+    admission: Admission = admit_workflow(session, seen.definition, rules.allowed)
+    if isinstance(admission, Admitted):
+        admission = check_deadline(session) or seen.refused_inputs or admission
+    # A Job made just before a crash holds its place already.
+    if isinstance(admission, Admitted) and not seen.jobs:
+        admission = check_queue(seen.definition, seen.queue) or admission
+    if isinstance(admission, Refused):
+        return _refuse(session, admission, now)
+    if isinstance(admission, Waits):
+        return _hold(session, admission, now)
+    return create_run(session, seen, now, rules, 1, admission.snapshot)
+
+
+def _refuse(session: AgenticSession, refused: Refused, now: datetime) -> Plan:
+    status = fail_session(session, refused.reason, refused.message, now, is_accepted=False, retriable=False)
+    return Plan(status=status, notes=(Note(refused.reason, refused.message, "Warning", "Accept"),))
+
+
+def _hold(session: AgenticSession, waits: Waits, now: datetime) -> Plan:
+    """Say why the session waits. Where the phase cannot be Pending again it stays, with the reason."""
+    status = change_session(session, Phase.PENDING, waits.reason, waits.message, now)
+    note = Note(waits.reason, waits.message, action="Accept")
+    if waits.reason is Reason.WORKFLOW_NOT_FOUND:
+        note = replace(note, type="Warning")
+    return Plan(status=status, notes=(note,))
+
+
+def create_run(
+    session: AgenticSession,
+    seen: Seen,
+    now: datetime,
+    rules: Rules,
+    run: int,
+    snapshot: WorkflowSnapshot,
+    *,
+    restarts: int | None = None,
+    message: str = "",
+) -> Plan:
+    """Make the Job of a run, and say in the status that it starts."""
+    spec = find_spec(snapshot, seen.definition)
+    user = session.spec.user_context
+    thread = session.status.thread_id or thread_id(
+        session.namespace, session.name, user.user_id if user is not None and user.private else None
+    )
+    status = change_session(
+        session,
+        Phase.CREATING,
+        Reason.JOB_CREATED,
+        message or f"run {run} starts",
+        now,
+        conditions=_accept(session, now),
+        run=run,
+        restarts=restarts or None,
+        job_name=job_name(session.name, run),
+        thread_id=thread,
+        workflow=snapshot,
+    )
+    plan = Plan(add_finalizer=FINALIZER not in session.metadata.finalizers, status=status)
+    if any(job.run == run for job in seen.jobs):
+        return plan
+    return replace(
+        plan,
+        claim=build_claim(session, spec) if spec is not None and run == 1 else None,
+        job=build_job(session, snapshot, spec, run, thread, rules.jobs),
+        notes=(Note(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),),
+    )
+
+
+def run_again(
+    session: AgenticSession, seen: Seen, now: datetime, rules: Rules, run: int, *, restarts: int, message: str = ""
+) -> Plan:
+    """Make a later run from the pinned workflow, in its turn where it gave its place away."""
+    snapshot = session.status.workflow
+    if snapshot is None:
+        raise ValueError(f"session {session.name!r} has run {session.status.run!r} but no pinned workflow")
+    # The list may have become stricter since the session started.
+    if (refused := check_image(snapshot.image, rules.allowed)) is not None:
+        return fail(session, seen, refused.reason, refused.message, now)
+    holds_place = session.status.phase in _ACTIVE or any(job.run == run for job in seen.jobs)
+    if not holds_place and (waits := check_queue(seen.definition, seen.queue)) is not None:
+        return _hold(session, waits, now)
+    return create_run(session, seen, now, rules, run, snapshot, restarts=restarts, message=message)
+
+
+def _accept(session: AgenticSession, now: datetime) -> tuple[Condition, ...]:
+    generation = session.metadata.generation
+    accepted = build_condition("Accepted", "True", Reason.ACCEPTED, "workflow and inputs are valid", now, generation)
+    old = find_condition(session.status.conditions, "Accepted")
+    if old is not None and old.status == "True":
+        return session.status.conditions
+    return tuple(with_condition(session.status.conditions, accepted))
+
+
+def pin_workflow(session: AgenticSession, seen: Seen, rules: Rules) -> WorkflowSnapshot | None:
+    """Return the workflow as a run would pin it now; None where it cannot run."""
+    admission = admit_workflow(session, seen.definition, rules.allowed)
+    return admission.snapshot if isinstance(admission, Admitted) else None

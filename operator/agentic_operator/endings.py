@@ -1,0 +1,101 @@
+"""How a session ends, for good or for a while: deletion, time to live, stop, suspension and failure."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from agentic_core.conditions import Reason
+from agentic_core.lifecycle import Phase
+from agentic_core.names import FINALIZER
+from agentic_core.resources import AgenticSession
+from agentic_operator.jobs import effective_ttl
+from agentic_operator.pinning import find_spec
+from agentic_operator.plan import Note, Plan
+from agentic_operator.seen import Seen, find_present, list_names
+from agentic_operator.statuses import change_session, fail_session, refresh_session
+
+# How long the database may hold up a deletion. What is left behind then is found and purged later.
+DELETION_PATIENCE: Final = timedelta(seconds=30)
+# How long the Job of a finished session may go on: a runner that hangs after its last word.
+LINGER: Final = timedelta(seconds=90)
+# How long a pod that is being deleted is waited for beyond the moment it should be gone; its node may be lost.
+POD_PATIENCE: Final = timedelta(seconds=60)
+LOOK_AGAIN: Final = timedelta(seconds=10)
+
+
+def let_go(session: AgenticSession, seen: Seen, since: datetime) -> Plan:
+    """A session that is being deleted: its Jobs go, then its rows, then it."""
+    if FINALIZER not in session.metadata.finalizers:
+        return Plan()
+    return Plan(delete_jobs_first=list_names(find_present(seen.jobs)), purge=True, wake_at=since + DELETION_PATIENCE)
+
+
+def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+    """A session in a final phase: its Job does not outlive it for long, and its time to live may be up."""
+    ended = session.status.completion_time or now
+    lingering = [job for job in find_present(seen.jobs) if not job.is_finished]
+    wakes: list[datetime] = []
+    if lingering:
+        if now >= ended + LINGER:
+            return Plan(delete_jobs=list_names(lingering))
+        wakes.append(ended + LINGER)
+    ttl = effective_ttl(session, find_spec(session.status.workflow, seen.definition))
+    if ttl is not None:
+        due = ended + timedelta(seconds=ttl)
+        if now >= due:
+            return Plan(delete_session=True)
+        wakes.append(due)
+    return Plan(wake_at=min(wakes, default=None))
+
+
+def stop(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+    """``spec.stop``: stopped once nothing runs any more."""
+    if (
+        waiting := _wind_down(session, seen, now, Reason.STOPPED_BY_USER, "stopping: its pod saves and ends")
+    ) is not None:
+        return waiting
+    message = "stopped by spec.stop"
+    status = change_session(
+        session, Phase.STOPPED, Reason.STOPPED_BY_USER, message, now, completion_time=now.replace(microsecond=0)
+    )
+    return Plan(status=status, notes=(Note(Reason.STOPPED_BY_USER, message, action="Stop"),))
+
+
+def suspend(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+    """``spec.suspend``: suspended once nothing runs any more."""
+    if session.status.phase is Phase.SUSPENDED:
+        return Plan(status=refresh_session(session))
+    winding_down = _wind_down(session, seen, now, Reason.SUSPENDED, "suspending: its pod saves and ends")
+    if winding_down is not None:
+        return winding_down
+    message = "suspended by spec.suspend; set it to false to go on"
+    status = change_session(session, Phase.SUSPENDED, Reason.SUSPENDED, message, now)
+    return Plan(status=status, notes=(Note(Reason.SUSPENDED, message, action="Suspend"),))
+
+
+def _wind_down(session: AgenticSession, seen: Seen, now: datetime, reason: Reason, message: str) -> Plan | None:
+    """Return how to end what runs; None where nothing runs any more."""
+    unfinished = [job for job in seen.jobs if not job.is_finished]
+    living = [
+        pod
+        for pod in seen.pods
+        if not pod.is_over and (pod.deleting_since is None or now < pod.deleting_since + POD_PATIENCE)
+    ]
+    if not unfinished and not living:
+        return None
+    status = change_session(session, session.status.phase or Phase.PENDING, reason, message, now)
+    return Plan(
+        delete_jobs_first=list_names(find_present(tuple(unfinished))),
+        status=status,
+        wake_at=now + LOOK_AGAIN,
+    )
+
+
+def fail(session: AgenticSession, seen: Seen, reason: Reason, message: str, now: datetime) -> Plan:
+    """Fail the session, then let go of what runs: a crash in between leaves a final phase."""
+    running = [job for job in find_present(seen.jobs) if not job.is_finished]
+    return Plan(
+        add_finalizer=False,
+        status=fail_session(session, reason, message, now),
+        delete_jobs=list_names(running),
+        notes=(Note(reason, message, "Warning", "Fail"),),
+    )

@@ -1,0 +1,112 @@
+"""A session that runs: what its Job and pods say where the runner cannot, and what follows from it."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from agentic_core.conditions import Reason, find_condition
+from agentic_core.contract import ExitCode
+from agentic_core.lifecycle import Phase
+from agentic_core.names import FINALIZER, job_name
+from agentic_core.resources import AgenticSession
+from agentic_operator.beginnings import create_run, pin_workflow, run_again, start
+from agentic_operator.classify import classify_failure, classify_pod, find_trouble, newest
+from agentic_operator.endings import LOOK_AGAIN, POD_PATIENCE, fail
+from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.plan import Note, Plan
+from agentic_operator.seen import Rules, Seen, find_job
+from agentic_operator.statuses import change_session, refresh_session
+
+# Runs in a row that may end without a verdict (Job deleted by hand, node lost) before the session is failed.
+MAX_RESTARTS: Final = 3
+
+
+def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+    """Say what its Job and pods tell about a session that should run."""
+    run = session.status.run
+    newest_job = max(seen.jobs, key=lambda job: job.run, default=None)
+    if newest_job is not None and (run is None or newest_job.run > run) and newest_job.run > 0:
+        # Made just before a crash, not written yet.
+        snapshot = session.status.workflow or pin_workflow(session, seen, rules)
+        if snapshot is not None:
+            return create_run(session, seen, now, rules, newest_job.run, snapshot, restarts=session.status.restarts)
+    if run is None:
+        return start(session, seen, now, rules)
+    job = find_job(seen, run)
+    if job is None:
+        return _restart(session, seen, now, rules, f"Job {job_name(session.name, run)} is gone")
+    if job.is_deleting:
+        return Plan(wake_at=now + LOOK_AGAIN)
+    pods = tuple(pod for pod in seen.pods if pod.job == job.name)
+    if job.failure_reason:
+        verdict = classify_failure(job, pods)
+        if verdict.is_lost:
+            return _restart(session, seen, now, rules, verdict.message)
+        return fail(session, seen, verdict.reason, verdict.message, now)
+    if job.is_complete:
+        return _restart(session, seen, now, rules, "its runner ended without a verdict")
+    due = _given_up_at(pods)
+    if due is not None and now >= due:
+        # The Job itself would wait for the node's word for ever. If the runner lives on, the fence holds it back.
+        what = f"pod {pods[0].name} was deleted and its node does not answer"
+        plan = _restart(session, seen, now, rules, what)
+        return replace(plan, delete_jobs=(*plan.delete_jobs, job.name))
+    plan = _watch_start(session, seen, job, pods, now)
+    return plan if due is None else replace(plan, wake_at=min(due, plan.wake_at or due))
+
+
+def _given_up_at(pods: tuple[PodSeen, ...]) -> datetime | None:
+    """Return when a run is given up all of whose unfinished pods are being deleted; None where one is not."""
+    unfinished = [pod for pod in pods if not pod.is_over]
+    since = [pod.deleting_since for pod in unfinished if pod.deleting_since is not None]
+    return max(since) + POD_PATIENCE if since and len(since) == len(unfinished) else None
+
+
+def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[PodSeen, ...], now: datetime) -> Plan:
+    """A Job that is neither done nor failed: say why its pod does not start, if it does not."""
+    phase = session.status.phase or Phase.CREATING
+    add_finalizer = FINALIZER not in session.metadata.finalizers
+    trouble = find_trouble(pods, now)
+    if trouble is not None:
+        if trouble.is_fatal:
+            return fail(session, seen, trouble.reason, trouble.message, now)
+        status = change_session(session, phase, trouble.reason, trouble.message, now, conditions={"Scheduled": "False"})
+        note = Note(trouble.reason, trouble.message, "Warning", "Start")
+        return Plan(add_finalizer=add_finalizer, status=status, wake_at=trouble.fatal_at, notes=(note,))
+    last, ended = newest(pods), newest(pod for pod in pods if pod.is_over)
+    is_between = ended is not None and (last is ended or (last is not None and not last.has_started))
+    if job.failed and ended is not None and is_between and not _was_told(session, ended):
+        verdict = classify_pod(ended)
+        message = f"attempt {job.failed} failed ({verdict.reason}: {verdict.message}); the next one goes on"
+        status = change_session(session, phase, Reason.RETRYING, message, now)
+        note = Note(Reason.RETRYING, message, "Warning", "Retry")
+        return Plan(add_finalizer=add_finalizer, status=status, notes=(note,))
+    scheduled = find_condition(session.status.conditions, "Scheduled")
+    if phase is Phase.CREATING and scheduled is not None and scheduled.status == "False" and last is not None:
+        status = change_session(
+            session, phase, Reason.JOB_CREATED, "its pod starts", now, conditions={"Scheduled": "True"}
+        )
+        return Plan(add_finalizer=add_finalizer, status=status)
+    return Plan(add_finalizer=add_finalizer, status=refresh_session(session))
+
+
+def _was_told(session: AgenticSession, pod: PodSeen) -> bool:
+    """Say whether the runner said itself how this attempt ended, and better than its exit code does."""
+    said = {int(ExitCode.RETRIABLE): Reason.RETRYING, int(ExitCode.DATABASE_UNAVAILABLE): Reason.DATABASE_UNAVAILABLE}
+    return pod.exit_code is not None and session.status.reason == said.get(pod.exit_code)
+
+
+def _restart(session: AgenticSession, seen: Seen, now: datetime, rules: Rules, what: str) -> Plan:
+    """Follow a run without a verdict by the next one, which goes on from the last checkpoint; not without end."""
+    restarts = (session.status.restarts or 0) + 1
+    run = (session.status.run or 0) + 1
+    if restarts > MAX_RESTARTS:
+        return fail(session, seen, Reason.RUNNER_LOST, f"{what}; {MAX_RESTARTS} further runs ended the same way", now)
+    if session.status.workflow is None:
+        snapshot = pin_workflow(session, seen, rules)
+        if snapshot is None:
+            return fail(session, seen, Reason.RUNNER_LOST, f"{what}, and its workflow is gone", now)
+        session = session.model_copy(update={"status": session.status.model_copy(update={"workflow": snapshot})})
+    message = f"{what}; run {run} goes on from the last checkpoint"
+    plan = run_again(session, seen, now, rules, run, restarts=restarts, message=message)
+    return replace(plan, notes=(*plan.notes, Note(Reason.RETRYING, message, "Warning", "Retry")))

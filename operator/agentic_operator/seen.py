@@ -1,0 +1,51 @@
+"""What a decision over a session is made from: what was observed beside it, and the rules that hold for all."""
+
+from dataclasses import dataclass, field
+
+from agentic_operator.admission import Queue, Refused
+from agentic_operator.answers import Checked
+from agentic_operator.config import JobDefaults
+from agentic_operator.images import EVERY_IMAGE, AllowedImages
+from agentic_operator.jobs import Definition
+from agentic_operator.observed import JobSeen, PodSeen
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for every session."""
+
+    jobs: JobDefaults = field(default_factory=JobDefaults)
+    allowed: AllowedImages = EVERY_IMAGE
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was observed beside the session itself.
+
+    ``jobs`` and ``pods`` are those of this very session (by uid); a Job that the status names and that is not among
+    them does not exist.
+    """
+
+    definition: Definition | None = None
+    jobs: tuple[JobSeen, ...] = ()
+    pods: tuple[PodSeen, ...] = ()
+    queue: Queue = field(default_factory=Queue)
+    refused_inputs: Refused | None = None
+    """Why the inputs are refused, where they were checked and are."""
+    answers: Checked = field(default_factory=Checked)
+    """What was found out about the answers."""
+
+
+def find_job(seen: Seen, run: int | None) -> JobSeen | None:
+    """Return the Job of a run."""
+    return next((job for job in seen.jobs if job.run == run), None)
+
+
+def find_present(jobs: tuple[JobSeen, ...]) -> list[JobSeen]:
+    """Return the Jobs that nobody deletes already."""
+    return [job for job in jobs if not job.is_deleting]
+
+
+def list_names(jobs: list[JobSeen]) -> tuple[str, ...]:
+    """Return the names of Jobs."""
+    return tuple(job.name for job in jobs)
