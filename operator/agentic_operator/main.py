@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     set_up_logs(settings.log_format, settings.log_level)
     sys.setrecursionlimit(RECURSION_LIMIT)
+    # What was imported lasts as long as the process: a burst must not have it walked again and again.
+    gc.collect()
+    gc.freeze()
     try:
         asyncio.run(_run(settings, connection))
     except asyncio.CancelledError:

@@ -45,7 +45,7 @@ class WorkQueue(Generic[K]):
     @property
     def has_urgent(self) -> bool:
         """Whether urgent keys are in line."""
-        return any(self._waiting.get(key) for key in itertools.islice(self._lines[0], 1))
+        return bool(self._lines[0])
 
     def add(self, key: K, *, urgent: bool = True) -> None:
         """Put a key in line, unless it is there already."""
