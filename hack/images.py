@@ -83,9 +83,10 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
         Image(f"{_EXAMPLE}{file.parent.name}", file, file.parent, (file.parent,), RUNNER)
         for file in sorted((root / "examples").glob("*/Containerfile"))
     ]
-    # Graphs that misbehave on purpose, for the end-to-end tests.
-    tests = root / "tests" / "e2e" / "image"
-    found.append(Image("e2e", tests / "Containerfile", tests, (tests,), RUNNER))
+    # For the end-to-end tests: graphs that misbehave on purpose, and a runner that is not ours.
+    for name, folder, base in (("e2e", "image", RUNNER), ("e2e-foreign", "foreign", "base-python")):
+        tests = root / "tests" / "e2e" / folder
+        found.append(Image(name, tests / "Containerfile", tests, (tests,), base))
     return {image.name: image for image in found}
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from hack.kubectl import ROOT
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
-IMAGES = ("operator", "runner", "postgres", "e2e", *(f"example-{name}" for name in EXAMPLES))
+IMAGES = ("operator", "runner", "postgres", "e2e", "e2e-foreign", *(f"example-{name}" for name in EXAMPLES))
 PROGRAMS = ("vault", "versitygw")
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 

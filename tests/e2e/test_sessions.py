@@ -37,6 +37,17 @@ def test_the_definition_is_inspected_and_drawn(project: Project) -> None:
     assert status["langgraphVersion"].startswith("1.")
 
 
+def test_a_runner_of_another_kind_needs_a_definition_and_nothing_else(project: Project) -> None:
+    project.define("words", image="agentic-operator/e2e-foreign:dev")
+    project.start("words", inputs={"text": "to be or not to be"})
+    status = project.wait_phase("Completed")
+    assert status["result"] == {"to": 2, "be": 2, "or": 1, "not": 1}
+    assert status["run"] == 1
+    found = project.get("workflowdefinition", "words")
+    assert found is not None
+    assert found["status"]["graph"]["nodes"] == ["count"]
+
+
 def test_a_pod_killed_in_the_middle_is_continued_from_the_last_super_step(project: Project) -> None:
     project.define("steps", workspace={"size": "1Gi"})
     project.start("steps", inputs={"count": 5, "seconds": 2})
