@@ -67,6 +67,10 @@ class RunConfig:
     """How long an API server may be away before the runner gives up telling it something."""
     database_patience_seconds: float = 60.0
     """How long PostgreSQL may be away before the runner leaves the rest to the next pod."""
+    result_store_dir: Path | None = None
+    """The Secret that describes the object store; None where results of over 100 MB are refused."""
+    result_store_patience_seconds: float = 60.0
+    """How long the object store may be away before the runner leaves the result to the next pod."""
 
 
 class _Reader:
@@ -119,6 +123,20 @@ class _Reader:
         return Path(path)
 
 
+def _result_store(reader: _Reader, environ: Mapping[str, str]) -> Path | None:
+    """Return the folder of the object store's Secret once it is known to be whole."""
+    path = environ.get("RESULT_STORE_DIR", "").strip()
+    if not path:
+        return None
+    from agentic_store.objects import read_object_store_folder
+
+    try:
+        read_object_store_folder(Path(path))
+    except PermanentError as error:
+        reader.problems.append(f"{error} (from RESULT_STORE_DIR)")
+    return Path(path)
+
+
 def _backend_url(reader: _Reader, environ: Mapping[str, str]) -> str:
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
     inside = f"https://{f'[{host}]' if ':' in host else host}:{port}" if host else None
@@ -165,6 +183,10 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
         grace_seconds=read.seconds("TERMINATION_GRACE_SECONDS", RunConfig.grace_seconds),
         api_patience_seconds=read.seconds("API_PATIENCE_SECONDS", RunConfig.api_patience_seconds),
         database_patience_seconds=read.seconds("DATABASE_PATIENCE_SECONDS", RunConfig.database_patience_seconds),
+        result_store_dir=_result_store(read, environ),
+        result_store_patience_seconds=read.seconds(
+            "RESULT_STORE_PATIENCE_SECONDS", RunConfig.result_store_patience_seconds
+        ),
     )
     if read.problems:
         raise ConfigurationError(read.problems)

@@ -36,11 +36,12 @@ from agentic_runner.forking import ForkRefused
 from agentic_runner.history import extend
 from agentic_runner.redaction import Redactor, bounded
 from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_delay
+from agentic_runner.results import GivenUp, Keeper, Kept
 from agentic_runner.status import Result, Verdict
 from agentic_runner.tracking import Progress, StreamEvent
 from agentic_store.database import Database
 from agentic_store.errors import UnstorableOutput
-from agentic_store.output import EncodedOutput, encode_output
+from agentic_store.objects import ObjectStoreRefused, ObjectStoreUnavailable
 from agentic_store.records import Fence, SessionRow
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,9 @@ class Teller:
         self._progress = Progress()
         self._recalled: tuple[HistoryEntry, ...] = ()
         self.events: EventQueue | None = None
+        self._keeper = Keeper(
+            config, drain, lambda why: reporter.say(Reason.RESULT_STORE_UNAVAILABLE, redactor.redact(why))
+        )
 
     def recall(self, history: tuple[HistoryEntry, ...]) -> None:
         """Take checkpoints that earlier runs made and may not have told."""
@@ -105,28 +109,32 @@ class Teller:
                 return Ending(ExitCode.DRAINED, f"drained after {self._drain.reason}: the next pod continues")
 
     async def _tell_result(self, output: Any, database: Database) -> Ending:
-        encoded = await asyncio.to_thread(encode_output, output)
-        for replacement in encoded.replacements[:10]:
+        try:
+            kept = await self._keeper.keep(output)
+            try:
+                await self._store(kept, database)
+            except OutputTooLarge:
+                # PostgreSQL's form of a value can be larger than its text.
+                kept = await self._keeper.keep_outside(output)
+                await self._store(kept, database)
+        except GivenUp as given_up:
+            return Ending(ExitCode.DRAINED, str(given_up))
+        for replacement in kept.replacements[:10]:
             log.warning("the result was changed at %r: %s", replacement.pointer, replacement.reason)
-        config = self._config
-        await self._surely(
-            lambda: database.sessions.finish(config.session_uid, config.run, Phase.COMPLETED, output=encoded)
-        )
-        await self._conclude_completed(encoded)
-        await self.put_event("completed", {"size": encoded.size})
+        await self._keeper.tidy(kept)
+        await self._conclude_completed(kept.result)
+        await self.put_event("completed", {"size": kept.result.size})
         return Ending(ExitCode.DONE, "completed")
 
-    async def _conclude_completed(self, encoded: EncodedOutput) -> None:
+    async def _store(self, kept: Kept, database: Database) -> None:
         config = self._config
-        is_inline = encoded.size <= contract.MAX_INLINE_RESULT_BYTES
-        result = Result(
-            size=encoded.size,
-            sha256=encoded.sha256,
-            url=f"db://workflow_sessions/{config.namespace}/{config.session_name}",
-            value=encoded.value() if is_inline else None,
+        await self._surely(
+            lambda: database.sessions.finish(config.session_uid, config.run, Phase.COMPLETED, output=kept.output)
         )
+
+    async def _conclude_completed(self, result: Result) -> None:
         await self._reporter.conclude(lambda session, now: statuses.completed(session, now, result, self._progress))
-        log.info("completed", extra={"size": encoded.size, "steps": self._progress.steps})
+        log.info("completed", extra={"size": result.size, "steps": self._progress.steps})
 
     async def tell_questions(self, questions: tuple[Question, ...], database: Database) -> None:
         """Ask people; raise ``AnswersPending`` where the session holds an answer to one of the questions already."""
@@ -190,6 +198,16 @@ class Teller:
             case UnstorableOutput():
                 verdict = Verdict(Reason.GRAPH_ERROR, name, f"the result cannot be stored: {message}")
                 return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
+            case ObjectStoreRefused():
+                verdict = Verdict(
+                    Reason.RESULT_STORE_UNAVAILABLE, name, f"{message}; the last checkpoint has the result"
+                )
+                return await self._tell_verdict(verdict, ExitCode.CONFIGURATION, database)
+            case ObjectStoreUnavailable():
+                await self._tell_in_passing(
+                    lambda session, _: statuses.troubled(session, Reason.RESULT_STORE_UNAVAILABLE, message)
+                )
+                return Ending(ExitCode.RESULTS_UNAVAILABLE, message)
             case TransientError():
                 await self._tell_in_passing(
                     lambda session, _: statuses.troubled(session, Reason.DATABASE_UNAVAILABLE, message)
@@ -232,7 +250,7 @@ class Teller:
         """Tell the session what an earlier run already stored."""
         log.info("the session's end is stored already: reporting it", extra={"status": row.status.wire})
         if row.status is Phase.COMPLETED:
-            await self._conclude_completed(await asyncio.to_thread(encode_output, row.output_data))
+            await self._conclude_completed(await asyncio.to_thread(self._keeper.describe, row.output_data))
             return Ending(ExitCode.DONE, "completed")
         error = row.error or {}
         reason = next((each for each in Reason if each.value == error.get("reason")), Reason.GRAPH_ERROR)
@@ -268,4 +286,5 @@ _VERDICT_CODES: Final = {
     Reason.FORBIDDEN: ExitCode.INPUT_REFUSED,
     Reason.GRAPH_LOAD_FAILED: ExitCode.GRAPH_NOT_LOADED,
     Reason.OUTPUT_TOO_LARGE: ExitCode.OUTPUT_TOO_LARGE,
+    Reason.RESULT_STORE_UNAVAILABLE: ExitCode.CONFIGURATION,
 }

@@ -32,10 +32,12 @@ class Result:
     sha256: str
     url: str
     value: Any = None
+    is_outside: bool = False
+    """Whether it is in the object store."""
 
     @property
     def is_inline(self) -> bool:
-        return self.size <= contract.MAX_INLINE_RESULT_BYTES
+        return not self.is_outside and self.size <= contract.MAX_INLINE_RESULT_BYTES
 
 
 @dataclass(frozen=True)

@@ -175,16 +175,20 @@ class ObjectStore:
                     count += 1
         return count
 
-    def delete(self, prefix: str) -> int:
-        """Delete every object and unfinished upload whose key begins with ``prefix``; return how many objects."""
+    def delete(self, prefix: str, *, keep: str = "") -> int:
+        """Delete every object and unfinished upload whose key begins with ``prefix``; return how many objects.
+
+        The object ``keep`` stays.
+        """
         if not prefix.endswith("/"):
             raise ValueError(f"{prefix!r} could be the beginning of another session's keys: end it with a slash")
         self.abort_uploads(prefix)
         count = 0
         with self._translated():
             for found in self._client.list_objects(self._config.bucket, prefix=prefix, recursive=True):
-                self._client.remove_object(self._config.bucket, found.object_name or "")
-                count += 1
+                if found.object_name and found.object_name != keep:
+                    self._client.remove_object(self._config.bucket, found.object_name)
+                    count += 1
         return count
 
     @cached_property

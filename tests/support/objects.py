@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +22,15 @@ SECRET_KEY = "canary-secret-key-of-the-tests"
 
 
 class ObjectServer:
-    """The server. A test that kills it starts it again."""
+    """The server. A test that kills it starts it again. ``wrap`` turns its command into the one that is run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wrap: Callable[[list[str]], list[str]] = list) -> None:
         self._program = ensure(["versitygw"])["versitygw"]
+        self._wrap = wrap
         self.folder = folder / "data"
-        self.folder.mkdir(exist_ok=True)
+        self._sidecar = folder / "attributes"
+        for each in (self.folder, self._sidecar):
+            each.mkdir(parents=True, exist_ok=True)
         self._log = folder / "log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,7 +44,12 @@ class ObjectServer:
         environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, "--port", f"127.0.0.1:{self.port}", "--keep-alive", "posix", self.folder],
+                self._wrap(
+                    [
+                        *(str(self._program), "--port", f"127.0.0.1:{self.port}", "--keep-alive"),
+                        *("posix", "--sidecar", str(self._sidecar), str(self.folder)),
+                    ]
+                ),
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -146,3 +155,19 @@ def make_bucket(server: ObjectServer) -> Bucket:
     config = ObjectStoreConfig(endpoint=server.endpoint, bucket=name, access_key=ACCESS_KEY, secret_key=SECRET_KEY)
     ObjectStore(config)._client.make_bucket(name)
     return Bucket(server, config)
+
+
+@contextlib.contextmanager
+def full_server(folder: Path) -> Iterator[ObjectServer]:
+    """A server whose disk, a small one in memory, is full after two parts."""
+
+    def on_small_disk(command: list[str]) -> list[str]:
+        script = f"mount -t tmpfs -o size=40m tmpfs {server.folder} && exec {shlex.join(command)}"
+        return ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-ec", script]
+
+    server = ObjectServer(folder, on_small_disk)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
