@@ -29,11 +29,15 @@ _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 class Dsn:
     """A connection string, kept as a secret: its text forms show everything but the password."""
 
-    def __init__(self, conninfo: str, *, environ: Mapping[str, str] | None = None) -> None:
-        """Take a valid libpq connection string; ``environ`` is where libpq finds what it leaves out."""
+    def __init__(self, conninfo: str, *, environ: Mapping[str, str] | None = None, file: Path | None = None) -> None:
+        """Take a valid libpq connection string; ``environ`` is where libpq finds what it leaves out.
+
+        ``file`` is where the string came from, and where a newer one may come to stand.
+        """
         environ = environ or {}
         known = conninfo_to_dict(conninfo)
         self.conninfo: Final = conninfo
+        self._file: Final = file
         self.host: Final = str(known.get("host") or known.get("hostaddr") or environ.get("PGHOST") or "localhost")
         self.port: Final = str(known.get("port") or environ.get("PGPORT") or "5432")
         self.user: Final = str(known.get("user") or environ.get("PGUSER") or "")
@@ -44,7 +48,7 @@ class Dsn:
         self._secrets: Final = sorted(filter(None, forms), key=len, reverse=True)
 
     @classmethod
-    def parse(cls, text: str) -> "Dsn":
+    def parse(cls, text: str, *, file: Path | None = None) -> "Dsn":
         """Read a URI or a ``key=value`` string; raise ``PermanentError``, without quoting it, where it is neither.
 
         A password in a URI may hold ``@ / % # ?`` as they are: what is not percent-encoded yet gets encoded.
@@ -52,7 +56,7 @@ class Dsn:
         text = text.strip()
         try:
             # make_conninfo parses what it is given, and leaves the host of a Unix socket alone.
-            return cls(make_conninfo(_escape_password(text)))
+            return cls(make_conninfo(_escape_password(text)), file=file)
         except ProgrammingError:
             # libpq's message quotes the part that it stumbled over, which may be a piece of the password.
             raise PermanentError(
@@ -63,6 +67,15 @@ class Dsn:
     def with_login(self, user: str, password: str) -> "Dsn":
         """Return the same connection for somebody else."""
         return Dsn(make_conninfo(self.conninfo, user=user, password=password))
+
+    def refresh(self) -> "Dsn":
+        """Return what the file says now; itself where it came from none, or where that cannot be used at the moment."""
+        if self._file is None:
+            return self
+        try:
+            return read_dsn({}, file=self._file)
+        except PermanentError:
+            return self
 
     def describe(self) -> str:
         """Return who connects to where, without the password."""
@@ -102,7 +115,7 @@ def read_dsn(environ: Mapping[str, str] = os.environ, *, file: Path | None = Non
             raise PermanentError(f"cannot read the connection string from {str(file)!r}: {reason}") from error
         if not text.strip():
             raise PermanentError(f"the connection string file {str(file)!r} is empty")
-        return Dsn.parse(text)
+        return Dsn.parse(text, file=file)
     if environ.get(VARIABLE):
         return Dsn.parse(environ[VARIABLE])
     if any(environ.get(name) for name in _LIBPQ_VARIABLES):
