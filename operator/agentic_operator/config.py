@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,17 @@ from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?")
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class Tenancy(StrEnum):
+    """Whether every namespace has a database role of its own."""
+
+    AUTO = "auto"
+    """Where the operator's role can make roles."""
+    ON = "on"
+    """Or else no session runs."""
+    OFF = "off"
+    """All namespaces share one connection string."""
 
 
 class InvalidSetting(ValueError):
@@ -67,6 +79,8 @@ class Settings:
     allowed_images: AllowedImages = EVERY_IMAGE
     postgres_file: Path | None = None
     runner_postgres_secret: str = "agentic-postgres-runner"  # noqa: S105  (a resource's name)
+    tenancy: Tenancy = Tenancy.AUTO
+    purges_removed_memory: bool = False
     runner_cluster_role: str = "agentic-runner"
     jobs: JobDefaults = field(default_factory=JobDefaults)
     prune_days: int = 0
@@ -98,6 +112,10 @@ OPTIONS: Final = (
     _Option("ALLOWED_IMAGES", "*", "comma-separated registry prefixes that images must begin with; '*' allows all"),
     _Option("POSTGRES_CONNECTION_STRING_FILE", "", "file with the operator's connection string; no rows without"),
     _Option("RUNNER_POSTGRES_SECRET", "agentic-postgres-runner", "Secret with the runners' connection string"),
+    _Option("TENANCY", "auto", "whether each namespace gets a database role of its own: auto, on or off"),
+    _Option(
+        "REMOVED_NAMESPACE_MEMORY", "keep", "long-term memory of graphs of a namespace that is gone: keep or purge"
+    ),
     _Option("CREDENTIALS", "secret", "where runners get their connection string: secret or vault"),
     _Option("VAULT_ADDR", "", "Vault's address as runners reach it, with CREDENTIALS=vault"),
     _Option("VAULT_RUNNER_ROLE", "agentic-runner", "role that runners log in as; {namespace} stands for theirs"),
@@ -167,6 +185,8 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         allowed_images=allowed,
         postgres_file=_path(values, "POSTGRES_CONNECTION_STRING_FILE"),
         runner_postgres_secret=values["RUNNER_POSTGRES_SECRET"],
+        tenancy=_tenancy(values),
+        purges_removed_memory=_choice(values, "REMOVED_NAMESPACE_MEMORY", ("keep", "purge")) == "purge",
         runner_cluster_role=values["RUNNER_CLUSTER_ROLE"],
         prune_days=_number(values, "CHECKPOINT_PRUNE_DAYS", 0, 36_500),
         jobs=JobDefaults(
@@ -218,6 +238,15 @@ def _choice(values: Mapping[str, str], variable: str, choices: tuple[str, ...]) 
     if text not in choices:
         raise InvalidSetting(f"{variable} is {values[variable]!r}: write one of {', '.join(choices)}")
     return text
+
+
+def _tenancy(values: Mapping[str, str]) -> Tenancy:
+    tenancy = Tenancy(_choice(values, "TENANCY", tuple(Tenancy)))
+    if tenancy is Tenancy.ON and not values["POSTGRES_CONNECTION_STRING_FILE"]:
+        raise InvalidSetting("TENANCY is 'on' and POSTGRES_CONNECTION_STRING_FILE is not set: the operator makes roles")
+    if tenancy is Tenancy.ON and values["CREDENTIALS"].lower() == "vault":
+        raise InvalidSetting("TENANCY is 'on' and CREDENTIALS is 'vault': roles that Vault hands out are made there")
+    return tenancy
 
 
 def _vault(values: Mapping[str, str]) -> VaultAccess | None:

@@ -21,6 +21,7 @@ from agentic_operator.handlers import Handlers, watch_cluster
 from agentic_operator.health import serve_health
 from agentic_operator.kube import SESSIONS, Kube, open_kube
 from agentic_operator.leader import Election, LeaseLost
+from agentic_operator.logins import Logins
 from agentic_operator.logs import set_up_logs
 from agentic_operator.lookup import Lookup
 from agentic_operator.metrics import Metrics
@@ -34,6 +35,7 @@ from agentic_operator.retention_rules import Keep
 from agentic_operator.sampler import sample_database
 from agentic_operator.seen import Rules
 from agentic_operator.sweep import Sweep
+from agentic_operator.tenant_keeper import TenantKeeper
 from agentic_operator.workers import run_workers
 from agentic_operator.workqueue import WorkQueue
 from agentic_store.database import Database, open_database
@@ -105,13 +107,14 @@ async def _lead(
         wake_later=lambda key: queue.add_at(key, time.monotonic() + COUNT_SECONDS),
     )
     recorder = Recorder(database.sessions) if database is not None else None
+    logins = Logins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
         parts = Parts(
             kube=kube,
             registry=registry,
             queue=queue,
             lookup=Lookup(kube, registry),
-            namespaces=Namespaces(kube, settings),
+            namespaces=Namespaces(kube, settings, logins),
             announcer=Announcer(kube, settings.identity, settings.namespace),
             checker=checker,
             rules=Rules(settings.jobs, settings.allowed_images),
@@ -135,6 +138,11 @@ async def _lead(
             ]
         if recorder is not None:
             background.append(asyncio.create_task(recorder.run(), name="recorder"))
+            if settings.jobs.vault is None:
+                keeper = TenantKeeper(
+                    kube, logins, settings.watch_namespaces, purges_memory=settings.purges_removed_memory
+                )
+                background.append(asyncio.create_task(keeper.run(), name="tenants"))
         if settings.leader_election:
             background.append(asyncio.create_task(_hold(election), name="lease"))
         try:

@@ -5,13 +5,12 @@ Made once and looked at again only now and then; nothing that somebody else put 
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from agentic_core.contract import POSTGRES_SECRET, POSTGRES_SECRET_KEY
-from agentic_core.errors import TransientError
 from agentic_core.names import INSPECTOR_SERVICE_ACCOUNT, MANAGED_BY, MANAGED_BY_LABEL, RUNNER_SERVICE_ACCOUNT
 from agentic_operator.config import Settings
-from agentic_operator.kube import ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS, AlreadyExists, Json, Kind, Kube
+from agentic_operator.kube import ROLE_BINDINGS, SERVICE_ACCOUNTS, AlreadyExists, Json, Kind, Kube
+from agentic_operator.logins import Logins
 
 TTL_SECONDS: Final = 300.0
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
@@ -20,9 +19,12 @@ _LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
 class Namespaces:
     """Prepares namespaces, and remembers for a while that it did."""
 
-    def __init__(self, kube: Kube, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kube: Kube, settings: Settings, logins: Logins, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._kube = kube
         self._settings = settings
+        self._logins = logins
         self._clock = clock
         self._ready_until: dict[tuple[str, str], float] = {}
         self._annotations: dict[str, Mapping[str, str]] = {}
@@ -44,7 +46,7 @@ class Namespaces:
             await self._kube.patch(SERVICE_ACCOUNTS, namespace, RUNNER_SERVICE_ACCOUNT, patch)
         await self._create(ROLE_BINDINGS, namespace, self._role_binding(namespace))
         if self._settings.jobs.vault is None:
-            await self._copy_secret(namespace)
+            await self._logins.place(namespace)
         self._annotations[namespace] = wanted
         self._ready_until[namespace, "runs"] = self._clock() + TTL_SECONDS
 
@@ -84,28 +86,3 @@ class Namespaces:
             },
             "subjects": [{"kind": "ServiceAccount", "name": RUNNER_SERVICE_ACCOUNT, "namespace": namespace}],
         }
-
-    async def _copy_secret(self, namespace: str) -> None:
-        there = await self._kube.find(SECRETS, namespace, POSTGRES_SECRET)
-        if there is not None and not _is_ours(there):
-            return
-        source_name, home = self._settings.runner_postgres_secret, self._settings.namespace
-        source = await self._kube.find(SECRETS, home, source_name)
-        encoded = ((source or {}).get("data") or {}).get(POSTGRES_SECRET_KEY)
-        if encoded is None:
-            raise TransientError(
-                f"runners in {namespace!r} have no database: make Secret {source_name!r} in {home!r}, or Secret"
-                f" {POSTGRES_SECRET!r} in {namespace!r}, with the connection string under {POSTGRES_SECRET_KEY!r}"
-            )
-        data = {POSTGRES_SECRET_KEY: encoded}
-        if there is None:
-            body: Json = {"metadata": {"name": POSTGRES_SECRET, "labels": _LABELS}, "type": "Opaque", "data": data}
-            await self._create(SECRETS, namespace, body)
-        elif there.get("data") != data:
-            version = there["metadata"]["resourceVersion"]
-            patch: Json = {"metadata": {"resourceVersion": version}, "data": data}
-            await self._kube.patch(SECRETS, namespace, POSTGRES_SECRET, patch)
-
-
-def _is_ours(raw: Mapping[str, Any]) -> bool:
-    return bool((raw["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)

@@ -1,0 +1,107 @@
+"""What becomes of the database roles of namespaces: rotated when a person asks, removed when nobody needs them.
+
+Roles are compared with the namespaces every minute. A retired role goes an hour after its last connection, all roles of
+a namespace go with it. Rows are not touched here: those of sessions go with the sessions, and what graphs keep in
+LangGraph's long-term store stays for a namespace of that name, unless told otherwise.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from agentic_core.errors import AgenticError
+from agentic_operator.kube import NAMESPACES, Kube
+from agentic_operator.logins import ROTATE_ANNOTATION, Logins, Tenants
+from agentic_store.tenants import TenantRole
+
+INTERVAL_SECONDS: Final = 60.0
+UNUSED: Final = timedelta(hours=1)
+# How a request for a rotation begins that also ends the connections of the roles before.
+REVOKE: Final = "revoke"
+
+logger: Final = logging.getLogger(__name__)
+
+Annotations = Mapping[str, str]
+
+
+def decide_drops(roles: Sequence[TenantRole], namespaces: Mapping[str, Annotations], now: datetime) -> list[TenantRole]:
+    """Return the roles that nobody needs; ``namespaces`` are those that exist."""
+    return [
+        role
+        for role in roles
+        if role.namespace not in namespaces
+        or not role.is_valid
+        or (role.retired_at is not None and now - (role.seen_at or role.retired_at) > UNUSED)
+    ]
+
+
+class TenantKeeper:
+    """Goes round every minute."""
+
+    def __init__(self, kube: Kube, logins: Logins, watched: tuple[str, ...], *, purges_memory: bool) -> None:
+        self._kube = kube
+        self._logins = logins
+        self._watched = watched
+        self._purges_memory = purges_memory
+
+    async def run(self) -> None:
+        """Go round for ever."""
+        while True:
+            try:
+                await self.go_round()
+            except AgenticError as error:
+                logger.warning("the database roles of namespaces are looked at again later: %s", error)
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def go_round(self) -> None:
+        """Compare roles and namespaces, once."""
+        tenants = await self._logins.find_tenants()
+        if tenants is None:
+            return
+        # Roles first: a namespace that is made in between is on the list then.
+        roles = [role for role in await tenants.list_roles() if not self._watched or role.namespace in self._watched]
+        namespaces = await self._list_namespaces()
+        for role in decide_drops(roles, namespaces, datetime.now(UTC)):
+            await self._drop(role, tenants)
+        for namespace in roles_by_namespace(roles).keys() - namespaces.keys():
+            if self._purges_memory and (items := await tenants.purge_memory(namespace)):
+                logger.info(
+                    "deleted the long-term memory of a namespace", extra={"namespace": namespace, "items": items}
+                )
+        for namespace, annotations in namespaces.items():
+            if request := annotations.get(ROTATE_ANNOTATION):
+                await self._rotate(namespace, request, roles_by_namespace(roles).get(namespace, ()), tenants)
+
+    async def _rotate(self, namespace: str, request: str, roles: Sequence[TenantRole], tenants: Tenants) -> None:
+        made = await self._logins.rotate(namespace, request)
+        if made is not None and request.startswith(REVOKE):
+            for role in roles:
+                await self._drop(role, tenants)
+
+    async def _drop(self, role: TenantRole, tenants: Tenants) -> None:
+        about = {"namespace": role.namespace, "database_role": role.role_name}
+        try:
+            await tenants.drop_role(role.role_name)
+        except AgenticError as error:
+            # One that cannot be dropped must not keep the others.
+            logger.warning("a database role stays for now: %s", error, extra=about)
+        else:
+            logger.info("removed a database role", extra=about)
+
+    async def _list_namespaces(self) -> dict[str, Annotations]:
+        if self._watched:
+            found = [await self._kube.find(NAMESPACES, "", name) for name in self._watched]
+            listed = [raw for raw in found if raw is not None]
+        else:
+            listed = await self._kube.list_all(NAMESPACES)
+        return {raw["metadata"]["name"]: raw["metadata"].get("annotations") or {} for raw in listed}
+
+
+def roles_by_namespace(roles: Sequence[TenantRole]) -> dict[str, list[TenantRole]]:
+    """Return the roles of each namespace that has any."""
+    found: dict[str, list[TenantRole]] = {}
+    for role in roles:
+        found.setdefault(role.namespace, []).append(role)
+    return found
