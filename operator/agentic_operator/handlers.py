@@ -6,11 +6,13 @@ neither annotations nor finalizers.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
+from kopf._cogs.clients import errors as kopf_errors  # not exported: what a refused watch raises
 from kopf._core.engines import peering as kopf_peering  # not exported: the type of the identity only
 from pydantic import ValidationError
 
@@ -30,8 +32,12 @@ IDLE_SECONDS: Final = 0.05
 WATCH_SECONDS: Final = 30
 PAGE: Final = 200
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
+GONE: Final = 410
+RELIST_SECONDS: Final = 1.0
 
 Raw = Mapping[str, Any]
+
+logger: Final = logging.getLogger(__name__)
 
 
 class _NothingStored(kopf.DiffBaseStorage):
@@ -188,14 +194,24 @@ async def watch_cluster(
     handlers: Handlers, connection: Connection, namespaces: tuple[str, ...], ready: asyncio.Event
 ) -> None:
     """Watch until SIGTERM or a fatal error."""
-    await kopf.operator(
-        registry=build_registry(handlers, connection),
-        settings=build_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        ready_flag=ready,
-        memo=None,
-        # Nothing here peers; without a name given, Kopf looks up a user that a container's uid does not have.
-        identity=kopf_peering.Identity("agentic-operator"),
-    )
+    while True:
+        try:
+            await kopf.operator(
+                registry=build_registry(handlers, connection),
+                settings=build_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                ready_flag=ready,
+                memo=None,
+                # Nothing here peers; without a name given, Kopf looks up a user that a container's uid does not have.
+                identity=kopf_peering.Identity("agentic-operator"),
+            )
+        except kopf_errors.APIError as error:
+            if error.status != GONE:
+                raise
+            # Kopf lists anew where a watch is told so in its stream, and ends where that is the answer itself.
+            logger.warning("a watch was refused because its version is too old; everything is listed anew")
+            await asyncio.sleep(RELIST_SECONDS)
+        else:
+            return
