@@ -12,7 +12,7 @@ WITH expected (kind, relation, definition) AS (VALUES
     ('primary key', 'agentic_migrations', 'PRIMARY KEY (version)'),
     ('rule', 'agentic_migrations', 'policy agentic_all for r'),
     ('rule', 'agentic_migrations', 'row-level security'),
-    ('version', 'agentic_migrations', 'version of 8'),
+    ('version', 'agentic_migrations', 'version of 9'),
     ('table', 'checkpoint_blobs', ''),
     ('column', 'checkpoint_blobs', 'blob bytea'),
     ('column', 'checkpoint_blobs', 'channel text not null'),

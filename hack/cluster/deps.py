@@ -48,6 +48,7 @@ BUILDER = (_program("buildah"),)
 DEBIAN_BASE = (_program("mmdebstrap"),)
 DATABASE = (
     Need("PostgreSQL server", "postgresql", lambda: find_postgres() is not None),
+    _program("pgbouncer"),
     Need("libfaketime", "libfaketime", lambda: find_faketime() is not None),
 )
 GROUPS: dict[str, tuple[Need, ...]] = {"cluster": CLUSTER, "images": (*BUILDER, *DEBIAN_BASE), "database": DATABASE}

@@ -1,6 +1,7 @@
 """The PostgreSQL fixtures: one server a test session, migrated once, a fresh copy of its database for every test."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,14 @@ class PostgresDatabase:
 def _admin(server: PostgresServer, statement: str, **names: str) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
         conn.execute(sql.SQL(statement).format(**{key: sql.Identifier(name) for key, name in names.items()}))
+
+
+@contextlib.contextmanager
+def migrated_server(**settings: str | int) -> Iterator[PostgresServer]:
+    """Run a server of one's own whose database ``postgres`` has all migrations applied."""
+    with start_server(**settings) as server:
+        asyncio.run(migrate.up(Dsn.parse(server.dsn())))
+        yield server
 
 
 @pytest.fixture(scope="session")
