@@ -26,9 +26,9 @@ def vault(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def store_login(vault: VaultServer, bed: Bed, password: str) -> None:
-    """Give the runners' login a password, in PostgreSQL and in Vault."""
+    """Give the namespace's login a password, in PostgreSQL and in Vault."""
     server = bed.database.server
-    _set_password(bed.database, password)
+    _set_password(bed.database, bed.namespace, password)
     vault.put(
         f"agentic/runners/{bed.namespace}",
         host="127.0.0.1",
@@ -39,13 +39,16 @@ def store_login(vault: VaultServer, bed: Bed, password: str) -> None:
     )
 
 
-def _set_password(database: PostgresDatabase, password: str) -> None:
+def _set_password(database: PostgresDatabase, namespace: str, password: str) -> None:
     quoted = password.replace("'", "''")
     database.execute(
         f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{LOGIN}')"
-        f" THEN CREATE ROLE {LOGIN} LOGIN IN ROLE agentic_runner; END IF; END $$"
+        f" THEN CREATE ROLE {LOGIN} LOGIN IN ROLE agentic_tenant; END IF; END $$"
     )
     database.execute(f"ALTER ROLE {LOGIN} PASSWORD '{quoted}'")
+    database.execute(
+        "INSERT INTO tenants (role_name, namespace) VALUES (%s, %s) ON CONFLICT DO NOTHING", [LOGIN, namespace]
+    )
 
 
 async def start_operator(vault: VaultServer, bed: Bed, path: str = "kv/agentic/runners/{namespace}") -> None:
