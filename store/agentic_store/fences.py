@@ -17,8 +17,6 @@ from agentic_store.statements import load_statements
 from agentic_store.threads import purge_threads
 
 _SQL: Final = load_statements("fences")
-# Advisory locks of this kind: an arbitrary number of our own.
-_LOCK_CLASS: Final = 20_250_101
 
 
 @dataclass(frozen=True)
@@ -60,30 +58,33 @@ class PostgresFences:
     async def take(
         self, thread_id: str, session_uid: str, run: int, holder: str, *, session_created_at: datetime | None = None
     ) -> Fence:
-        thread = {"thread_id": thread_id}
+        wish = {
+            "thread_id": thread_id,
+            "session_uid": session_uid,
+            "session_created_at": session_created_at,
+            "run": run,
+            "holder": holder,
+        }
         async with (
             self._connections() as conn,
             conn.transaction(),
             self._disconnecting_stuck_writers(await _fetch_backend(conn)),
             conn.cursor(row_factory=class_row(Fence)) as cursor,
         ):
-            # Takers of one thread queue up, also while it has no row to lock yet.
-            timeout = f"{self._patience_seconds * 3 * 1000:.0f}ms"
-            await conn.execute(_SQL["prepare"], {**thread, "class": _LOCK_CLASS, "lock_timeout": timeout})
-            known = await (await cursor.execute(_SQL["lock"], thread)).fetchone()
+            await conn.execute(_SQL["prepare"], {"lock_timeout": f"{self._patience_seconds * 3 * 1000:.0f}ms"})
+            while True:
+                made = await (await cursor.execute(_SQL["create"], wish)).fetchone()
+                if made is not None:
+                    return made
+                known = await (await cursor.execute(_SQL["lock"], wish)).fetchone()
+                # Deleted between the two: there is none again.
+                if known is not None:
+                    break
             take = decide_take(known, session_uid, session_created_at, run)
             if take.purge:
                 await purge_threads(conn, [thread_id])
-            params = {
-                **thread,
-                "session_uid": session_uid,
-                "session_created_at": session_created_at,
-                "run": run,
-                "failures": take.failures,
-                "holder": holder,
-            }
-            taken = await (await cursor.execute(_SQL["take"], params)).fetchone()
-            assert taken is not None  # noqa: S101  (INSERT … ON CONFLICT DO UPDATE RETURNING always has a row)
+            taken = await (await cursor.execute(_SQL["take"], {**wish, "failures": take.failures})).fetchone()
+            assert taken is not None  # noqa: S101  (its row is locked)
             return taken
 
     async def record_failure(self, fence: Fence) -> int:

@@ -4,9 +4,18 @@
 SELECT pg_backend_pid();
 
 -- name: prepare
-SELECT
-    set_config('lock_timeout', %(lock_timeout)s, true),
-    pg_advisory_xact_lock(%(class)s, hashtext(%(thread_id)s));
+SELECT set_config('lock_timeout', %(lock_timeout)s, true);
+
+-- Takers of one thread queue up at its key, also while it has no row to lock yet. An advisory lock would do the same and
+-- be for every role of the database to hold.
+
+-- name: create
+INSERT INTO thread_fences (thread_id, session_uid, session_created_at, epoch, run, failures, holder)
+VALUES (
+    %(thread_id)s, %(session_uid)s, %(session_created_at)s, nextval('thread_fence_epochs'), %(run)s, 0, %(holder)s
+)
+ON CONFLICT (thread_id) DO NOTHING
+RETURNING thread_id, session_uid, session_created_at, epoch, run, failures, holder, number;
 
 -- name: lock
 SELECT thread_id, session_uid, session_created_at, epoch, run, failures, holder, number
@@ -15,20 +24,15 @@ WHERE thread_id = %(thread_id)s
 FOR UPDATE;
 
 -- name: take
-INSERT INTO thread_fences (thread_id, session_uid, session_created_at, epoch, run, failures, holder)
-VALUES (
-    %(thread_id)s, %(session_uid)s, %(session_created_at)s, nextval('thread_fence_epochs'), %(run)s, %(failures)s,
-    %(holder)s
-)
-ON CONFLICT (thread_id) DO UPDATE SET
-    session_uid = excluded.session_uid,
-    session_created_at = excluded.session_created_at,
-    epoch = excluded.epoch,
-    run = excluded.run,
-    failures = excluded.failures,
-    holder = excluded.holder,
-    taken_at = now(),
-    number = coalesce(thread_fences.number, excluded.number)
+UPDATE thread_fences SET
+    session_uid = %(session_uid)s,
+    session_created_at = %(session_created_at)s,
+    epoch = nextval('thread_fence_epochs'),
+    run = %(run)s,
+    failures = %(failures)s,
+    holder = %(holder)s,
+    taken_at = now()
+WHERE thread_id = %(thread_id)s
 RETURNING thread_id, session_uid, session_created_at, epoch, run, failures, holder, number;
 
 -- name: record_failure
