@@ -45,6 +45,7 @@ class Reason(StrEnum):
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     RUNNING = "Running"
     RETRYING = "Retrying"
+    CHECKPOINTS_LOST = "CheckpointsLost"
     WAITING_FOR_INPUT = "WaitingForInput"
     INPUT_DEADLINE_EXCEEDED = "InputDeadlineExceeded"
 

@@ -6,7 +6,7 @@ Every end comes through here: a result, a question, a drain, an error of the gra
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -37,6 +37,7 @@ from agentic_runner.history import extend
 from agentic_runner.redaction import Redactor, bounded
 from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_delay
 from agentic_runner.results import GivenUp, Keeper, Kept
+from agentic_runner.rewind import Loss
 from agentic_runner.status import Result, Verdict
 from agentic_runner.tracking import Progress, StreamEvent
 from agentic_store.database import Database
@@ -79,6 +80,8 @@ class Teller:
         self._reporter = reporter
         self._progress = Progress()
         self._recalled: tuple[HistoryEntry, ...] = ()
+        self._rewound: set[str] = set()
+        """Questions whose answers acted before checkpoints were lost, and may have to act again."""
         self.events: EventQueue | None = None
         self._keeper = Keeper(
             config, drain, lambda why: reporter.say(Reason.RESULT_STORE_UNAVAILABLE, redactor.redact(why))
@@ -88,6 +91,26 @@ class Teller:
         """Take checkpoints that earlier runs made and may not have told."""
         self._recalled = history
         self._progress = replace(self._progress, history=history)
+
+    @property
+    def acknowledged(self) -> str | None:
+        """The last checkpoint that this run or one before it told of."""
+        return self._progress.checkpoint_id or self._reporter.session.status.checkpoint_id
+
+    async def tell_loss(self, loss: Loss, history: tuple[HistoryEntry, ...]) -> None:
+        """Tell that the run goes on from an earlier checkpoint; ``history`` is what the database has."""
+        log.warning("goes back: %s", loss.describe())
+        self._progress = Progress()
+        self.recall(history)
+        session = self._reporter.session
+        self._rewound = {each.id for each in session.status.interrupts if each.resumed_at is not None}
+        await self._reporter.rewind(loss)
+        told = {"checkpoint": loss.checkpoint_id, "steps": loss.steps, "steps_left": loss.steps_left}
+        await self.put_event("checkpoints_lost", told)
+
+    def take_answers(self, ids: Collection[str]) -> None:
+        """Note that a run goes on with the answers to these questions."""
+        self._rewound.difference_update(ids)
 
     def see(self, progress: Progress) -> None:
         message = progress.message and self._redactor.redact(progress.message)
@@ -143,7 +166,9 @@ class Teller:
         await self._surely(
             lambda: database.sessions.change_status(config.session_uid, config.run, Phase.WAITING_FOR_INPUT)
         )
-        await self._reporter.conclude(lambda session, now: statuses.waiting(session, now, asked, self._progress))
+        await self._reporter.conclude(
+            lambda session, now: statuses.waiting(session, now, asked, self._progress, rewound=self._rewound)
+        )
         await self.put_event("waiting_for_input", {"interrupts": [question.id for question in asked]})
         log.info("waits for input", extra={"questions": len(asked)})
 

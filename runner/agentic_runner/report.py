@@ -20,6 +20,7 @@ from agentic_core.resources.session import AgenticSession, SessionStatus
 from agentic_runner import status as statuses
 from agentic_runner.api import SessionApi
 from agentic_runner.config import RunConfig
+from agentic_runner.rewind import Loss
 from agentic_runner.tracking import Progress
 
 log = logging.getLogger(__name__)
@@ -151,6 +152,15 @@ class Reporter:
             # Our own write can succeed and its answer be lost.
             if self._session.status.phase is not wanted or self._session.metadata.uid != self._config.session_uid:
                 raise
+
+    async def rewind(self, loss: Loss) -> None:
+        """Tell at once that checkpoints were lost, and forget what was told of them.
+
+        Raises as :meth:`conclude` does.
+        """
+        self._progress = Progress()
+        self._trouble = None
+        await persist(partial(self._write, partial(statuses.rewound, loss=loss)), self._config.api_patience_seconds)
 
     async def find_answers(self, questions: Collection[str]) -> bool | None:
         """Read the session; say whether one of its questions was answered, None where it waits no more.

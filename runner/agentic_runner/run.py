@@ -27,7 +27,7 @@ from agentic_core.errors import (
     TransientError,
 )
 from agentic_core.lifecycle import Phase
-from agentic_core.resources.session import AgenticSession
+from agentic_core.resources.session import AgenticSession, HistoryEntry
 from agentic_runner import status as statuses
 from agentic_runner.api import open_api
 from agentic_runner.config import RunConfig
@@ -44,13 +44,15 @@ from agentic_runner.execute import (
     build_tracker,
     execute,
     find_entry,
+    find_first_step,
 )
 from agentic_runner.failures import Kind, classify
 from agentic_runner.forking import enter_fork
 from agentic_runner.history import recall
 from agentic_runner.ids import follow
 from agentic_runner.redaction import Redactor, describe
-from agentic_runner.report import ApiUnavailable, Reporter, check_ours, compute_delay, persist
+from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, check_ours, compute_delay, persist
+from agentic_runner.rewind import find_loss
 from agentic_runner.tracking import StreamEvent
 from agentic_runner.warmth import Warmth
 from agentic_store.database import Database, open_database
@@ -203,11 +205,21 @@ class Run:
         if fork is not None:
             point = await enter_fork(graph, graph_config, database, self._config, fork)
             log.info("is a fork", extra={"source": point.source, "checkpoint_id": point.checkpoint_id})
-        tip = await find_tip(database.pool, self._config.thread_id)
+        self._teller.recall(await self._read_history(database))
+
+    async def _read_history(self, database: Database) -> tuple[HistoryEntry, ...]:
+        return recall(await database.threads.list_checkpoints(self._config.thread_id, limit=MAX_HISTORY))
+
+    async def _find_place(self, graph: Any, database: Database) -> None:
+        """See where the thread ends: the next checkpoints follow that, and what is missing of it is told."""
+        known = self._teller.acknowledged
+        tip = await find_tip(database.pool, self._config.thread_id, known=known)
         if tip.newest is not None:
             follow(tip.newest)
-        rows = await database.threads.list_checkpoints(self._config.thread_id, limit=MAX_HISTORY)
-        self._teller.recall(recall(rows))
+        steps = self._reporter.session.status.steps or 0
+        loss = find_loss(tip, known, steps, first_step=find_first_step(graph))
+        if loss is not None:
+            await self._teller.tell_loss(loss, await self._read_history(database))
 
     async def _run_graph(self, database: Database, schema: SchemaState) -> Outcome:
         try:
@@ -251,7 +263,7 @@ class Run:
         """Run the graph, and on with every answer that comes while this process may still wait for one."""
         warm = Warmth(self._config.keep_warm_seconds, self._drain, self._reporter)
         while True:
-            outcome = await self._execute_durably(graph, graph_config)
+            outcome = await self._execute_durably(graph, graph_config, database)
             if not isinstance(outcome, Waits):
                 return outcome
             try:
@@ -263,7 +275,7 @@ class Run:
                     return outcome
             await self._start_record(database)
 
-    async def _execute_durably(self, graph: Any, graph_config: Any) -> Outcome:
+    async def _execute_durably(self, graph: Any, graph_config: Any, database: Database) -> Outcome:
         """Run the graph, from its last checkpoint again where the database was lost and comes back in time."""
         session = self._reporter.session
         # Only what the operator accepted: what stands in `spec.responses` may be wrong, late or about to change.
@@ -280,11 +292,13 @@ class Run:
                     await self._teller.put_event(event.type, event.data, is_droppable=event.is_droppable)
 
             try:
+                await self._find_place(graph, database)
                 entry = await find_entry(graph, graph_config, answers, asked)
                 takes_inputs = entry.takes_inputs
                 log.info("enters the thread", extra={"action": entry.action.value})
                 if entry.action is Action.WAIT:
                     return Waits(entry.questions)
+                self._teller.take_answers(entry.answers)
                 if not is_begun:
                     is_begun = True
                     self._reporter.start(partial(statuses.running, answered=tuple(entry.answers)))
@@ -299,6 +313,8 @@ class Run:
                     grace_seconds=self._config.grace_seconds,
                     on_events=on_events,
                 )
+            except (HeldBack, ApiUnavailable):
+                raise
             except Exception as error:
                 failure = classify(error, tracker, takes_inputs=takes_inputs)
                 attempt = 1 if tracker.progress.steps > steps else attempt + 1

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from agentic_core import contract
-from agentic_core.conditions import Condition, ConditionStatus, Reason, with_condition
+from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
 from agentic_core.errors import AgenticError, GraphLoadError
 from agentic_core.lifecycle import Phase
 from agentic_core.questions import describe_open
@@ -17,6 +17,7 @@ from agentic_core.resources.session import AgenticSession, Interrupt, ResultRef,
 from agentic_runner.asking import fit_interrupts
 from agentic_runner.history import extend
 from agentic_runner.redaction import bounded
+from agentic_runner.rewind import Loss
 from agentic_runner.tracking import Progress
 
 
@@ -97,6 +98,23 @@ def running(session: AgenticSession, now: datetime, *, answered: Collection[str]
     )
 
 
+def rewound(session: AgenticSession, now: datetime, *, loss: Loss) -> SessionStatus:
+    """The run goes on from an earlier checkpoint than the last one that was told of."""
+    message = bounded(loss.describe(), contract.MAX_MESSAGE_LENGTH)
+    begun = session.model_copy(update={"status": running(session, now)})
+    return begun.status.model_copy(
+        update={
+            "reason": Reason.CHECKPOINTS_LOST.value,
+            "message": message,
+            "steps": loss.steps_left,
+            "checkpoint_id": loss.latest,
+            # Ids are ordered by time.
+            "history": tuple(entry for entry in begun.status.history if entry.id <= (loss.latest or "")),
+            "conditions": _conditions(begun, now, ("CheckpointsLost", "True", Reason.CHECKPOINTS_LOST, message)),
+        }
+    )
+
+
 def progressing(session: AgenticSession, progress: Progress) -> SessionStatus:
     """The run moved on; a trouble that was told before is over."""
     is_over = session.status.reason == Reason.DATABASE_UNAVAILABLE
@@ -127,14 +145,22 @@ def troubled(session: AgenticSession, reason: Reason, message: str) -> SessionSt
 
 
 def waiting(
-    session: AgenticSession, now: datetime, questions: Sequence[Interrupt], progress: Progress
+    session: AgenticSession,
+    now: datetime,
+    questions: Sequence[Interrupt],
+    progress: Progress,
+    *,
+    rewound: Collection[str] = (),
 ) -> SessionStatus:
     """The graph asks people; questions asked before keep their time.
 
-    Raises :class:`AnswersPending` where one of them was answered meanwhile.
+    Raises :class:`AnswersPending` where one of them was answered meanwhile, or before a loss (``rewound``).
     """
     status = progressing(session, progress)
-    known = {each.id: each for each in status.interrupts}
+    ids = {q.id for q in questions}
+    known = {each.id: each for each in status.interrupts if each.id in ids or not _is_gone(session, each)}
+    if lost := [q.id for q in questions if q.id in rewound]:
+        raise AnswersPending(f"answered before checkpoints were lost: {', '.join(lost)}")
     if again := [q.id for q in questions if q.id in known and known[q.id].resumed_at is not None]:
         raise GraphLoadError(
             f"the graph asks again under the id {again[0]!r} of an answered question: the image needs a LangGraph that"
@@ -143,7 +169,7 @@ def waiting(
     if pending := [q.id for q in questions if q.id in known and known[q.id].is_pending]:
         raise AnswersPending(f"answered already: {', '.join(pending)}")
     asked = tuple(q.model_copy(update={"asked_at": now}) for q in questions if q.id not in known)
-    interrupts = fit_interrupts((*status.interrupts, *asked))
+    interrupts = fit_interrupts((*known.values(), *asked))
     count = len(questions)
     message = f"waits for {count} answer{'' if count == 1 else 's'} in spec.responses"
     return status.model_copy(
@@ -162,6 +188,14 @@ def waiting(
             ),
         }
     )
+
+
+def _is_gone(session: AgenticSession, asked: Interrupt) -> bool:
+    """Say whether a question that is not asked any more went with checkpoints that were lost.
+
+    Its super-step runs again and asks under another id. An answer to the old one is not taken for one to the new one.
+    """
+    return asked.resumed_at is None and find_condition(session.status.conditions, "CheckpointsLost") is not None
 
 
 def completed(session: AgenticSession, now: datetime, result: Result, progress: Progress) -> SessionStatus:

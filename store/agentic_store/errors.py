@@ -21,12 +21,18 @@ from agentic_core.errors import (
 
 # Raised by the trigger of migration 002.
 SUPERSEDED_SQLSTATE: Final = "AG001"
+# Raised by the trigger of the migration `checkpoint_parents`.
+LOST_SQLSTATE: Final = "AG002"
 OUTPUT_SIZE_CONSTRAINT: Final = "workflow_sessions_output_size_check"
 OUTPUT_TOO_LARGE: Final = "output data exceeds 100MB limit"
 
 
 class UnstorableOutput(PermanentError):
     """A result cannot be written as JSON at all: it contains itself, or is nested too deep."""
+
+
+class CheckpointsLost(DatabaseUnavailable):
+    """The database does not have the checkpoint that the next one follows: the run has to begin from what is there."""
 
 
 def translate(error: BaseException) -> AgenticError | None:
@@ -79,6 +85,8 @@ def _translate_one(error: BaseException) -> AgenticError | None:
     said = error.diag.message_primary or str(error)
     if error.sqlstate == SUPERSEDED_SQLSTATE:
         return Superseded(said)
+    if error.sqlstate == LOST_SQLSTATE:
+        return CheckpointsLost(said)
     match error:
         case pg.CheckViolation() if error.diag.constraint_name == OUTPUT_SIZE_CONSTRAINT:
             return OutputTooLarge(OUTPUT_TOO_LARGE)

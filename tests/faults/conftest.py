@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,14 @@ from tests.faults.bed import LONG, Bed, open_bed
 from tests.support.postgres import PostgresDatabase
 
 _numbers = itertools.count(1)
+
+FAULT_PLANE: Final[dict[str, Any]] = {
+    "controller_manager": True,
+    # Without the last one no claim could ever go: the API server protects each with a finalizer.
+    "controllers": [*JOB_CONTROLLERS, "persistentvolumeclaim-protection-controller"],
+    # Old versions vanish from etcd within seconds instead of minutes.
+    "apiserver_flags": ["--etcd-compaction-interval=2s"],
+}
 
 collect_ignore = [] if LONG else ["test_patience.py"]
 
@@ -30,14 +39,7 @@ def install(plane: ControlPlane) -> None:
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """The control plane. A test that kills a part of it starts it again."""
-    with ControlPlane(
-        tmp_path_factory.mktemp("faults-plane"),
-        controller_manager=True,
-        # Without the last one no claim could ever go: the API server protects each with a finalizer.
-        controllers=[*JOB_CONTROLLERS, "persistentvolumeclaim-protection-controller"],
-        # Old versions vanish from etcd within seconds instead of minutes.
-        apiserver_flags=["--etcd-compaction-interval=2s"],
-    ) as plane:
+    with ControlPlane(tmp_path_factory.mktemp("faults-plane"), **FAULT_PLANE) as plane:
         install(plane)
         yield plane
 

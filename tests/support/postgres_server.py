@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -94,6 +94,11 @@ class PostgresServer:
             os.chown(folder, account.pw_uid, account.pw_gid)
 
     @property
+    def account(self) -> dict[str, Any]:
+        """Whom its programs run as, as arguments of ``subprocess``."""
+        return {"user": self._uid, "group": self._gid, "extra_groups": None if self._uid is None else []}
+
+    @property
     def pid(self) -> int:
         if self._process is None:
             raise RuntimeError("the server is not running")
@@ -129,10 +134,8 @@ class PostgresServer:
             capture_output=True,
             text=True,
             check=False,
-            user=self._uid,
-            group=self._gid,
-            extra_groups=None if self._uid is None else [],
             env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+            **self.account,
         )
         if done.returncode:
             raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
@@ -165,11 +168,9 @@ class PostgresServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                user=self._uid,
-                group=self._gid,
-                extra_groups=None if self._uid is None else [],
                 env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
                 start_new_session=True,
+                **self.account,
             )
         wait_until(self._answers, seconds=_START_SECONDS, what=f"PostgreSQL on port {self.port}")
 

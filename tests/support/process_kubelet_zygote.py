@@ -48,7 +48,7 @@ def become(order: dict[str, Any]) -> NoReturn:
         os.chdir(order["cwd"])
         module, *arguments = order["argv"]
         if order["cold"]:
-            os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+            os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
         sys.argv = [module, *arguments]
         code = 0
         try:

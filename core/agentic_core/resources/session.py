@@ -283,7 +283,8 @@ class SessionStatus(Wire):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="Accepted, Scheduled, Running, WaitingForInput, InputAccepted, Complete and Failed.",
+            description="Accepted, Scheduled, Running, WaitingForInput, InputAccepted, CheckpointsLost, Complete and"
+            " Failed.",
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()
