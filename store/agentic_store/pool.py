@@ -28,8 +28,6 @@ _SQL: Final = load_statements("fences")
 _CHECK_SECONDS: Final = 5.0
 # A connection that was lent within this time is not asked whether its server is still there.
 _FRESH_SECONDS: Final = 5.0
-# A connection that was lent within this time is not asked whether its server is still there.
-_FRESH_SECONDS: Final = 5.0
 # PostgreSQL cuts longer ones off.
 _LONGEST_NAME: Final = 63
 # A peer that vanished without a word is noticed by the kernel after these, not after hours.
