@@ -11,7 +11,13 @@ class Wire(BaseModel):
     """A frozen value with camelCase names on the wire; fields it does not know are ignored, as the API server does."""
 
     model_config = ConfigDict(
-        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", use_enum_values=False
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        use_enum_values=False,
+        # Most are only parts of others: those that nobody validates alone are never built alone.
+        defer_build=True,
     )
 
     def to_wire(self) -> dict[str, Any]:

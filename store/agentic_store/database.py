@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import cast
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 from psycopg_pool import AsyncConnectionPool
 
@@ -12,12 +13,14 @@ from agentic_store.events import PostgresEventLog
 from agentic_store.fences import PostgresFences
 from agentic_store.pool import CarryingPool, Connection
 from agentic_store.records import Fence
-from agentic_store.retention import PostgresRetention
 from agentic_store.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
-from agentic_store.statistics import DatabaseStatistics, fetch_statistics
 from agentic_store.tenants import PostgresTenants
 from agentic_store.threads import PostgresThreads
+
+if TYPE_CHECKING:
+    from agentic_store.retention import PostgresRetention
+    from agentic_store.statistics import DatabaseStatistics
 
 
 class Database:
@@ -30,7 +33,13 @@ class Database:
         self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
         self.threads = PostgresThreads(connections.connection)
         self.tenants = PostgresTenants(connections.connection)
-        self.retention = PostgresRetention(connections.connection)
+
+    @cached_property
+    def retention(self) -> "PostgresRetention":
+        """What removes the old; imported when it is needed, because runners never do."""
+        from agentic_store.retention import PostgresRetention
+
+        return PostgresRetention(self._connections.connection)
 
     @property
     def pool(self) -> AsyncConnectionPool[Connection]:
@@ -43,8 +52,10 @@ class Database:
         async with self._connections.connection() as conn:
             return await require_schema(conn, checkpoint_version=checkpoint_version)
 
-    async def fetch_statistics(self) -> DatabaseStatistics:
+    async def fetch_statistics(self) -> "DatabaseStatistics":
         """Return sizes, estimates and the migration's state."""
+        from agentic_store.statistics import fetch_statistics
+
         return await fetch_statistics(self._connections.connection)
 
     async def carry(self, fence: Fence) -> None:

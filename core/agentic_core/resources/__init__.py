@@ -1,4 +1,10 @@
-"""The three resources as pydantic models; the committed CRDs are generated from them."""
+"""The three resources as pydantic models; the committed CRDs are generated from them.
+
+Definitions are imported when somebody asks for them: runners never do, and pay for every import with each start.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from agentic_core.resources.meta import ObjectMeta, OwnerReference, Resource
 from agentic_core.resources.pod import (
@@ -25,14 +31,16 @@ from agentic_core.resources.session import (
     WorkflowRef,
     WorkflowSnapshot,
 )
-from agentic_core.resources.workflow import (
-    ClusterWorkflowDefinition,
-    GraphDrawing,
-    RunDefaults,
-    WorkflowDefinition,
-    WorkflowSpec,
-    WorkflowStatus,
-)
+
+if TYPE_CHECKING:
+    from agentic_core.resources.workflow import (
+        ClusterWorkflowDefinition,
+        GraphDrawing,
+        RunDefaults,
+        WorkflowDefinition,
+        WorkflowSpec,
+        WorkflowStatus,
+    )
 
 __all__ = [
     "AgenticSession",
@@ -65,3 +73,9 @@ __all__ = [
     "WorkflowStatus",
     "Workspace",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("agentic_core.resources.workflow"), name)

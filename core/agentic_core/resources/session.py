@@ -4,13 +4,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from agentic_core.conditions import Condition
+from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.lifecycle import Phase, phase_rule
 from agentic_core.names import MAX_DEFINITION_NAME, MAX_SESSION_NAME
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
-from agentic_core.resources.workflow import CONDITION_LIST
 from agentic_core.wire import AnyJson, JsonObject, LongText, ShortText, Time, Wire
 
 SESSION_NAME_RULE = {
@@ -337,4 +336,4 @@ class AgenticSession(Resource):
 
     kind: str = "AgenticSession"
     spec: Annotated[SessionSpec, Field(description="What to run, with which inputs.")]
-    status: Annotated[SessionStatus, Field(description="How it stands.")] = SessionStatus()
+    status: Annotated[SessionStatus, Field(description="How it stands.", default_factory=SessionStatus)]

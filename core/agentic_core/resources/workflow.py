@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from agentic_core.conditions import Condition
+from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.names import MAX_DEFINITION_NAME
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import (
@@ -17,8 +17,6 @@ from agentic_core.resources.pod import (
     Workspace,
 )
 from agentic_core.wire import JsonObject, LongText, Time, Wire
-
-CONDITION_LIST = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
 DEFINITION_NAME_RULE = {
     "rule": f"self.metadata.name.size() <= {MAX_DEFINITION_NAME}"
@@ -164,7 +162,7 @@ class WorkflowDefinition(Resource):
 
     kind: str = "WorkflowDefinition"
     spec: Annotated[WorkflowSpec, Field(description="What to run and how.")]
-    status: Annotated[WorkflowStatus, Field(description="What the operator found out.")] = WorkflowStatus()
+    status: Annotated[WorkflowStatus, Field(description="What the operator found out.", default_factory=WorkflowStatus)]
 
 
 class ClusterWorkflowDefinition(Resource):
@@ -175,4 +173,4 @@ class ClusterWorkflowDefinition(Resource):
 
     kind: str = "ClusterWorkflowDefinition"
     spec: Annotated[WorkflowSpec, Field(description="What to run and how.")]
-    status: Annotated[WorkflowStatus, Field(description="What the operator found out.")] = WorkflowStatus()
+    status: Annotated[WorkflowStatus, Field(description="What the operator found out.", default_factory=WorkflowStatus)]

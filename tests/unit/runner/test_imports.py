@@ -49,6 +49,10 @@ def test_beyond_the_floor_only_the_store_and_our_own_modules_are_imported(runner
     assert len(extra) <= 12, sorted(extra)
 
 
+def test_what_only_the_operator_needs_is_not_imported(runner: set[str]) -> None:
+    assert not {"agentic_core.resources.workflow", "agentic_store.retention", "agentic_store.statistics"} & runner
+
+
 def test_the_thread_imports_all_that_the_runner_needs_of_langgraph(runner: set[str]) -> None:
     """What it left out would be imported by the event loop, which has better to do."""
     alone = _modules_after("import agentic_runner.run; agentic_runner.run.import_langgraph()")
