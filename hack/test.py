@@ -42,8 +42,11 @@ class Stage:
 MOST_REPEATED = 20
 
 WITHOUT_CLUSTER = Stage("unit, integration and fault tests", ("tests/unit", "tests/integration", "tests/faults"), 2)
-ON_CLUSTER = Stage("sessions on the real cluster", ("tests/e2e", "--ignore=tests/e2e/test_disruptions.py"), 3, "load")
-DISRUPTIONS = Stage("the real cluster loses parts", ("tests/e2e/test_disruptions.py",))
+CHANGE_THE_CLUSTER = ("tests/e2e/test_disruptions.py", "tests/e2e/test_vault.py")
+ON_CLUSTER = Stage(
+    "sessions on the real cluster", ("tests/e2e", *(f"--ignore={path}" for path in CHANGE_THE_CLUSTER)), 3, "load"
+)
+DISRUPTIONS = Stage("the real cluster loses or changes parts", CHANGE_THE_CLUSTER)
 
 
 def step(title: str, command: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""A real Vault on loopback, with storage on disk: it can be sealed, killed and started again.
+"""A real Vault on this machine, with storage on disk: it can be sealed, killed and started again.
 
 Two listeners: a plain one, and one with a certificate of an authority that nobody trusts yet.
 """
@@ -25,27 +25,28 @@ Json = dict[str, Any]
 _CONFIGURATION = """\
 storage "file" {{ path = "{folder}/data" }}
 listener "tcp" {{
-  address = "127.0.0.1:{port}"
+  address = "{host}:{port}"
   tls_disable = true
 }}
 listener "tcp" {{
-  address = "127.0.0.1:{tls_port}"
+  address = "{host}:{tls_port}"
   tls_cert_file = "{certificate}"
   tls_key_file = "{key}"
 }}
 disable_mlock = true
-api_addr = "http://127.0.0.1:{port}"
+api_addr = "http://{host}:{port}"
 """
 
 
 class VaultServer:
     """One server, unsealed when the block begins."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.program = binaries.ensure(["vault"])["vault"]
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self.tls_port = find_free_ports(2)
+        self.port, self.tls_port = find_free_ports(2, address=host)
         self._authority = Authority(folder / "pki")
         self._process: subprocess.Popen[bytes] | None = None
         self.root_token = ""
@@ -53,18 +54,23 @@ class VaultServer:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def tls_address(self) -> str:
-        return f"https://127.0.0.1:{self.tls_port}"
+        return f"https://{self.host}:{self.tls_port}"
 
     def __enter__(self) -> Self:
         self._authority.create()
-        pair = self._authority.issue("vault", "vault", names=["127.0.0.1"])
+        pair = self._authority.issue("vault", "vault", names=[self.host])
         (self.folder / "vault.hcl").write_text(
             _CONFIGURATION.format(
-                folder=self.folder, port=self.port, tls_port=self.tls_port, certificate=pair.certificate, key=pair.key
+                folder=self.folder,
+                host=self.host,
+                port=self.port,
+                tls_port=self.tls_port,
+                certificate=pair.certificate,
+                key=pair.key,
             )
         )
         self.start()

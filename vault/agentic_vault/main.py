@@ -128,7 +128,8 @@ def read_token(file: Path, now: float) -> str:
 def write(settings: Settings, dsn: Dsn, say: Say) -> None:
     """Write the file, and say where it is on a disk."""
     with contextlib.suppress(OSError):
-        if disk := secretfile.find_disk(settings.output, _MOUNTS.read_text(encoding="utf-8")):
+        # /var/run is a link in most images, and mounts are listed by where it leads.
+        if disk := secretfile.find_disk(settings.output.resolve(), _MOUNTS.read_text(encoding="utf-8")):
             say(f"warning: {str(settings.output.parent)!r} is on a disk ({disk}): use an emptyDir with medium: Memory")
     secretfile.write(settings.output, dsn.conninfo)
     say(f"wrote the connection string of {dsn.describe()} to {str(settings.output)!r}, mode {secretfile.MODE:04o}")
