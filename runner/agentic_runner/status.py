@@ -3,7 +3,7 @@
 Pure. The phase's legality is the lifecycle table's; here is what else goes with each phase.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,14 +73,19 @@ def _waited(session: AgenticSession) -> bool:
     return any(condition.type == "WaitingForInput" for condition in session.status.conditions)
 
 
+def _take(interrupts: Iterable[Interrupt], now: datetime, ids: Collection[str]) -> tuple[Interrupt, ...]:
+    """Mark these questions as acted upon, where they are not."""
+    return tuple(
+        each.model_copy(update={"answered_at": each.answered_at or now, "resumed_at": now})
+        if each.id in ids and each.resumed_at is None
+        else each
+        for each in interrupts
+    )
+
+
 def running(session: AgenticSession, now: datetime, *, answered: Collection[str] = ()) -> SessionStatus:
     """The run executes; ``answered`` are the interrupts whose answers it just took."""
-    interrupts = tuple(
-        each.model_copy(update={"answered_at": each.answered_at or now, "resumed_at": now})
-        if each.id in answered and each.resumed_at is None
-        else each
-        for each in session.status.interrupts
-    )
+    interrupts = _take(session.status.interrupts, now, answered)
     changes: list[tuple[str, ConditionStatus, Reason, str]] = [("Running", "True", Reason.RUNNING, "")]
     if _waited(session):
         changes.append(("WaitingForInput", "False", Reason.RUNNING, ""))
@@ -169,7 +174,9 @@ def waiting(
     if pending := [q.id for q in questions if q.id in known and known[q.id].is_pending]:
         raise AnswersPending(f"answered already: {', '.join(pending)}")
     asked = tuple(q.model_copy(update={"asked_at": now}) for q in questions if q.id not in known)
-    interrupts = fit_interrupts((*known.values(), *asked))
+    # An answer to a question that is not asked any more acted: in a run that was killed before it said so.
+    acted = [each.id for each in known.values() if each.is_pending]
+    interrupts = fit_interrupts((*_take(known.values(), now, acted), *asked))
     count = len(questions)
     message = f"waits for {count} answer{'' if count == 1 else 's'} in spec.responses"
     return status.model_copy(
@@ -210,6 +217,7 @@ def completed(session: AgenticSession, now: datetime, result: Result, progress: 
             "current_node": None,
             "question": None,
             "progress": "100%",
+            "interrupts": _take(status.interrupts, now, [each.id for each in status.interrupts if each.is_pending]),
             "result": result.value if result.is_inline else None,
             "result_ref": None
             if result.is_inline

@@ -4,6 +4,8 @@ Each node notes what it did in the session's workspace: a counter that no part o
 """
 
 import asyncio
+import signal
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -13,6 +15,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import SESSION_LABEL
 from tests.faults.bed import LONG, Bed, until
 from tests.support.apiclient import Json, core_path, jobs_path, sessions_path
+from tests.support.faultproxy import Cut, Fault, Moment
 from tests.support.postgres_server import PostgresServer
 
 SESSIONS = 20 if LONG else 4
@@ -44,6 +47,18 @@ async def wait_no_pods(bed: Bed) -> None:
 
 async def fetch_questions(bed: Bed, names: list[str]) -> dict[str, list[Json]]:
     return {name: (await bed.status(name))["interrupts"] for name in names}
+
+
+async def check_acted(bed: Bed, name: str, *, kills: int = 1) -> None:
+    """Check that each answer acted once: at most the super-step under way at a kill ran again."""
+    status = await bed.wait_phase(name, Phase.COMPLETED, seconds=120)
+    assert sorted(status["result"]["done"]) == ["left 1", "right 2"], name
+    counts = Counter(bed.journal(name))
+    assert set(counts) == {"before", "left 1", "right 2"}, (name, counts)
+    assert counts["before"] == 1, (name, counts)
+    assert max(counts.values()) <= 1 + kills, (name, counts)
+    assert all(each["resumedAt"] for each in status["interrupts"]), name
+    assert sorted(each["answer"] for each in status["interrupts"]) == [1, 2], name
 
 
 async def check_end(bed: Bed, name: str, left: int, right: int) -> None:
@@ -103,5 +118,77 @@ async def test_of_two_answers_at_the_same_moment_one_acts(bed: Bed, operators: i
     (left,) = (each["answer"] for each in status["interrupts"] if each["node"] == "ask_left")
     (right,) = (each["answer"] for each in status["interrupts"] if each["node"] == "ask_right")
     await check_end(bed, "s", left, right)
+    await bed.wait_rest()
+    await bed.check()
+
+
+async def test_a_runner_is_killed_between_saving_its_question_and_telling_it(bed: Bed) -> None:
+    """Its second write to the API server is the question: all was saved before, and the next pod asks the same."""
+    await bed.operator()
+    await bed.define("pair", workspace={"size": "1Mi"})
+    names = {f"asking-{moment.name.lower()}": moment for moment in Moment}
+    for name, moment in names.items():
+        bed.runners.crash_at(2, moment, partial(bed.kill_runners, name), within=f"/agenticsessions/{name}/")
+        await bed.start("pair", name, inputs={}, retries=3)
+    await bed.wait_rest(seconds=90)
+    killed = [process.session for process in bed.kubelet.processes if process.exit_code == 128 + signal.SIGKILL]
+    assert sorted(killed) == sorted(names)
+    asked = await fetch_questions(bed, list(names))
+    for name, questions in asked.items():
+        assert sorted(each["node"] for each in questions) == ["ask_left", "ask_right"], name
+        assert bed.journal(name) == ["before"]
+        await respond(bed, name, ask_left=1, ask_right=2)
+    for name in names:
+        await check_acted(bed, name, kills=0)
+    await bed.wait_rest()
+    await bed.check()
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+async def test_a_runner_is_killed_as_an_answer_arrives(bed: Bed, warm: bool) -> None:
+    """At several moments after the operator accepted it, at the read that brings it, and around the writes after it."""
+    operator = await bed.operator()
+    await bed.define("pair", workspace={"size": "1Mi"}, defaults={"keepWarmSeconds": 20 if warm else 0})
+    offsets = [number / (20 if LONG else 5) for number in range(21 if LONG else 6)]
+    late = {f"after-{round(1000 * offset)}-ms": offset for offset in offsets}
+    writes = {f"write-{number}-{moment.name.lower()}": (number, moment) for moment in Moment for number in (1, 2)}
+    names = [*late, *writes, "reads"]
+    for name in names:
+        await bed.start("pair", name, inputs={}, retries=3)
+    for name in names:
+        await bed.wait_phase(name, Phase.WAITING_FOR_INPUT, seconds=90)
+    if not warm:
+        await wait_no_pods(bed)
+
+    loop = asyncio.get_running_loop()
+    accepted: set[str] = set()
+
+    def note_accepted(name: str) -> None:
+        accepted.add(name)
+        if name in late:
+            loop.call_later(late[name], bed.kill_runners, name)
+
+    def kill_at_read(method: str, path: str) -> Fault | None:
+        if method == "GET" and path.endswith("/agenticsessions/reads") and "reads" in accepted:
+            accepted.discard("reads")
+            bed.kill_runners("reads")
+            return Cut()
+        return None
+
+    bed.runners.choose = kill_at_read
+    for name in names:
+        path = f"/agenticsessions/{name}/status"
+        operator.proxy.crash_at(1, Moment.ANSWERED, partial(note_accepted, name), within=path)
+        if name in writes:
+            number, moment = writes[name]
+            bed.runners.crash_at(number, moment, partial(bed.kill_runners, name), within=path)
+        await respond(bed, name, ask_left=1, ask_right=2)
+    for name in names:
+        await check_acted(bed, name)
+    killed = {process.session for process in bed.kubelet.processes if process.exit_code == 128 + signal.SIGKILL}
+    print(f"killed: {sorted(killed)}")
+    # A runner that is done before its first write is answered takes that back, and the kill with it.
+    surely = {name for name, (number, moment) in writes.items() if number == 2 or moment is Moment.BEFORE}
+    assert killed >= {*surely, "reads"}
     await bed.wait_rest()
     await bed.check()

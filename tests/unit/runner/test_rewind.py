@@ -72,6 +72,8 @@ def test_a_question_that_was_lost_goes_when_its_step_asks_anew_and_its_answer_is
     assert [each.id for each in lost.interrupts] == ["taken", "new"]
     kept = statuses.waiting(a_session(interrupts=interrupts), NOW, asked, Progress())
     assert [each.id for each in kept.interrupts] == ["taken", "open", "answered", "new"]
+    # Without a loss it acted, in a run that could not say so.
+    assert [each.resumed_at for each in kept.interrupts] == [EARLIER, None, NOW, None]
 
 
 def test_an_answer_acts_again_where_only_what_it_did_was_lost() -> None:

@@ -102,6 +102,13 @@ def test_questions_asked_before_keep_their_time() -> None:
     assert status.message == "waits for 2 answers in spec.responses"
 
 
+def test_an_answer_that_acted_in_a_killed_run_counts_as_taken_at_the_end() -> None:
+    interrupts = [{"id": "q1", "answeredAt": EARLIER, "answer": 1}, {"id": "q2", "askedAt": EARLIER}]
+    result = Result(size=1, sha256="ab", url="db://x", value=1)
+    status = statuses.completed(a_session(interrupts=interrupts), NOW, result, Progress())
+    assert [each.resumed_at for each in status.interrupts] == [NOW, None]
+
+
 def test_a_patch_has_what_changed_and_the_version_it_was_read_at() -> None:
     session = a_session(currentNode="a", reason="Running")
     status = session.status.model_copy(update={"current_node": None, "steps": 1, "result": {"null": None}})
