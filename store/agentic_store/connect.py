@@ -19,6 +19,7 @@ _HOPELESS: Final = (
     "no pg_hba.conf entry",
     "server does not support SSL",
     "certificate verify failed",
+    "does not match host name",
 )
 
 

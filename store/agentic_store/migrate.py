@@ -24,7 +24,7 @@ from psycopg import errors as pg
 from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
-from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, TransientError
+from agentic_core.errors import AgenticError, DatabaseUnavailable, PermanentError, SchemaMismatch, TransientError
 from agentic_store.connect import connect_when_ready, is_pooled
 from agentic_store.dsn import Dsn
 from agentic_store.errors import translated
@@ -191,6 +191,10 @@ async def _locked(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterato
                 f"a connection pooler stands before the database {dsn.describe()}: "
                 "a migration holds a lock of its session, connect to the server itself"
             )
+        if await _fetch_value(conn, "only_reads"):
+            raise DatabaseUnavailable(
+                f"the database {dsn.describe()} only reads: connect to the primary, not to a standby"
+            )
         report(f"connected to PostgreSQL {conn.info.server_version // 10_000}")
         await conn.execute(_SQL["prepare_session"])
         await _lock(conn, report)
@@ -293,8 +297,6 @@ def _explain(script: Script, error: psycopg.DatabaseError) -> AgenticError:
     match error:
         case pg.DiskFull():
             return TransientError(f"{said}: make room on the server's disk and run this again")
-        case pg.ReadOnlySqlTransaction():
-            return PermanentError(f"{said}: connect to the primary, not to a standby")
         case pg.InsufficientPrivilege():
             return PermanentError(f"{said}: run this as the role that owns the schema")
         case _:

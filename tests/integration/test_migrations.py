@@ -20,7 +20,7 @@ from agentic_store.schema import SCHEMA_VERSION, check_schema, require_schema
 from tests.support.catalog import describe_checkpoint_tables, describe_tables
 from tests.support.postgres import PostgresDatabase
 
-NEXT = SCHEMA_VERSION + 1
+NEXT = discover()[-1].version + 1
 
 
 def dsn_of(database: PostgresDatabase) -> Dsn:

@@ -12,6 +12,9 @@ SELECT
     set_config('tcp_keepalives_interval', '5', false),
     set_config('tcp_keepalives_count', '3', false);
 
+-- name: only_reads
+SELECT current_setting('transaction_read_only') = 'on';
+
 -- name: try_lock
 SELECT pg_try_advisory_lock(%(key)s);
 
