@@ -1,8 +1,9 @@
 """Removing what is kept of sessions that ended long ago: checkpoints, blobs, writes and events, in bounded steps.
 
-A step is one transaction of at most so many rows. Between two steps a thread may be half gone; its beginning goes
-first, so that nobody takes the rest for a whole (``threads.copy_thread`` looks), and its session stays listed until all
-is gone, so that a process killed half-way is followed by one that goes on. Whose time has come, the caller decides.
+A step is one transaction of at most so many rows of each table. Between two steps a thread may be half gone. Its
+beginning goes first, so that nobody takes the rest for a whole (``threads.copy_thread`` looks), and its session stays
+listed until all is gone, so that a killed process is followed by one that goes on. Whose time has come, the caller
+decides.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -125,38 +126,42 @@ class PostgresRetention:
             return await (await cursor.execute(_SQL["candidates"], params)).fetchall()
 
     async def remove(self, session_uids: Sequence[str], *, rows: int = 1000) -> Step:
-        """Delete up to ``rows`` rows of the sessions' threads and events; their own rows stay.
+        """Delete up to ``rows`` rows of each table of the sessions' threads and events; their own rows stay.
 
         A runner that comes to life again after all this time is refused from the first step on.
         """
-        async with self._transaction() as conn:
+        async with self._pipeline() as conn:
             claimed = await _claim(conn, session_uids)
             if not claimed:
                 return Step()
             params = {"uids": list(claimed), "threads": list(claimed.values())}
-            gone = await _delete(conn, ("checkpoints", "writes", "blobs", "events"), params, rows)
-            if gone.total >= rows:
+            gone, is_all = await _delete(conn, ("checkpoints", "writes", "blobs", "events"), params, rows)
+            if not is_all:
                 return Step(gone, left=tuple(claimed))
             await conn.execute(_SQL["delete_fences"], params)
             await conn.execute(_SQL["mark"], {**params, "kept": Kept.NONE.value})
             return Step(gone, finished=tuple(claimed))
 
     async def prune(self, session_uid: str, *, rows: int = 1000) -> Step:
-        """Delete up to ``rows`` rows of a session's thread that its last checkpoint does not need.
+        """Delete up to ``rows`` rows of each table of a session's thread that its last checkpoint does not need.
 
         A thread with delta channels stays whole: its last checkpoint needs those before it.
         """
-        async with self._transaction() as conn:
+        async with self._pipeline() as conn:
             claimed = await _claim(conn, [session_uid])
             if not claimed:
                 return Step()
             kept = await _find_kept(conn, claimed[session_uid])
-            gone = Gone()
+            gone, is_all = Gone(), True
             if kept is not None:
                 # First, so that nobody misses the beginning of what stays while the rest goes.
                 await conn.execute(_SQL["end_history"], kept)
-                gone = await _delete(conn, ("checkpoints", "writes", "blobs"), kept, rows, verb="prune")
-            if gone.total >= rows:
+                # By the checkpoints that are left is seen which blobs these need: blobs only when the others are gone.
+                gone, is_all = await _delete(conn, ("checkpoints",), kept, rows, verb="prune")
+                if is_all:
+                    others, is_all = await _delete(conn, ("writes", "blobs"), kept, rows, verb="prune")
+                    gone += others
+            if not is_all:
                 return Step(gone, left=(session_uid,))
             await conn.execute(_SQL["mark"], {"uids": [session_uid], "kept": Kept.NEEDED.value})
             return Step(gone, finished=(session_uid,))
@@ -168,7 +173,7 @@ class PostgresRetention:
             return await (await cursor.execute(_SQL["threads"], params)).fetchall()
 
     async def remove_ownerless(self, threads: Mapping[str, tuple[str, str]], *, rows: int = 1000) -> Step:
-        """Delete up to ``rows`` rows of those threads that neither a session nor a fence stands for.
+        """Delete up to ``rows`` rows of each table of those threads that neither a session nor a fence stands for.
 
         ``threads`` are their ids with the project and session that these name.
         """
@@ -183,11 +188,9 @@ class PostgresRetention:
             if not claimed:
                 return Step()
             params = {"threads": claimed}
-            gone = await _delete(conn, ("checkpoints", "writes", "blobs"), params, rows)
+            gone, is_all = await _delete(conn, ("checkpoints", "writes", "blobs"), params, rows)
             await conn.execute(_SQL["delete_fences"], params)
-            if gone.total >= rows:
-                return Step(gone, left=tuple(claimed))
-            return Step(gone, finished=tuple(claimed))
+            return Step(gone, finished=tuple(claimed)) if is_all else Step(gone, left=tuple(claimed))
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -195,13 +198,21 @@ class PostgresRetention:
             await conn.execute(_SQL["prepare"], self._limits)
             yield conn
 
+    @asynccontextmanager
+    async def _pipeline(self) -> AsyncIterator[Connection]:
+        """Do as ``_transaction``; statements travel together until one's rows are asked for."""
+        async with self._connections() as conn, conn.pipeline(), conn.transaction():
+            await conn.execute(_SQL["prepare"], self._limits)
+            yield conn
+
 
 async def _claim(conn: Connection, session_uids: Sequence[str]) -> dict[str, str]:
     """Take the fences and lock the rows of those sessions that may be worked on; return their threads."""
-    cursor = await conn.execute(_SQL["take_fences"], {"uids": list(session_uids)})
-    taken = {row["session_uid"]: row["thread_id"] for row in await cursor.fetchall()}
-    cursor = await conn.execute(_SQL["lock_rows"], {"uids": list(taken)})
-    locked = {row["session_uid"] for row in await cursor.fetchall()}
+    params = {"uids": list(session_uids)}
+    fences = await conn.execute(_SQL["take_fences"], params)
+    rows = await conn.execute(_SQL["lock_rows"], params)
+    taken = {row["session_uid"]: row["thread_id"] for row in await fences.fetchall()}
+    locked = {row["session_uid"] for row in await rows.fetchall()}
     if gone := [thread for uid, thread in taken.items() if uid not in locked]:
         # Their sessions were deleted a moment ago: no fence may stay behind.
         await conn.execute(_SQL["delete_fences"], {"threads": gone})
@@ -210,19 +221,18 @@ async def _claim(conn: Connection, session_uids: Sequence[str]) -> dict[str, str
 
 async def _delete(
     conn: Connection, tables: Sequence[str], params: Mapping[str, Any], rows: int, *, verb: str = "delete"
-) -> Gone:
-    """Delete from the tables in their order until ``rows`` are gone or none is left."""
-    gone = Gone()
-    for table in tables:
-        statement = _SQL[f"{verb}_{table}"]
-        # Unprepared: a plan made once for any arrays would not know how short these are.
-        cursor = await conn.execute(statement, {**params, "limit": rows - gone.total}, prepare=False)
+) -> tuple[Gone, bool]:
+    """Delete up to ``rows`` rows of each table; say whether none is left in any."""
+    limited = {**params, "limit": rows}
+    # Unprepared: a plan made once for any arrays would not know how short these are.
+    cursors = [await conn.execute(_SQL[f"{verb}_{table}"], limited, prepare=False) for table in tables]
+    gone, is_all = Gone(), True
+    for table, cursor in zip(tables, cursors, strict=True):
         found = await cursor.fetchone()
         assert found is not None  # noqa: S101  (an aggregate always has a row)
         gone += Gone({table: found["rows"]}, found["bytes"])
-        if gone.total >= rows:
-            break
-    return gone
+        is_all = is_all and found["rows"] < rows
+    return gone, is_all
 
 
 async def _find_kept(conn: Connection, thread_id: str) -> dict[str, Any] | None:

@@ -264,12 +264,10 @@ def test_the_operators_process_removes_serves_metrics_ends_on_sigterm_and_goes_o
     def left() -> int:
         return sum(count(database, thread)[0] for thread in threads)
 
-    before = left()
     for number in (signal.SIGTERM, signal.SIGKILL):
-        wait_for(lambda: before - left(), bool, what="work", timeout_seconds=40, every=0.02)
+        wait_for(left, left().__gt__, what="work", timeout_seconds=40, every=0.02)
         assert operator.end(number) in (0, -signal.SIGKILL)
-        before = left()
-        assert before > 0
+        assert left() > 0
         operator.start()
     database.execute("DROP TRIGGER slow ON checkpoints")
     wait_for(left, lambda rows: rows == 0, what="all removed", timeout_seconds=60)

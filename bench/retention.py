@@ -1,0 +1,269 @@
+"""What retention costs beside plain batched DELETEs of the same rows, and how much a session beside it notices.
+
+``python -m bench.retention [--checkpoints 1000000]`` fills a database on a PostgreSQL server with durable commits:
+ended sessions of 50 checkpoints, with a blob and a write each. It copies the database, so that both remove the same.
+The floor deletes a batch of threads a statement, from one table after the other, without a pause or a look at anything.
+The operator's round does what it does in production, pauses included. A graph runs super-step after super-step in a
+process of its own, alone and then beside each; its p99 then is compared with its p99 alone.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import psycopg
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
+
+from agentic_operator.kube import Kube
+from agentic_operator.registry import Registry
+from agentic_operator.retention import Retention
+from agentic_operator.retention_rules import Keep
+from agentic_runner.checkpoints import build_saver
+from agentic_store import migrate
+from agentic_store.database import open_database
+from agentic_store.dsn import Dsn
+from tests.support.postgres_server import PostgresServer, start_server
+
+STEPS = 50
+BATCH = 20
+PROJECT = "bench"
+SETTINGS = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "256MB",
+    "max_wal_size": "8GB",
+    "autovacuum": "on",
+    "checkpoint_timeout": "1h",
+}
+
+FILL = """
+INSERT INTO workflow_sessions (
+    session_uid, project_name, session_name, workflow_name, status, thread_id, run, created_at, updated_at, completed_at
+)
+SELECT 'uid-' || n, 'bench', 's' || n, 'w', 'completed', 'project-bench:session-s' || n, 1, at, at, at
+FROM (SELECT n, now() - make_interval(days => 60, secs => n) AS at FROM generate_series(1, %(sessions)s) AS n) AS made;
+
+INSERT INTO thread_fences (thread_id, session_uid, epoch, run, holder)
+SELECT 'project-bench:session-s' || n, 'uid-' || n, n, 1, 'pod' FROM generate_series(1, %(sessions)s) AS n;
+
+INSERT INTO session_events (session_uid, seq, run, type)
+SELECT 'uid-' || n, e, 1, 'progress' FROM generate_series(1, %(sessions)s) AS n, generate_series(1, 5) AS e;
+
+CREATE TEMPORARY TABLE made AS
+SELECT n, step, 'project-bench:session-s' || n AS thread,
+    '1f0a0000-0000-6000-8000-' || lpad(step::text, 12, '0') AS id,
+    '1f0a0000-0000-6000-8000-' || lpad(nullif(step - 1, 0)::text, 12, '0') AS parent
+FROM generate_series(1, %(sessions)s) AS n, generate_series(1, %(steps)s) AS step;
+
+INSERT INTO checkpoints (thread_id, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+SELECT thread, id, parent,
+    jsonb_build_object(
+        'v', 4, 'ts', '2025-01-01T00:00:00+00:00', 'versions_seen', '{}'::jsonb,
+        'channel_values', jsonb_build_object('text', repeat(md5((n * step)::text), 16)),
+        'channel_versions', jsonb_build_object('big', step::text)
+    ),
+    jsonb_build_object('step', step, 'source', 'loop')
+FROM made;
+
+INSERT INTO checkpoint_blobs (thread_id, channel, version, type, blob)
+SELECT thread, 'big', step::text, 'msgpack', decode(repeat(md5((n + step)::text), 64), 'hex') FROM made;
+
+INSERT INTO checkpoint_writes (thread_id, checkpoint_id, task_id, idx, channel, type, blob)
+SELECT thread, id, 'task', 0, 'big', 'msgpack', '\\x00' FROM made;
+"""
+
+
+class State(TypedDict, total=False):
+    """A small state."""
+
+    count: int
+
+
+async def run_steps(dsn: str) -> None:
+    """Run super-steps for ever, and print the milliseconds of each."""
+    times: list[float] = []
+
+    async def step(state: State) -> State:
+        times.append(time.perf_counter())
+        if len(times) > 1:
+            print(f"{time.time():.6f} {(times[-1] - times[-2]) * 1000:.3f}", flush=True)
+        return {"count": state["count"] + 1}
+
+    graph = StateGraph(State)
+    graph.add_node("step", step)
+    graph.add_edge(START, "step")
+    graph.add_edge("step", "step")
+    async with open_database(Dsn.parse(dsn), application_name="session") as database:
+        fence = await database.fences.take("project-bench:session-live", "live", 1, "pod")
+        await database.carry(fence)
+        compiled = graph.compile(checkpointer=build_saver(database))
+        config: RunnableConfig = {"configurable": {"thread_id": fence.thread_id}, "recursion_limit": 10_000_000}
+        await compiled.ainvoke({"count": 0}, config, durability="sync")
+
+
+@dataclass
+class Session:
+    """The running session beside the deletes."""
+
+    lines: list[tuple[float, float]]
+
+    def p99(self, began: float, ended: float) -> float:
+        """Return the p99 of the steps that ended in between, in milliseconds."""
+        found = sorted(duration for at, duration in self.lines if began <= at <= ended)
+        if len(found) < 100:
+            raise RuntimeError(f"only {len(found)} super-steps were measured: raise --checkpoints")
+        return found[int(len(found) * 0.99)]
+
+
+@asynccontextmanager
+async def a_session(dsn: str) -> AsyncIterator[Session]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.retention", "--steps-of", dsn, stdout=asyncio.subprocess.PIPE
+    )
+    session = Session([])
+
+    async def read() -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            at, duration = line.split()
+            session.lines.append((float(at), float(duration)))
+
+    reading = asyncio.create_task(read())
+    try:
+        async with asyncio.timeout(60):
+            while len(session.lines) < 300:  # noqa: ASYNC110  (warmth)
+                await asyncio.sleep(0.05)
+        yield session
+    finally:
+        process.kill()
+        await process.wait()
+        await reading
+
+
+class NoCluster:
+    """The one namespace, without an API server."""
+
+    async def list_pages(self, *_: Any) -> AsyncIterator[list[dict[str, Any]]]:
+        yield [{"metadata": {"name": PROJECT}}]
+
+    def announce_about(self, *_: Any) -> None:
+        pass
+
+
+def fill_registry(sessions: int) -> Registry:
+    registry = Registry(lambda _: None, lambda _: None)
+    for number in range(1, sessions + 1):
+        meta = {"namespace": PROJECT, "name": f"s{number}", "uid": f"uid-{number}", "resourceVersion": "1"}
+        registry.see_session({"metadata": meta, "status": {"phase": "Completed"}})
+    return registry
+
+
+def read_memory() -> float:
+    """Return the resident memory of this process in MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+async def delete_plainly(dsn: str, sessions: int) -> None:
+    """Delete a batch of threads a statement: the floor."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        for first in range(1, sessions + 1, BATCH):
+            numbers = range(first, min(first + BATCH, sessions + 1))
+            threads = [f"project-bench:session-s{number}" for number in numbers]
+            async with conn.transaction():
+                for table in ("checkpoints", "checkpoint_writes", "checkpoint_blobs"):
+                    await conn.execute(f"DELETE FROM {table} WHERE thread_id = ANY(%s)".encode(), [threads])
+                uids = [f"uid-{number}" for number in numbers]
+                await conn.execute("DELETE FROM session_events WHERE session_uid = ANY(%s)", [uids])
+
+
+async def retain(dsn: str, registry: Registry, memory: list[float]) -> float:
+    """Do the operator's round; return the seconds that it was at work, without its pauses."""
+    async with open_database(Dsn.parse(dsn), application_name="agentic-operator") as database:
+        cluster = NoCluster()
+        retention = Retention(database.retention, cast("Kube", cluster), registry, cluster, (), Keep(30))
+
+        async def watch() -> None:
+            while True:
+                memory.append(read_memory())
+                await asyncio.sleep(0.2)
+
+        watching = asyncio.create_task(watch())
+        await retention.go_round()
+        watching.cancel()
+        return retention.progress.busy_seconds
+
+
+async def timed(dsn: str, work: Callable[[], Awaitable[Any]]) -> tuple[float, float, float]:
+    """Return the seconds of the work, the p99 of a session beside it, and that of the session alone."""
+    async with a_session(dsn) as session:
+        idle_from = time.time()
+        await asyncio.sleep(8)
+        began = time.time()
+        await work()
+        ended = time.time()
+        idle = session.p99(idle_from, began)
+        return ended - began, session.p99(began, ended), idle
+
+
+def make_databases(server: PostgresServer, sessions: int) -> tuple[str, str]:
+    first = server.dsn("first")
+    with psycopg.connect(server.dsn(), autocommit=True) as conn:
+        conn.execute("CREATE DATABASE first")
+    asyncio.run(migrate.up(Dsn.parse(first)))
+    with psycopg.connect(first, autocommit=True) as conn:
+        for statement in FILL.split(";\n"):
+            if statement.strip():
+                conn.execute(statement.encode(), {"sessions": sessions, "steps": STEPS}, prepare=False)
+        conn.execute("VACUUM ANALYZE")
+    with psycopg.connect(server.dsn(), autocommit=True) as conn:
+        conn.execute("CREATE DATABASE second TEMPLATE first")
+        conn.execute("CHECKPOINT")
+    return first, server.dsn("second")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.retention", description=__doc__)
+    parser.add_argument("--checkpoints", type=int, default=100_000, metavar="N")
+    parser.add_argument("--steps-of", metavar="DSN", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.steps_of:
+        asyncio.run(run_steps(arguments.steps_of))
+        return
+    sessions = arguments.checkpoints // STEPS
+    with start_server(**SETTINGS) as server:
+        first, second = make_databases(server, sessions)
+        registry, memory, busy = fill_registry(sessions), list[float](), list[float]()
+        server.restart()
+        floor, floor_p99, floor_idle = asyncio.run(timed(first, lambda: delete_plainly(first, sessions)))
+
+        async def go_round() -> None:
+            busy.append(await retain(second, registry, memory))
+
+        server.restart()
+        ours, p99, idle = asyncio.run(timed(second, go_round))
+        for dsn in (first, second):
+            with psycopg.connect(dsn) as conn:
+                left = conn.execute("SELECT count(*) FROM checkpoints WHERE thread_id <> 'project-bench:session-live'")
+                assert left.fetchone() == (0,), "not everything was removed"
+    rows = sessions * (3 * STEPS + 5)
+    print(f"{arguments.checkpoints:,} checkpoints of {sessions:,} sessions, {rows:,} rows")
+    print(f"{'plain batched DELETEs':28}{floor:8.1f} s   {rows / floor:10,.0f} rows a second")
+    print(f"{'retention, with its pauses':28}{ours:8.1f} s   {rows / ours:10,.0f} rows a second   {ours / floor:5.2f}x")
+    print(f"{'retention, at work':28}{busy[0]:8.1f} s   {busy[0] / floor:36.2f}x")
+    print(f"p99 of a super-step: beside retention {p99:.2f} ms, alone {idle:.2f} ms, {p99 / idle:.2f}x;", end=" ")
+    print(f"beside plain DELETEs {floor_p99:.2f} ms, {floor_p99 / floor_idle:.2f}x")
+    tenth = memory[len(memory) // 10]
+    print(f"memory {tenth:.1f} MiB after a tenth, {max(memory):.1f} MiB at most")
+    print(json.dumps({"ratio": round(ours / floor, 3), "p99_ratio": round(p99 / idle, 3)}))
+
+
+if __name__ == "__main__":
+    main()
