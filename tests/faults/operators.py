@@ -28,6 +28,11 @@ class Operator:
                 start_new_session=True,
             )  # fmt: skip
 
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
     def kill(self) -> None:
         """End the process as a power cut would; nothing where it has ended."""
         self.signal(signal.SIGKILL)
