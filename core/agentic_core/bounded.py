@@ -28,7 +28,7 @@ from agentic_core.strict_json import JsonRefused, encode_json, refuse_oversize
 
 DEFAULT_CPU_SECONDS = 0.050
 # Passing the text on and replacing an ended process count too, and are paid from the same limit.
-OVERHEAD_SECONDS = 0.009
+OVERHEAD_SECONDS = 0.011
 ATTEMPTS = 3
 # What a document can do to the process; every other signal came from outside.
 _CRASHES = frozenset((signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV))

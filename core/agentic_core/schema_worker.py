@@ -40,6 +40,9 @@ MAX_CACHED_SCHEMAS = 256
 MAX_CHECK_BYTES = 192 * 1024 * 1024
 MAX_KEPT_BYTES = 24 * 1024 * 1024
 
+# For the list of all faults once the first is known: an input that is wrong in thousands of places is refused anyway.
+LISTING_SECONDS = 0.020
+
 OUT_OF_MEMORY = SchemaProblem(
     "", f"checking takes more than {MAX_CHECK_BYTES >> 20} MiB of memory; simplify the schema"
 )
@@ -107,7 +110,7 @@ def _serve(channel: socket.socket, clock: _Clock) -> int:
                     _send(channel, FINAL, clock.stop(time.process_time()), _to_json(verdict))
                 else:
                     _send(channel, PARTIAL, 0.0, _to_json(verdict))
-                    timer.start(left)
+                    timer.start(min(left, LISTING_SECONDS))
         except MemoryError:
             timer.stop()
             _send(channel, FINAL, clock.stop(time.process_time()), _to_json(Verdict((OUT_OF_MEMORY,), is_final=True)))

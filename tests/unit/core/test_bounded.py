@@ -220,10 +220,10 @@ async def test_a_process_killed_while_idle_is_replaced(whom: str, checker: Schem
 
 
 async def test_a_process_that_does_not_answer_is_given_up() -> None:
-    async with SchemaChecker(workers=1, patience_seconds=0.2) as checker:
+    async with SchemaChecker(workers=1, patience_seconds=2) as checker:
         await checker.check_schema({})
         os.kill(child_of(idle_worker(checker)), signal.SIGSTOP)
-        with pytest.raises(CheckerUnavailable, match=r"no answer within 0.2 s"):
+        with pytest.raises(CheckerUnavailable, match=r"no answer within 2 s"):
             await checker.check_schema({})
         assert await checker.check_schema({}) == ()
 
