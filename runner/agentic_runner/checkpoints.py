@@ -1,4 +1,4 @@
-"""LangGraph's own saver and store, unmodified, on our pool.
+"""LangGraph's own saver and store on our pool: unmodified, or with their contents encrypted (``sealed``).
 
 The pool tries every connection before it lends it, so that a restarted database costs a reconnection; it also carries
 the fence that lets the database refuse a superseded runner. The saver holds one lock around each statement: with
@@ -9,6 +9,7 @@ Nothing here creates or changes a table: that is the migration's. ``setup()`` is
 
 from typing import TYPE_CHECKING, Any
 
+from agentic_runner.encryption import Keyring
 from agentic_store.database import Database
 from agentic_store.tenants import memory_label
 
@@ -25,17 +26,25 @@ def checkpoint_version() -> int:
     return len(AsyncPostgresSaver.MIGRATIONS) - 1
 
 
-def build_saver(database: Database) -> "AsyncPostgresSaver":
-    """Return the checkpointer of this process; needs a running event loop."""
+def build_saver(database: Database, keyring: Keyring | None = None) -> "AsyncPostgresSaver":
+    """Return the checkpointer of this process; needs a running event loop.
+
+    Without a keyring it encrypts nothing, and says of an encrypted checkpoint which key that takes.
+    """
     from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+    from agentic_runner.sealed import SealedSaver, SealingSerializer
 
     # The saver only asks for connections with dict rows; its annotation names one row class.
     pool: Any = database.pool
-    return AsyncPostgresSaver(pool)
+    if keyring is None:
+        return AsyncPostgresSaver(pool, serde=SealingSerializer(Keyring()))
+    return SealedSaver(pool, serde=SealingSerializer(keyring))
 
 
-def build_store(database: Database, namespace: str) -> "ProjectStore":
+def build_store(database: Database, namespace: str, keyring: Keyring | None = None) -> "ProjectStore":
     """Return the long-term store that graphs of a project may use; needs a running event loop."""
-    from agentic_runner.long_term import ProjectStore
+    from agentic_runner.sealed import SealedStore, SealingSerializer
 
-    return ProjectStore(database.pool, label=memory_label(namespace))
+    serde = SealingSerializer(keyring or Keyring())
+    return SealedStore(database.pool, label=memory_label(namespace), serde=serde)

@@ -11,6 +11,7 @@ from typing import Final, Literal, cast
 from agentic_core import contract
 from agentic_core.errors import PermanentError
 from agentic_core.names import job_name
+from agentic_runner.encryption import Keyring, read_keyring
 
 Durability = Literal["sync", "async"]
 
@@ -71,6 +72,8 @@ class RunConfig:
     """The Secret that describes the object store; None where results of over 100 MB are refused."""
     result_store_patience_seconds: float = 60.0
     """How long the object store may be away before the runner leaves the result to the next pod."""
+    keyring: Keyring | None = field(default=None, repr=False)
+    """What checkpoints are encrypted with; None where they are not."""
 
 
 class _Reader:
@@ -137,6 +140,17 @@ def _result_store(reader: _Reader, environ: Mapping[str, str]) -> Path | None:
     return Path(path)
 
 
+def _keyring(reader: _Reader, environ: Mapping[str, str]) -> Keyring | None:
+    path = environ.get("ENCRYPTION_KEYS_FILE", "").strip()
+    if not path:
+        return None
+    try:
+        return read_keyring(Path(path))
+    except PermanentError as error:
+        reader.problems.append(f"{error} (from ENCRYPTION_KEYS_FILE)")
+    return None
+
+
 def _backend_url(reader: _Reader, environ: Mapping[str, str]) -> str:
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
     inside = f"https://{f'[{host}]' if ':' in host else host}:{port}" if host else None
@@ -187,6 +201,7 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
         result_store_patience_seconds=read.seconds(
             "RESULT_STORE_PATIENCE_SECONDS", RunConfig.result_store_patience_seconds
         ),
+        keyring=_keyring(read, environ),
     )
     if read.problems:
         raise ConfigurationError(read.problems)

@@ -29,6 +29,7 @@ from agentic_runner.asking import build_interrupts
 from agentic_runner.config import RunConfig
 from agentic_runner.continuation import Question
 from agentic_runner.drain import Drain
+from agentic_runner.encryption import CannotDecrypt
 from agentic_runner.eventlog import EventQueue
 from agentic_runner.execute import Drained, Finished, Outcome, Waits
 from agentic_runner.failures import Failure, Kind
@@ -223,6 +224,9 @@ class Teller:
             case UnstorableOutput():
                 verdict = Verdict(Reason.GRAPH_ERROR, name, f"the result cannot be stored: {message}")
                 return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
+            case CannotDecrypt():
+                verdict = Verdict(Reason.RUNNER_MISCONFIGURED, name, message)
+                return await self._tell_verdict(verdict, ExitCode.CONFIGURATION, database)
             case ObjectStoreRefused():
                 verdict = Verdict(
                     Reason.RESULT_STORE_UNAVAILABLE, name, f"{message}; the last checkpoint has the result"
@@ -312,4 +316,5 @@ _VERDICT_CODES: Final = {
     Reason.GRAPH_LOAD_FAILED: ExitCode.GRAPH_NOT_LOADED,
     Reason.OUTPUT_TOO_LARGE: ExitCode.OUTPUT_TOO_LARGE,
     Reason.RESULT_STORE_UNAVAILABLE: ExitCode.CONFIGURATION,
+    Reason.RUNNER_MISCONFIGURED: ExitCode.CONFIGURATION,
 }

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Final
 
 from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, Superseded, TransientError
+from agentic_runner.encryption import CannotDecrypt
 from agentic_runner.redaction import describe
 from agentic_runner.tracking import Tracker
 from agentic_store.errors import translate
@@ -72,6 +73,25 @@ def _persistence_failure(meaning: AgenticError) -> Failure:
     if isinstance(meaning, TransientError):
         return Failure(Kind.DATABASE, name, str(meaning))
     return Failure(Kind.GRAPH, name, str(meaning), is_retriable=not isinstance(meaning, PermanentError))
+
+
+def find_undecryptable(error: BaseException) -> CannotDecrypt | None:
+    """Return what says that a checkpoint could not be decrypted, where ``error`` came of that."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is None or id(link) in seen:
+            continue
+        if isinstance(link, CannotDecrypt):
+            return link
+        seen.add(id(link))
+        waiting += [
+            link.__cause__,
+            link.__context__,
+            *(link.exceptions if isinstance(link, BaseExceptionGroup) else ()),
+        ]
+    return None
 
 
 def passed_persistence(error: BaseException) -> bool:

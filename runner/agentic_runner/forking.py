@@ -7,7 +7,7 @@ last step that was reached. The other session is only read.
 from typing import TYPE_CHECKING, Any
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import PermanentError
+from agentic_core.errors import AgenticError, PermanentError
 from agentic_core.resources.session import ForkFrom
 from agentic_core.threads import can_read
 from agentic_runner.config import RunConfig
@@ -89,6 +89,8 @@ async def _change(
             return
         values: Any = fork.values or None
         await graph.aupdate_state(graph_config, values, as_node=fork.as_node if is_changed else "__copy__")
+    except AgenticError:
+        raise
     except Exception as error:
         if (meaning := translate(error)) is not None:
             raise meaning from error

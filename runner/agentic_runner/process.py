@@ -37,6 +37,8 @@ def run_process(environ: Mapping[str, str]) -> int:
         return ExitCode.CONFIGURATION
     redactor.add(dsn.conninfo, config.token.value)
     redactor.add_filter(dsn.redact)
+    if config.keyring is not None:
+        redactor.add(*config.keyring.secrets)
     configure_logging(
         redactor,
         level=environ.get("LOG_LEVEL", "INFO").upper(),

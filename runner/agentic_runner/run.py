@@ -46,7 +46,7 @@ from agentic_runner.execute import (
     find_entry,
     find_first_step,
 )
-from agentic_runner.failures import Kind, classify
+from agentic_runner.failures import Kind, classify, find_undecryptable
 from agentic_runner.forking import enter_fork
 from agentic_runner.history import recall
 from agentic_runner.ids import follow
@@ -226,7 +226,7 @@ class Run:
             await self._importing
         except ImportError as error:
             raise GraphLoadError(
-                f"LangGraph cannot be imported: {describe(error)}: the image needs langgraph 1.2 or newer and"
+                f"LangGraph cannot be imported: {describe(error)}: the image needs langgraph 1.2.13 or newer and"
                 " langgraph-checkpoint-postgres"
             ) from error
         # They import LangGraph, and so must not be imported before the thread above did.
@@ -248,8 +248,8 @@ class Run:
                     value,
                     target,
                     graph_config,
-                    checkpointer=build_saver(database),
-                    store=build_store(database, self._config.namespace),
+                    checkpointer=build_saver(database, self._config.keyring),
+                    store=build_store(database, self._config.namespace, self._config.keyring),
                 )
             )
             log.info("loaded the graph", extra={"graph": target.name, "target": str(target)})
@@ -316,6 +316,8 @@ class Run:
             except (HeldBack, ApiUnavailable):
                 raise
             except Exception as error:
+                if (sealed := find_undecryptable(error)) is not None:
+                    raise sealed from error
                 failure = classify(error, tracker, takes_inputs=takes_inputs)
                 attempt = 1 if tracker.progress.steps > steps else attempt + 1
                 steps = max(steps, tracker.progress.steps)
