@@ -8,7 +8,7 @@ LOCK_FLAGS ?= --upgrade
 SOURCES := core store operator runner cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench bench-data clean unit integration e2e chaos
+.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps cluster-up cluster-down cluster-status images bench bench-data clean unit integration e2e test-floors chaos
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ integration: venv test-deps ## Tests against a real API server and PostgreSQL
 e2e: venv deps images ## Tests on the real cluster
 	@$(BIN)/python -m hack.install
 	@$(BIN)/pytest -q tests/e2e
+
+test-floors: venv test-deps ## Unit and integration tests on the lowest versions that pyproject.toml names
+	@$(BIN)/python -m hack.floors
 
 chaos: venv test-deps ## Fault tests with many seeds and larger numbers; CHAOS_SEED=7 repeats one seed
 	@CHAOS=1 $(BIN)/pytest -v --durations=10 tests/faults
