@@ -80,3 +80,15 @@ choose_connection() {
 explain_failure() {
     printf '%s' "$1" | tr '\n\t' '  ' | sed -e 's/^psql: error: //' -e 's/  */ /g' -e 's/ $//'
 }
+
+# hide_password: moves PGPASSWORD, where it is set, from the environment into a file in $secrets, which the caller removes.
+hide_password() {
+    secrets=$(mktemp -d)
+    if [ -n "${PGPASSWORD:-}" ]; then
+        printf '*:*:*:*:%s\n' "$(printf '%s' "$PGPASSWORD" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g')" > "$secrets/pgpass"
+        chmod 0600 "$secrets/pgpass"
+        PGPASSFILE="$secrets/pgpass"
+        export PGPASSFILE
+        unset PGPASSWORD
+    fi
+}
