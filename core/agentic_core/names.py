@@ -24,6 +24,8 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 MANAGED_BY: Final = "agentic-operator"
 FINALIZER: Final = f"{GROUP}/cleanup"
+# On a session, with the time: somebody wants a link to its result in the object store.
+DOWNLOAD_ANNOTATION: Final = f"{GROUP}/download-requested"
 
 RUNNER_SERVICE_ACCOUNT: Final = "agentic-runner"
 INSPECTOR_SERVICE_ACCOUNT: Final = "agentic-inspector"

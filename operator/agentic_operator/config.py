@@ -125,6 +125,10 @@ OPTIONS: Final = (
     _Option("VAULT_NAMESPACE", "", "namespace, in Vault Enterprise and HCP"),
     _Option("VAULT_CACERT_BYTES", "", "authorities in PEM to trust instead of the usual ones"),
     _Option("VAULT_INIT_IMAGE", "", "image of runners' vault-init; the operator's own where empty"),
+    _Option(
+        "RESULT_STORE", "off", "whether results over 90 MB go to an object store (Secret agentic-results): on or off"
+    ),
+    _Option("ENCRYPTION", "off", "whether checkpoints are encrypted (Secret agentic-encryption): on or off"),
     _Option("RUNNER_CLUSTER_ROLE", "agentic-runner", "ClusterRole that runners are bound to in their namespace"),
     _Option("RUNNER_REQUESTS", "cpu=100m,memory=256Mi", "default requests of runners"),
     _Option("RUNNER_LIMITS", "cpu=2,memory=1Gi", "default limits of runners"),
@@ -196,6 +200,8 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             retention_days=_number(values, "CHECKPOINT_RETENTION_DAYS", 0, 36_500),
             backend_url=_url(values, "BACKEND_URL"),
             retries=_number(values, "RUNNER_RETRIES", 0, 100),
+            has_result_store=_choice(values, "RESULT_STORE", ("on", "off")) == "on",
+            has_encryption=_choice(values, "ENCRYPTION", ("on", "off")) == "on",
             vault=_vault(values),
         ),
         leader_election=_truth(values, "LEADER_ELECTION"),

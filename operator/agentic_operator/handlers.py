@@ -88,14 +88,22 @@ def build_settings() -> kopf.OperatorSettings:
 
 
 class Handlers:
-    """Events in, keys out. ``on_unrun`` is told the uid of a session that went before it ever ran."""
+    """Events in, keys out. ``on_unrun`` is told the uid of a session that went before it ever ran.
+
+    ``on_change`` is told every session that is there.
+    """
 
     def __init__(
-        self, registry: Registry, queue: WorkQueue[Key], on_unrun: Callable[[str], None] = lambda _uid: None
+        self,
+        registry: Registry,
+        queue: WorkQueue[Key],
+        on_unrun: Callable[[str], None] = lambda _uid: None,
+        on_change: Callable[[Raw], None] = lambda _raw: None,
     ) -> None:
         self._registry = registry
         self._queue = queue
         self._on_unrun = on_unrun
+        self._on_change = on_change
 
     def on_session(self, kind: str | None, raw: Raw) -> None:
         """A session changed."""
@@ -105,7 +113,9 @@ class Handlers:
             self._queue.forget(key)
             if not (raw.get("status") or {}).get("run"):
                 self._on_unrun(raw["metadata"].get("uid", ""))
-        elif self._registry.see_session(raw, keep_body=True):
+            return
+        self._on_change(raw)
+        if self._registry.see_session(raw, keep_body=True):
             # What has no phase yet waits for its Job; all else can wait for it.
             self._queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))
 

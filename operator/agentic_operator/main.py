@@ -28,8 +28,9 @@ from agentic_operator.metrics import Metrics
 from agentic_operator.namespaces import Namespaces
 from agentic_operator.reconcile import Parts, SessionReconciler
 from agentic_operator.reconcile_definition import DefinitionReconciler
-from agentic_operator.recorder import Recorder
+from agentic_operator.recorder import Recorder, keep_results
 from agentic_operator.registry import Key, Registry, SessionKey
+from agentic_operator.results import ResultLinks, ResultRemover, Stores
 from agentic_operator.retention import Retention
 from agentic_operator.retention_rules import Keep
 from agentic_operator.sampler import sample_database
@@ -106,7 +107,10 @@ async def _lead(
         wake=queue.add,
         wake_later=lambda key: queue.add_at(key, time.monotonic() + COUNT_SECONDS),
     )
-    recorder = Recorder(database.sessions) if database is not None else None
+    stores = Stores(kube, settings.namespace) if settings.jobs.has_result_store else None
+    remove = ResultRemover(stores, database.sessions).remove if stores and database is not None else keep_results
+    links = ResultLinks(kube, stores) if stores else None
+    recorder = Recorder(database.sessions, remove) if database is not None else None
     logins = Logins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
         parts = Parts(
@@ -121,7 +125,7 @@ async def _lead(
             recorder=recorder,
         )
         rows = database.sessions if database is not None else None
-        sweep = Sweep(kube, registry, queue, settings.watch_namespaces, rows)
+        sweep = Sweep(kube, registry, queue, settings.watch_namespaces, rows, remove)
         background = [
             asyncio.create_task(parts.announcer.run(), name="announcer"),
             asyncio.create_task(sweep.run(), name="sweep"),
@@ -143,6 +147,8 @@ async def _lead(
                     kube, logins, settings.watch_namespaces, purges_memory=settings.purges_removed_memory
                 )
                 background.append(asyncio.create_task(keeper.run(), name="tenants"))
+        if links is not None:
+            background.append(asyncio.create_task(links.run(), name="links"))
         if settings.leader_election:
             background.append(asyncio.create_task(_hold(election), name="lease"))
         try:
@@ -156,7 +162,12 @@ async def _lead(
                 metrics.observe_pass,
             )
             background.append(asyncio.create_task(workers, name="workers"))
-            handlers = Handlers(registry, queue, recorder.forget) if recorder else Handlers(registry, queue)
+            handlers = Handlers(
+                registry,
+                queue,
+                on_unrun=recorder.forget if recorder else lambda _uid: None,
+                on_change=links.see if links else lambda _raw: None,
+            )
             watching = asyncio.create_task(
                 watch_cluster(handlers, connection, settings.watch_namespaces, asyncio.Event()),
                 name="kopf",

@@ -11,6 +11,7 @@ from agentic_core.names import INSPECTOR_SERVICE_ACCOUNT, MANAGED_BY, MANAGED_BY
 from agentic_operator.config import Settings
 from agentic_operator.kube import ROLE_BINDINGS, SERVICE_ACCOUNTS, AlreadyExists, Json, Kind, Kube
 from agentic_operator.logins import Logins
+from agentic_operator.shared import SharedSecrets, find_names
 
 TTL_SECONDS: Final = 300.0
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
@@ -25,6 +26,7 @@ class Namespaces:
         self._kube = kube
         self._settings = settings
         self._logins = logins
+        self._shared = SharedSecrets(kube, settings.namespace, find_names(settings.jobs))
         self._clock = clock
         self._ready_until: dict[tuple[str, str], float] = {}
         self._annotations: dict[str, Mapping[str, str]] = {}
@@ -47,6 +49,7 @@ class Namespaces:
         await self._create(ROLE_BINDINGS, namespace, self._role_binding(namespace))
         if self._settings.jobs.vault is None:
             await self._logins.place(namespace)
+        await self._shared.place(namespace)
         self._annotations[namespace] = wanted
         self._ready_until[namespace, "runs"] = self._clock() + TTL_SECONDS
 

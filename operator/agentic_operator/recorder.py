@@ -5,7 +5,7 @@ What the API server holds is the truth; a row follows it. A database that is awa
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -45,11 +45,17 @@ def build_record(session: AgenticSession) -> SessionRecord:
     )
 
 
+async def keep_results(_uid: str) -> None:
+    """Remove nothing: there is no object store."""
+
+
 class Recorder:
     """Collects records and writes them in batches; the last one of a session wins."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, remove_results: Callable[[str], Awaitable[None]] = keep_results) -> None:
+        """``remove_results`` is told the uid of a session whose row goes next."""
         self._sessions = sessions
+        self._remove_results = remove_results
         self._pending: dict[str, SessionRecord] = {}
         self._gone: set[str] = set()
         self._changed = asyncio.Event()
@@ -122,6 +128,7 @@ class Recorder:
     async def purge(self, uid: str) -> None:
         """Delete a session's rows and checkpoints; raise ``TransientError`` where the database is away."""
         self._pending.pop(uid, None)
+        await self._remove_results(uid)
         await self._sessions.delete_session(uid)
 
 

@@ -5,18 +5,18 @@ It reads pages and forgets them. On a cluster where all is well it changes nothi
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from pydantic import ValidationError
 
-from agentic_core.errors import AgenticError
+from agentic_core.errors import AgenticError, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_core.resources import AgenticSession
 from agentic_operator.kube import JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.observed import definition_of, session_of
-from agentic_operator.recorder import build_record
+from agentic_operator.recorder import build_record, keep_results
 from agentic_operator.registry import DefinitionKey, Key, Registry, SessionKey
 from agentic_operator.workqueue import WorkQueue
 from agentic_store.protocols import Sessions
@@ -61,12 +61,14 @@ class Sweep:
         queue: WorkQueue[Key],
         namespaces: tuple[str, ...],
         rows: Sessions | None,
+        remove_results: Callable[[str], Awaitable[None]] = keep_results,
     ) -> None:
         self._kube = kube
         self._registry = registry
         self._queue = queue
         self._namespaces = namespaces or ("",)
         self._rows = rows
+        self._remove_results = remove_results
 
     async def run(self) -> None:
         """Go round for ever."""
@@ -87,6 +89,12 @@ class Sweep:
             # An operator of some namespaces cannot know which sessions exist in the others.
             return
         for uid in await self._rows.find_orphans(uids):
+            try:
+                await self._remove_results(uid)
+            except TransientError as error:
+                # Its row is what the next round finds them by; the others need not wait.
+                logger.warning("%s", error)
+                continue
             if await self._rows.delete_session(uid):
                 logger.info("purged the rows of a session that is gone", extra={"uid": uid})
 

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_nothing_of_the_state_is_readable_and_the_session_ends_as_without_encryp
 ) -> None:
     results = {}
     for name, lines in (("plain", None), ("encrypted", (NEW,))):
-        extra = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
+        extra: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
         session = runners.session(EVERYWHERE, {"unchanged": "MARKER-input"}, **extra)
         killed = session.start()
         session.wait_until_reached("second")
@@ -149,7 +150,7 @@ def test_a_thread_goes_on_when_encryption_begins_when_the_key_changes_and_when_i
     session = runners.session(code, {"kept": "MARKER"})
     turns = [None, (OLD,), (NEW, OLD), ("plain", NEW, OLD)]
     for name, lines in zip("abcd", turns, strict=True):
-        extra = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
+        extra: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
         runner = session.start(**extra)
         session.wait_until_reached(name)
         session.let_go(name)
@@ -181,7 +182,7 @@ def test_without_the_key_the_session_says_so_and_a_fork_with_it_goes_on(
     assert session.run(ENCRYPTION_KEYS_FILE=right) == ExitCode.DONE
     assert is_asking(session)
     session.answer(2, ask="yes")
-    wrong = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
+    wrong: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
     before = runners.database.execute("SELECT count(*) FROM checkpoints")
     runner = session.start(2, **wrong)
     assert runner.wait() == ExitCode.CONFIGURATION
@@ -199,7 +200,7 @@ def test_without_the_key_the_session_says_so_and_a_fork_with_it_goes_on(
 
 
 def test_a_fork_changes_values_of_encrypted_checkpoints(runners: RunnerBench, tmp_path: Path) -> None:
-    extra = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, NEW)}
+    extra: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, NEW)}
     code = """
     class State(TypedDict, total=False):
         x: str

@@ -1,6 +1,8 @@
 """Reading sessions: ``list``, ``get`` and ``result``."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -11,7 +13,7 @@ from agentic_cli.durations import utc_now
 from agentic_cli.following import Clock
 from agentic_cli.kinds import SESSIONS, read_name
 from agentic_cli.options import no_answer_option, output_option, print_object, print_objects, timeout_option
-from agentic_cli.outcome import ExitStatus, find_outcome
+from agentic_cli.outcome import ExitStatus, TimedOut, find_outcome
 from agentic_cli.rendering import Row, describe_reference, describe_session
 from agentic_cli.sessions import Session, parse_session
 from agentic_cli.target import Project, Target, target_options
@@ -130,19 +132,32 @@ def get(target: Target, name: str, output: str) -> None:
 @click.option("--wait", is_flag=True, help="Wait for the session to end.")
 @timeout_option("How long to wait:")
 @no_answer_option
+@click.option("--save", metavar="FILE", type=click.Path(dir_okay=False), help="Write the result to a file, as JSON.")
+@click.option("--url", "wants_url", is_flag=True, help="Print a link to a result in an object store, good for an hour.")
 @output_option("json", "yaml", default="json")
 @target_options
-def result(target: Target, name: str, wait: bool, timeout: float | None, no_answer: bool, output: str) -> int:
+def result(
+    target: Target,
+    name: str,
+    wait: bool,
+    timeout: float | None,
+    no_answer: bool,
+    save: str | None,
+    wants_url: bool,
+    output: str,
+) -> int:
     """Print a completed session's result as JSON.
 
     Exits with 1 for a failed session, 3 for a stopped one, 4 for one that waits for an answer. A result over 32 KiB is
-    not in the cluster; the message then says where it is kept.
+    not in the cluster; the message then says where it is kept. One in an object store is streamed by --save, which
+    compares its digest, and linked to by --url: whoever has the link reads the result.
 
     \b
     Examples:
       agentic result outliers-x7k2p
       agentic result outliers-x7k2p | jq .outliers
       agentic result outliers-x7k2p --wait --timeout 10m
+      agentic result outliers-x7k2p --save result.json
     """
     with target.open() as project:
         name = read_name(SESSIONS, name)
@@ -151,18 +166,45 @@ def result(target: Target, name: str, wait: bool, timeout: float | None, no_answ
             _, session = watch_session(project, name, QuietView(), clock, dialogue=None, may_answer=not no_answer)
         else:
             session = project.fetch_session(name)
-    status = find_outcome(session, may_answer=False)
-    if status is not ExitStatus.COMPLETED:
-        terminal.fail(_explain_no_result(session))
-        return status or ExitStatus.FAILED
-    if reference := session.status.get("resultRef"):
-        raise PermanentError(describe_reference(reference))
+        status = find_outcome(session, may_answer=False)
+        if status is not ExitStatus.COMPLETED:
+            terminal.fail(_explain_no_result(session))
+            return status or ExitStatus.FAILED
+        if "resultRef" in session.status:
+            _fetch_outside(project, session, save, wants_url=wants_url)
+            return status
     value = session.status.get("result")
+    if wants_url:
+        raise PermanentError(f"the result of {session.name!r} is in its status: there is nothing to link to")
+    if save is not None:
+        Path(save).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+        return status
     if output == "json":
         terminal.print_json(value)
     else:
         terminal.print_yaml(value)
     return status
+
+
+def _fetch_outside(project: Project, session: Session, save: str | None, *, wants_url: bool) -> None:
+    from agentic_cli.fetching import LINK_WAIT_SECONDS, is_outside, obtain_link, save_result
+
+    reference = session.status["resultRef"]
+    if save is None and not wants_url:
+        hint = f": agentic result {session.name} --save FILE" if is_outside(reference) else ""
+        raise PermanentError(f"{describe_reference(reference)}{hint}")
+    try:
+        link = obtain_link(project, session, Clock.with_timeout(LINK_WAIT_SECONDS))
+    except TimedOut:
+        raise TimedOut(
+            f"the operator made no link within {LINK_WAIT_SECONDS:.0f} s: it may be away, have no object store"
+            " (RESULT_STORE=on), or this machine's clock be wrong"
+        ) from None
+    if wants_url:
+        terminal.say(link)
+    if save is not None:
+        size = save_result(link, reference, Path(save))
+        terminal.note(f"{size} bytes in {save}, sha256 {reference['sha256']}")
 
 
 def _explain_no_result(session: Session) -> str:

@@ -1,0 +1,55 @@
+"""Secrets of the operator's namespace that the runners of every namespace get a copy of.
+
+A Secret of the same name that somebody else made in a namespace is left alone: it is that namespace's own choice.
+"""
+
+from collections.abc import Sequence
+
+from agentic_core.contract import ENCRYPTION_SECRET, RESULT_STORE_SECRET
+from agentic_core.errors import TransientError
+from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
+from agentic_operator.config import JobDefaults
+from agentic_operator.kube import SECRETS, AlreadyExists, Json, Kube
+from agentic_operator.logins import is_ours
+
+
+def find_names(jobs: JobDefaults) -> tuple[str, ...]:
+    """Return the Secrets that every runner's pod mounts."""
+    wanted = ((jobs.has_result_store, RESULT_STORE_SECRET), (jobs.has_encryption, ENCRYPTION_SECRET))
+    return tuple(name for is_wanted, name in wanted if is_wanted)
+
+
+class SharedSecrets:
+    """Copies Secrets into namespaces, and after their originals changed once more."""
+
+    def __init__(self, kube: Kube, home: str, names: Sequence[str]) -> None:
+        self._kube = kube
+        self._home = home
+        self._names = names
+
+    async def place(self, namespace: str) -> None:
+        """Make sure that the namespace has them; raise ``TransientError`` naming the one that is nowhere."""
+        for name in self._names:
+            await self._copy(namespace, name)
+
+    async def _copy(self, namespace: str, name: str) -> None:
+        there = await self._kube.find(SECRETS, namespace, name)
+        if there is not None and not is_ours(there):
+            return
+        source = await self._kube.find(SECRETS, self._home, name)
+        if source is None:
+            raise TransientError(
+                f"runners in {namespace!r} need a Secret that is not there: make Secret {name!r} in {self._home!r}, or"
+                f" in {namespace!r}"
+            )
+        data = source.get("data") or {}
+        if there is None:
+            metadata: Json = {"name": name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
+            try:
+                await self._kube.create(SECRETS, namespace, {"metadata": metadata, "type": "Opaque", "data": data})
+            except AlreadyExists as error:
+                raise TransientError(f"somebody else made Secret {name!r} in {namespace!r} just now") from error
+        elif (there.get("data") or {}) != data:
+            gone = dict.fromkeys((there.get("data") or {}).keys() - data.keys())
+            metadata = {"resourceVersion": there["metadata"]["resourceVersion"]}
+            await self._kube.patch(SECRETS, namespace, name, {"metadata": metadata, "data": {**gone, **data}})
