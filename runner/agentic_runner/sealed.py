@@ -28,7 +28,7 @@ from agentic_runner.long_term import ProjectStore
 
 SEALED: Final = "agentic_sealed"
 # What LangGraph and the history of a session look for in metadata. Everything else in it is an author's.
-_STRUCTURE: Final = frozenset(
+STRUCTURE: Final = frozenset(
     {"source", "step", "parents", "run_id", "counters_since_delta_snapshot", "agentic_run", "agentic_fork"}
 )
 _MAX_REMEMBERED: Final = 10_000
@@ -145,7 +145,7 @@ class SealedSaver(AsyncPostgresSaver):
 
     def _seal_metadata(self, config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:
         given: dict[str, Any] = dict(get_serializable_checkpoint_metadata(config, metadata))
-        kept = {key: given.pop(key) for key in _STRUCTURE & given.keys()}
+        kept = {key: given.pop(key) for key in STRUCTURE & given.keys()}
         return cast("CheckpointMetadata", {**kept, **(self._sealing.seal_json(given) if given else {})})
 
     def _dump_blobs(
