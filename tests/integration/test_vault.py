@@ -443,17 +443,19 @@ def test_beside_the_operator_it_writes_the_file_again_when_the_secret_changes(po
 # How it is installed
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
-    """What an overlay of the operator with the component is."""
-    folder = tmp_path_factory.mktemp("overlay")
-    link = {name: f"{os.path.relpath(ROOT / 'manifests' / name, folder)}" for name in ("operator", "vault")}
-    (folder / "kustomization.yaml").write_text(
-        json.dumps({"resources": [link["operator"]], "components": [link["vault"]], "namespace": SYSTEM})
-    )
+def render(folder: Path, *components: str) -> list[Json]:
+    """Return what an overlay of the operator with components is."""
+    links = [os.path.relpath(ROOT / "manifests" / name, folder) for name in ("operator", *components)]
+    overlay = {"resources": links[:1], "components": links[1:], "namespace": SYSTEM}
+    (folder / "kustomization.yaml").write_text(json.dumps(overlay))
     done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> list[Json]:
+    return render(tmp_path_factory.mktemp("overlay"), "vault")
 
 
 def _pod_spec(installed: list[Json], kind: str) -> Json:
@@ -481,3 +483,18 @@ def test_the_component_takes_every_secret_out_of_the_manifests(
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "try"}, "spec": {"restartPolicy": "Never", **spec}}
     made = bench.plane.request("POST", f"/api/v1/namespaces/{SYSTEM}/pods?dryRun=All", pod)
     assert made["spec"]["initContainers"][0]["name"] == "vault-init"
+
+
+@pytest.mark.parametrize(("tool", "hook"), [("argocd", "argocd.argoproj.io/hook"), ("helm", "helm.sh/hook")])
+def test_as_a_hook_the_migration_finds_what_it_needs_for_vault(tmp_path: Path, tool: str, hook: str) -> None:
+    hooks = {
+        (one["kind"], one["metadata"]["name"])
+        for one in render(tmp_path, "vault", f"migrate/{tool}")
+        if hook in (one["metadata"].get("annotations") or {})
+    }
+    assert hooks == {
+        ("ConfigMap", "agentic-migrations"),
+        ("ConfigMap", "agentic-vault"),
+        ("ServiceAccount", "agentic-migrate"),
+        ("Job", "agentic-migrate"),
+    }
