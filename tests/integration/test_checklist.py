@@ -1,0 +1,127 @@
+"""The checklist of a deployment: eight steps that pass where all is well, and are named with a remedy where not."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.errors import ClusterError
+from hack.kubectl import Kubectl
+from tests.support.commands import ROOT
+from tests.support.kube import SYSTEM
+
+NAMES = ("cluster", "resources", "namespace", "credentials", "migration", "rights", "admission", "operator")
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    return Kubectl(control_plane.kubeconfig)
+
+
+@pytest.fixture
+def deployed(control_plane: ControlPlane, kubectl: Kubectl) -> Iterator[ControlPlane]:
+    """A deployment as it looks when everything is there."""
+    base, made = f"/api/v1/namespaces/{SYSTEM}", []
+    for name in ("agentic-postgres-owner", "agentic-postgres-operator"):
+        body: dict[str, Any] = {"metadata": {"name": name}, "stringData": {"dsn": "host=db password=canary"}}
+        control_plane.request("POST", f"{base}/secrets", body)
+        made.append(f"{base}/secrets/{name}")
+    deployment = yaml.safe_load((ROOT / "manifests/operator/deployment.yaml").read_text())
+    deployment["spec"]["replicas"] = 0
+    deployments = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments"
+    control_plane.request("POST", deployments, deployment)
+    made.append(f"{deployments}/agentic-operator")
+    condition = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "x"}
+    control_plane.request("PATCH", f"{made[-1]}/status", {"status": {"conditions": [condition]}})
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases"
+    with contextlib.suppress(ClusterError):
+        control_plane.request("DELETE", f"{leases}/agentic-operator")
+    control_plane.request("POST", leases, {"metadata": {"name": "agentic-operator"}, "spec": {"holderIdentity": "a"}})
+    made.append(f"{leases}/agentic-operator")
+    yield control_plane
+    for path in made:
+        # Some tests take away what they check for.
+        with contextlib.suppress(ClusterError):
+            control_plane.request("DELETE", path)
+    kubectl.run("apply", "--server-side", "-f", str(ROOT / "manifests/operator/rbac.yaml"))
+    kubectl.run("apply", "--server-side", "-f", str(ROOT / "manifests/operator/admission.yaml"))
+
+
+def check(kubeconfig: Path, **environment: str) -> tuple[int, dict[str, str], str]:
+    """Run the script; return its status, the problems by the names of their checks, and all it said."""
+    kubectl = Kubectl(kubeconfig)
+    folder = Path(kubectl.program).parent
+    done = subprocess.run(
+        ["sh", str(ROOT / "manifests/checklist.sh")],
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "KUBECONFIG": str(kubeconfig), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    problems = {}
+    for place, line in enumerate(lines):
+        if line.startswith("FAIL"):
+            name, _, problem = line.split(maxsplit=2)[2].partition(": ")
+            assert lines[place + 1].startswith("         "), "no remedy"
+            problems[name] = problem
+    return done.returncode, problems, done.stdout + done.stderr
+
+
+def test_where_all_is_well_all_eight_pass_and_no_secret_is_read(deployed: ControlPlane) -> None:
+    status, problems, said = check(deployed.kubeconfig)
+    assert (status, problems) == (0, {}), said
+    for number, name in enumerate(NAMES, start=1):
+        assert f"PASS  {number}  {name}\n" in said
+    assert "canary" not in said
+    assert "\033" not in said
+
+
+def test_each_missing_part_is_named(deployed: ControlPlane, kubectl: Kubectl) -> None:
+    system = ("-n", SYSTEM)
+    kubectl.run(*system, "delete", "secret", "agentic-postgres-owner")
+    kubectl.run("delete", "clusterrolebinding", "agentic-operator")
+    kubectl.run("delete", "validatingadmissionpolicybinding", "inputs-are-immutable.agentic-operator.dev")
+    kubectl.run(*system, "delete", "lease", "agentic-operator")
+    deployed.request(
+        "POST",
+        f"/apis/batch/v1/namespaces/{SYSTEM}/jobs",
+        {
+            "metadata": {"name": "agentic-migrate"},
+            "spec": {
+                "suspend": True,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "m", "image": "x"}]}},
+            },
+        },
+    )
+    kubectl.run("label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
+    try:
+        status, problems, said = check(deployed.kubeconfig)
+    finally:
+        kubectl.run("label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+        kubectl.run(*system, "delete", "job", "agentic-migrate", "--wait=false")
+    assert status == 1
+    assert problems.keys() == {"namespace", "credentials", "migration", "rights", "admission", "operator"}, said
+    assert problems["namespace"] == f"pods of {SYSTEM} are held to 'privileged'"
+    assert problems["credentials"] == "no key dsn in: agentic-postgres-owner"
+    assert problems["migration"] == "the Job is not complete"
+    assert "create jobs.batch" in problems["rights"]
+    assert problems["admission"] == "missing: validatingadmissionpolicybinding/inputs-are-immutable"
+    assert problems["operator"] == "no replica leads"
+    assert "6 of 8 checks failed" in said
+
+
+def test_without_a_cluster_every_step_fails_by_name(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("apiVersion: v1\nkind: Config\n")
+    status, problems, _ = check(config)
+    assert status == 1
+    assert problems["cluster"].endswith("does not answer")
+    assert {"cluster", "resources", "namespace", "credentials", "rights", "admission", "operator"} <= problems.keys()
+    assert check(config, KUBECTL="no-such-kubectl")[0] == 2
