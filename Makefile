@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 LOCK_FLAGS ?= --upgrade
+CHAOS ?= 1
+TIMES ?= 1
+TESTS ?= tests/faults
 SOURCES := core store operator runner cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
@@ -44,8 +47,8 @@ e2e: venv deps images ## Tests on the real cluster
 test-floors: venv test-deps ## Unit and integration tests on the lowest versions that pyproject.toml names
 	@$(BIN)/python -m hack.floors
 
-chaos: venv test-deps ## Fault tests with many seeds and larger numbers; CHAOS_SEED=7 repeats one seed
-	@CHAOS=1 $(BIN)/pytest -v --durations=10 tests/faults
+chaos: venv test-deps ## Fault tests with many seeds and larger numbers (CHAOS=0: the short form; TIMES=10 TESTS=... CHAOS_SEED=7)
+	@for round in $$(seq $(TIMES)); do CHAOS=$(CHAOS) $(BIN)/pytest -v --durations=10 $(TESTS) || exit; done
 
 fmt: venv ## Format the sources
 	@$(BIN)/ruff format -q $(SOURCES)

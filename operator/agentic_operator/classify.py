@@ -5,7 +5,7 @@ that could not.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -77,10 +77,18 @@ def newest(pods: Iterable[PodSeen]) -> PodSeen | None:
     return max(pods, key=lambda pod: (pod.created_at is not None, pod.created_at, pod.name), default=None)
 
 
-def find_spent(jobs: Iterable[JobSeen], pods: Iterable[PodSeen]) -> tuple[JobSeen, ...]:
-    """Return the Jobs whose work is done: finished, or a pod of theirs ended well and the Job does not say so yet."""
-    ended = [pod for pod in pods if pod.phase == "Succeeded" and pod.deleting_since is None]
-    return tuple(job for job in jobs if job.is_finished or any(_made(job, pod) for pod in ended))
+def find_spent(jobs: Iterable[JobSeen], pods: Collection[PodSeen]) -> tuple[JobSeen, ...]:
+    """Return the Jobs of a waiting session whose work is done: finished, or about to be, or between two attempts.
+
+    A pod that asked and was killed then has nothing left to do for the next one.
+    """
+
+    def is_spent(job: JobSeen) -> bool:
+        own = [pod for pod in pods if pod.deleting_since is None and _made(job, pod)]
+        is_over = any(pod.phase == "Succeeded" for pod in own) or (bool(own) and all(pod.is_over for pod in own))
+        return job.is_finished or is_over
+
+    return tuple(filter(is_spent, jobs))
 
 
 def _made(job: JobSeen, pod: PodSeen) -> bool:

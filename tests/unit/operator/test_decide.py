@@ -382,6 +382,7 @@ def test_an_answer_starts_the_next_run_once_the_last_one_ended() -> None:
     for ended in (
         replace(READY_SEEN, jobs=(a_job(is_complete=True),)),
         replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(phase="Succeeded"),)),
+        replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(phase="Failed"),)),
         replace(READY_SEEN, jobs=(a_job(is_deleting=True),)),
     ):
         done = decided(session.answered(q1="yes"), ended)
@@ -402,7 +403,9 @@ def test_what_ended_is_deleted_while_the_session_waits_and_a_warm_runner_is_left
     assert deleted(failure_reason="BackoffLimitExceeded") == ("s-r1", "s-r2")
     # Seen a second before the Job says so.
     assert deleted(a_pod(2, phase="Succeeded")) == ("s-r1", "s-r2")
-    assert deleted(a_pod(2, phase="Failed")) == ("s-r1",)
+    # Killed after it had asked: the next attempt could only ask the same.
+    assert deleted(a_pod(2, phase="Failed")) == ("s-r1", "s-r2")
+    assert deleted(a_pod(2, phase="Failed"), a_pod(2, name="s-r2-again", phase="Running")) == ("s-r1",)
     # Left of a session that had this name before.
     assert deleted(a_pod(2, phase="Succeeded", created_at=NOW - timedelta(hours=1))) == ("s-r1",)
     assert deleted(a_pod(2, phase="Succeeded", deleting_since=NOW)) == ("s-r1",)
