@@ -7,8 +7,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from agentic_core.contract import ExitCode
 from tests.support.postgres_server import find_binaries
 from tests.support.runner import RunnerBench, Session
@@ -166,35 +164,28 @@ def test_a_thread_goes_on_when_encryption_begins_when_the_key_changes_and_when_i
     assert len({type_.partition("+")[2] for (type_,) in found}) == 3
 
 
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        pytest.param(None, "this runner has none", id="no key"),
-        pytest.param((OLD,), "add that key to the Secret", id="another key"),
-    ],
-)
-def test_without_the_key_the_session_says_so_and_a_fork_with_it_goes_on(
-    runners: RunnerBench, tmp_path: Path, lines: tuple[str, ...] | None, expected: str
-) -> None:
-    right = keys(tmp_path, NEW)
+def test_without_the_key_the_session_says_so_and_a_fork_with_it_goes_on(runners: RunnerBench, tmp_path: Path) -> None:
+    right: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, NEW)}
     session = runners.session(EVERYWHERE, {"unchanged": "u"})
     session.let_go("second")
-    assert session.run(ENCRYPTION_KEYS_FILE=right) == ExitCode.DONE
+    assert session.run(**right) == ExitCode.DONE
     assert is_asking(session)
     session.answer(2, ask="yes")
-    wrong: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
     before = runners.database.execute("SELECT count(*) FROM checkpoints")
-    runner = session.start(2, **wrong)
+    runner = session.start(2)
     assert runner.wait() == ExitCode.CONFIGURATION
-    assert expected in runner.termination
-    status = session.status
-    assert (status["phase"], status["reason"]) == ("Failed", "RunnerMisconfigured")
+    assert "and this runner has none: add that key to the Secret" in runner.termination
+    assert (session.status["phase"], session.status["reason"]) == ("Failed", "RunnerMisconfigured")
     assert runners.database.execute("SELECT count(*) FROM checkpoints") == before
-    fork = runners.session(EVERYWHERE, None, spec={"forkFrom": {"session": session.name}})
-    assert fork.run(ENCRYPTION_KEYS_FILE=right) == ExitCode.DONE
+    spec = {"forkFrom": {"session": session.name}}
+    wrong = runners.session(EVERYWHERE, None, spec=spec)
+    assert wrong.run(ENCRYPTION_KEYS_FILE=keys(tmp_path, OLD)) == ExitCode.CONFIGURATION
+    assert "add that key to the Secret" in wrong.status["message"]
+    fork = runners.session(EVERYWHERE, None, spec=spec)
+    assert fork.run(**right) == ExitCode.DONE
     assert is_asking(fork)
     fork.answer(2, ask="yes")
-    assert fork.run(2, ENCRYPTION_KEYS_FILE=right) == ExitCode.DONE
+    assert fork.run(2, **right) == ExitCode.DONE
     assert fork.ran == ["last"]
     assert find_markers(dump(runners)) == []
 
