@@ -194,7 +194,7 @@ def _explain_login(error: vault.VaultError, settings: Settings, claims: Claims) 
         )
     if isinstance(error, vault.InvalidPath | vault.UnsupportedOperation) or "no handler for route" in said:
         return _no_auth_mount(settings, said)
-    if isinstance(error, vault.Forbidden):
+    if isinstance(error, vault.Forbidden | vault.InvalidRequest | vault.Unauthorized):
         return Missing(
             ExitCode.ROLE_REFUSED,
             # Vault's words are the same for all of these.
@@ -227,6 +227,8 @@ def _explain_read(error: vault.VaultError, settings: Settings) -> Exception | No
             return Missing(
                 ExitCode.NO_SECRET, f"there is no secret {path!r}: write it with `vault kv put {path} host=… …`"
             )
+        case vault.InvalidRequest():
+            return Missing(ExitCode.NO_SECRET, f"Vault refuses to read {path!r}: {_said(error)}: check VAULT_PATH")
         case _:
             return None
 
