@@ -4,11 +4,13 @@ import base64
 import operator
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 
 from agentic_runner.checkpoints import build_saver, build_store
@@ -23,15 +25,21 @@ OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 CONFIG: RunnableConfig = {"configurable": {"thread_id": "project-p:session-s"}, "metadata": {"about": "MARKER"}}
 
 
+def _extend(state: list[str], writes: Sequence[list[str]]) -> list[str]:
+    return [*state, *(text for texts in writes for text in texts)]
+
+
 class State(TypedDict, total=False):
     text: str
     flag: bool
     number: int
     items: Annotated[list[str], operator.add]
+    # Kept as what was added, with the whole of it every two updates.
+    log: Annotated[list[str], DeltaChannel(_extend, snapshot_frequency=2)]
 
 
 def add(state: State) -> State:
-    return {"items": ["MARKER"], "number": state["number"] + 1}
+    return {"items": ["MARKER"], "number": state["number"] + 1, "log": [f"MARKER {state['number']}"]}
 
 
 def build(saver: Any, store: Any) -> Any:
@@ -84,6 +92,7 @@ async def test_everything_comes_under_the_first_key_and_reads_the_same(database:
     assert set((await reencrypt(dsn, SealingSerializer(parse_keyring(NEW)))).values()) == {0}
     history, _ = await run(database, parse_keyring(NEW), {"number": 3})
     assert history[0][0]["items"] == ["MARKER"] * 6
+    assert history[0][0]["log"] == [f"MARKER {number}" for number in range(6)]
     assert history[0][0]["text"] == "MARKER"
     assert not has_marker(database)
 
