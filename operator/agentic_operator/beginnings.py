@@ -90,14 +90,17 @@ def create_run(
         thread_id=thread,
         workflow=snapshot,
     )
-    plan = Plan(add_finalizer=FINALIZER not in session.metadata.finalizers, status=status)
+    plan = Plan(
+        add_finalizer=FINALIZER not in session.metadata.finalizers,
+        status=status,
+        notes=(Note(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),),
+    )
     if any(job.run == run for job in seen.jobs):
         return plan
     return replace(
         plan,
         claim=build_claim(session, spec) if spec is not None and run == 1 else None,
         job=build_job(session, snapshot, spec, run, thread, rules.jobs),
-        notes=(Note(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),),
     )
 
 

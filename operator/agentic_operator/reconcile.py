@@ -149,7 +149,6 @@ class SessionReconciler:
                 # Others wait for their Job: this one's is made, what is told about it can follow.
                 self._registry.keep_body(key, body)
                 self._parts.queue.add(key, urgent=False)
-                self._announce(session, plan)
                 return
         if plan.add_finalizer:
             session = await self._add_finalizer(session)
