@@ -42,8 +42,14 @@ class ProjectStore(AsyncPostgresStore):
                 )
 
     def _without_label(self, result: Result) -> Result:
+        if isinstance(result, list):
+            # LangGraph matches the beginning of a text: `project-a` is also that of the label `project-a-b`.
+            own: Any = [
+                part[1:] if isinstance(part, tuple) else self._without_label(part)
+                for part in result
+                if (part if isinstance(part, tuple) else part.namespace)[0] == self._label
+            ]
+            return own  # type: ignore[no-any-return]  # one kind a list
         if isinstance(result, Item):
             result.namespace = result.namespace[1:]
-        elif isinstance(result, list):
-            return [part[1:] if isinstance(part, tuple) else self._without_label(part) for part in result]  # type: ignore[return-value]  # one kind a list
         return result

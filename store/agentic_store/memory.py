@@ -3,6 +3,7 @@
 What it does not have is what only PostgreSQL can do: the trigger that refuses a superseded writer's checkpoints.
 """
 
+import copy
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
@@ -15,7 +16,8 @@ from agentic_core.lifecycle import Phase
 from agentic_store.fences import decide_take, refuse_unless_held
 from agentic_store.output import EncodedOutput, encode_json
 from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow
-from agentic_store.sessions import explain_refusal
+from agentic_store.searches import check_limit, check_version, contains, encode_search
+from agentic_store.sessions import NoSuchParent, check_path, explain_missing_parent, explain_refusal
 from agentic_store.signals import LocalSignals, hint_for
 from agentic_store.transitions import sources_of
 
@@ -117,7 +119,7 @@ class MemorySessions:
             row,
             status=status,
             run=run,
-            output_data=None if output is None else output.value(),
+            output_data=row.output_data if output is None else output.value(),
             error=None if error is None else _stored(error),
             completed_at=now,
             updated_at=now,
@@ -129,15 +131,56 @@ class MemorySessions:
     async def find(self, project_name: str, session_name: str, *, with_output: bool = False) -> SessionRow | None:
         return _shown(self._find(project_name, session_name), with_output)
 
+    async def update_output(self, session_uid: str, run: int, path: Sequence[str], value: object) -> None:
+        path = check_path(path)
+        row = self._rows.get(session_uid)
+        if row is None or row.run > run or row.status.is_final:
+            state = None if row is None else (row.status, row.run)
+            raise Superseded(explain_refusal(session_uid, run, Phase.RUNNING, state))
+        output: Any = {} if row.output_data is None else copy.deepcopy(row.output_data)
+        parent = output
+        for key in path[:-1]:
+            parent = _step(parent, key)
+        if not isinstance(parent, dict):
+            raise NoSuchParent(explain_missing_parent(session_uid, path))
+        parent[path[-1]] = _stored(value)
+        self._rows[session_uid] = replace(row, run=run, output_data=output, updated_at=self._clock())
+
     async def list_by_project(
-        self, project_name: str, *, limit: int = 100, before: PageKey | None = None
+        self,
+        project_name: str,
+        *,
+        limit: int = 100,
+        before: PageKey | None = None,
+        workflow_version: str | None = None,
     ) -> list[SessionRow]:
-        found = sorted(
-            (row for row in self._rows.values() if row.project_name == project_name), key=_order, reverse=True
-        )
+        check_limit(limit)
+        if workflow_version is None:
+            return self._page(project_name, limit, before, lambda _: True)
+        check_version(workflow_version)
+        return self._page(project_name, limit, before, lambda row: row.workflow_version == workflow_version)
+
+    async def search(
+        self,
+        project_name: str,
+        containing: Mapping[str, Json],
+        *,
+        limit: int = 100,
+        before: PageKey | None = None,
+        patience_seconds: float = 5.0,  # noqa: ARG002  (nothing takes long here)
+    ) -> list[SessionRow]:
+        check_limit(limit)
+        part = json.loads(encode_search(containing))
+        return self._page(project_name, limit, before, lambda row: contains(row.input_data, part))
+
+    def _page(
+        self, project_name: str, limit: int, before: PageKey | None, is_wanted: Callable[[SessionRow], bool]
+    ) -> list[SessionRow]:
+        found = [row for row in self._rows.values() if row.project_name == project_name and is_wanted(row)]
         if before is not None:
             found = [row for row in found if _order(row) < (before.created_at, before.session_name)]
-        return [replace(row, input_data=None, output_data=None) for row in found[:limit]]
+        page = sorted(found, key=_order, reverse=True)[:limit]
+        return [replace(row, input_data=None, output_data=None) for row in page]
 
     async def delete_session(self, session_uid: str) -> bool:
         had_fence = [thread for thread, held in self._fences.items() if held.fence.session_uid == session_uid]
@@ -251,6 +294,13 @@ def _stored(value: object) -> Any:
 
 def _as_text(value: object) -> str | None:
     return value if value is None or isinstance(value, str) else encode_json(value)
+
+
+def _step(value: Any, key: str) -> Any:
+    """Return what is at a key of an object or a place of a list, None where there is nothing."""
+    if isinstance(value, list):
+        return value[int(key)] if key.isdecimal() and int(key) < len(value) else None
+    return value.get(key) if isinstance(value, dict) else None
 
 
 def _shown(row: SessionRow | None, with_output: bool) -> SessionRow | None:

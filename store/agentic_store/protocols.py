@@ -54,7 +54,16 @@ class Sessions(Protocol):
     ) -> None:
         """Set a final status with its output or error; repeating the same end changes nothing.
 
-        Raises ``Superseded`` as ``change_status`` does, and ``OutputTooLarge`` at 100 MB.
+        Without an output, what ``update_output`` wrote stays. Raises ``Superseded`` as ``change_status`` does, and
+        ``OutputTooLarge`` at 100 MB.
+        """
+        ...
+
+    async def update_output(self, session_uid: str, run: int, path: Sequence[str], value: object) -> None:
+        """Put ``value`` into the output at ``path``, keys of objects from the outside in; other parts stay.
+
+        Writers at once lose nothing of each other's. Raises ``NoSuchParent`` where all keys but the last do not lead to
+        an object, ``OutputTooLarge`` at 100 MB, and ``Superseded`` as ``change_status`` does.
         """
         ...
 
@@ -67,9 +76,34 @@ class Sessions(Protocol):
         ...
 
     async def list_by_project(
-        self, project_name: str, *, limit: int = 100, before: PageKey | None = None
+        self,
+        project_name: str,
+        *,
+        limit: int = 100,
+        before: PageKey | None = None,
+        workflow_version: str | None = None,
     ) -> list[SessionRow]:
-        """Return a page of a project's sessions, newest first, without inputs and outputs."""
+        """Return a page of a project's sessions, newest first, without inputs and outputs; of one version if named.
+
+        Raises ``InvalidSearch`` for a limit over 1,000 and a version over 128 bytes.
+        """
+        ...
+
+    async def search(
+        self,
+        project_name: str,
+        containing: Mapping[str, Json],
+        *,
+        limit: int = 100,
+        before: PageKey | None = None,
+        patience_seconds: float = 5.0,
+    ) -> list[SessionRow]:
+        """Return a page of the sessions whose inputs contain these fields, newest first, without inputs and outputs.
+
+        An object contains another that has some of its keys, a list another of some of its items, in any order.
+        Raises ``InvalidSearch`` as ``list_by_project`` does, where nothing is asked for, and after
+        ``patience_seconds``.
+        """
         ...
 
     async def delete_session(self, session_uid: str) -> bool:

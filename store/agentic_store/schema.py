@@ -9,7 +9,7 @@ from agentic_core.errors import SchemaMismatch
 from agentic_store.errors import translated
 
 # The number of the newest file in migrations/.
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 12
 
 MIGRATIONS_TABLE: Final = "agentic_migrations"
 

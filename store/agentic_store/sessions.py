@@ -4,19 +4,25 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, QueryCanceled
 from psycopg.rows import kwargs_row, scalar_row
 
-from agentic_core.errors import Superseded, TransientError
+from agentic_core.errors import PermanentError, Superseded, TransientError
 from agentic_core.lifecycle import Phase
-from agentic_store.output import EncodedOutput, encode_json
+from agentic_store.output import EncodedOutput, encode_json, make_storable
 from agentic_store.pool import Connection, Connections
 from agentic_store.records import Json, PageKey, SessionRecord, SessionRow
+from agentic_store.searches import InvalidSearch, can_exist, check_limit, check_version, encode_search
 from agentic_store.statements import load_statements
 from agentic_store.threads import purge_threads
 from agentic_store.transitions import sources_of
 
 _SQL: Final = load_statements("sessions")
+_OPEN: Final = [phase.wire for phase in Phase if not phase.is_final]
+
+
+class NoSuchParent(PermanentError):
+    """A part of an output was to be put into an object that is not there."""
 
 
 class PostgresSessions:
@@ -88,22 +94,77 @@ class PostgresSessions:
             if await _fetch_state(conn, session_uid) != (status, run):
                 await _refuse(conn, session_uid, run, status)
 
+    async def update_output(self, session_uid: str, run: int, path: Sequence[str], value: object) -> None:
+        path = check_path(path)
+        params = {
+            "session_uid": session_uid,
+            "run": run,
+            "open": _OPEN,
+            "path": path,
+            "parent": path[:-1],
+            "value": encode_json(value),
+        }
+        async with self._connections() as conn:
+            if (await conn.execute(_SQL["update_output"], params)).rowcount:
+                return
+            state = await _fetch_state(conn, session_uid)
+        if state is None or state[0].is_final or state[1] > run:
+            raise Superseded(explain_refusal(session_uid, run, Phase.RUNNING, state))
+        raise NoSuchParent(explain_missing_parent(session_uid, path))
+
     async def get(self, session_uid: str, *, with_output: bool = False) -> SessionRow | None:
+        if not can_exist(session_uid):
+            return None
         return await self._fetch_row("get", {"session_uid": session_uid, "with_output": with_output})
 
     async def find(self, project_name: str, session_name: str, *, with_output: bool = False) -> SessionRow | None:
+        if not can_exist(project_name, session_name):
+            return None
         params = {"project_name": project_name, "session_name": session_name, "with_output": with_output}
         return await self._fetch_row("find", params)
 
     async def list_by_project(
-        self, project_name: str, *, limit: int = 100, before: PageKey | None = None
+        self,
+        project_name: str,
+        *,
+        limit: int = 100,
+        before: PageKey | None = None,
+        workflow_version: str | None = None,
     ) -> list[SessionRow]:
-        params: dict[str, Any] = {"project_name": project_name, "limit": limit}
-        if before is not None:
-            params |= {"created_at": before.created_at, "session_name": before.session_name}
-        statement = _SQL["list_first" if before is None else "list_next"]
+        params = _page_params(project_name, limit, before)
+        if not can_exist(project_name, workflow_version or ""):
+            return []
         async with self._connections() as conn, conn.cursor(row_factory=kwargs_row(_build_row)) as cursor:
-            return await (await cursor.execute(statement, params)).fetchall()
+            if workflow_version is None:
+                return await (await cursor.execute(_SQL["list"], params)).fetchall()
+            params["workflow_version"] = check_version(workflow_version)
+            return await (await cursor.execute(_SQL["list_version"], params)).fetchall()
+
+    async def search(
+        self,
+        project_name: str,
+        containing: Mapping[str, Json],
+        *,
+        limit: int = 100,
+        before: PageKey | None = None,
+        patience_seconds: float = 5.0,
+    ) -> list[SessionRow]:
+        params = _page_params(project_name, limit, before) | {"containing": encode_search(containing)}
+        if not can_exist(project_name):
+            return []
+        async with (
+            self._connections() as conn,
+            conn.transaction(),
+            conn.cursor(row_factory=kwargs_row(_build_row)) as cursor,
+        ):
+            await conn.execute(_SQL["limit_time"], {"timeout": f"{patience_seconds * 1000:.0f}ms"})
+            try:
+                # Not prepared: a plan for any search whatever would be a bad one for most.
+                return await (await cursor.execute(_SQL["search"], params, prepare=False)).fetchall()
+            except QueryCanceled as error:
+                raise InvalidSearch(
+                    f"the search took over {patience_seconds:g} s: ask for more fields, or for fewer sessions"
+                ) from error
 
     async def delete_session(self, session_uid: str) -> bool:
         async with self._connections() as conn, conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
@@ -134,6 +195,15 @@ async def _delete_rows(conn: Connection, uids: Sequence[str], records: Sequence[
     except InsufficientPrivilege as error:
         names = ", ".join(repr(record.session_name) for record in records)
         raise TransientError(f"{names} is still recorded under another uid: the operator replaces that row") from error
+
+
+def _page_params(project_name: str, limit: int, before: PageKey | None) -> dict[str, Any]:
+    return {
+        "project_name": project_name,
+        "limit": check_limit(limit),
+        "created_at": "infinity" if before is None else before.created_at,
+        "session_name": "" if before is None else before.session_name,
+    }
 
 
 def _drop_replaced(records: Sequence[SessionRecord]) -> list[SessionRecord]:
@@ -183,6 +253,19 @@ async def _refuse(conn: Connection, session_uid: str, run: int, status: Phase) -
         # There was no such row a moment ago, or not in this state: nobody else is on.
         raise TransientError(f"session {session_uid!r} was recorded just now: try again")
     raise Superseded(explain_refusal(session_uid, run, status, state))
+
+
+def check_path(path: Sequence[str]) -> list[str]:
+    """Return where in an output something goes, as PostgreSQL takes it: keys of objects, outermost first."""
+    if not path:
+        raise ValueError("a path names at least one key of the output")
+    return [make_storable(key) for key in path]
+
+
+def explain_missing_parent(session_uid: str, path: Sequence[str]) -> str:
+    """Say why nothing can be put at ``path``."""
+    where = "".join(f"/{key}" for key in path[:-1])
+    return f"the output of session {session_uid!r} has no object at {where or '/'!r}: put that there first"
 
 
 def explain_refusal(session_uid: str, run: int, status: Phase, state: tuple[Phase, int] | None) -> str:

@@ -1,6 +1,7 @@
 """What every store must do: run against PostgreSQL and against its twin in memory."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -12,7 +13,9 @@ from agentic_core.lifecycle import Phase
 from agentic_core.threads import thread_id
 from agentic_store.output import encode_output
 from agentic_store.protocols import EventLog, Fences, Sessions
-from agentic_store.records import NewEvent, SessionRecord
+from agentic_store.records import Json, NewEvent, SessionRecord
+from agentic_store.searches import InvalidSearch
+from agentic_store.sessions import NoSuchParent
 
 CREATED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 FINAL = [phase for phase in Phase if phase.is_final]
@@ -224,6 +227,175 @@ class SessionsConformance:
         names = [row.session_name for page in pages for row in page]
         assert names == [f"s{number:02}" for number in reversed(range(25))]
         assert all(row.input_data is None for page in pages for row in page)
+
+    async def test_the_list_of_a_version_is_newest_first_page_by_page(self, store: Store) -> None:
+        records = [
+            a_record(
+                f"s{number:02}",
+                created_at=CREATED + timedelta(seconds=number // 2),
+                input_data={"workflow_version": f"1.{number % 2}"},
+            )
+            for number in range(24)
+        ]
+        await store.sessions.record_sessions([*records, a_record("none"), a_record("x", project="other")])
+
+        first = await store.sessions.list_by_project("team", workflow_version="1.1", limit=8)
+        second = await store.sessions.list_by_project("team", workflow_version="1.1", limit=8, before=first[-1].key)
+
+        names = [row.session_name for row in (*first, *second)]
+        assert names == [f"s{number:02}" for number in reversed(range(1, 24, 2))]
+        assert await store.sessions.list_by_project("team", workflow_version="1.2") == []
+
+    async def test_a_version_of_any_length_is_kept_and_short_ones_are_listed_by(self, store: Store) -> None:
+        await store.sessions.record_session(a_record(input_data={"workflow_version": "1" * 200_000}))
+
+        row = await store.sessions.get("uid-team-report")
+        assert row is not None
+        assert row.workflow_version == "1" * 200_000
+        with pytest.raises(InvalidSearch, match="over 128 bytes"):
+            await store.sessions.list_by_project("team", workflow_version="1" * 129)
+
+    @pytest.mark.parametrize(
+        ("containing", "is_found"),
+        [
+            pytest.param({"file_path": "data.csv"}, True, id="a field"),
+            pytest.param({"file_path": "data"}, False, id="no part of a text"),
+            pytest.param({"file_path": "data.csv", "rows": 3}, True, id="two fields"),
+            pytest.param({"file_path": "data.csv", "rows": 4}, False, id="two fields of which one differs"),
+            pytest.param({"rows": 3.0}, True, id="numbers by value"),
+            pytest.param({"rows": "3"}, False, id="a number is no text"),
+            pytest.param({"strict": True}, True, id="a truth value"),
+            pytest.param({"strict": 1}, False, id="a truth value is no number"),
+            pytest.param({"none": None}, True, id="null"),
+            pytest.param({"missing": None}, False, id="null is a value"),
+            pytest.param({"options": {"depth": 2}}, True, id="a field below"),
+            pytest.param({"options": {}}, True, id="an object contains the empty one"),
+            pytest.param({"file_path": {}}, False, id="a text does not"),
+            pytest.param({"tags": ["b"]}, True, id="an item of a list"),
+            pytest.param({"tags": ["b", "a", "b"]}, True, id="items in any order and number"),
+            pytest.param({"tags": ["c"]}, False, id="not an item"),
+            pytest.param({"tags": "a"}, False, id="a list is no item"),
+            pytest.param({"tags": []}, True, id="a list contains the empty one"),
+            pytest.param({"steps": [{"name": "x"}]}, True, id="an item that is an object, by its fields"),
+            pytest.param({"steps": [{"name": "x", "n": 2}]}, False, id="fields of two items are not one"),
+            pytest.param({"ä%_'\"$$--": "';"}, True, id="names that mean something elsewhere"),
+        ],
+    )
+    async def test_a_search_finds_inputs_that_contain_it(
+        self, store: Store, containing: Mapping[str, Json], *, is_found: bool
+    ) -> None:
+        inputs = {
+            "file_path": "data.csv",
+            "rows": 3,
+            "strict": True,
+            "none": None,
+            "options": {"depth": 2, "wide": False},
+            "tags": ["a", "b"],
+            "steps": [{"name": "x", "n": 1}, {"name": "y", "n": 2}],
+            "ä%_'\"$$--": "';",
+        }
+        await store.sessions.record_sessions(
+            [a_record(input_data=inputs), a_record(input_data=inputs, project="other"), a_record("x", input_data=[1])]
+        )
+
+        found = await store.sessions.search("team", containing)
+
+        assert [row.session_uid for row in found] == (["uid-team-report"] if is_found else [])
+        assert all(row.input_data is None and row.output_data is None for row in found)
+
+    async def test_a_search_is_newest_first_page_by_page(self, store: Store) -> None:
+        await store.sessions.record_sessions(
+            [
+                a_record(
+                    f"s{number}", created_at=CREATED + timedelta(seconds=number // 2), input_data={"n": number % 2}
+                )
+                for number in range(10)
+            ]
+        )
+
+        first = await store.sessions.search("team", {"n": 1}, limit=3)
+        second = await store.sessions.search("team", {"n": 1}, limit=3, before=first[-1].key)
+
+        assert [row.session_name for row in (*first, *second)] == ["s9", "s7", "s5", "s3", "s1"]
+
+    @pytest.mark.parametrize("limit", [0, -1, 1001])
+    async def test_pages_have_a_limit(self, store: Store, limit: int) -> None:
+        with pytest.raises(InvalidSearch, match="ask for 1 to 1000"):
+            await store.sessions.list_by_project("team", limit=limit)
+        with pytest.raises(InvalidSearch, match="ask for 1 to 1000"):
+            await store.sessions.search("team", {"a": 1}, limit=limit)
+
+    async def test_a_search_for_nothing_or_for_too_much_is_refused(self, store: Store) -> None:
+        with pytest.raises(InvalidSearch, match="at least one field"):
+            await store.sessions.search("team", {})
+        with pytest.raises(InvalidSearch, match="too long"):
+            await store.sessions.search("team", {"a": list(range(20_000))})
+
+    async def test_parts_of_an_output_are_put_in_place_while_it_runs(self, store: Store) -> None:
+        record = a_record()
+        await store.sessions.record_session(record)
+        await store.sessions.start_run(record.session_uid, 1)
+
+        await store.sessions.update_output(record.session_uid, 1, ["tables"], {"first": [1]})
+        await store.sessions.update_output(record.session_uid, 1, ["tables", "se\x00cond"], float("nan"))
+        await store.sessions.update_output(record.session_uid, 2, ["tables", "first"], "late")
+
+        row = await store.sessions.get(record.session_uid, with_output=True)
+        assert row is not None
+        assert row.output_data == {"tables": {"first": "late", "se\ufffdcond": None}}
+        assert row.run == 2
+        await store.sessions.finish(record.session_uid, 2, Phase.FAILED, error={"type": "ValueError"})
+        failed = await store.sessions.get(record.session_uid, with_output=True)
+        assert failed is not None
+        assert failed.output_data == row.output_data
+
+    async def test_parts_of_an_output_need_an_object_to_go_into(self, store: Store) -> None:
+        record = a_record()
+        await store.sessions.record_session(record)
+        await store.sessions.update_output(record.session_uid, 1, ["list"], [{"a": 1}])
+
+        await store.sessions.update_output(record.session_uid, 1, ["list", "0", "b"], 2)
+
+        for path in (["missing", "a"], ["list", "0"], ["list", "7", "a"], ["list", "x", "a"]):
+            with pytest.raises(NoSuchParent, match="has no object at"):
+                await store.sessions.update_output(record.session_uid, 1, path, 2)
+        with pytest.raises(ValueError, match="at least one key"):
+            await store.sessions.update_output(record.session_uid, 1, [], 2)
+
+        row = await store.sessions.get(record.session_uid, with_output=True)
+        assert row is not None
+        assert row.output_data == {"list": [{"a": 1, "b": 2}]}
+
+    async def test_parts_come_too_late_for_a_later_run_a_final_status_and_a_deleted_session(self, store: Store) -> None:
+        await store.sessions.record_sessions(
+            [a_record("later", status=Phase.RUNNING, run=2), a_record("final", status=Phase.COMPLETED, run=1)]
+        )
+        for uid in ("uid-team-later", "uid-team-final", "nobody"):
+            with pytest.raises(Superseded):
+                await store.sessions.update_output(uid, 1, ["a"], 1)
+
+    async def test_parts_put_at_once_are_all_there(self, store: Store) -> None:
+        record = a_record()
+        await store.sessions.record_session(record)
+        await store.sessions.update_output(record.session_uid, 1, ["parts"], {})
+
+        await asyncio.gather(
+            *(store.sessions.update_output(record.session_uid, 1, ["parts", f"p{n}"], n) for n in range(40))
+        )
+
+        row = await store.sessions.get(record.session_uid, with_output=True)
+        assert row is not None
+        assert row.output_data == {"parts": {f"p{n}": n for n in range(40)}}
+
+    async def test_names_that_no_row_can_have_find_nothing(self, store: Store) -> None:
+        await store.sessions.record_session(a_record())
+        for name in ("\x00", "team\x00", "\ud800"):
+            assert await store.sessions.get(name) is None
+            assert await store.sessions.find(name, "report") is None
+            assert await store.sessions.find("team", name) is None
+            assert await store.sessions.list_by_project(name) == []
+            assert await store.sessions.list_by_project("team", workflow_version=name) == []
+            assert await store.sessions.search(name, {"file_path": "data.csv"}) == []
 
     async def test_deleting_removes_row_events_and_fence_and_can_be_repeated(self, store: Store) -> None:
         record = a_record()

@@ -53,11 +53,25 @@ WHERE session_uid = %(session_uid)s AND run <= %(run)s AND status = ANY(%(source
 UPDATE workflow_sessions
 SET status = %(status)s,
     run = %(run)s,
-    output_data = %(output)s::jsonb,
+    -- A run that fails leaves what it had put out by then.
+    output_data = coalesce(%(output)s::jsonb, output_data),
     error = %(error)s::jsonb,
     completed_at = now(),
     updated_at = now()
 WHERE session_uid = %(session_uid)s AND run <= %(run)s AND status = ANY(%(sources)s);
+
+-- One statement, so that of two at once the second sees what the first has written. A parent that is not there would
+-- have jsonb_set() change nothing and say nothing.
+
+-- name: update_output
+UPDATE workflow_sessions
+SET output_data = jsonb_set(coalesce(output_data, '{}'), %(path)s::text[], %(value)s::jsonb),
+    run = %(run)s,
+    updated_at = now()
+WHERE session_uid = %(session_uid)s
+    AND run <= %(run)s
+    AND status = ANY(%(open)s)
+    AND jsonb_typeof(coalesce(output_data, '{}') #> %(parent)s::text[]) = 'object';
 
 -- name: state
 SELECT status, run FROM workflow_sessions WHERE session_uid = %(session_uid)s;
@@ -78,22 +92,47 @@ SELECT
 FROM workflow_sessions
 WHERE project_name = %(project_name)s AND session_name = %(session_name)s;
 
--- name: list_first
+-- Pages of a list, each from where the one before ended; the first begins at the end of time. Inputs and outputs, which
+-- can be large, are not read.
+
+-- name: list
 SELECT
     session_uid, project_name, session_name, workflow_name, workflow_version, status, error, thread_id, run,
     created_at, started_at, updated_at, completed_at
 FROM workflow_sessions
 WHERE project_name = %(project_name)s
+    AND (created_at, session_name) < (%(created_at)s::timestamptz, %(session_name)s)
 ORDER BY created_at DESC, session_name DESC
 LIMIT %(limit)s;
 
--- name: list_next
+-- The limit of the length is the index's, which a long text would not fit.
+
+-- name: list_version
 SELECT
     session_uid, project_name, session_name, workflow_name, workflow_version, status, error, thread_id, run,
     created_at, started_at, updated_at, completed_at
 FROM workflow_sessions
 WHERE project_name = %(project_name)s
-    AND (created_at, session_name) < (%(created_at)s, %(session_name)s)
+    AND workflow_version = %(workflow_version)s
+    AND octet_length(workflow_version) <= 128
+    AND (created_at, session_name) < (%(created_at)s::timestamptz, %(session_name)s)
+ORDER BY created_at DESC, session_name DESC
+LIMIT %(limit)s;
+
+-- name: limit_time
+SELECT set_config('statement_timeout', %(timeout)s, true);
+
+-- Planned anew for each search: for what few sessions have, the index of inputs finds them; for what many have, the list
+-- is read until the page is full.
+
+-- name: search
+SELECT
+    session_uid, project_name, session_name, workflow_name, workflow_version, status, error, thread_id, run,
+    created_at, started_at, updated_at, completed_at
+FROM workflow_sessions
+WHERE project_name = %(project_name)s
+    AND input_data @> %(containing)s::jsonb
+    AND (created_at, session_name) < (%(created_at)s::timestamptz, %(session_name)s)
 ORDER BY created_at DESC, session_name DESC
 LIMIT %(limit)s;
 
