@@ -39,6 +39,10 @@ def run_process(environ: Mapping[str, str]) -> int:
     redactor.add_filter(dsn.redact)
     if config.keyring is not None:
         redactor.add(*config.keyring.secrets)
+    if config.result_store_dir is not None:
+        from agentic_store.objects import read_object_store_folder
+
+        redactor.add(read_object_store_folder(config.result_store_dir).secret_key)
     configure_logging(
         redactor,
         level=environ.get("LOG_LEVEL", "INFO").upper(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agentic_core.contract import ExitCode
+from tests.support.objects import SECRET_KEY, Bucket
 from tests.support.postgres_server import find_binaries
 from tests.support.runner import RunnerBench, Session
 
@@ -233,17 +234,19 @@ def test_a_keys_file_that_is_missing_or_wrong_is_named_before_anything_runs(
         assert session.ran == []
 
 
-def test_no_key_is_in_any_place_that_people_read(runners: RunnerBench, tmp_path: Path) -> None:
+def test_no_key_is_in_any_place_that_people_read(runners: RunnerBench, bucket: Bucket, tmp_path: Path) -> None:
     code = f"""
     class State(TypedDict, total=False):
         x: str
 
     def fails(state):
-        raise ValueError("it read the file: {NEW}")
+        raise ValueError("it read the files: {NEW} and {SECRET_KEY}")
 
     graph = StateGraph(State).add_node(fails).add_edge(START, "fails")
     """
-    session = runners.session(code, {"x": "y"}, LOG_LEVEL="DEBUG", ENCRYPTION_KEYS_FILE=keys(tmp_path, NEW))
+    secret = bucket.write_secret(tmp_path / "results")
+    files = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, NEW), "RESULT_STORE_DIR": str(secret)}
+    session = runners.session(code, {"x": "y"}, LOG_LEVEL="DEBUG", **files)  # type: ignore[arg-type]  # variables
     runner = session.start()
     assert runner.wait() == ExitCode.GRAPH_FAILED
     rows = runners.database.execute(
@@ -251,3 +254,4 @@ def test_no_key_is_in_any_place_that_people_read(runners: RunnerBench, tmp_path:
     )
     for text in (runner.output, runner.termination, json.dumps(session.read()), str(rows), dump(runners)):
         assert NEW not in text
+        assert SECRET_KEY not in text
