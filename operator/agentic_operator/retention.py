@@ -36,8 +36,8 @@ OWNERLESS_SECONDS: Final = 86_400.0
 ROWS: Final = 2000
 SESSIONS: Final = 100
 THREADS: Final = 200
-# A step of tens of milliseconds is followed by a pause of a third of its own time.
-REST: Final = 1 / 3
+# A step of tens of milliseconds is followed by a pause of a fifth of its own time.
+REST: Final = 0.2
 LONGEST_REST: Final = 2.0
 
 logger: Final = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import psycopg
 import pytest
 
+from agentic_core.errors import DatabaseUnavailable
 from agentic_core.lifecycle import Phase
 from agentic_operator import retention as module
 from agentic_operator.announcer import Announcer
@@ -224,6 +225,21 @@ async def test_a_lock_of_somebody_else_costs_only_its_own_sessions(space: Space,
         assert bench.retention.progress.failures == 1
         await bench.retention.go_round()
         assert count(database, locked) == (0, 0, 0)
+
+
+async def test_a_database_that_only_reads_ends_the_round_and_the_next_goes_on(bench: Bench) -> None:
+    thread = bench.session("s", ended=days_ago(31))
+    name = bench.database.name
+    bench.database.execute(f"ALTER ROLE {name}_operator SET default_transaction_read_only = on")
+    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+    bench.database.execute(ending, [f"{name}_operator"])
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        await bench.retention.go_round()
+    assert count(bench.database, thread) == (3, 3, 3)
+    bench.database.execute(f"ALTER ROLE {name}_operator RESET default_transaction_read_only")
+    bench.database.execute(ending, [f"{name}_operator"])
+    await bench.retention.go_round()
+    assert count(bench.database, thread) == (0, 0, 0)
 
 
 async def test_cancelled_at_any_step_it_leaves_nothing_that_the_next_round_does_not_find(
