@@ -94,7 +94,7 @@ bench: venv test-deps ## Benchmarks, as ratios against a floor in the same run
 	@$(BIN)/python -m bench
 
 bench-data: venv test-deps ## Those of the database: super-steps, write-ahead log, copies
-	@$(BIN)/python -m bench super_step wal fork retention
+	@$(BIN)/python -m bench super_step wal fork retention data_queries
 
 clean: ## Remove what was built in this checkout
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -15,9 +15,9 @@ from agentic_store.dsn import Dsn
 from agentic_store.records import Json
 from agentic_store.searches import InvalidSearch
 from agentic_store.statements import load_statements
-from bench.data_rows import fill_sessions
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer
+from tests.support.session_rows import fill_sessions
 from tests.support.tenants import drop_tenants, make_tenant
 
 SESSIONS = 100_000
