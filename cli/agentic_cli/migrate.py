@@ -71,6 +71,7 @@ def up(to: int | None, dsn_file: Path | None, wait_seconds: float) -> None:
         if found.failed:
             said = "; ".join(f"{check.title}: {check.detail}" for check in found.failed)
             raise PermanentError(f"the database is not what the migrations make: {said}")
+        report(f"verified: all {len(found.checks)} checks passed")
     if applied:
         report(f"done: database is at version {applied[-1].version}")
 

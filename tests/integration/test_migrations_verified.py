@@ -162,6 +162,32 @@ def test_tables_of_one_column_without_keys_or_versions_do_not_pass(
     assert [line.split()[0] for line in script.stdout.splitlines()[:7]] == ["PASS", "PASS", *["FAIL"] * 5]
 
 
+def test_up_says_each_step_in_order_and_nothing_else(empty_database: PostgresDatabase) -> None:
+    first = run_agentic("migrate", "up", env=pg_variables(empty_database))
+    again = run_agentic("migrate", "up", env=pg_variables(empty_database))
+
+    place = f"postgres@127.0.0.1:{empty_database.server.port}/{empty_database.name}"
+    (major,) = empty_database.execute("SELECT current_setting('server_version_num')::int / 10000")[0]
+    begin = [f"==> migrating {place}", f"==> connected to PostgreSQL {major}"]
+    end = [
+        "==> verifying tables, columns, keys, indexes, rules and versions",
+        "==> verified: all 7 checks passed",
+    ]
+    assert first.stderr.splitlines() == [
+        *begin,
+        f"==> checking what is applied: version 0 of {SCHEMA_VERSION}",
+        *(f"==> applying {migration.version:03} {migration.name}" for migration in discover()),
+        *end,
+        f"==> done: database is at version {SCHEMA_VERSION}",
+    ]
+    assert again.stderr.splitlines() == [
+        *begin,
+        f"==> checking what is applied: version {SCHEMA_VERSION} of {SCHEMA_VERSION}",
+        f"==> already applied: database is at version {SCHEMA_VERSION}",
+        *end,
+    ]
+
+
 def test_up_fails_where_a_table_is_gone_that_was_applied(database: PostgresDatabase) -> None:
     database.execute("DROP TABLE checkpoint_writes")
 
