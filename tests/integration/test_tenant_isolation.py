@@ -4,6 +4,7 @@ The other tenants have names that begin alike or hold what are wildcards elsewhe
 nevertheless is listed in docs/tenancy.md, and shown at the end.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -165,8 +166,10 @@ READS = [
 async def test_no_statement_returns_a_row_of_another(tenant: Dsn) -> None:
     returned = {}
     for statement in READS:
-        if found := run(tenant, statement.format(thread=THREAD_B)):
-            returned[statement] = found
+        # Some servers are built without XML.
+        with contextlib.suppress(pg.FeatureNotSupported):
+            if found := run(tenant, statement.format(thread=THREAD_B)):
+                returned[statement] = found
     assert returned == {}
 
 
