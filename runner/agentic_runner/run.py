@@ -200,12 +200,12 @@ class Run:
         return row if row is not None and row.status in (Phase.COMPLETED, Phase.FAILED) else None
 
     async def _enter_thread(self, graph: Any, graph_config: Any, database: Database) -> None:
-        """Bring a fork to where it starts; recall the thread's last checkpoints."""
+        """Bring a fork to where it starts, and recall its checkpoints."""
         fork = self._reporter.session.spec.fork_from
         if fork is not None:
             point = await enter_fork(graph, graph_config, database, self._config, fork)
             log.info("is a fork", extra={"source": point.source, "checkpoint_id": point.checkpoint_id})
-        self._teller.recall(await self._read_history(database))
+            self._teller.recall(await self._read_history(database))
 
     async def _read_history(self, database: Database) -> tuple[HistoryEntry, ...]:
         return recall(await database.threads.list_checkpoints(self._config.thread_id, limit=MAX_HISTORY))
@@ -222,6 +222,8 @@ class Run:
             await self._teller.tell_loss(loss, await self._read_history(database))
 
     async def _run_graph(self, database: Database, schema: SchemaState) -> Outcome:
+        # While LangGraph is imported: from the fence on, nobody else adds to them.
+        self._teller.recall(await self._read_history(database))
         try:
             await self._importing
         except ImportError as error:
