@@ -3,7 +3,7 @@
 
 DO $$
 BEGIN
-    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'agentic_tenant') THEN
+    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'agentic_tenant') AND to_regclass('thread_fences') IS NOT NULL THEN
         GRANT INSERT, UPDATE ON thread_fences TO agentic_tenant;
     END IF;
 END
