@@ -9,6 +9,8 @@ The small state is a number; the large one 1 MB of text that every super-step re
 """
 
 import asyncio
+import base64
+import os
 import random
 import statistics
 import string
@@ -25,6 +27,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 
 from agentic_runner.checkpoints import build_saver
+from agentic_runner.encryption import Keyring, parse_keyring
 from agentic_store import migrate
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
@@ -51,7 +54,7 @@ class Load:
     rounds: int
 
 
-LOADS = (Load("a number", 0, 200, 9), Load("1 MB rewritten", 1_000_000, 20, 5))
+LOADS = (Load("a number", 0, 200, 15), Load("1 MB rewritten", 1_000_000, 20, 5))
 
 
 def make_texts(size: int) -> list[str]:
@@ -88,33 +91,37 @@ def open_bare(server: PostgresServer) -> Opener:
     return opened
 
 
-def open_ours(server: PostgresServer) -> Opener:
+def open_ours(dsn: Dsn, keyring: Keyring | None = None) -> Opener:
     """Return how a runner opens its saver."""
-    dsn = Dsn.parse(server.dsn("ours"))
 
     @asynccontextmanager
     async def opened(thread: str) -> AsyncIterator[Saver]:
         async with open_database(dsn, application_name="bench") as database:
             await database.carry(await database.fences.take(thread, thread, 1, "bench"))
-            yield build_saver(database)
+            yield build_saver(database, keyring)
 
     return opened
 
 
-async def prepare(server: PostgresServer) -> None:
-    """Make the two databases."""
+async def prepare(server: PostgresServer) -> Dsn:
+    """Make the two databases; return how a runner of the namespace ``bench`` gets into ours."""
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE bare")
         conn.execute("CREATE DATABASE ours")
     async with AsyncPostgresSaver.from_conn_string(server.dsn("bare")) as saver:
         await saver.setup()
-    await migrate.up(Dsn.parse(server.dsn("ours")))
+    owner = Dsn.parse(server.dsn("ours"))
+    await migrate.up(owner)
+    async with open_database(owner, application_name="bench") as database:
+        tenant = await database.tenants.make_role("bench")
+    return Dsn.parse(server.dsn("ours", user=tenant.role_name, password=tenant.password))
 
 
 async def main(server: PostgresServer) -> None:
     """Run every load with every saver in turn."""
-    await prepare(server)
-    variants = {"ours": open_ours(server)}
+    dsn = await prepare(server)
+    keyring = parse_keyring(base64.b64encode(os.urandom(32)).decode())
+    variants = {"ours": open_ours(dsn), "ours, encrypted": open_ours(dsn, keyring)}
     bare = open_bare(server)
     print(f"{'state':<16}{'saver':<28}{'bare ms':>9}{'ms':>9}{'ratio':>8}")
     for load in LOADS:
@@ -122,7 +129,7 @@ async def main(server: PostgresServer) -> None:
         for name, opener in variants.items():
             pairs = []
             for number in range(load.rounds):
-                thread = f"project-bench:session-{name}-{load.text_bytes}-{number}".replace(" ", "-")
+                thread = f"project-bench:session-{name.replace(', ', '-')}-{load.text_bytes}-{number}"
                 times = []
                 for open_saver in (bare, opener) if number % 2 else (opener, bare):
                     async with open_saver(thread) as saver:
