@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -67,6 +68,35 @@ def test_an_evicted_pod_saves_and_is_not_counted_as_a_failure(project: Project) 
     assert status["result"]["done"] == ["1", "2", "3", "4", "5"]
     starts = [line for line in status["result"]["journal"] if line.startswith("start")]
     assert len(starts) == 5, "a drained super-step is finished, not repeated"
+
+
+def test_a_drained_node_costs_no_session_and_no_saved_step(project: Project) -> None:
+    """Everything goes: runners, operators, the database. A session runs, another waits; no retry is left to use up."""
+    project.define("steps", workspace={"size": "1Gi"})
+    project.define("asks", workspace={"size": "1Gi"})
+    project.start("asks", name="waits", inputs={}, retries=0)
+    (question,) = project.wait_phase("WaitingForInput", session="waits")["interrupts"]
+    project.start("steps", inputs={"count": 6, "seconds": 2}, retries=0)
+    wait_for(project.status, lambda status: status.get("steps", 0) >= 1, what="a super-step")
+    (node,) = project.kubectl.run("get", "nodes", "-o", "name").split()
+    drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
+    try:
+        project.kubectl.run(*drain, timeout_seconds=170)
+        assert not [pod for pod in project.pods() if pod["status"]["phase"] == "Running"]
+        assert project.status()["phase"] not in FINAL
+    finally:
+        project.kubectl.run("uncordon", node)
+    for kind, name in (("statefulset", "postgres"), ("deployment", "agentic-operator")):
+        project.kubectl.run(*SYSTEM, "rollout", "status", f"{kind}/{name}", "--timeout=150s", timeout_seconds=160)
+
+    status = project.wait_phase("Completed", timeout_seconds=240)
+    assert status["result"]["done"] == [str(n) for n in range(1, 7)]
+    starts = Counter(line for line in status["result"]["journal"] if line.startswith("start"))
+    assert sum(starts.values()) <= 7, f"one super-step was under way, and no other may run again: {starts}"
+    answer = {"spec": {"responses": [{"interruptId": question["id"], "value": "yes"}]}}
+    project.run("patch", "agenticsession", "waits", "--type=merge", "-p", json.dumps(answer))
+    status = project.wait_phase("Completed", session="waits", timeout_seconds=180)
+    assert (status["result"]["done"], status["result"]["journal"]) == (["yes"], ["before"])
 
 
 def test_operators_killed_at_random_moments_end_every_session_once(project: Project) -> None:

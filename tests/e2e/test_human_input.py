@@ -1,10 +1,57 @@
 """A session that asks, on the real cluster: from the question to the answer, without a pod in between."""
 
 import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from tests.e2e.conftest import Project
+import pytest
+
+from hack.cluster.folders import cluster_folder
+from hack.cluster.nodeconfig import runtime_socket
+from tests.e2e.conftest import IMAGE, Project
 from tests.e2e.test_examples import apply, openai_stub
 from tests.support.waiting import wait_for
+
+
+@dataclass(frozen=True)
+class MovingImage:
+    """A tag on the node that stands for the test's image, known by digest as one that was pulled is, until it moves."""
+
+    reference: str
+    by_digest: str
+
+    @classmethod
+    def make(cls, name: str) -> "MovingImage":
+        source = f"docker.io/{IMAGE}"
+        listed = ctr("ls", f"name=={source}").splitlines()[1].split()
+        (digest,) = (word for word in listed if word.startswith("sha256:"))
+        made = cls(f"docker.io/agentic-operator/{name}:1", f"docker.io/agentic-operator/{name}@{digest}")
+        for tag in (made.reference, made.by_digest):
+            ctr("tag", "--force", source, tag)
+        return made
+
+    def move(self, source: str) -> None:
+        ctr("tag", "--force", source, self.reference)
+
+    def remove(self) -> None:
+        ctr("rm", self.reference, self.by_digest)
+
+
+def ctr(*arguments: str) -> str:
+    """Speak about images to the containerd of the local cluster."""
+    socket = runtime_socket(cluster_folder())
+    if not socket.exists():
+        pytest.fail(f"there is no {socket}: this test needs the one-node cluster")
+    command = ["ctr", "--address", str(socket), "--namespace", "k8s.io", "images", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def moving_image(project: Project) -> Iterator[MovingImage]:
+    image = MovingImage.make(f"moving-{project.name}")
+    yield image
+    image.remove()
 
 
 def running_pods(project: Project) -> list[str]:
@@ -47,6 +94,23 @@ def test_a_wrong_answer_starts_no_pod_and_a_right_one_goes_on_though_the_definit
     assert answered["answeredBy"] == "kubectl-patch"
     assert answered["answer"] == "yes"
     assert answered["resumedAt"]
+
+
+def test_a_tag_that_is_moved_while_a_session_waits_does_not_change_what_goes_on(
+    project: Project, moving_image: MovingImage
+) -> None:
+    project.define("asks", image=moving_image.reference, workspace={"size": "1Gi"})
+    project.start("asks", inputs={})
+    status = project.wait_phase("WaitingForInput")
+    assert status["workflow"]["imageDigest"] == moving_image.by_digest
+    wait_for(project.pods, lambda pods: not pods, what="no pod while it waits")
+    moving_image.move("docker.io/agentic-operator/postgres:dev")
+
+    respond(project, status["interrupts"][0]["id"], "yes")
+    (pod,) = wait_for(project.pods, bool, what="the pod that takes the answer")
+    assert pod["spec"]["containers"][0]["image"] == moving_image.by_digest
+    status = project.wait_phase("Completed")
+    assert (status["result"]["done"], status["result"]["journal"]) == (["yes"], ["before"])
 
 
 def test_a_quick_answer_is_taken_by_the_pod_that_asked(project: Project) -> None:
