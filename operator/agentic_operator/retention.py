@@ -277,7 +277,7 @@ class Retention:
         elif step.finished:
             largest = max(step.gone.rows.values(), default=0) or 1
             fitting = len(step.finished) * self._rows * 4 // (largest * 5)
-            self._at_once = min(max(fitting, 1), wanted * 2, SESSIONS)
+            self._at_once = min(max(fitting, 1), max(wanted * 2, self._at_once), SESSIONS)
 
 
 _Take: TypeAlias = Callable[[Sequence[str]], Awaitable[Step]]
