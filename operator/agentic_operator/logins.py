@@ -72,8 +72,10 @@ class Logins:
             tenants = await self.find_tenants()
             if tenants is None:
                 await self._copy_shared(namespace, there)
-            elif role_name is None or not await tenants.is_current(role_name, namespace):
+            elif there is None or role_name is None or not await tenants.is_current(role_name, namespace):
                 await self._give_own(namespace, there, tenants, {})
+            else:
+                await self._follow_pattern(namespace, there)
         except DatabaseUnavailable:
             # Runners wait for the database by themselves, with what they were given before.
             if role_name is None:
@@ -118,17 +120,30 @@ class Logins:
     async def _give_own(
         self, namespace: str, there: Json | None, tenants: Tenants, annotations: Mapping[str, str]
     ) -> str:
-        shared = await self._find_shared()
-        # Host, options and database as runners reach them; the operator's own where nobody gave any.
-        template = Dsn.parse(shared) if shared is not None else read_dsn({}, file=self._settings.postgres_file)
+        # Asked before the role is made: without a pattern it would be for nothing.
+        pattern = await self._find_pattern()
         credentials = await tenants.make_role(namespace)
-        login = template.with_login(credentials.role_name, credentials.password)
+        login = pattern.with_login(credentials.role_name, credentials.password)
         annotations = {**annotations, ROLE_ANNOTATION: credentials.role_name}
         await self._write(namespace, there, login.conninfo, annotations)
         logger.info(
             "gave a namespace a database role", extra={"namespace": namespace, "database_role": credentials.role_name}
         )
         return credentials.role_name
+
+    async def _follow_pattern(self, namespace: str, there: Json) -> None:
+        """Give the namespace's own login to where the database is now: behind a pooler, or with TLS."""
+        known = _read(there)
+        if known is None:
+            raise TransientError(f"Secret {POSTGRES_SECRET!r} in {namespace!r} is empty: delete it to get another")
+        wanted = (await self._find_pattern()).with_login_of(Dsn.parse(known)).conninfo
+        if wanted != known:
+            await self._write(namespace, there, wanted, {})
+
+    async def _find_pattern(self) -> Dsn:
+        """Return host, options and database as runners reach them; the operator's own where nobody gave any."""
+        shared = await self._find_shared()
+        return Dsn.parse(shared) if shared is not None else read_dsn({}, file=self._settings.postgres_file)
 
     async def _copy_shared(self, namespace: str, there: Json | None) -> None:
         shared = await self._find_shared()

@@ -77,6 +77,11 @@ class Dsn:
         except PermanentError:
             return self
 
+    def with_login_of(self, other: "Dsn") -> "Dsn":
+        """Return the same connection for the user of another."""
+        known = conninfo_to_dict(other.conninfo)
+        return self.with_login(str(known.get("user") or ""), str(known.get("password") or ""))
+
     def describe(self) -> str:
         """Return who connects to where, without the password."""
         user = f"{self.user}@" if self.user else ""

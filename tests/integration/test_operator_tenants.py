@@ -98,6 +98,24 @@ async def test_without_a_shared_secret_runners_reach_the_database_as_the_operato
     assert namespace_seen_by(dsn_of(space)) == [(space.name,)]
 
 
+async def test_where_the_database_moves_the_namespaces_login_follows(
+    space: Space, store: Database, kube: Kube, settings: Settings
+) -> None:
+    logins = Logins(kube, settings, store.tenants)
+    await logins.place(space.name)
+    before = dsn_of(space)
+    path = f"/api/v1/namespaces/{SYSTEM}/secrets/agentic-postgres-runner"
+    moved = base64.b64encode(b"postgresql://runner:x@pooler:6432/agentic?sslmode=verify-full").decode()
+    space.plane.request("PATCH", path, {"data": {"dsn": moved}})
+
+    await logins.place(space.name)
+
+    after = dsn_of(space)
+    assert (after.host, after.port, after.dbname) == ("pooler", "6432", "agentic")
+    assert "sslmode=verify-full" in after.conninfo
+    assert after.with_login_of(before) == after
+
+
 async def test_a_role_that_is_not_there_any_more_is_made_anew(
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
