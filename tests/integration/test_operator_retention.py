@@ -268,9 +268,9 @@ def test_the_operators_process_removes_serves_metrics_ends_on_sigterm_and_goes_o
 ) -> None:
     registry = Registry(lambda _: None, lambda _: None)
     bench = Bench(space, database, None, registry, None, None)  # type: ignore[arg-type]  # only its resources are used
-    threads = [bench.session(f"s{number}", ended=days_ago(31), steps=2000) for number in range(5)]
+    threads = [bench.session(f"s{number}", ended=days_ago(31), steps=4000) for number in range(5)]
     database.execute(
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$"
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$"
     )
     database.execute("CREATE TRIGGER slow AFTER DELETE ON checkpoints EXECUTE FUNCTION slow()")
     dsn, port = space.folder / "dsn", free_port()
