@@ -59,7 +59,12 @@ def check(kubeconfig: Path, **environment: str) -> tuple[int, dict[str, str], st
     folder = Path(kubectl.program).parent
     done = subprocess.run(
         ["sh", str(ROOT / "manifests/checklist.sh")],
-        env={"PATH": f"{folder}:{os.environ['PATH']}", "KUBECONFIG": str(kubeconfig), **environment},
+        env={
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "HOME": str(kubeconfig.parent),
+            "KUBECONFIG": str(kubeconfig),
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,
