@@ -1,4 +1,4 @@
-"""LangGraph's own saver and store on our pool: unmodified, or with their contents encrypted (``sealed``).
+"""LangGraph's own saver and store on our pool, with their contents encrypted (``sealed``) where there are keys.
 
 The pool tries every connection before it lends it, so that a restarted database costs a reconnection; it also carries
 the fence that lets the database refuse a superseded runner. The saver holds one lock around each statement: with
@@ -31,15 +31,11 @@ def build_saver(database: Database, keyring: Keyring | None = None) -> "AsyncPos
 
     Without a keyring it encrypts nothing, and says of an encrypted checkpoint which key that takes.
     """
-    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-
     from agentic_runner.sealed import SealedSaver, SealingSerializer
 
     # The saver only asks for connections with dict rows; its annotation names one row class.
     pool: Any = database.pool
-    if keyring is None:
-        return AsyncPostgresSaver(pool, serde=SealingSerializer(Keyring()))
-    return SealedSaver(pool, serde=SealingSerializer(keyring))
+    return SealedSaver(pool, serde=SealingSerializer(keyring or Keyring()))
 
 
 def build_store(database: Database, namespace: str, keyring: Keyring | None = None) -> "ProjectStore":

@@ -18,13 +18,14 @@ from psycopg.types.json import Jsonb
 from agentic_core.contract import ExitCode
 from agentic_core.errors import AgenticError
 from agentic_runner.encryption import read_keyring
-from agentic_runner.sealed import SEALED, STRUCTURE, SealingSerializer
+from agentic_runner.sealed import SEALED, STRUCTURE, SealingSerializer, is_short
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.errors import translated
 from agentic_store.statements import load_statements
 
 _SQL: Final = load_statements("reencryption")
 PAGE: Final = 200
+_LONGEST_TYPE: Final = 64
 
 Cursor = AsyncCursor[DictRow]
 
@@ -85,7 +86,7 @@ class _Work:
         return cursor.rowcount
 
     async def _replace_item(self, cursor: Cursor, row: DictRow) -> int:
-        value = self._open_json(row["value"])
+        value = self._serde.open_json(row["value"])
         await cursor.execute(
             _SQL["replace_item"],
             (Jsonb(self._serde.seal_json(value)), row["prefix"], row["key"], Jsonb(row["value"])),
@@ -93,25 +94,32 @@ class _Work:
         return cursor.rowcount
 
     async def _replace_checkpoint(self, cursor: Cursor, row: DictRow) -> int:
-        metadata, inline = row["metadata"], row["inline"]
+        metadata = row["metadata"]
+        inline = {name: value for name, value in row["inline"].items() if not self._is_current(value)}
         known = {name: value for name, value in metadata.items() if name in STRUCTURE}
-        is_current = SEALED not in metadata or metadata[SEALED][0].endswith(f"+{self._serde.keyring.cipher}")
+        is_current = SEALED not in metadata or self._is_current(metadata[SEALED])
         if is_current and not inline and metadata.keys() <= {*known, SEALED}:
             return 0
         given = {name: value for name, value in metadata.items() if name not in STRUCTURE and name != SEALED}
         if SEALED in metadata:
-            given |= self._open_json({SEALED: metadata[SEALED]})
+            given |= self._serde.open_json({SEALED: metadata[SEALED]})
         key = (row["thread_id"], row["checkpoint_ns"], row["checkpoint_id"])
+        short: dict[str, str] = {}
         for channel, value in inline.items():
-            version = row["versions"][channel]
-            place = (row["thread_id"], row["checkpoint_ns"], channel, version)
-            await cursor.execute(_SQL["add_blob"], (*place, *self._serde.dumps_typed(value)))
+            opened = self._serde.open_text(value)
+            if is_short(opened):
+                short[channel] = self._serde.seal_text(opened)
+                continue
+            place = (row["thread_id"], row["checkpoint_ns"], channel, row["versions"][channel])
+            await cursor.execute(_SQL["add_blob"], (*place, *self._serde.dumps_typed(opened)))
         sealed = {**known, **(self._serde.seal_json(given) if given else {})}
-        await cursor.execute(_SQL["replace_checkpoint"], (Jsonb(sealed), list(inline), *key, Jsonb(metadata)))
+        await cursor.execute(
+            _SQL["replace_checkpoint"], (Jsonb(sealed), list(inline), Jsonb(short), *key, Jsonb(metadata))
+        )
         return cursor.rowcount
 
-    def _open_json(self, value: Mapping[str, Any]) -> Any:
-        return self._serde.open_json(value) if value.keys() == {SEALED} else value
+    def _is_current(self, value: Any) -> bool:
+        return isinstance(value, str) and f"+{self._serde.keyring.cipher}:" in value[:_LONGEST_TYPE]
 
 
 def main(environ: Mapping[str, str]) -> int:

@@ -6,6 +6,8 @@ stays readable is what the history of a thread is made of: ids, times, steps, th
 """
 
 import base64
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
@@ -15,6 +17,7 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -29,9 +32,20 @@ from agentic_runner.long_term import ProjectStore
 SEALED: Final = "agentic_sealed"
 # What LangGraph and the history of a session look for in metadata. Everything else in it is an author's.
 STRUCTURE: Final = frozenset(
-    {"source", "step", "parents", "run_id", "counters_since_delta_snapshot", "agentic_run", "agentic_fork"}
+    {
+        "source",
+        "step",
+        "parents",
+        "run_id",
+        "counters_since_delta_snapshot",
+        "delta_writes_versioned",
+        "agentic_run",
+        "agentic_fork",
+    }
 )
 _MAX_REMEMBERED: Final = 10_000
+_SHORT: Final = 1024
+_SEALED_TEXT: Final = re.compile(rf"{SEALED}:(json\+{CIPHER}[0-9a-f]{{8}}):([A-Za-z0-9+/]+={{0,2}})")
 
 
 class SealingSerializer(JsonPlusSerializer):
@@ -62,15 +76,33 @@ class SealingSerializer(JsonPlusSerializer):
             return type_, data
         return plain_type, self.keyring.decrypt(cipher, data, plain_type)
 
+    # JSON comes back as the library's own JSON does, and nothing in it is taken for a constructor.
+
+    def seal_text(self, value: Any) -> str:
+        """Return JSON as a text that holds it encrypted."""
+        type_, data = self.seal("json", json.dumps(value).encode())
+        return f"{SEALED}:{type_}:{base64.b64encode(data).decode()}"
+
+    def open_text(self, value: Any) -> Any:
+        """Return what :meth:`seal_text` was given; any other value as it is."""
+        if not isinstance(value, str) or (found := _SEALED_TEXT.fullmatch(value)) is None:
+            return value
+        return json.loads(self.open(found[1], base64.b64decode(found[2]))[1])
+
     def seal_json(self, value: Any) -> dict[str, Any]:
-        """Return a value as JSON that holds it encrypted."""
-        type_, data = self.dumps_typed(value)
-        return {SEALED: [type_, base64.b64encode(data).decode()]}
+        """Return JSON as JSON that holds it encrypted."""
+        return {SEALED: self.seal_text(value)}
 
     def open_json(self, value: Mapping[str, Any]) -> Any:
-        """Return what :meth:`seal_json` was given."""
-        type_, text = value[SEALED]
-        return self.loads_typed((type_, base64.b64decode(text)))
+        """Return what :meth:`seal_json` was given; any other object as it is."""
+        text = value.get(SEALED) if len(value) == 1 else None
+        opened = self.open_text(text)
+        return value if opened is text else opened
+
+
+def is_short(value: Any) -> bool:
+    """Say whether a value stays in the checkpoint's row."""
+    return not isinstance(value, str) or len(value) <= _SHORT
 
 
 _PLAIN: Final[Mapping[type | None, Callable[[Any], Any]]] = {str: str.__str__, int: int.__int__, float: float.__float__}
@@ -80,22 +112,23 @@ def _kind(value: Any) -> type | None:
     return next((kind for kind in (bool, str, int, float) if isinstance(value, kind)), None)
 
 
+def _as_json(value: Any) -> Any:
+    """Return a value as JSON would give it back: a text, not the enum that it is a member of."""
+    return _PLAIN[kind](value) if (kind := _kind(value)) in _PLAIN else value
+
+
 class _Boxed:
     """A value that the saver would keep in the checkpoint's JSON, were it not in a box."""
 
     def __init__(self, value: Any) -> None:
-        # As JSON would give it back: a text, not the enum that it is a member of.
-        self.value = _PLAIN[kind](value) if (kind := _kind(value)) in _PLAIN else value
-
-
-def _is_inlined(channel: str, value: Any) -> bool:
-    # LangGraph's triggers hold nothing, and their names are what the history of a thread shows as its next nodes.
-    is_trigger = value is None and channel.startswith("branch:to:")
-    return not is_trigger and (value is None or isinstance(value, str | int | float | bool))
+        self.value = value
 
 
 class SealedSaver(AsyncPostgresSaver):
-    """LangGraph's saver, which keeps no value of a channel in the checkpoint's own row."""
+    """LangGraph's saver, with what it keeps in the checkpoint's own row encrypted: the short there, the long as blobs.
+
+    A blob costs a statement, and a value in the row is written with every checkpoint.
+    """
 
     def __init__(self, connections: Any, *, serde: SealingSerializer) -> None:
         super().__init__(connections, serde=serde)
@@ -110,16 +143,20 @@ class SealedSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Save a checkpoint with its inlined values among the blobs, and the author's metadata encrypted."""
+        """Save a checkpoint with inlined values and the author's metadata encrypted."""
         if not self._sealing.keyring.is_encrypting:
             return await super().aput(config, checkpoint, metadata, new_versions)
         place = config["configurable"]
         versions = dict(new_versions)
         values = dict(checkpoint["channel_values"])
         for channel, value in values.items():
-            if not _is_inlined(channel, value):
+            # Nothing is to be seen of None, and LangGraph's triggers hold nothing else.
+            if value is None or _kind(value) is None:
                 continue
-            values[channel] = _Boxed(value)
+            if is_short(value):
+                values[channel] = self._sealing.seal_text(_as_json(value))
+                continue
+            values[channel] = _Boxed(_as_json(value))
             version = checkpoint["channel_versions"][channel]
             # An unchanged one may stand in the row of an older checkpoint alone, from before encryption.
             name = (place["thread_id"], place.get("checkpoint_ns", ""), channel)
@@ -154,8 +191,18 @@ class SealedSaver(AsyncPostgresSaver):
         bare = {name: value.value if isinstance(value, _Boxed) else value for name, value in values.items()}
         return super()._dump_blobs(thread_id, checkpoint_ns, bare, versions)
 
+    def _build_delta_channels_writes_history(
+        self, *, seed_inline_by_ch: Mapping[str, Any], **found: Any
+    ) -> dict[str, DeltaChannelHistory]:
+        seeds = {channel: self._sealing.open_text(value) for channel, value in seed_inline_by_ch.items()}
+        return super()._build_delta_channels_writes_history(seed_inline_by_ch=seeds, **found)
+
     async def _load_checkpoint_tuple(self, value: DictRow) -> CheckpointTuple:
         loaded = await super()._load_checkpoint_tuple(value)
+        values = loaded.checkpoint["channel_values"]
+        for channel, inline in values.items():
+            if isinstance(inline, str):
+                values[channel] = self._sealing.open_text(inline)
         metadata: dict[str, Any] = dict(loaded.metadata)
         if SEALED not in metadata:
             return loaded
@@ -188,8 +235,7 @@ class SealedStore(ProjectStore):
 
     def _open(self, result: Result) -> Result:
         if isinstance(result, Item):
-            if result.value.keys() == {SEALED}:
-                result.value = self._sealing.open_json(result.value)
+            result.value = self._sealing.open_json(result.value)
         elif isinstance(result, list):
             for each in result:
                 if isinstance(each, Item):

@@ -31,6 +31,7 @@ def _extend(state: list[str], writes: Sequence[list[str]]) -> list[str]:
 
 class State(TypedDict, total=False):
     text: str
+    long: str
     flag: bool
     number: int
     items: Annotated[list[str], operator.add]
@@ -75,7 +76,7 @@ def has_marker(database: PostgresDatabase) -> bool:
 
 
 async def test_everything_comes_under_the_first_key_and_reads_the_same(database: PostgresDatabase) -> None:
-    given: State = {"text": "MARKER", "flag": True, "number": 0}
+    given: State = {"text": "MARKER", "long": "MARKER" * 1000, "flag": True, "number": 0}
     before = await run(database, None, given)
     assert has_marker(database)
     dsn = Dsn.parse(database.dsn)

@@ -132,6 +132,7 @@ def test_a_thread_goes_on_when_encryption_begins_when_the_key_changes_and_when_i
     code = """
     class State(TypedDict, total=False):
         kept: str
+        long: str
         seen: Annotated[list, operator.add]
 
     def build(name):
@@ -146,7 +147,9 @@ def test_a_thread_goes_on_when_encryption_begins_when_the_key_changes_and_when_i
     for name, before in zip(names, [START, *names]):
         graph.add_node(name, build(name)).add_edge(before, name)
     """
-    session = runners.session(code, {"kept": "MARKER"})
+    # A short text stays in the checkpoint's row, a long one does not.
+    given = {"kept": "MARKER", "long": "MARKER " * 1000}
+    session = runners.session(code, given)
     turns = [None, (OLD,), (NEW, OLD), ("plain", NEW, OLD)]
     for name, lines in zip("abcd", turns, strict=True):
         extra: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
@@ -160,7 +163,7 @@ def test_a_thread_goes_on_when_encryption_begins_when_the_key_changes_and_when_i
             runner.signal(signal.SIGKILL)
             runner.wait()
             (session.project / f"{chr(ord(name) + 1)}.reached").unlink()
-    assert session.status["result"] == {"kept": "MARKER", "seen": ["MARKER"] * 4}
+    assert session.status["result"] == {**given, "seen": ["MARKER"] * 4}
     found = runners.database.execute("SELECT DISTINCT type FROM checkpoint_blobs WHERE type <> 'empty'")
     assert len({type_.partition("+")[2] for (type_,) in found}) == 3
 

@@ -26,8 +26,7 @@ LIMIT %s;
 UPDATE checkpoint_writes SET type = %s, blob = %s
 WHERE thread_id = %s AND checkpoint_ns = %s AND checkpoint_id = %s AND task_id = %s AND idx = %s AND type = %s;
 
--- Values that stand in the checkpoint itself: those of triggers hold nothing, and `true` beside a blob says only that
--- there is one.
+-- Values that stand in the checkpoint itself; `true` beside a blob says only that there is one.
 
 -- name: checkpoints
 SELECT
@@ -35,7 +34,7 @@ SELECT
     (
         SELECT coalesce(jsonb_object_agg(inline.key, inline.value), '{}')
         FROM jsonb_each(c.checkpoint -> 'channel_values') AS inline
-        WHERE NOT (left(inline.key, 10) = 'branch:to:' AND inline.value = 'null')
+        WHERE inline.value <> 'null'
             AND NOT (
                 inline.value = 'true'
                 AND EXISTS (
@@ -61,13 +60,13 @@ ON CONFLICT DO NOTHING;
 -- name: replace_checkpoint
 UPDATE checkpoints
 SET metadata = %s,
-    checkpoint = jsonb_set(checkpoint, '{channel_values}', (checkpoint -> 'channel_values') - %s::text[])
+    checkpoint = jsonb_set(checkpoint, '{channel_values}', ((checkpoint -> 'channel_values') - %s::text[]) || %s)
 WHERE thread_id = %s AND checkpoint_ns = %s AND checkpoint_id = %s AND metadata = %s;
 
 -- name: items
 SELECT prefix, key, value
 FROM store
-WHERE (prefix, key) > (%s, %s) AND split_part(coalesce(value #>> '{agentic_sealed,0}', ''), '+', 2) <> %s
+WHERE (prefix, key) > (%s, %s) AND split_part(split_part(coalesce(value ->> 'agentic_sealed', ''), ':', 2), '+', 2) <> %s
 ORDER BY prefix, key
 LIMIT %s;
 

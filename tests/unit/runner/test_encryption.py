@@ -117,3 +117,23 @@ def test_a_keyring_shows_no_key() -> None:
     assert NEW not in repr(vars(keyring))
     assert keyring.secrets == (NEW, OLD)
     assert keyring.cipher == f"agentic-{keyring.names[0]}"
+
+
+@pytest.mark.parametrize("value", ["MARKER", 10**40, -1.5, True, float("inf"), "", "\ud800", "agentic_sealed:x"])
+def test_what_stands_in_a_row_comes_back_and_is_not_seen(value: object) -> None:
+    serializer = a_serializer(NEW)
+    text = serializer.seal_text(value)
+    assert text.isascii()
+    assert "MARKER" not in text
+    assert serializer.open_text(text) == value
+    assert serializer.open_json(serializer.seal_json({"a": value})) == {"a": value}
+    with pytest.raises(CannotDecrypt):
+        a_serializer().open_text(text)
+
+
+@pytest.mark.parametrize("value", ["agentic_sealed:not this", 7, None, ["agentic_sealed"]])
+def test_what_only_looks_encrypted_is_left_as_it_is(value: object) -> None:
+    serializer = a_serializer(NEW)
+    assert serializer.open_text(value) == value
+    for thing in ({"agentic_sealed": value}, {"agentic_sealed": value, "more": 1}, {}):
+        assert serializer.open_json(thing) == thing
