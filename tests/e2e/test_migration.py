@@ -1,0 +1,84 @@
+"""The migration Job on the real cluster, in a namespace that admits restricted pods and on a database of its own."""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentic_store.migration_files import discover
+from agentic_store.schema import SCHEMA_VERSION
+from hack.kubectl import ROOT
+from tests.e2e.conftest import Project
+
+SYSTEM = "agentic-system"
+PSQL = 'PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" exec psql -q -A -t -h 127.0.0.1 -U postgres -v ON_ERROR_STOP=1'
+
+
+def run_psql(project: Project, database: str, statement: str) -> str:
+    return project.kubectl.run(
+        "-n", SYSTEM, "exec", "-i", "statefulset/postgres", "--", "sh", "-c", f"{PSQL} -d {database}", stdin=statement
+    )
+
+
+@pytest.fixture
+def database(project: Project) -> Iterator[str]:
+    """An empty database, and the Secret that leads its owner there."""
+    name = project.name.replace("-", "_")
+    run_psql(project, "postgres", f"CREATE DATABASE {name}")
+    secret = project.kubectl.get("-n", SYSTEM, "secret", "agentic-postgres-owner")
+    assert secret is not None
+    dsn = base64.b64decode(secret["data"]["dsn"]).decode().rsplit("/", 1)[0]
+    project.kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "agentic-postgres-owner", "namespace": project.name},
+            "stringData": {"dsn": f"{dsn}/{name}"},
+        }
+    )
+    yield name
+    run_psql(project, "postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_job(project: Project, folder: Path) -> list[str]:
+    """Apply the manifests, wait for the Job and return its log."""
+    overlay = {"resources": [os.path.relpath(ROOT / "manifests/migrate", folder)], "namespace": project.name}
+    (folder / "kustomization.yaml").write_text(json.dumps(overlay))
+    project.kubectl.run("apply", "--server-side", "-k", str(folder))
+    project.run("wait", "--for=condition=complete", "job/agentic-migrate", "--timeout=120s", timeout_seconds=130)
+    return project.run("logs", "job/agentic-migrate", "-c", "migrate").splitlines()
+
+
+def test_the_job_migrates_once_says_so_in_order_and_a_second_one_changes_nothing(
+    project: Project, database: str, tmp_path: Path
+) -> None:
+    first = run_job(project, tmp_path)
+    job = project.get("job", "agentic-migrate")
+    assert job is not None
+    assert (job["status"]["succeeded"], job["spec"]["completions"]) == (1, 1)
+    assert (job["spec"]["backoffLimit"], job["spec"]["ttlSecondsAfterFinished"]) == (3, 86400)
+    project.run("delete", "job/agentic-migrate", "--wait=true")
+    again = run_job(project, tmp_path)
+
+    begin = [f"==> migrating postgres@postgres.{SYSTEM}:5432/{database}"]
+    end = ["==> verifying tables, columns, keys, indexes, rules and versions", "==> verified: all 7 checks passed"]
+    assert re.fullmatch(r"==> connected to PostgreSQL \d+", first[1])
+    assert [line for line in first if line != first[1]] == [
+        *begin,
+        f"==> checking what is applied: version 0 of {SCHEMA_VERSION}",
+        *(f"==> applying {migration.version:03} {migration.name}" for migration in discover()),
+        *end,
+        f"==> done: database is at version {SCHEMA_VERSION}",
+    ]
+    assert again == [
+        *begin,
+        first[1],
+        f"==> checking what is applied: version {SCHEMA_VERSION} of {SCHEMA_VERSION}",
+        f"==> already applied: database is at version {SCHEMA_VERSION}",
+        *end,
+    ]
+    assert run_psql(project, database, "SELECT max(v) FROM checkpoint_migrations").strip() == "9"
