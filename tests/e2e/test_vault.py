@@ -42,7 +42,14 @@ def remove_traces(kubectl: Kubectl) -> None:
     for name in ("serviceaccount/vault-reviewer", "serviceaccount/agentic-migrate", "configmap/agentic-vault"):
         kubectl.run(*SYSTEM, "delete", name, "--ignore-not-found")
     kubectl.run(*SYSTEM, "delete", "job/agentic-migrate", "--ignore-not-found", "--wait=true")
-    run_sql(kubectl, *(f"DROP ROLE IF EXISTS {login};" for login in LOGINS))
+    run_sql(
+        kubectl,
+        *(
+            f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{login}') THEN"
+            f" REASSIGN OWNED BY {login} TO postgres; DROP OWNED BY {login}; DROP ROLE {login}; END IF; END $$;"
+            for login in LOGINS
+        ),
+    )
 
 
 def write_overlay(folder: Path, vault: VaultServer) -> None:
