@@ -1,4 +1,8 @@
-"""Which migration this program needs, and whether a database is there. No DDL: runtime roles have no right to it."""
+"""Which migration this program needs, and whether a database is there. No DDL: runtime roles have no right to it.
+
+A program works on its own version and on later ones that have not declared it too old: a resumed session runs in the
+image that it was pinned to, whatever was upgraded since.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +13,7 @@ from agentic_core.errors import SchemaMismatch
 from agentic_store.errors import translated
 
 # The number of the newest file in migrations/.
-SCHEMA_VERSION: Final = 12
+SCHEMA_VERSION: Final = 13
 
 MIGRATIONS_TABLE: Final = "agentic_migrations"
 
@@ -20,13 +24,15 @@ class SchemaState:
 
     database: int
     program: int = SCHEMA_VERSION
+    oldest_program: int = 0
+    """The oldest program that a database of a later version still serves."""
     checkpoint_database: int | None = None
     checkpoint_program: int | None = None
 
     @property
     def is_current(self) -> bool:
         """Whether the program can work on the database; newer checkpoint tables than the library's are no hindrance."""
-        return self.database == self.program and not self._wants_newer_checkpoints
+        return self.database >= self.program >= self.oldest_program and not self._wants_newer_checkpoints
 
     @property
     def _wants_newer_checkpoints(self) -> bool:
@@ -37,9 +43,10 @@ class SchemaState:
         versions = f"database is at version {self.database}, this program wants {self.program}"
         if self.database < self.program:
             return f"{versions}: run `agentic migrate up`"
-        if self.database > self.program:
+        if self.oldest_program > self.program:
             return (
-                f"{versions}: upgrade this program, or go down to {self.program} with the newer one's `agentic migrate`"
+                f"{versions}, and {self.oldest_program} is the oldest that works there: "
+                f"upgrade this program, or go down to {self.program} with the newer one's `agentic migrate`"
             )
         if self._wants_newer_checkpoints:
             return (
@@ -54,10 +61,13 @@ async def check_schema(conn: psycopg.AsyncConnection[Any], *, checkpoint_version
     """Compare the database with this program, and its checkpoint tables with the library's version, where given."""
     with translated():
         database = await _fetch_version(conn, MIGRATIONS_TABLE, "version")
+        oldest = await _fetch_version(conn, MIGRATIONS_TABLE, "oldest_program") if database > SCHEMA_VERSION else 0
         if checkpoint_version is None:
-            return SchemaState(database)
+            return SchemaState(database, oldest_program=oldest)
         checkpoints = await _fetch_version(conn, "checkpoint_migrations", "v")
-        return SchemaState(database, checkpoint_database=checkpoints or 0, checkpoint_program=checkpoint_version)
+        return SchemaState(
+            database, oldest_program=oldest, checkpoint_database=checkpoints, checkpoint_program=checkpoint_version
+        )
 
 
 async def require_schema(conn: psycopg.AsyncConnection[Any], *, checkpoint_version: int | None = None) -> SchemaState:

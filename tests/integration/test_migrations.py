@@ -243,16 +243,32 @@ async def test_versions_are_compared_without_any_right_to_change_the_schema(
         current = await require_schema(conn, checkpoint_version=len(AsyncPostgresSaver.MIGRATIONS) - 1)
         with pytest.raises(SchemaMismatch, match=r"checkpoint tables are at version 9, .* wants 10"):
             await require_schema(conn, checkpoint_version=10)
-        await conn.execute(f"INSERT INTO agentic_migrations VALUES ({NEXT}, 'later', '')")
-        with pytest.raises(
-            SchemaMismatch, match=f"database is at version {NEXT}, this program wants {SCHEMA_VERSION}: upgrade"
-        ):
-            await require_schema(conn)
 
     wanted = f"this program wants {SCHEMA_VERSION}: run `agentic migrate up`"
     assert unmigrated.describe() == f"database is at version 0, {wanted}"
     assert half.describe() == f"database is at version 1, {wanted}"
     assert current.is_current
+
+
+@pytest.mark.parametrize("is_breaking", [False, True])
+async def test_a_later_migration_serves_this_program_until_it_says_otherwise(
+    database: PostgresDatabase, is_breaking: bool
+) -> None:
+    default = "ALTER TABLE agentic_migrations ALTER COLUMN oldest_program SET DEFAULT"
+    up = f"{default} {NEXT};" if is_breaking else "SELECT 1;"
+    database.execute(up)
+    database.execute(f"INSERT INTO agentic_migrations (version, name, checksum) VALUES ({NEXT}, 'later', 'x')")
+
+    async with await connect(dsn_of(database), application_name="test") as conn:
+        if not is_breaking:
+            assert (await require_schema(conn)).describe() == f"database is at version {NEXT}"
+            return
+        said = f"wants {SCHEMA_VERSION}, and {NEXT} is the oldest that works there: upgrade"
+        with pytest.raises(SchemaMismatch, match=said):
+            await require_schema(conn)
+        database.execute(f"{default} 13")
+        database.execute(f"DELETE FROM agentic_migrations WHERE version = {NEXT}")
+        assert (await require_schema(conn)).is_current
 
 
 async def test_a_database_migrated_too_far_is_not_touched(database: PostgresDatabase) -> None:
