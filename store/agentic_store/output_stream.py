@@ -118,7 +118,7 @@ class _Pieces:
         yield "[]" if separator == "[" else "]"
 
     def _object(self, value: Mapping[Any, Any], path: tuple[str, ...]) -> Iterator[str]:
-        if not all(type(key) is str for key in value):
+        if not all(type(key) is str and is_storable(key) for key in value):
             # Keys that become the same text are one member, the last of them.
             value = {self._walk.name(key, path): item for key, item in value.items()}
         batch: dict[str, Any] = {}
@@ -133,7 +133,7 @@ class _Pieces:
                 yield separator + self._small(batch, path)[1:-1]
                 separator, batch, weight = ",", {}, 0
             if own_weight > PIECE:
-                yield f"{separator}{dump(self._walk.name(name, path))}:"
+                yield f"{separator}{dump(name)}:"
                 yield from self.value(item, (*path, name), is_large=True)
                 separator = ","
         if batch:
