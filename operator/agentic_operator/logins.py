@@ -7,6 +7,7 @@ The role is made before the Secret names it, and the role before stays valid: wh
 that is there lets runners in.
 """
 
+import asyncio
 import base64
 import logging
 import time
@@ -26,6 +27,8 @@ ROTATE_ANNOTATION: Final = f"{GROUP}/rotate-credentials"
 ROTATED_ANNOTATION: Final = f"{GROUP}/rotated-for"
 # What the operator's role may do changes with migrations and grants, seldom.
 MODE_SECONDS: Final = 300.0
+# A session that starts does not wait longer than that for a database that is away.
+PATIENCE_SECONDS: Final = 5.0
 
 logger: Final = logging.getLogger(__name__)
 
@@ -69,17 +72,19 @@ class Logins:
             return
         role_name = role_of(there)
         try:
-            tenants = await self.find_tenants()
-            if tenants is None:
-                await self._copy_shared(namespace, there)
-            elif there is None or role_name is None or not await tenants.is_current(role_name, namespace):
-                await self._give_own(namespace, there, tenants, {})
-            else:
-                await self._follow_pattern(namespace, there)
-        except DatabaseUnavailable:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                tenants = await self.find_tenants()
+                if tenants is None:
+                    await self._copy_shared(namespace, there)
+                elif there is None or role_name is None or not await tenants.is_current(role_name, namespace):
+                    await self._give_own(namespace, there, tenants, {})
+                else:
+                    await self._follow_pattern(namespace, there)
+        except (DatabaseUnavailable, TimeoutError) as error:
             # Runners wait for the database by themselves, with what they were given before.
             if role_name is None:
-                raise
+                said = str(error) or f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} s"
+                raise DatabaseUnavailable(f"the namespace's login cannot be made yet: {said}") from error
 
     async def rotate(self, namespace: str, request: str) -> str | None:
         """Give the namespace a new role, once for each ``request``; return its name where that was done."""

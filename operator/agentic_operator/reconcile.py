@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import Conflict, Problem, TransientError
+from agentic_core.errors import Conflict, DatabaseUnavailable, Problem, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession, SessionStatus
@@ -187,6 +187,10 @@ class SessionReconciler:
             status = change_session(session, Phase.PENDING, Reason.FORBIDDEN, str(error), now)
             await self._write_status(key, session, status)
             self._parts.announcer.announce(session, Note(Reason.FORBIDDEN, str(error), "Warning", "CreateJob"))
+            raise
+        except DatabaseUnavailable as error:
+            status = change_session(session, Phase.PENDING, Reason.DATABASE_UNAVAILABLE, str(error), now)
+            await self._write_status(key, session, status)
             raise
         except NameTaken as error:
             status = change_session(session, Phase.PENDING, Reason.NAME_TAKEN, str(error), now)

@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.e2e.conftest import Project
 from tests.support.waiting import wait_for
@@ -213,7 +214,7 @@ def test_no_secret_is_in_any_place_that_people_read(project: Project) -> None:
     project.wait_phase("Failed")
     secret = project.get("secret", "agentic-postgres")
     assert secret is not None
-    password = base64.b64decode(secret["data"]["dsn"]).decode().split("@", 1)[0].split(":", 2)[2]
+    password = str(conninfo_to_dict(base64.b64decode(secret["data"]["dsn"]).decode())["password"])
     places = [
         project.run("get", "agentic,jobs,pods,events,configmaps", "-o", "yaml"),
         *(project.run("logs", pod["metadata"]["name"]) for pod in project.pods()),

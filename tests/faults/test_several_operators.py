@@ -52,7 +52,8 @@ async def test_the_leader_is_killed_and_a_standby_takes_over(bed: Bed, seed: int
         name = await holder()
         leader = next(each for each in operators if each.name == name)
         await asyncio.sleep(random.uniform(0, 1))
-        assert [each.name for each in operators if each.proxy.mutations and each.is_alive] == [leader.name]
+        # Where the sessions run by themselves, the leader has nothing to do either.
+        assert {each.name for each in operators if each.proxy.mutations and each.is_alive} <= {leader.name}
         await leader.kill_and_wait()
 
         async def is_followed(former: str = leader.name) -> bool:

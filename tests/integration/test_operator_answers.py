@@ -22,14 +22,25 @@ def asked(id_: str, *, ago: int = 0, **fields: Any) -> Json:
 
 def waiting_session(space: Space, *questions: Json, **spec: Any) -> OperatorProcess:
     """Bring session ``s`` to its questions, its pod ended."""
+    operator, pod = running_session(space, **spec)
+    ask(space, pod, *questions)
+    return operator
+
+
+def running_session(space: Space, **spec: Any) -> tuple[OperatorProcess, str]:
+    """Start session ``s``; return the operator and the pod."""
     operator = space.operator()
     space.start("s", **spec)
     pod = space.wait_pod("s-r1")
     space.wait_status("s", "Creating")
     space.report("s", phase="Running")
+    return operator, pod
+
+
+def ask(space: Space, pod: str, *questions: Json) -> None:
+    """Let the pod of session ``s`` ask, and end: its Job goes with that."""
     space.report("s", phase="WaitingForInput", interrupts=list(questions))
     space.end_pod(pod, 0)
-    return operator
 
 
 def respond(space: Space, **answers: Any) -> None:
@@ -214,8 +225,9 @@ def test_a_session_that_waits_keeps_its_image_and_its_definition(space: Space, c
         imagePullSecrets=[{"name": "pull"}],
         defaults={"timeoutSeconds": 100, "keepWarmSeconds": 0, "retries": 5},
     )
-    waiting_session(space, asked("q"))
+    _, pod = running_session(space)
     first = space.wait_job("s-r1")
+    ask(space, pod, asked("q"))
     path = f"/apis/agentic-operator.dev/v1alpha1/namespaces/{space.name}/workflowdefinitions/report"
     if change == "deleted":
         space.plane.request("DELETE", path)

@@ -184,9 +184,13 @@ def test_a_database_that_is_away_delays_rows_not_sessions_and_holds_no_deletion_
     space: Space, database: PostgresDatabase, tmp_path: Path
 ) -> None:
     space.define()
+    operator = space.operator(POSTGRES_CONNECTION_STRING_FILE=dsn_file(tmp_path, database))
+    space.start("first")
+    space.wait_status("first", "Creating")
+    operator.kill()
     database.server.kill()
     try:
-        space.operator(POSTGRES_CONNECTION_STRING_FILE=dsn_file(tmp_path, database))
+        space.operator("second", POSTGRES_CONNECTION_STRING_FILE=dsn_file(tmp_path, database))
         for name in ("stays", "goes"):
             space.start(name)
             space.wait_status(name, "Creating")
@@ -200,6 +204,22 @@ def test_a_database_that_is_away_delays_rows_not_sessions_and_holds_no_deletion_
         what="the row",
         timeout_seconds=90,
     )
+
+
+def test_the_first_session_of_a_namespace_says_that_it_waits_for_the_database(
+    space: Space, database: PostgresDatabase, tmp_path: Path
+) -> None:
+    space.define()
+    database.server.kill()
+    try:
+        space.operator(POSTGRES_CONNECTION_STRING_FILE=dsn_file(tmp_path, database))
+        space.start("s")
+        said = space.wait_status("s", "Pending", "DatabaseUnavailable")["message"]
+        assert said.startswith("the namespace's login cannot be made yet: ")
+        assert not space.jobs()
+    finally:
+        database.server.start()
+    space.wait_status("s", "Creating", timeout=90)
 
 
 def test_logs_hold_one_object_a_line_and_no_secret(space: Space, database: PostgresDatabase, tmp_path: Path) -> None:

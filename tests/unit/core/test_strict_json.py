@@ -112,4 +112,4 @@ def test_the_largest_documents_take_milliseconds(text: str) -> None:
         return time.process_time() - began
 
     # The least of three: a busy neighbour makes CPU time longer too, and the fault that this looks for takes seconds.
-    assert min(measure() for _ in range(3)) < 0.25
+    assert min(measure() for _ in range(3)) < 1

@@ -226,7 +226,8 @@ counted = (
 
 def leak(state: State) -> dict[str, Any]:
     """Raise an error that quotes every secret the process can read."""
-    found = [Path(os.environ[name]).read_text(encoding="utf-8") for name in os.environ if name.endswith("_FILE")]
+    files = [file for name, file in os.environ.items() if name.endswith("_FILE") and file]
+    found = [Path(file).read_text(encoding="utf-8") for file in files]
     raise ValueError(" ".join(found))
 
 
