@@ -12,13 +12,14 @@ import base64
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from agentic_core.contract import POSTGRES_SECRET, POSTGRES_SECRET_KEY
 from agentic_core.errors import DatabaseUnavailable, PermanentError, TransientError
-from agentic_core.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL
+from agentic_core.names import GROUP
 from agentic_operator.config import Settings, Tenancy
-from agentic_operator.kube import SECRETS, AlreadyExists, Json, Kube
+from agentic_operator.kube import SECRETS, Json, Kube
+from agentic_operator.managed_secrets import is_ours, write_secret
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.tenants import Credentials, TenantRole
 
@@ -169,24 +170,7 @@ class Logins:
         self, namespace: str, there: Json | None, text: str, annotations: Mapping[str, str | None]
     ) -> None:
         data = {POSTGRES_SECRET_KEY: base64.b64encode(text.encode()).decode()}
-        if there is not None:
-            metadata: Json = {"resourceVersion": there["metadata"]["resourceVersion"], "annotations": annotations}
-            await self._kube.patch(SECRETS, namespace, POSTGRES_SECRET, {"metadata": metadata, "data": data})
-            return
-        metadata = {
-            "name": POSTGRES_SECRET,
-            "labels": {MANAGED_BY_LABEL: MANAGED_BY},
-            "annotations": {name: value for name, value in annotations.items() if value is not None},
-        }
-        try:
-            await self._kube.create(SECRETS, namespace, {"metadata": metadata, "type": "Opaque", "data": data})
-        except AlreadyExists as error:
-            raise TransientError(f"somebody else made Secret {POSTGRES_SECRET!r} in {namespace!r} just now") from error
-
-
-def is_ours(raw: Mapping[str, Any]) -> bool:
-    """Say whether the operator made an object, and so may change it."""
-    return bool((raw["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)
+        await write_secret(self._kube, namespace, POSTGRES_SECRET, there, data, annotations)
 
 
 def role_of(secret: Json | None) -> str | None:

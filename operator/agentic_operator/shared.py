@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from agentic_core.contract import ENCRYPTION_SECRET, RESULT_STORE_SECRET
 from agentic_core.errors import TransientError
-from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_operator.config import JobDefaults
-from agentic_operator.kube import SECRETS, AlreadyExists, Json, Kube
-from agentic_operator.logins import is_ours
+from agentic_operator.kube import SECRETS, Kube
+from agentic_operator.managed_secrets import is_ours, write_secret
 
 
 def find_names(jobs: JobDefaults) -> tuple[str, ...]:
@@ -43,13 +42,7 @@ class SharedSecrets:
                 f" in {namespace!r}"
             )
         data = source.get("data") or {}
-        if there is None:
-            metadata: Json = {"name": name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
-            try:
-                await self._kube.create(SECRETS, namespace, {"metadata": metadata, "type": "Opaque", "data": data})
-            except AlreadyExists as error:
-                raise TransientError(f"somebody else made Secret {name!r} in {namespace!r} just now") from error
-        elif (there.get("data") or {}) != data:
-            gone = dict.fromkeys((there.get("data") or {}).keys() - data.keys())
-            metadata = {"resourceVersion": there["metadata"]["resourceVersion"]}
-            await self._kube.patch(SECRETS, namespace, name, {"metadata": metadata, "data": {**gone, **data}})
+        known = (there or {}).get("data") or {}
+        if there is None or known != data:
+            gone = dict.fromkeys(known.keys() - data.keys())
+            await write_secret(self._kube, namespace, name, there, {**gone, **data}, {})
