@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import psycopg
+from psycopg.rows import scalar_row
 
 from agentic_core.errors import DatabaseUnavailable, PermanentError
 from agentic_store.dsn import Dsn
@@ -61,10 +62,14 @@ async def connect_when_ready(
 
 async def is_pooled(conn: psycopg.AsyncConnection[Any]) -> bool:
     """Say whether a pooler such as PgBouncer answers in the server's place: it cannot know which backend comes next."""
-    cursor = await conn.execute("SELECT pg_backend_pid()", prepare=False)
-    row = await cursor.fetchone()
-    found = next(iter(row.values() if isinstance(row, dict) else row or ()))
-    return bool(found != conn.info.backend_pid)
+    return await fetch_backend(conn) != conn.info.backend_pid
+
+
+async def fetch_backend(conn: psycopg.AsyncConnection[Any]) -> int:
+    """Return the process that serves the connection at this moment; behind a pooler its client does not know it."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        pid: int = await (await cursor.execute("SELECT pg_backend_pid()", prepare=False)).fetchone() or 0
+    return pid
 
 
 def _shorten(message: str) -> str:

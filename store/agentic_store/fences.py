@@ -11,7 +11,8 @@ from typing import Final
 from psycopg.rows import class_row, scalar_row
 
 from agentic_core.errors import AgenticError, Superseded
-from agentic_store.pool import Connection, Connections
+from agentic_store.connect import fetch_backend
+from agentic_store.pool import Connections
 from agentic_store.records import Fence
 from agentic_store.statements import load_statements
 from agentic_store.threads import purge_threads
@@ -68,7 +69,7 @@ class PostgresFences:
         async with (
             self._connections() as conn,
             conn.transaction(),
-            self._disconnecting_stuck_writers(await _fetch_backend(conn)),
+            self._disconnecting_stuck_writers(await fetch_backend(conn)),
             conn.cursor(row_factory=class_row(Fence)) as cursor,
         ):
             await conn.execute(_SQL["prepare"], {"lock_timeout": f"{self._patience_seconds * 3 * 1000:.0f}ms"})
@@ -118,13 +119,6 @@ class PostgresFences:
             with contextlib.suppress(AgenticError):
                 async with self._connections() as conn:
                     await conn.execute(_SQL["disconnect_stuck"], {"pid": waiting_pid})
-
-
-async def _fetch_backend(conn: Connection) -> int:
-    """Return the process that serves this transaction; behind a pooler the connection does not know it."""
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        pid: int = await (await cursor.execute(_SQL["backend"])).fetchone() or 0
-    return pid
 
 
 def refuse_unless_held(fence: Fence, known: Fence | None) -> None:

@@ -1,8 +1,5 @@
 -- Fences: who may write a thread.
 
--- name: backend
-SELECT pg_backend_pid();
-
 -- name: prepare
 SELECT set_config('lock_timeout', %(lock_timeout)s, true);
 
