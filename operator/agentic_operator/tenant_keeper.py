@@ -65,14 +65,15 @@ class TenantKeeper:
         namespaces = await self._list_namespaces()
         for role in decide_drops(roles, namespaces, datetime.now(UTC)):
             await self._drop(role, tenants)
-        for namespace in roles_by_namespace(roles).keys() - namespaces.keys():
+        known = roles_by_namespace(roles)
+        for namespace in known.keys() - namespaces.keys():
             if self._purges_memory and (items := await tenants.purge_memory(namespace)):
                 logger.info(
                     "deleted the long-term memory of a namespace", extra={"namespace": namespace, "items": items}
                 )
         for namespace, annotations in namespaces.items():
             if request := annotations.get(ROTATE_ANNOTATION):
-                await self._rotate(namespace, request, roles_by_namespace(roles).get(namespace, ()), tenants)
+                await self._rotate(namespace, request, known.get(namespace, ()), tenants)
 
     async def _rotate(self, namespace: str, request: str, roles: Sequence[TenantRole], tenants: Tenants) -> None:
         made = await self._logins.rotate(namespace, request)
