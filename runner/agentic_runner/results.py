@@ -161,12 +161,14 @@ class Keeper:
 def _encode_up_to(output: Any, limit: int) -> EncodedOutput | None:
     """Encode a result that is smaller than ``limit``; None of a larger one, most of which is never encoded."""
     stream = OutputStream(output)
+    pieces: list[bytes] = []
     size = 0
     for piece in stream:
         size += len(piece)
         if size >= limit:
             return None
-    data = b"".join(stream)
+        pieces.append(piece)
+    data = b"".join(pieces)
     return EncodedOutput(data.decode(), size, hashlib.sha256(data).hexdigest(), stream.replacements)
 
 
