@@ -140,7 +140,7 @@ class Bench:
         await self.call("PATCH", f"{path}/report/status", {"status": {"conditions": conditions}})
 
     async def finish(self, namespace: str, prefix: str) -> int:
-        """Write the statuses that runners would; return how many sessions ended."""
+        """Write the statuses that runners would, once the operator has told of their Jobs; return how many ended."""
         items = (await self.call("GET", f"{GROUP}/namespaces/{namespace}/agenticsessions"))["items"]
         names = iter([i["metadata"]["name"] for i in items if i["metadata"]["name"].startswith(prefix)])
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -150,6 +150,8 @@ class Bench:
             nonlocal ended
             for name in names:
                 path = f"{GROUP}/namespaces/{namespace}/agenticsessions/{name}/status"
+                while (await self.call("GET", path)).get("status", {}).get("phase") != "Creating":  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
                 for status in ({"phase": "Running"}, {"phase": "Completed", "completionTime": at}):
                     await self.call("PATCH", path, {"status": status})
                 ended += 1
