@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.commands import ROOT
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def read_commands(page: str) -> list[str]:
@@ -29,3 +30,21 @@ def run_commands(commands: str, *, env: Mapping[str, str], folder: Path) -> str:
     )
     assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
+
+
+def read_consoles(page: str) -> list[list[tuple[str, list[str]]]]:
+    """Return the blocks of commands with what they print: for each command its text without remark, and the lines."""
+    blocks = []
+    for text in _CONSOLE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
+        commands = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
+        lines = [command.splitlines() for command in commands]
+        blocks.append([(first.split("  #")[0].rstrip(), rest) for first, *rest in lines])
+    return blocks
+
+
+def reads_like(printed: str, shown: list[str]) -> bool:
+    """Say whether a command printed what its guide shows, but for numbers; ``…`` stands for anything."""
+    pattern = re.escape("\n".join(shown))
+    for placeholder, meaning in ((r"\d+", r"\\d+"), (r"(\\ )+", r" +"), ("…", "(?s:.*)")):
+        pattern = re.sub(placeholder, meaning, pattern)
+    return re.fullmatch(pattern, printed.strip()) is not None
