@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,17 @@ def run_psql(project: Project, database: str, statement: str) -> str:
     )
 
 
+def make_secret(project: Project, dsn: str) -> None:
+    project.kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "agentic-postgres-owner", "namespace": project.name},
+            "stringData": {"dsn": dsn},
+        }
+    )
+
+
 @pytest.fixture
 def database(project: Project) -> Iterator[str]:
     """An empty database, and the Secret that leads its owner there."""
@@ -32,23 +44,21 @@ def database(project: Project) -> Iterator[str]:
     secret = project.kubectl.get("-n", SYSTEM, "secret", "agentic-postgres-owner")
     assert secret is not None
     dsn = base64.b64decode(secret["data"]["dsn"]).decode().rsplit("/", 1)[0]
-    project.kubectl.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "agentic-postgres-owner", "namespace": project.name},
-            "stringData": {"dsn": f"{dsn}/{name}"},
-        }
-    )
+    make_secret(project, f"{dsn}/{name}")
     yield name
     run_psql(project, "postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def run_job(project: Project, folder: Path) -> list[str]:
-    """Apply the manifests, wait for the Job and return its log."""
-    overlay = {"resources": [os.path.relpath(ROOT / "manifests/migrate", folder)], "namespace": project.name}
+def apply_job(project: Project, folder: Path, **more: Any) -> None:
+    """Apply the manifests in the project's namespace, with what an overlay says beyond that."""
+    overlay = {"resources": [os.path.relpath(ROOT / "manifests/migrate", folder)], "namespace": project.name, **more}
     (folder / "kustomization.yaml").write_text(json.dumps(overlay))
     project.kubectl.run("apply", "--server-side", "-k", str(folder))
+
+
+def run_job(project: Project, folder: Path) -> list[str]:
+    """Apply the manifests, wait for the Job and return its log."""
+    apply_job(project, folder)
     project.run("wait", "--for=condition=complete", "job/agentic-migrate", "--timeout=120s", timeout_seconds=130)
     return project.run("logs", "job/agentic-migrate", "-c", "migrate").splitlines()
 
@@ -82,3 +92,28 @@ def test_the_job_migrates_once_says_so_in_order_and_a_second_one_changes_nothing
         *end,
     ]
     assert run_psql(project, database, "SELECT max(v) FROM checkpoint_migrations").strip() == "9"
+
+
+def test_without_a_database_four_pods_are_tried_and_the_job_fails_with_the_reason(
+    project: Project, tmp_path: Path
+) -> None:
+    """The Job's own pauses make 70 seconds of it; a pod waits two seconds instead of 300."""
+    make_secret(project, f"postgresql://owner:c4nary@postgres.{project.name}:5432/agentic")
+    patient = [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": ["--wait", "2"]}]
+    apply_job(project, tmp_path, patches=[{"target": {"kind": "Job"}, "patch": json.dumps(patient)}])
+    project.run("wait", "--for=condition=failed", "job/agentic-migrate", "--timeout=240s", timeout_seconds=250)
+
+    assert project.condition("job/agentic-migrate", "Failed")["reason"] == "BackoffLimitExceeded"
+    assert re.search(r"^agentic-migrate +Failed +0/1 ", project.run("get", "job", "agentic-migrate"), re.MULTILINE)
+    found = project.get("pods", "-l", "batch.kubernetes.io/job-name=agentic-migrate")
+    assert found is not None
+    ends = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for pod in found["items"]]
+    assert ends == [20] * 4
+    host = re.escape(f"owner@postgres.{project.name}:5432/agentic")
+    unreachable = rf"cannot connect to PostgreSQL at {host}: failed to resolve host 'postgres\.{project.name}'.*"
+    for pod in found["items"]:
+        said = project.run("logs", pod["metadata"]["name"]).splitlines()
+        wanted = (rf"==> migrating {host}", rf"==> waiting for the database: {unreachable}", rf"error: {unreachable}")
+        assert len(said) == len(wanted), said
+        for line, pattern in zip(said, wanted, strict=True):
+            assert re.fullmatch(pattern, line)
