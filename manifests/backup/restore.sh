@@ -3,7 +3,7 @@
 #
 #     POSTGRES_CONNECTION_STRING_FILE=owner.txt ./restore.sh agentic-20260301T021700Z.dump
 #
-# Connect as the role that shall own the schema. The group roles that rights are given to are made where they are
+# A folder stands for the newest dump in it. Connect as the role that shall own the schema. The group roles that rights are given to are made where they are
 # missing and this role may; logins are not in a dump. Exit status: 0 done, 1 failed, 2 wrong usage. Beside it lies
 # lib.sh, of migrations/.
 set -eu
@@ -12,8 +12,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 if [ $# -ne 1 ] || [ ! -r "$1" ]; then
-    echo "usage: restore.sh DUMP" >&2
+    echo "usage: restore.sh DUMP|FOLDER" >&2
     exit 2
+fi
+dump=$1
+if [ -d "$dump" ]; then
+    # Names sort by time.
+    dump=$(find "$1" -maxdepth 1 -name 'agentic-*.dump' | sort | tail -n 1)
+    if [ -z "$dump" ]; then
+        echo "error: there is no dump in '$1': name the folder of backup.sh, or a dump" >&2
+        exit 2
+    fi
 fi
 choose_connection
 hide_password
@@ -32,10 +41,10 @@ for role in agentic_operator agentic_runner agentic_tenant; do
         run_psql -c "CREATE ROLE $role NOLOGIN"
     fi
 done
-echo "==> restoring $(basename "$1")"
+echo "==> restoring $(basename "$dump")"
 database=$(run_psql -A -t -c "SELECT current_database()")
 pg_restore --no-password --no-owner --exit-on-error --single-transaction \
-    --dbname="${connection:-$database}" "$1"
+    --dbname="${connection:-$database}" "$dump"
 run_psql -c "ANALYZE"
 sessions=$(run_psql -A -t -c "SELECT count(*) FROM workflow_sessions")
 checkpoints=$(run_psql -A -t -c "SELECT count(*) FROM checkpoints")

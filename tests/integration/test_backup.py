@@ -182,6 +182,27 @@ def test_a_restore_that_fails_half_way_leaves_the_database_empty(
     assert empty_database.execute(tables) == [(0,)]
 
 
+def test_without_a_dump_a_restore_says_so(empty_database: PostgresDatabase, scripts: Path, tmp_path: Path) -> None:
+    done = restore(scripts, empty_database.dsn, tmp_path)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        [f"error: there is no dump in '{tmp_path}': name the folder of backup.sh, or a dump"],
+    )
+
+
+def test_a_folder_stands_for_its_newest_dump(
+    database: PostgresDatabase, empty_database: PostgresDatabase, scripts: Path, tmp_path: Path
+) -> None:
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    assert run_as_the_pod(scripts, database.dsn, dumps).returncode == 0
+    (newest,) = dumps.iterdir()
+    (dumps / "agentic-20250301T021700Z.dump").write_bytes(b"an old one")
+    done = restore(scripts, empty_database.dsn, dumps)
+    assert done.returncode == 0, done.stderr
+    assert f"==> restoring {newest.name}" in done.stdout
+
+
 def test_the_api_server_takes_the_manifests_and_the_restricted_standard_admits_the_pod(space: Space) -> None:
     kubectl = Kubectl(space.plane.kubeconfig)
     kubectl.run("apply", "--server-side", "-k", str(BACKUP))
@@ -193,6 +214,7 @@ def test_the_api_server_takes_the_manifests_and_the_restricted_standard_admits_t
             found: list[dict[str, Any]] = space.plane.request("GET", path)["items"]
             return found
 
+        kubectl.run("apply", "--server-side", "--dry-run=server", "-k", str(ROOT / "manifests/restore"))
         (pod,) = wait_for(pods, bool, what="the pod of the backup", every=0.05)
         assert pod["spec"]["containers"][0]["command"] == pod_spec()["containers"][0]["command"]
         assert pod["spec"]["automountServiceAccountToken"] is False

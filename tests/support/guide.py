@@ -2,13 +2,14 @@
 
 import re
 import subprocess
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.commands import ROOT
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CONSOLE = re.compile(r"^( *)```console\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def read_commands(page: str) -> list[str]:
@@ -35,8 +36,8 @@ def run_commands(commands: str, *, env: Mapping[str, str], folder: Path) -> str:
 def read_consoles(page: str) -> list[list[tuple[str, list[str]]]]:
     """Return the blocks of commands with what they print: for each command its text without remark, and the lines."""
     blocks = []
-    for text in _CONSOLE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
-        commands = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
+    for _, text in _CONSOLE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
+        commands = re.split(r"^\$ ", textwrap.dedent(text), flags=re.MULTILINE)[1:]
         lines = [command.splitlines() for command in commands]
         blocks.append([(first.split("  #")[0].rstrip(), rest) for first, *rest in lines])
     return blocks

@@ -1,0 +1,127 @@
+"""The guide to operations on the real cluster: its commands as they stand, the checklist, a database that is lost.
+
+They change the installation, so nothing else may run beside them.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hack.install import NAMESPACE, image_version, install, make_logins
+from hack.kubectl import ROOT, Kubectl
+from tests.e2e.conftest import Project
+from tests.support.guide import read_consoles, reads_like, run_commands
+from tests.support.waiting import wait_for
+
+SYSTEM = ("-n", NAMESPACE)
+NAMES = ("cluster", "resources", "namespace", "credentials", "migration", "rights", "admission", "operator")
+# The cluster has the database's image under this name and pulls no other.
+IMAGES = [{"name": "docker.io/library/postgres", "newName": "agentic-operator/postgres", "newTag": "dev"}]
+POLICY = "inputs-are-immutable.agentic-operator.dev"
+
+
+def read_environment(kubectl: Kubectl) -> dict[str, str]:
+    """Return the environment of a person at a shell: kubectl on the PATH, with the cluster's configuration."""
+    return {**kubectl.environment, "PATH": f"{Path(kubectl.program).parent}:{os.environ['PATH']}"}
+
+
+def check(kubectl: Kubectl) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        ["manifests/checklist.sh"], cwd=ROOT, env=read_environment(kubectl), capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_the_checklist_passes_and_a_defect_is_named_with_the_command_that_mends_it(kubectl: Kubectl) -> None:
+    passed = [f"PASS  {number}  {name}" for number, name in enumerate(NAMES, start=1)]
+    assert check(kubectl) == (0, [*passed, "all 8 checks passed"])
+
+    kubectl.run("delete", "validatingadmissionpolicybinding", POLICY)
+    status, lines = check(kubectl)
+    remedy = lines.pop(7).strip()
+    problem = f"FAIL  7  admission: missing: validatingadmissionpolicybinding/{POLICY.split('.')[0]}"
+    assert (status, lines) == (1, [*passed[:6], problem, passed[7], "1 of 8 checks failed"])
+    assert remedy == "kubectl apply -f manifests/operator/admission.yaml"
+    run_commands(remedy, env=read_environment(kubectl), folder=ROOT)
+    assert check(kubectl)[0] == 0
+
+
+def write_overlay(folder: Path, name: str) -> Path:
+    """Write what somebody with a registry of their own writes; return its folder."""
+    (folder / name).mkdir()
+    overlay = {"resources": [os.path.relpath(ROOT / "manifests" / name, folder / name)], "images": IMAGES}
+    (folder / name / "kustomization.yaml").write_text(json.dumps(overlay))
+    return folder / name
+
+
+class Guide:
+    """The commands of ``docs/operations.md``, run as they stand but for the image."""
+
+    def __init__(self, kubectl: Kubectl, folder: Path) -> None:
+        self._environment = read_environment(kubectl)
+        self._blocks = read_consoles("operations.md")
+        self._overlays = {f"-k manifests/{name}": f"-k {write_overlay(folder, name)}" for name in ("backup", "restore")}
+
+    def follow(self, part: str) -> None:
+        """Run the one block with such a command, and compare what is printed with what is shown."""
+        (block,) = (block for block in self._blocks if any(part in command for command, _ in block))
+        for command, shown in block:
+            written = command
+            for path, overlay in self._overlays.items():
+                written = written.replace(path, overlay)
+            printed = run_commands(written, env=self._environment, folder=ROOT)
+            assert not shown or reads_like(printed, shown), f"$ {command}\n{printed}"
+
+
+@pytest.fixture
+def guide(kubectl: Kubectl, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Guide]:
+    """The guide; at the end there is no backup, and the installation is whole again where a test could not finish."""
+    failures = request.session.testsfailed
+    yield Guide(kubectl, tmp_path)
+    failed = request.session.testsfailed > failures
+    if failed:
+        print(kubectl.run(*SYSTEM, "get", "jobs,pods,pvc", "-o", "wide"))
+    kubectl.run(*SYSTEM, "delete", "job/agentic-restore", "job/backup-now", "--ignore-not-found")
+    kubectl.run("delete", "-k", str(ROOT / "manifests/backup"), "--wait=false")
+    if failed:
+        kubectl.run(*SYSTEM, "delete", "job/agentic-migrate", "--ignore-not-found")
+        install(kubectl, version=image_version())
+
+
+def throw_the_database_away(kubectl: Kubectl) -> None:
+    """End the server, delete its volume, and start an empty one."""
+    kubectl.run(*SYSTEM, "scale", "statefulset/postgres", "--replicas=0")
+    kubectl.run(*SYSTEM, "delete", "persistentvolumeclaim/data-postgres-0")
+    kubectl.run(*SYSTEM, "scale", "statefulset/postgres", "--replicas=1")
+    kubectl.run(*SYSTEM, "rollout", "status", "statefulset/postgres", "--timeout=120s", timeout_seconds=130)
+
+
+def test_a_session_that_waits_goes_on_after_its_database_was_lost_and_restored_by_the_guide(
+    project: Project, guide: Guide
+) -> None:
+    kubectl = project.kubectl
+    project.define("asks", workspace={"size": "1Gi"})
+    project.start("asks", inputs={})
+    (question,) = project.wait_phase("WaitingForInput")["interrupts"]
+
+    guide.follow("-k manifests/backup")
+    throw_the_database_away(kubectl)
+    guide.follow("kubectl delete jobs")
+    guide.follow("-k manifests/restore")
+    make_logins(kubectl)
+    guide.follow("-k manifests/migrate")
+    guide.follow("--replicas=2")
+    wait_for(lambda: check(kubectl)[0], lambda status: status == 0, what="the checklist", every=1)
+
+    assert project.status()["phase"] == "WaitingForInput"
+    answer = {"spec": {"responses": [{"interruptId": question["id"], "value": "yes"}]}}
+    project.run("patch", "agenticsession", "s", "--type=merge", "-p", json.dumps(answer))
+    status = project.wait_phase("Completed")
+    assert (status["result"]["done"], status["result"]["journal"]) == (["yes"], ["before"])
+    assert status["run"] == 2
+    assert not [each for each in status["conditions"] if each["type"] == "CheckpointsLost" and each["status"] == "True"]
