@@ -93,7 +93,7 @@ report "migration" "$problem" \
 # 6
 problem=''
 for right in "create jobs.batch" "list pods" "patch agenticsessions.agentic-operator.dev/status" "list namespaces" \
-    "create secrets" "create events.events.k8s.io"; do
+    "create secrets" "create events.events.k8s.io" "list events.events.k8s.io"; do
     # shellcheck disable=SC2086
     can $right -A || problem="$problem, $right"
 done

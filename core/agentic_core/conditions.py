@@ -42,6 +42,16 @@ class Reason(StrEnum):
     JOB_CREATED = "JobCreated"
     NAME_TAKEN = "NameTaken"
     FORBIDDEN = "Forbidden"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    OUTSIDE_LIMIT_RANGE = "OutsideLimitRange"
+    ADMISSION_REFUSED = "AdmissionRefused"
+    ADMISSION_UNAVAILABLE = "AdmissionUnavailable"
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    NAMESPACE_NOT_PREPARED = "NamespaceNotPrepared"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105  (a reason)
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105
+    API_SERVER_UNAVAILABLE = "APIServerUnavailable"
+    POD_NOT_STARTED = "PodNotStarted"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"

@@ -121,12 +121,15 @@ def run_again(
 
 
 def _accept(session: AgenticSession, now: datetime) -> tuple[Condition, ...]:
+    """Return the conditions of a session whose run begins: accepted, and whatever kept it from a Job is over."""
     generation = session.metadata.generation
+    old = session.status.conditions
+    kept = tuple(c for c in old if c.type != "Scheduled" or c.status != "False")
+    known = find_condition(kept, "Accepted")
+    if known is not None and known.status == "True":
+        return kept
     accepted = build_condition("Accepted", "True", Reason.ACCEPTED, "workflow and inputs are valid", now, generation)
-    old = find_condition(session.status.conditions, "Accepted")
-    if old is not None and old.status == "True":
-        return session.status.conditions
-    return tuple(with_condition(session.status.conditions, accepted))
+    return tuple(with_condition(kept, accepted))
 
 
 def pin_workflow(session: AgenticSession, seen: Seen, rules: Rules) -> WorkflowSnapshot | None:

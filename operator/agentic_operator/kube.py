@@ -16,6 +16,7 @@ import aiohttp
 
 from agentic_core.errors import AgenticError, Conflict, PermanentError, TransientError
 from agentic_operator.connection import Connection
+from agentic_operator.refusals import Cause, find_cause, is_of_policy, is_of_webhook
 
 USER_AGENT: Final = "agentic-operator"
 REQUEST_SECONDS: Final = 30.0
@@ -39,13 +40,26 @@ class AlreadyExists(AgenticError):
 class Forbidden(PermanentError):
     """The API server does not let us: rights, a quota, an admission policy, or a namespace that is being deleted."""
 
-    def __init__(self, message: str, *, is_terminating: bool = False) -> None:
+    def __init__(self, message: str, cause: Cause | None = None) -> None:
         super().__init__(message)
-        self.is_terminating = is_terminating
+        self.cause = cause or find_cause(message)
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether the namespace is being deleted."""
+        return self.cause is Cause.TERMINATING
 
 
 class Invalid(PermanentError):
     """The API server does not take the object as it is."""
+
+
+class ApiUnavailable(TransientError):
+    """The API server does not answer, or not now."""
+
+
+class AdmissionUnavailable(TransientError):
+    """An admission webhook that the API server has to ask does not answer."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +107,17 @@ def translate_status(code: int, body: object, retry_after: str | None = None) ->
         return Conflict(text)
     if code == 403:
         causes = (status.get("details") or {}).get("causes") or ()
-        return Forbidden(message, is_terminating=any(c.get("reason") == "NamespaceTerminating" for c in causes))
+        is_terminating = any(c.get("reason") == "NamespaceTerminating" for c in causes)
+        return Forbidden(message, Cause.TERMINATING if is_terminating else None)
     if code in (400, 405, 406, 413, 415, 422):
-        return Invalid(message)
+        return Forbidden(message, Cause.POLICY) if is_of_policy(message) else Invalid(message)
+    if code >= 500 and is_of_webhook(message):
+        return AdmissionUnavailable(message)
     if code in (401, 408, 429) or code >= 500:
         seconds = (status.get("details") or {}).get("retryAfterSeconds")
         if retry_after is not None and retry_after.isdecimal():
             seconds = int(retry_after)
-        return TransientError(text, retry_after_seconds=float(seconds) if seconds else None)
+        return ApiUnavailable(text, retry_after_seconds=float(seconds) if seconds else None)
     return PermanentError(text)
 
 
@@ -146,7 +163,7 @@ class Kube:
             return None
 
     async def list_pages(
-        self, kind: Kind, namespace: str = "", *, selector: str = "", page: int = PAGE
+        self, kind: Kind, namespace: str = "", *, selector: str = "", fields: str = "", page: int = PAGE
     ) -> AsyncIterator[list[Json]]:
         """Read a collection page by page, so that no more than one page is ever held."""
         token = ""
@@ -154,6 +171,8 @@ class Kube:
             params = {"limit": str(page)}
             if selector:
                 params["labelSelector"] = selector
+            if fields:
+                params["fieldSelector"] = fields
             if token:
                 params["continue"] = token
             found = await self._call("GET", kind.url(namespace), params=params)
@@ -250,7 +269,7 @@ class Kube:
                 yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             what = f"{type(error).__name__} {error}".strip()
-            raise TransientError(f"the API server does not answer {method} {path}: {what}") from error
+            raise ApiUnavailable(f"the API server does not answer {method} {path}: {what}") from error
 
     def _current_token(self) -> str | None:
         if self._connection.token_file is not None and time.monotonic() - self._token_read_at > TOKEN_SECONDS:

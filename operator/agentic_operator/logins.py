@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from agentic_core.conditions import Reason
 from agentic_core.contract import POSTGRES_SECRET, POSTGRES_SECRET_KEY
 from agentic_core.errors import DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.names import GROUP
 from agentic_operator.config import Settings, Tenancy
 from agentic_operator.kube import SECRETS, Json, Kube
-from agentic_operator.managed_secrets import is_ours, write_secret
+from agentic_operator.managed_secrets import is_ours, read_text, write_secret
+from agentic_operator.obstacles import Obstructed
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.tenants import Credentials, TenantRole
 
@@ -70,8 +72,10 @@ class Logins:
         """
         there = await self._kube.find(SECRETS, namespace, POSTGRES_SECRET)
         if there is not None and not is_ours(there):
+            _read(there, namespace, POSTGRES_SECRET)
             return
-        role_name = role_of(there)
+        # Without its key it lets nobody in, whatever role it names.
+        role_name = role_of(there) if _has_text(there) else None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 tenants = await self.find_tenants()
@@ -139,37 +143,42 @@ class Logins:
 
     async def _follow_pattern(self, namespace: str, there: Json) -> None:
         """Give the namespace's own login to where the database is now: behind a pooler, or with TLS."""
-        known = _read(there)
-        if known is None:
-            raise TransientError(f"Secret {POSTGRES_SECRET!r} in {namespace!r} is empty: delete it to get another")
-        wanted = (await self._find_pattern()).with_login_of(Dsn.parse(known)).conninfo
+        known = _read(there, namespace, POSTGRES_SECRET)
+        wanted = (await self._find_pattern()).with_login_of(_parse(known, namespace, POSTGRES_SECRET)).conninfo
         if wanted != known:
             await self._write(namespace, there, wanted, {})
 
     async def _find_pattern(self) -> Dsn:
         """Return host, options and database as runners reach them; the operator's own where nobody gave any."""
         shared = await self._find_shared()
-        return Dsn.parse(shared) if shared is not None else read_dsn({}, file=self._settings.postgres_file)
+        if shared is None:
+            return read_dsn({}, file=self._settings.postgres_file)
+        return _parse(shared, self._settings.namespace, self._settings.runner_postgres_secret)
 
     async def _copy_shared(self, namespace: str, there: Json | None) -> None:
         shared = await self._find_shared()
         if shared is None:
             name, home = self._settings.runner_postgres_secret, self._settings.namespace
-            raise TransientError(
+            raise Obstructed(
+                Reason.SECRET_MISSING,
                 f"runners in {namespace!r} have no database: make Secret {name!r} in {home!r}, or Secret"
-                f" {POSTGRES_SECRET!r} in {namespace!r}, with the connection string under {POSTGRES_SECRET_KEY!r}"
+                f" {POSTGRES_SECRET!r} in {namespace!r}, with the connection string under {POSTGRES_SECRET_KEY!r},"
+                " and they start by themselves",
             )
-        if there is None or _read(there) != shared:
+        _parse(shared, self._settings.namespace, self._settings.runner_postgres_secret)
+        if there is None or (there.get("data") or {}).get(POSTGRES_SECRET_KEY) != _encode(shared):
             await self._write(namespace, there, shared, {ROLE_ANNOTATION: None})
 
     async def _find_shared(self) -> str | None:
         source = await self._kube.find(SECRETS, self._settings.namespace, self._settings.runner_postgres_secret)
-        return None if source is None else _read(source)
+        return (
+            None if source is None else _read(source, self._settings.namespace, self._settings.runner_postgres_secret)
+        )
 
     async def _write(
         self, namespace: str, there: Json | None, text: str, annotations: Mapping[str, str | None]
     ) -> None:
-        data = {POSTGRES_SECRET_KEY: base64.b64encode(text.encode()).decode()}
+        data = {POSTGRES_SECRET_KEY: _encode(text)}
         await write_secret(self._kube, namespace, POSTGRES_SECRET, there, data, annotations)
 
 
@@ -181,6 +190,20 @@ def role_of(secret: Json | None) -> str | None:
     return role_name
 
 
-def _read(secret: Json) -> str | None:
-    encoded = (secret.get("data") or {}).get(POSTGRES_SECRET_KEY)
-    return None if encoded is None else base64.b64decode(encoded).decode()
+def _has_text(secret: Json | None) -> bool:
+    return bool(secret is not None and (secret.get("data") or {}).get(POSTGRES_SECRET_KEY))
+
+
+def _read(secret: Json, place: str, name: str) -> str:
+    return read_text(secret, place, name, POSTGRES_SECRET_KEY)
+
+
+def _parse(text: str, place: str, name: str) -> Dsn:
+    try:
+        return Dsn.parse(text)
+    except PermanentError as error:
+        raise Obstructed(Reason.SECRET_INVALID, f"Secret {name!r} in {place!r}: {error}") from error
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

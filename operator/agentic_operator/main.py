@@ -35,6 +35,7 @@ from agentic_operator.retention import Retention
 from agentic_operator.retention_rules import Keep
 from agentic_operator.sampler import sample_database
 from agentic_operator.seen import Rules
+from agentic_operator.stalls import Stalls
 from agentic_operator.sweep import Sweep
 from agentic_operator.tenant_keeper import TenantKeeper
 from agentic_operator.workers import run_workers
@@ -113,12 +114,15 @@ async def _lead(
     recorder = Recorder(database.sessions, remove) if database is not None else None
     logins = Logins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
+        namespaces = Namespaces(kube, settings, logins)
+        stalls = Stalls(kube, registry, queue, namespaces)
         parts = Parts(
             kube=kube,
             registry=registry,
             queue=queue,
             lookup=Lookup(kube, registry),
-            namespaces=Namespaces(kube, settings, logins),
+            namespaces=namespaces,
+            stalls=stalls,
             announcer=Announcer(kube, settings.identity, settings.namespace),
             checker=checker,
             rules=Rules(settings.jobs, settings.allowed_images),
@@ -129,6 +133,7 @@ async def _lead(
         background = [
             asyncio.create_task(parts.announcer.run(), name="announcer"),
             asyncio.create_task(sweep.run(), name="sweep"),
+            asyncio.create_task(stalls.run(), name="stalls"),
         ]
         metrics.sources.registry, metrics.sources.queue_length = registry, queue.__len__
         if database is not None:

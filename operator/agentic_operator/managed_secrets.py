@@ -1,16 +1,35 @@
 """Secrets that the operator makes in namespaces: known by a label, changed only where they are still its own."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
+from agentic_core.conditions import Reason
 from agentic_core.errors import TransientError
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_operator.kube import SECRETS, AlreadyExists, Json, Kube
+from agentic_operator.obstacles import Obstructed
 
 
 def is_ours(raw: Mapping[str, Any]) -> bool:
     """Say whether the operator made an object, and so may change it."""
     return bool((raw["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)
+
+
+def read_text(secret: Json, place: str, name: str, key: str) -> str:
+    """Return the text under a key of a Secret; raise :class:`Obstructed`, naming both, where there is none."""
+    encoded = (secret.get("data") or {}).get(key)
+    if not encoded:
+        raise Obstructed(
+            Reason.SECRET_MISSING,
+            f"Secret {name!r} in {place!r} has nothing under {key!r}: add that key, and it starts by itself",
+        )
+    try:
+        return base64.b64decode(encoded).decode()
+    except UnicodeDecodeError:
+        raise Obstructed(
+            Reason.SECRET_INVALID, f"Secret {name!r} in {place!r} holds no text under {key!r}: replace it"
+        ) from None
 
 
 async def write_secret(

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import Conflict, DatabaseUnavailable, Problem, TransientError
-from agentic_core.lifecycle import Phase
+from agentic_core.errors import AgenticError, Conflict, Problem, TransientError
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_operator.admission import Refused, check_fork, input_schema, measure_inputs, refuse_inputs
@@ -34,13 +33,15 @@ from agentic_operator.kube import (
 from agentic_operator.lookup import Lookup, workflow_of
 from agentic_operator.namespaces import Namespaces
 from agentic_operator.observed import find_controller, observe_job
+from agentic_operator.obstacles import Obstructed, find_obstacle, hold_session
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.pods import Manifest
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.seen import Rules, Seen
-from agentic_operator.statuses import build_exact_patch, change_session, diff_status, fail_session
+from agentic_operator.stalls import Stalls
+from agentic_operator.statuses import build_exact_patch, diff_status, fail_session
 from agentic_operator.workqueue import WorkQueue
 
 PURGE_SECONDS: Final = 5.0
@@ -60,11 +61,8 @@ class Parts:
     announcer: Announcer
     checker: Checker
     rules: Rules
+    stalls: Stalls
     recorder: Recorder | None = None
-
-
-class NameTaken(TransientError):
-    """A Job or claim of this name belongs to something else."""
 
 
 class SessionReconciler:
@@ -102,11 +100,13 @@ class SessionReconciler:
         jobs = self._registry.jobs_of(key, session.metadata.uid)
         if not jobs and needs_input_check(session, definition, self._parts.rules):
             refused = await self._check_inputs(session, definition)
+        pods = self._registry.pods_of(key)
         return Seen(
             definition=definition,
             jobs=jobs,
-            pods=self._registry.pods_of(key),
+            pods=pods,
             refused_inputs=refused,
+            stall=self._parts.stalls.find(key, jobs, pods),
         )
 
     async def _check_inputs(self, session: AgenticSession, definition: Definition | None) -> Refused | None:
@@ -180,30 +180,27 @@ class SessionReconciler:
             if plan.claim is not None:
                 await self._create_claim(key, session, plan.claim)
             raw = await self._create_or_adopt(key, session, manifest)
-        except Forbidden as error:
-            self._parts.namespaces.forget(key.namespace)
-            if error.is_terminating:
-                raise
-            status = change_session(session, Phase.PENDING, Reason.FORBIDDEN, str(error), now)
-            await self._write_status(key, session, status)
-            self._parts.announcer.announce(session, Note(Reason.FORBIDDEN, str(error), "Warning", "CreateJob"))
-            raise
-        except DatabaseUnavailable as error:
-            status = change_session(session, Phase.PENDING, Reason.DATABASE_UNAVAILABLE, str(error), now)
-            await self._write_status(key, session, status)
-            raise
-        except NameTaken as error:
-            status = change_session(session, Phase.PENDING, Reason.NAME_TAKEN, str(error), now)
-            await self._write_status(key, session, status)
-            raise
         except Invalid as error:
             return fail_session(session, Reason.INVALID_SPEC, str(error), now)
-        except NotFound:
-            # The namespace went away under us.
-            self._parts.namespaces.forget(key.namespace)
+        except AgenticError as error:
+            if isinstance(error, (NotFound, Forbidden)):
+                # Something may have been taken away again that the namespace had, or all of it.
+                self._parts.namespaces.forget(key.namespace)
+            await self._tell(key, session, error, now)
             raise
         self._registry.see_job(key, observe_job(raw))
         return None
+
+    async def _tell(self, key: SessionKey, session: AgenticSession, error: AgenticError, now: datetime) -> None:
+        """Say in the status why there is no Job yet, where that is not said already."""
+        obstacle = find_obstacle(error, key.namespace, self._parts.queue.failures_of(key) + 1)
+        if obstacle is None:
+            return
+        # What cannot be written now is written with the next try; the error at hand says when that is.
+        with suppress(NotFound, TransientError):
+            if await self._write_status(key, session, hold_session(session, obstacle, now)):
+                note = Note(obstacle.reason, obstacle.message, "Warning", "CreateJob")
+                self._parts.announcer.announce(session, note)
 
     async def _create_claim(self, key: SessionKey, session: AgenticSession, claim: Manifest) -> None:
         """Create the claim of the workspace, or use the one that is there.
@@ -219,7 +216,8 @@ class SessionReconciler:
         owner = find_controller(raw) if raw is not None else None
         is_going = raw is None or "deletionTimestamp" in raw["metadata"]
         if is_going or (owner is not None and owner["uid"] != session.metadata.uid):
-            raise NameTaken(
+            raise Obstructed(
+                Reason.NAME_TAKEN,
                 f"a claim {name!r} that is not this session's is in the way; it starts once that is gone",
                 retry_after_seconds=2,
             )
@@ -232,7 +230,8 @@ class SessionReconciler:
             raw = await self._kube.find(JOBS, key.namespace, name)
             if raw is not None and observe_job(raw).owner_uid == session.metadata.uid:
                 return raw
-            raise NameTaken(
+            raise Obstructed(
+                Reason.NAME_TAKEN,
                 f"a Job {name!r} that is not this session's is in the way; it starts once that is gone",
                 retry_after_seconds=2,
             ) from None

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,9 +19,11 @@ from agentic_operator.definitions import (
     read_report,
 )
 from agentic_operator.jobs import Definition, inspection_fingerprint
-from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json
+from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json, NotFound
 from agentic_operator.lookup import definition_kind, parse_definition
 from agentic_operator.observed import JobSeen, observe_job, observe_pod
+from agentic_operator.obstacles import find_obstacle, hold_definition
+from agentic_operator.plan import Note
 from agentic_operator.reconcile import Parts
 from agentic_operator.registry import DefinitionKey
 from agentic_operator.statuses import diff_status
@@ -59,17 +62,36 @@ class DefinitionReconciler:
         for name in plan.delete_jobs:
             await self._kube.delete(JOBS, namespace, name)
         if plan.job is not None:
-            await self._parts.namespaces.prepare_for_inspections(namespace)
             try:
-                job = await self._kube.create(JOBS, namespace, plan.job)
-            except AlreadyExists:
-                job = await self._kube.get(JOBS, namespace, plan.job["metadata"]["name"])
-            self._registry.see_job(key, observe_job(job))
+                self._registry.see_job(key, observe_job(await self._create_job(namespace, plan.job)))
+            except AgenticError as error:
+                await self._tell(key, definition, namespace, error, now)
+                raise
         if plan.status is not None and await self._write_status(key, definition, plan.status, now):
             for note in plan.notes:
                 self._parts.announcer.announce(definition, note)
         if plan.wake_at is not None:
             self._parts.queue.add_at(key, time.monotonic() + max(0.0, (plan.wake_at - now).total_seconds()))
+
+    async def _create_job(self, namespace: str, manifest: Json) -> Json:
+        await self._parts.namespaces.prepare_for_inspections(namespace)
+        try:
+            return await self._kube.create(JOBS, namespace, manifest)
+        except AlreadyExists:
+            return await self._kube.get(JOBS, namespace, manifest["metadata"]["name"])
+
+    async def _tell(
+        self, key: DefinitionKey, definition: Definition, namespace: str, error: AgenticError, now: datetime
+    ) -> None:
+        """Say in the status why there is no inspection yet, where that is not said already."""
+        obstacle = find_obstacle(error, namespace, self._parts.queue.failures_of(key) + 1)
+        if obstacle is None:
+            return
+        with suppress(NotFound, TransientError):
+            if await self._write_status(key, definition, hold_definition(definition, obstacle, now), now):
+                self._parts.announcer.announce(
+                    definition, Note(obstacle.reason, obstacle.message, "Warning", "Inspect")
+                )
 
     async def _observe(self, key: DefinitionKey, definition: Definition, namespace: str) -> DefinitionSeen:
         problems = await self._check_schemas(definition)

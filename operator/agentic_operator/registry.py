@@ -14,6 +14,7 @@ from agentic_core.conditions import find_condition
 from agentic_operator.admission import Queue
 from agentic_operator.jobs import Definition
 from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.obstacles import HOLDING
 
 MAX_BODIES: Final = 4096
 _MAX_BODY_NODES: Final = 64
@@ -116,7 +117,7 @@ def _place(entry: Entry, *, has_job: bool) -> Place:
     if entry.phase in ("Creating", "Running") or (has_job and entry.phase in ("", "Pending")):
         return Place.ACTIVE
     # Those that the API server refuses must not hold up the others behind them.
-    if entry.phase in ("", "Pending") and entry.reason not in ("Forbidden", "NameTaken"):
+    if entry.phase in ("", "Pending") and entry.reason not in HOLDING:
         return Place.WAITING
     return Place.WAITING if entry.reason == "Queued" else Place.NONE
 

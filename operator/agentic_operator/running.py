@@ -8,11 +8,12 @@ from agentic_core.conditions import Reason, find_condition
 from agentic_core.contract import ExitCode
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
-from agentic_core.resources import AgenticSession
+from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_operator.beginnings import create_run, pin_workflow, run_again, start
-from agentic_operator.classify import classify_failure, classify_pod, find_trouble, newest
+from agentic_operator.classify import Trouble, classify_failure, classify_pod, find_trouble, newest
 from agentic_operator.endings import LOOK_AGAIN, POD_PATIENCE, fail
 from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.obstacles import Obstacle, hold_session
 from agentic_operator.plan import Note, Plan
 from agentic_operator.seen import Rules, Seen, find_job
 from agentic_operator.statuses import change_session, refresh_session
@@ -66,11 +67,12 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
     """A Job that is neither done nor failed: say why its pod does not start, if it does not."""
     phase = session.status.phase or Phase.CREATING
     add_finalizer = FINALIZER not in session.metadata.finalizers
-    trouble = find_trouble(pods, now)
+    trouble = find_trouble(pods, now) or _find_stall(seen)
     if trouble is not None:
         if trouble.is_fatal:
             return fail(session, seen, trouble.reason, trouble.message, now)
-        status = change_session(session, phase, trouble.reason, trouble.message, now, conditions={"Scheduled": "False"})
+        obstacle = Obstacle(trouble.reason, trouble.message)
+        status = hold_session(session, obstacle, now, phase)
         note = Note(trouble.reason, trouble.message, "Warning", "Start")
         return Plan(add_finalizer=add_finalizer, status=status, wake_at=trouble.fatal_at, notes=(note,))
     last, ended = newest(pods), newest(pod for pod in pods if pod.is_over)
@@ -82,12 +84,21 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
         note = Note(Reason.RETRYING, message, "Warning", "Retry")
         return Plan(add_finalizer=add_finalizer, status=status, notes=(note,))
     scheduled = find_condition(session.status.conditions, "Scheduled")
-    if phase is Phase.CREATING and scheduled is not None and scheduled.status == "False" and last is not None:
-        status = change_session(
-            session, phase, Reason.JOB_CREATED, "its pod starts", now, conditions={"Scheduled": "True"}
-        )
-        return Plan(add_finalizer=add_finalizer, status=status)
+    if last is not None and scheduled is not None and scheduled.status == "False":
+        return Plan(add_finalizer=add_finalizer, status=_let_start(session, phase, now))
     return Plan(add_finalizer=add_finalizer, status=refresh_session(session))
+
+
+def _let_start(session: AgenticSession, phase: Phase, now: datetime) -> SessionStatus:
+    """Say that what kept a pod from starting is over; the runner's own word, where it has one already, stands."""
+    status = change_session(session, phase, Reason.JOB_CREATED, "its pod starts", now, conditions={"Scheduled": "True"})
+    if phase is Phase.CREATING:
+        return status
+    return session.status.model_copy(update={"conditions": status.conditions})
+
+
+def _find_stall(seen: Seen) -> Trouble | None:
+    return Trouble(seen.stall.reason, seen.stall.message) if seen.stall is not None else None
 
 
 def _was_told(session: AgenticSession, pod: PodSeen) -> bool:

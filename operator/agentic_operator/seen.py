@@ -8,6 +8,7 @@ from agentic_operator.config import JobDefaults
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.jobs import Definition
 from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.stalls import Stall
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Seen:
     queue: Queue = field(default_factory=Queue)
     refused_inputs: Refused | None = None
     """Why the inputs are refused, where they were checked and are."""
+    stall: Stall | None = None
+    """What keeps the run that is on from getting its pod, or its pod from starting."""
     answers: Checked = field(default_factory=Checked)
     """What was found out about the answers."""
 

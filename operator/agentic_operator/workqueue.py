@@ -80,6 +80,10 @@ class WorkQueue(Generic[K]):
         self._failures[key] = failures = self._failures.get(key, 0) + 1
         return failures
 
+    def failures_of(self, key: K) -> int:
+        """Return how many passes over a key failed in a row."""
+        return self._failures.get(key, 0)
+
     def succeed(self, key: K) -> None:
         """Forget the failures of a key."""
         self._failures.pop(key, None)

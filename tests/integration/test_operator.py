@@ -270,21 +270,6 @@ def test_a_pod_spec_that_the_api_server_refuses_fails_the_session_with_its_words
     assert "affinity" in space.wait_status("s", "Failed", "InvalidSpec")["message"]
 
 
-def test_a_full_quota_is_shown_and_the_session_starts_when_there_is_room(space: Space) -> None:
-    quota = {"metadata": {"name": "q"}, "spec": {"hard": {"count/jobs.batch": "0"}}}
-    path = f"/api/v1/namespaces/{space.name}/resourcequotas"
-    space.plane.request("POST", path, quota)
-    space.plane.request(
-        "PATCH", f"{path}/q/status", {"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}
-    )
-    space.define()
-    space.operator()
-    space.start("s")
-    assert "exceeded quota" in space.wait_status("s", "Pending", "Forbidden")["message"]
-    space.plane.request("DELETE", f"{path}/q")
-    space.wait_status("s", "Creating", timeout=40)
-
-
 def test_an_image_that_is_not_on_the_list_is_refused_at_the_definition_and_the_session(space: Space) -> None:
     space.define(is_ready=False)
     space.operator(ALLOWED_IMAGES="docker.io/team")

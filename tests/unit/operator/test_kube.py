@@ -7,7 +7,17 @@ import pytest
 
 from agentic_core.errors import Conflict, PermanentError, TransientError
 from agentic_operator.connection import Connection, NoConnection, find_connection, read_kubeconfig
-from agentic_operator.kube import JOBS, SESSIONS, AlreadyExists, Forbidden, Invalid, NotFound, translate_status
+from agentic_operator.kube import (
+    JOBS,
+    SESSIONS,
+    AdmissionUnavailable,
+    AlreadyExists,
+    ApiUnavailable,
+    Forbidden,
+    Invalid,
+    NotFound,
+    translate_status,
+)
 
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}, "message": "being terminated"}
 
@@ -22,10 +32,17 @@ TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}, "mes
         (403, {"message": "exceeded quota"}, Forbidden),
         (422, {"message": "spec.x: Invalid value"}, Invalid),
         (413, "too large", Invalid),
-        (401, {}, TransientError),
-        (429, {"details": {"retryAfterSeconds": 3}}, TransientError),
-        (500, "oops", TransientError),
-        (503, None, TransientError),
+        (401, {}, ApiUnavailable),
+        (429, {"details": {"retryAfterSeconds": 3}}, ApiUnavailable),
+        (500, "oops", ApiUnavailable),
+        (503, None, ApiUnavailable),
+        (500, {"message": 'Internal error occurred: failed calling webhook "w": no route'}, AdmissionUnavailable),
+        (
+            422,
+            {"message": "jobs.batch \"j\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: no"},
+            Forbidden,
+        ),
+        (400, {"message": 'admission webhook "w" denied the request: no'}, Forbidden),
         (418, {}, PermanentError),
     ],
 )

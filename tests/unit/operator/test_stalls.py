@@ -1,0 +1,75 @@
+"""Runs that are late: whose pod is missing or does not start, and what is said of it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from agentic_core.conditions import Reason
+from agentic_core.lifecycle import Phase
+from agentic_operator.decide import decide
+from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.seen import Rules, Seen
+from agentic_operator.stalls import Stall, describe, find_late
+from agentic_operator.statuses import diff_status
+from tests.support.builders import NOW, a_session
+
+JOB = JobSeen("s-r1", "u", "owner", run=1, created_at=NOW - timedelta(seconds=10))
+POD = PodSeen("s-r1-x", "s-r1", created_at=NOW - timedelta(seconds=9))
+BEFORE = NOW - timedelta(seconds=4)
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "late"),
+    [
+        (JOB, (), (JOB, None)),
+        (JOB, (POD,), (JOB, POD)),
+        (JOB, (replace(POD, phase="Failed"),), (JOB, None)),
+        (JOB, (replace(POD, has_started=True),), None),
+        (JOB, (replace(POD, unschedulable="no node fits"),), None),
+        (JOB, (replace(POD, created_at=NOW),), None),
+        (replace(JOB, created_at=NOW), (), None),
+        (replace(JOB, is_complete=True), (), None),
+        (replace(JOB, is_deleting=True), (), None),
+    ],
+)
+def test_late_is_a_job_without_a_pod_and_a_pod_that_does_not_start(
+    job: JobSeen, pods: tuple[PodSeen, ...], late: tuple[JobSeen, PodSeen | None] | None
+) -> None:
+    assert find_late((job,), pods, BEFORE) == late
+
+
+@pytest.mark.parametrize(
+    ("pod", "text", "reason"),
+    [
+        (None, 'Error creating: pods "x" is forbidden: exceeded quota: q', Reason.QUOTA_EXCEEDED),
+        (None, 'Error creating: pods "x" is forbidden: violates PodSecurity "baseline"', Reason.ADMISSION_REFUSED),
+        (None, "Error creating: Internal error occurred: something", Reason.POD_NOT_STARTED),
+        (POD, 'MountVolume.SetUp failed for volume "postgres" : secret "a" not found', Reason.SECRET_MISSING),
+        (POD, "Failed to create pod sandbox: no address left", Reason.POD_NOT_STARTED),
+    ],
+)
+def test_an_event_is_told_with_its_place(pod: PodSeen | None, text: str, reason: Reason) -> None:
+    stall = describe("team", JOB, pod, text)
+    assert stall.reason is reason
+    assert text.removeprefix("Error creating: ") in stall.message
+    assert "'team'" in stall.message
+
+
+def test_a_stall_is_said_in_the_phase_and_its_end_too() -> None:
+    session = a_session().accepted().build()
+    stall = Stall("s-r1", "", Reason.QUOTA_EXCEEDED, "full")
+    told = decide(session, Seen(jobs=(JOB,), stall=stall), NOW, Rules()).status
+    assert told is not None
+    assert (told.phase, told.reason) == (Phase.CREATING, "QuotaExceeded")
+    held = session.model_copy(update={"status": told})
+    again = decide(held, Seen(jobs=(JOB,), stall=stall), NOW, Rules()).status
+    assert again is None or not diff_status(told, again)
+    over = decide(held, Seen(jobs=(JOB,), pods=(POD,)), NOW, Rules()).status
+    assert over is not None
+    assert over.reason == "JobCreated"
+    running = held.model_copy(update={"status": told.model_copy(update={"phase": Phase.RUNNING, "reason": "Running"})})
+    going = decide(running, Seen(jobs=(JOB,), pods=(replace(POD, has_started=True),)), NOW, Rules()).status
+    assert going is not None
+    assert going.reason == "Running"
+    assert [c.status for c in going.conditions if c.type == "Scheduled"] == ["True"]
