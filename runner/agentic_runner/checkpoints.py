@@ -1,8 +1,8 @@
 """LangGraph's own saver and store on our pool, with their contents encrypted (``sealed``) where there are keys.
 
 The pool tries every connection before it lends it, so that a restarted database costs a reconnection; it also carries
-the fence that lets the database refuse a superseded runner. The saver holds one lock around each statement: with
-several branches at once their writes queue up, which costs less than a connection each.
+the fence that lets the database refuse a superseded runner. The saver uses one connection at a time: what several
+branches save meanwhile goes together (``grouping``), which costs less than a connection each.
 
 Nothing here creates or changes a table: that is the migration's. ``setup()`` is never called.
 """

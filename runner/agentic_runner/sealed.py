@@ -20,13 +20,13 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
     get_serializable_checkpoint_metadata,
 )
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import Item, Op, PutOp, Result, SearchOp
 from psycopg.rows import DictRow
 
 from agentic_core.errors import PermanentError
 from agentic_runner.encryption import CIPHER, Keyring
+from agentic_runner.grouping import GroupingSaver
 from agentic_runner.long_term import ProjectStore
 
 SEALED: Final = "agentic_sealed"
@@ -124,7 +124,7 @@ class _Boxed:
         self.value = value
 
 
-class SealedSaver(AsyncPostgresSaver):
+class SealedSaver(GroupingSaver):
     """LangGraph's saver, with what it keeps in the checkpoint's own row encrypted: the short there, the long as blobs.
 
     A blob costs a statement, and a value in the row is written with every checkpoint.

@@ -1,0 +1,182 @@
+"""How a runner's saver groups what is to be saved at a moment, and that each part succeeds or fails by itself."""
+
+import asyncio
+import operator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypedDict
+
+import psycopg
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.graph import END, START, StateGraph
+
+from agentic_runner.checkpoints import build_saver
+from agentic_runner.grouping import is_small
+from agentic_store.database import Database, open_database
+from agentic_store.dsn import Dsn
+from tests.support.postgres import PostgresDatabase
+
+
+class State(TypedDict, total=False):
+    items: Annotated[list[int], operator.add]
+    count: int
+
+
+@asynccontextmanager
+async def opened(database: PostgresDatabase) -> AsyncIterator[tuple[Database, AsyncPostgresSaver]]:
+    async with open_database(Dsn.parse(database.dsn), application_name="test") as db:
+        yield db, build_saver(db)
+
+
+def on(thread: str, **place: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": "", **place}}
+
+
+async def write(saver: AsyncPostgresSaver, thread: str, value: Any = 1) -> None:
+    await saver.aput_writes(on(thread, checkpoint_id="c"), [("count", value)], "task")
+
+
+async def follow_nothing(saver: AsyncPostgresSaver, thread: str) -> None:
+    """Save a checkpoint that follows one that is not there, which the database refuses."""
+    await saver.aput(on(thread, checkpoint_id="lost"), empty_checkpoint(), {"step": 1}, {})
+
+
+async def test_a_steps_writes_are_saved_in_one_transaction_with_the_checkpoint_that_follows(
+    database: PostgresDatabase,
+) -> None:
+    graph = StateGraph(State)
+    graph.add_node("left", lambda _: {"items": [1]})
+    graph.add_node("right", lambda _: {"items": [2]})
+    graph.add_node("end", lambda state: {"count": len(state["items"])})
+    graph.add_edge(START, "left")
+    graph.add_edge(START, "right")
+    graph.add_edge(["left", "right"], "end")
+    graph.add_edge("end", END)
+    async with opened(database) as (_, saver):
+        await graph.compile(checkpointer=saver).ainvoke({"count": 0}, on("t"), durability="sync")
+    rows = database.execute(
+        "SELECT (c.metadata->>'step')::int, count(DISTINCT w.task_id), count(DISTINCT w.xmin::text),"
+        " bool_and(w.xmin = c.xmin) FROM checkpoints AS c"
+        " JOIN checkpoint_writes AS w ON w.checkpoint_id = c.parent_checkpoint_id"
+        " WHERE c.metadata->>'step' > '0' GROUP BY 1 ORDER BY 1"
+    )
+    assert rows == [(1, 2, 1, True), (2, 1, 1, True)]
+
+
+async def test_what_is_saved_is_what_the_librarys_own_saver_saves(database: PostgresDatabase) -> None:
+    graph = StateGraph(State)
+    graph.add_node("add", lambda state: {"items": [state["count"]] * 1000, "count": state["count"] + 1})
+    graph.add_edge(START, "add")
+    graph.add_conditional_edges("add", lambda state: "add" if state["count"] < 4 else END)
+    async with opened(database) as (db, saver):
+        for thread, either in (("library", AsyncPostgresSaver(db.pool)), ("runner", saver)):
+            await graph.compile(checkpointer=either).ainvoke({"count": 0}, on(thread), durability="sync")
+        theirs, ours = [
+            [
+                (
+                    found.metadata,
+                    found.checkpoint["channel_values"],
+                    [write[1:] for write in found.pending_writes or ()],
+                )
+                async for found in AsyncPostgresSaver(db.pool).alist(on(thread))
+            ]
+            for thread in ("library", "runner")
+        ]
+    assert len(ours) == 6
+    assert ours == theirs
+    for table, columns in (
+        ("checkpoint_blobs", "channel, type, blob"),
+        ("checkpoint_writes", "channel, type, blob, idx"),
+    ):
+        query = f"SELECT {columns} FROM {table} WHERE thread_id = '{{}}' ORDER BY {columns}"
+        assert database.execute(query.format("runner")) == database.execute(query.format("library"))
+
+
+async def test_what_cannot_be_saved_takes_nothing_else_along(database: PostgresDatabase) -> None:
+    async with opened(database) as (_, saver):
+        ended = await asyncio.gather(
+            write(saver, "a"), follow_nothing(saver, "b"), write(saver, "c"), return_exceptions=True
+        )
+    assert [type(each) for each in ended[::2]] == [type(None), type(None)]
+    assert isinstance(ended[1], psycopg.Error)
+    assert ended[1].sqlstate == "AG002"
+    assert database.execute("SELECT thread_id FROM checkpoint_writes ORDER BY 1") == [("a",), ("c",)]
+    assert database.execute("SELECT * FROM checkpoints") == []
+
+
+async def test_whoever_is_cancelled_while_it_saves_for_others_does_not_stop_them(database: PostgresDatabase) -> None:
+    async with opened(database) as (_, saver):
+        with psycopg.connect(database.dsn) as other:
+            other.execute("LOCK TABLE checkpoint_writes IN EXCLUSIVE MODE")
+            saving = [asyncio.create_task(write(saver, thread)) for thread in ("a", "b", "c")]
+            async with asyncio.timeout(10):
+                while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            saving[0].cancel()
+        ended = await asyncio.gather(*saving, return_exceptions=True)
+    assert isinstance(ended[0], asyncio.CancelledError)
+    assert ended[1:] == [None, None]
+    assert {("b",), ("c",)} <= set(database.execute("SELECT thread_id FROM checkpoint_writes"))
+
+
+async def test_whoever_is_cancelled_before_its_turn_saves_nothing(database: PostgresDatabase) -> None:
+    async with opened(database) as (_, saver):
+        async with saver.lock:
+            waiting = asyncio.create_task(write(saver, "a"))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        await write(saver, "b")
+    assert database.execute("SELECT thread_id FROM checkpoint_writes") == [("b",)]
+
+
+async def test_nothing_of_a_group_is_saved_by_a_superseded_run(database: PostgresDatabase) -> None:
+    async with opened(database) as (db, saver):
+        await db.carry(await db.fences.take("t", "uid", 1, "old"))
+        await write(saver, "t")
+        await db.fences.take("t", "uid", 2, "new")
+        ended = await asyncio.gather(*(write(saver, "t", n) for n in range(3)), return_exceptions=True)
+    assert [getattr(each, "sqlstate", None) for each in ended] == ["AG001"] * 3
+    assert database.execute("SELECT count(*) FROM checkpoint_writes") == [(1,)]
+
+
+async def test_large_writes_and_deleted_threads_go_the_same_way(database: PostgresDatabase) -> None:
+    async with opened(database) as (_, saver):
+        await asyncio.gather(write(saver, "a", "x" * 3_000_000), write(saver, "b"))
+        await saver.adelete_thread("a")
+    assert database.execute("SELECT thread_id FROM checkpoint_writes") == [("b",)]
+
+
+class Thing:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, True),
+        (1.5, True),
+        ("x" * 1000, True),
+        ({"a": [1, "two", {"three": b"4"}]}, True),
+        (Thing("short"), True),
+        (Thing("x" * 1_000_000), False),
+        ("x" * 1_000_000, False),
+        (b"x" * 1_000_000, False),
+        (list(range(1000)), False),
+        ([[1] * 50] * 50, False),
+        (object(), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_small_is_serialized_at_once(value: Any, expected: bool) -> None:
+    assert is_small(value) is expected
+
+
+def test_a_value_that_contains_itself_is_looked_at_no_longer_than_others() -> None:
+    value: list[Any] = []
+    value.append(value)
+    assert not is_small(value)
