@@ -170,6 +170,7 @@ async def test_a_runner_is_killed_as_an_answer_arrives(bed: Bed, warm: bool) -> 
         # Before it is applied: a read just after that would be too quick for a note of its answer.
         if method == "PATCH" and path.endswith("/agenticsessions/reads/status"):
             due.set()
+            operator.proxy.choose = None
 
     def kill_at_read(method: str, path: str) -> Fault | None:
         if method == "GET" and path.endswith("/agenticsessions/reads") and due.is_set():
