@@ -43,8 +43,13 @@ STRUCTURE: Final = frozenset(
         "agentic_fork",
     }
 )
+# What is left of a configuration once the rest of it is in the metadata.
+_PLACE: Final = ("thread_id", "checkpoint_ns", "checkpoint_id")
 _MAX_REMEMBERED: Final = 10_000
-_SHORT: Final = 1024
+# A longer text is kept among the blobs: written when it changes, and not with every checkpoint. Where nothing is
+# encrypted, a statement more only pays for what the server would take long to read as JSON.
+_LONGEST_SEALED: Final = 1024
+_LONGEST_PLAIN: Final = 8192
 _SEALED_TEXT: Final = re.compile(rf"{SEALED}:(json\+{CIPHER}[0-9a-f]{{8}}):([A-Za-z0-9+/]+={{0,2}})")
 
 
@@ -100,9 +105,9 @@ class SealingSerializer(JsonPlusSerializer):
         return value if opened is text else opened
 
 
-def is_short(value: Any) -> bool:
+def is_short(value: Any, *, longest: int = _LONGEST_SEALED) -> bool:
     """Say whether a value stays in the checkpoint's row."""
-    return not isinstance(value, str) or len(value) <= _SHORT
+    return not isinstance(value, str) or len(value) <= longest
 
 
 _PLAIN: Final[Mapping[type | None, Callable[[Any], Any]]] = {str: str.__str__, int: int.__int__, float: float.__float__}
@@ -125,9 +130,10 @@ class _Boxed:
 
 
 class SealedSaver(GroupingSaver):
-    """LangGraph's saver, with what it keeps in the checkpoint's own row encrypted: the short there, the long as blobs.
+    """The saver with what is kept in the checkpoint's own row encrypted: the short there, the long as blobs.
 
-    A blob costs a statement, and a value in the row is written with every checkpoint.
+    Long texts are blobs without encryption, too, as everything large is for the library but them. A blob costs a
+    statement, and a value in the row is written with every checkpoint.
     """
 
     def __init__(self, connections: Any, *, serde: SealingSerializer) -> None:
@@ -143,34 +149,33 @@ class SealedSaver(GroupingSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Save a checkpoint with inlined values and the author's metadata encrypted."""
-        if not self._sealing.keyring.is_encrypting:
-            return await super().aput(config, checkpoint, metadata, new_versions)
+        """Save a checkpoint with long texts as blobs and, where there are keys, what stays in its row encrypted."""
         place = config["configurable"]
         versions = dict(new_versions)
         values = dict(checkpoint["channel_values"])
+        is_encrypting = self._sealing.keyring.is_encrypting
+        longest = _LONGEST_SEALED if is_encrypting else _LONGEST_PLAIN
         for channel, value in values.items():
             # Nothing is to be seen of None, and LangGraph's triggers hold nothing else.
             if value is None or _kind(value) is None:
                 continue
-            if is_short(value):
-                values[channel] = self._sealing.seal_text(_as_json(value))
+            if is_short(value, longest=longest):
+                if is_encrypting:
+                    values[channel] = self._sealing.seal_text(_as_json(value))
                 continue
             values[channel] = _Boxed(_as_json(value))
             version = checkpoint["channel_versions"][channel]
-            # An unchanged one may stand in the row of an older checkpoint alone, from before encryption.
+            # An unchanged one may stand in the row of an older checkpoint alone, where another program wrote that.
             name = (place["thread_id"], place.get("checkpoint_ns", ""), channel)
             if self._kept.get(name) != version:
                 versions[channel] = version
                 self._remember(name, version)
         sealed_checkpoint = cast("Checkpoint", {**checkpoint, "channel_values": values})
-        bare: dict[str, Any] = {
-            key: place[key] for key in ("thread_id", "checkpoint_ns", "checkpoint_id") if key in place
-        }
+        if is_encrypting:
+            metadata = self._seal_metadata(config, metadata)
+            config = {"configurable": {key: place[key] for key in _PLACE if key in place}}
         try:
-            return await super().aput(
-                {"configurable": bare}, sealed_checkpoint, self._seal_metadata(config, metadata), versions
-            )
+            return await super().aput(config, sealed_checkpoint, metadata, versions)
         except BaseException:
             self._kept.clear()
             raise

@@ -23,6 +23,8 @@ from tests.support.postgres import PostgresDatabase
 class State(TypedDict, total=False):
     items: Annotated[list[int], operator.add]
     count: int
+    short: str
+    text: str
 
 
 @asynccontextmanager
@@ -148,6 +150,27 @@ async def test_large_writes_and_deleted_threads_go_the_same_way(database: Postgr
         await asyncio.gather(write(saver, "a", "x" * 3_000_000), write(saver, "b"))
         await saver.adelete_thread("a")
     assert database.execute("SELECT thread_id FROM checkpoint_writes") == [("b",)]
+
+
+async def test_a_long_text_is_saved_when_it_changes_and_not_with_every_checkpoint(database: PostgresDatabase) -> None:
+    graph = StateGraph(State)
+    graph.add_node("add", lambda state: {"count": state["count"] + 1, "short": "word"})
+    graph.add_node("say", lambda state: {"text": state["text"] + "!"})
+    graph.add_edge(START, "add")
+    graph.add_conditional_edges("add", lambda state: "add" if state["count"] < 4 else "say")
+    async with opened(database) as (db, saver):
+        # As an earlier version of this program left it: in the row.
+        begun = graph.compile(checkpointer=AsyncPostgresSaver(db.pool), interrupt_before=["add"])
+        await begun.ainvoke({"count": 0, "text": "x" * 20_000}, on("t"))
+        assert database.execute("SELECT channel FROM checkpoint_blobs WHERE channel = 'text'") == []
+        ended = await graph.compile(checkpointer=saver).ainvoke(None, on("t"), durability="sync")
+        for reader in (saver, AsyncPostgresSaver(db.pool)):
+            state = await graph.compile(checkpointer=reader).aget_state(on("t"))
+            assert state.values == ended
+    assert ended == {"items": [], "count": 4, "short": "word", "text": "x" * 20_000 + "!"}
+    assert database.execute("SELECT count(*) FROM checkpoint_blobs WHERE channel = 'text'") == [(2,)]
+    rows = database.execute("SELECT checkpoint->'channel_values' FROM checkpoints ORDER BY checkpoint_id DESC LIMIT 4")
+    assert [(row.keys() & {"short", "text"}) for (row,) in rows] == [{"short"}] * 4
 
 
 class Thing:
