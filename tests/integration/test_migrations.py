@@ -96,12 +96,12 @@ async def test_tables_of_an_older_library_are_brought_up_to_date(
     assert describe_checkpoint_tables(empty_database) == describe_checkpoint_tables(database)
 
 
-async def test_large_columns_are_compressed_with_lz4(database: PostgresDatabase) -> None:
+async def test_large_columns_are_compressed_with_lz4_where_the_server_has_it(database: PostgresDatabase) -> None:
     rows = database.execute(
         "SELECT attrelid::regclass::text || '.' || attname FROM pg_attribute WHERE attcompression = 'l' ORDER BY 1"
     )
 
-    assert [name for (name,) in rows] == [
+    large = [
         "checkpoint_blobs.blob",
         "checkpoint_writes.blob",
         "checkpoints.checkpoint",
@@ -110,6 +110,7 @@ async def test_large_columns_are_compressed_with_lz4(database: PostgresDatabase)
         "workflow_sessions.input_data",
         "workflow_sessions.output_data",
     ]
+    assert [name for (name,) in rows] == (large if database.has_lz4() else [])
 
 
 async def test_applying_again_does_nothing_and_says_so(database: PostgresDatabase) -> None:

@@ -19,6 +19,7 @@ from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer
 from tests.support.session_rows import fill_sessions
 from tests.support.tenants import drop_tenants, make_tenant
+from tests.support.waiting import wait_for
 
 SESSIONS = 100_000
 SQL = load_statements("sessions")
@@ -107,26 +108,27 @@ def test_what_many_inputs_contain_is_read_in_the_order_of_the_list(filled: Postg
 
 
 def test_neither_lists_nor_searches_read_outputs(filled: PostgresDatabase) -> None:
-    toast = "SELECT pg_stat_get_blocks_fetched(reltoastrelid) FROM pg_class WHERE relname = 'workflow_sessions'"
-    with psycopg.connect(filled.dsn, autocommit=True) as conn:
+    blocks = (
+        "SELECT pg_stat_get_blocks_fetched(oid), pg_stat_get_blocks_fetched(reltoastrelid)"
+        " FROM pg_class WHERE relname = 'workflow_sessions'"
+    )
 
-        def read_from_toast(statement: str, params: dict[str, Any]) -> int:
-            conn.execute("SELECT pg_stat_force_next_flush()")
-            before = conn.execute(toast.encode()).fetchone()
-            rows = conn.execute(SQL[statement], params).fetchall()
-            assert rows
-            conn.execute("SELECT pg_stat_force_next_flush()")
-            after = conn.execute(toast.encode()).fetchone()
-            assert before is not None
-            assert after is not None
-            return int(after[0]) - int(before[0])
+    def read_from_toast(statement: str, params: dict[str, Any]) -> int:
+        ((table, toast),) = filled.execute(blocks)
+        # A connection tells of what it read when it ends, of both at once.
+        with psycopg.connect(filled.dsn, autocommit=True) as conn:
+            assert conn.execute(SQL[statement], params).fetchall()
+        ((_, after),) = wait_for(
+            lambda: filled.execute(blocks), lambda rows: rows[0][0] > table, what="the count of blocks", every=0.02
+        )
+        return int(after - toast)
 
-        project: dict[str, Any] = {**FIRST_PAGE, "limit": 1000}
-        assert read_from_toast("list", project) == 0
-        assert read_from_toast("search", {**project, "containing": '{"kind": "even"}'}) == 0
-        assert read_from_toast("get", {"session_uid": "uid-70000", "with_output": False}) == 0
-        # So that this measures anything at all.
-        assert read_from_toast("get", {"session_uid": "uid-70000", "with_output": True}) > 0
+    project: dict[str, Any] = {**FIRST_PAGE, "limit": 1000}
+    assert read_from_toast("list", project) == 0
+    assert read_from_toast("search", {**project, "containing": '{"kind": "even"}'}) == 0
+    assert read_from_toast("get", {"session_uid": "uid-70000", "with_output": False}) == 0
+    # So that this measures anything at all.
+    assert read_from_toast("get", {"session_uid": "uid-70000", "with_output": True}) > 0
 
 
 async def test_a_twin_in_another_project_is_not_found(store: Database) -> None:

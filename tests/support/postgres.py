@@ -40,6 +40,11 @@ class PostgresDatabase:
             cursor = conn.execute(statement.encode(), params or None)
             return cursor.fetchall() if cursor.description else []
 
+    def has_lz4(self) -> bool:
+        """Say whether the server was built with lz4; a migration warns where not."""
+        found = self.execute("SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'")
+        return found == [(True,)]
+
 
 def _admin(server: PostgresServer, statement: str, **names: str) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
