@@ -81,8 +81,8 @@ class Teller:
         self._reporter = reporter
         self._progress = Progress()
         self._recalled: tuple[HistoryEntry, ...] = ()
-        self._rewound: set[str] = set()
-        """Questions whose answers acted before checkpoints were lost, and may have to act again."""
+        self._taken: set[str] = set()
+        """Questions whose answers this process took, since checkpoints were lost where they were."""
         self.events: EventQueue | None = None
         self._keeper = Keeper(
             config, drain, lambda why: reporter.say(Reason.RESULT_STORE_UNAVAILABLE, redactor.redact(why))
@@ -103,15 +103,14 @@ class Teller:
         log.warning("goes back: %s", loss.describe())
         self._progress = Progress()
         self.recall(history)
-        session = self._reporter.session
-        self._rewound = {each.id for each in session.status.interrupts if each.resumed_at is not None}
+        self._taken.clear()
         await self._reporter.rewind(loss)
         told = {"checkpoint": loss.checkpoint_id, "steps": loss.steps, "steps_left": loss.steps_left}
         await self.put_event("checkpoints_lost", told)
 
     def take_answers(self, ids: Collection[str]) -> None:
         """Note that a run goes on with the answers to these questions."""
-        self._rewound.difference_update(ids)
+        self._taken.update(ids)
 
     def see(self, progress: Progress) -> None:
         message = progress.message and self._redactor.redact(progress.message)
@@ -168,7 +167,7 @@ class Teller:
             lambda: database.sessions.change_status(config.session_uid, config.run, Phase.WAITING_FOR_INPUT)
         )
         await self._reporter.conclude(
-            lambda session, now: statuses.waiting(session, now, asked, self._progress, rewound=self._rewound)
+            lambda session, now: statuses.waiting(session, now, asked, self._progress, taken=self._taken)
         )
         await self.put_event("waiting_for_input", {"interrupts": [question.id for question in asked]})
         log.info("waits for input", extra={"questions": len(asked)})

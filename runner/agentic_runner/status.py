@@ -73,19 +73,32 @@ def _waited(session: AgenticSession) -> bool:
     return any(condition.type == "WaitingForInput" for condition in session.status.conditions)
 
 
-def _take(interrupts: Iterable[Interrupt], now: datetime, ids: Collection[str]) -> tuple[Interrupt, ...]:
-    """Mark these questions as acted upon, where they are not."""
+def _take(
+    session: AgenticSession, interrupts: Iterable[Interrupt], now: datetime, ids: Collection[str]
+) -> tuple[Interrupt, ...]:
+    """Mark these questions as acted upon, where they are not, or where what they did was lost."""
     return tuple(
         each.model_copy(update={"answered_at": each.answered_at or now, "resumed_at": now})
-        if each.id in ids and each.resumed_at is None
+        if each.id in ids and (each.resumed_at is None or _acted_before_loss(session, each))
         else each
         for each in interrupts
     )
 
 
+def _acted_before_loss(session: AgenticSession, answered: Interrupt) -> bool:
+    """Say whether an answer acted before checkpoints were lost, and so may have to act again.
+
+    Read from the status, so that a process which takes over from one that told of the loss knows it, too.
+    """
+    lost = find_condition(session.status.conditions, "CheckpointsLost")
+    if lost is None or answered.resumed_at is None:
+        return False
+    return answered.resumed_at <= lost.last_transition_time
+
+
 def running(session: AgenticSession, now: datetime, *, answered: Collection[str] = ()) -> SessionStatus:
     """The run executes; ``answered`` are the interrupts whose answers it just took."""
-    interrupts = _take(session.status.interrupts, now, answered)
+    interrupts = _take(session, session.status.interrupts, now, answered)
     changes: list[tuple[str, ConditionStatus, Reason, str]] = [("Running", "True", Reason.RUNNING, "")]
     if _waited(session):
         changes.append(("WaitingForInput", "False", Reason.RUNNING, ""))
@@ -107,6 +120,9 @@ def rewound(session: AgenticSession, now: datetime, *, loss: Loss) -> SessionSta
     """The run goes on from an earlier checkpoint than the last one that was told of."""
     message = bounded(loss.describe(), contract.MAX_MESSAGE_LENGTH)
     begun = session.model_copy(update={"status": running(session, now)})
+    # Of several losses the last one counts: its time says which answers acted before it.
+    others = tuple(each for each in begun.status.conditions if each.type != "CheckpointsLost")
+    begun = begun.model_copy(update={"status": begun.status.model_copy(update={"conditions": others})})
     return begun.status.model_copy(
         update={
             "reason": Reason.CHECKPOINTS_LOST.value,
@@ -155,18 +171,19 @@ def waiting(
     questions: Sequence[Interrupt],
     progress: Progress,
     *,
-    rewound: Collection[str] = (),
+    taken: Collection[str] = (),
 ) -> SessionStatus:
     """The graph asks people; questions asked before keep their time.
 
-    Raises :class:`AnswersPending` where one of them was answered meanwhile, or before a loss (``rewound``).
+    Raises :class:`AnswersPending` where one of them was answered meanwhile, or before a loss and not ``taken`` since.
     """
     status = progressing(session, progress)
     ids = {q.id for q in questions}
     known = {each.id: each for each in status.interrupts if each.id in ids or not _is_gone(session, each)}
-    if lost := [q.id for q in questions if q.id in rewound]:
+    answered = [known[q.id] for q in questions if q.id in known and known[q.id].resumed_at is not None]
+    if lost := [each.id for each in answered if each.id not in taken and _acted_before_loss(session, each)]:
         raise AnswersPending(f"answered before checkpoints were lost: {', '.join(lost)}")
-    if again := [q.id for q in questions if q.id in known and known[q.id].resumed_at is not None]:
+    if again := [each.id for each in answered]:
         raise GraphLoadError(
             f"the graph asks again under the id {again[0]!r} of an answered question: the image needs a LangGraph that"
             " gives every interrupt of a node its own id"
@@ -176,7 +193,7 @@ def waiting(
     asked = tuple(q.model_copy(update={"asked_at": now}) for q in questions if q.id not in known)
     # An answer to a question that is not asked any more acted: in a run that was killed before it said so.
     acted = [each.id for each in known.values() if each.is_pending]
-    interrupts = fit_interrupts((*_take(known.values(), now, acted), *asked))
+    interrupts = fit_interrupts((*_take(session, known.values(), now, acted), *asked))
     count = len(questions)
     message = f"waits for {count} answer{'' if count == 1 else 's'} in spec.responses"
     return status.model_copy(
@@ -217,7 +234,9 @@ def completed(session: AgenticSession, now: datetime, result: Result, progress: 
             "current_node": None,
             "question": None,
             "progress": "100%",
-            "interrupts": _take(status.interrupts, now, [each.id for each in status.interrupts if each.is_pending]),
+            "interrupts": _take(
+                session, status.interrupts, now, [each.id for each in status.interrupts if each.is_pending]
+            ),
             "result": result.value if result.is_inline else None,
             "result_ref": None
             if result.is_inline

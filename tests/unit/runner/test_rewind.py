@@ -79,7 +79,24 @@ def test_a_question_that_was_lost_goes_when_its_step_asks_anew_and_its_answer_is
 def test_an_answer_acts_again_where_only_what_it_did_was_lost() -> None:
     session = a_session(interrupts=[{"id": "q", "answeredAt": EARLIER, "resumedAt": EARLIER}], conditions=[CONDITION])
     asked = [Interrupt(id="q", node="n", value=1)]
+    # Whichever process asks: also one that took over from the process which told of the loss.
     with pytest.raises(statuses.AnswersPending):
-        statuses.waiting(session, NOW, asked, Progress(), rewound={"q"})
-    with pytest.raises(GraphLoadError, match="asks again under the id 'q'"):
         statuses.waiting(session, NOW, asked, Progress())
+    with pytest.raises(GraphLoadError, match="asks again under the id 'q'"):
+        statuses.waiting(session, NOW, asked, Progress(), taken={"q"})
+    # It acted again: from then on the graph has no reason to ask.
+    acted = session.model_copy(update={"status": statuses.running(session, NOW, answered=["q"])})
+    assert [each.resumed_at for each in acted.status.interrupts] == [NOW]
+    with pytest.raises(GraphLoadError, match="asks again under the id 'q'"):
+        statuses.waiting(acted, NOW, asked, Progress())
+
+
+def test_of_two_losses_the_last_one_says_which_answers_act_again() -> None:
+    between = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    session = a_session(interrupts=[{"id": "q", "answeredAt": EARLIER, "resumedAt": between}], conditions=[CONDITION])
+    asked = [Interrupt(id="q", node="n", value=1)]
+    with pytest.raises(GraphLoadError):
+        statuses.waiting(session, NOW, asked, Progress())
+    again = session.model_copy(update={"status": statuses.rewound(session, NOW, loss=LOSS)})
+    with pytest.raises(statuses.AnswersPending):
+        statuses.waiting(again, NOW, asked, Progress())
