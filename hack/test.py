@@ -42,7 +42,7 @@ class Stage:
 MOST_REPEATED = 20
 
 WITHOUT_CLUSTER = Stage("unit, integration and fault tests", ("tests/unit", "tests/integration", "tests/faults"), 2)
-CHANGE_THE_CLUSTER = ("tests/e2e/test_disruptions.py", "tests/e2e/test_operations.py", "tests/e2e/test_vault.py")
+CHANGE_THE_CLUSTER = tuple(f"tests/e2e/test_{name}.py" for name in ("disruptions", "operations", "results", "vault"))
 ON_CLUSTER = Stage(
     "sessions on the real cluster", ("tests/e2e", *(f"--ignore={path}" for path in CHANGE_THE_CLUSTER)), 3, "load"
 )

@@ -1,8 +1,11 @@
 """The real cluster with the operator installed, and a namespace of its own for every test."""
 
+import json
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +24,26 @@ def kubectl() -> Kubectl:
     if client.get("-n", "agentic-system", "deployment", "agentic-operator") is None:
         pytest.fail("the operator is not installed in the local cluster: run `make e2e`")
     return client
+
+
+def read_environment(kubectl: Kubectl) -> dict[str, str]:
+    """Return the environment of a person at a shell: kubectl on the PATH, with the cluster's configuration."""
+    return {**kubectl.environment, "PATH": f"{Path(kubectl.program).parent}:{os.environ['PATH']}"}
+
+
+def find_address(kubectl: Kubectl) -> str:
+    """Return where pods reach what a test starts on the node."""
+    nodes = json.loads(kubectl.run("get", "nodes", "-o", "json"))["items"]
+    (address,) = (a["address"] for a in nodes[0]["status"]["addresses"] if a["type"] == "InternalIP")
+    return str(address)
+
+
+def read_everything(kubectl: Kubectl, namespace: str) -> str:
+    """Return what people and programs can read of a namespace: objects, their events, logs of all containers."""
+    kinds = "agentic,jobs,pods,deployments,configmaps,events"
+    pods = json.loads(kubectl.run("-n", namespace, "get", "pods", "-o", "json"))["items"]
+    logs = [kubectl.run("-n", namespace, "logs", pod["metadata"]["name"], "--all-containers") for pod in pods]
+    return "\n".join([kubectl.run("-n", namespace, "get", kinds, "-o", "json"), *logs])
 
 
 @dataclass

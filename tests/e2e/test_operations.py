@@ -13,7 +13,7 @@ import pytest
 
 from hack.install import NAMESPACE, image_version, install, make_logins
 from hack.kubectl import ROOT, Kubectl
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import Project, read_environment
 from tests.support.guide import read_consoles, reads_like, run_commands
 from tests.support.waiting import wait_for
 
@@ -22,11 +22,6 @@ NAMES = ("cluster", "resources", "namespace", "credentials", "migration", "right
 # The cluster has the database's image under this name and pulls no other.
 IMAGES = [{"name": "docker.io/library/postgres", "newName": "agentic-operator/postgres", "newTag": "dev"}]
 POLICY = "inputs-are-immutable.agentic-operator.dev"
-
-
-def read_environment(kubectl: Kubectl) -> dict[str, str]:
-    """Return the environment of a person at a shell: kubectl on the PATH, with the cluster's configuration."""
-    return {**kubectl.environment, "PATH": f"{Path(kubectl.program).parent}:{os.environ['PATH']}"}
 
 
 def check(kubectl: Kubectl) -> tuple[int, list[str]]:

@@ -13,7 +13,7 @@ import pytest
 
 from hack.install import NAMESPACE, image_version, install, wait_for_migration, wait_for_operator
 from hack.kubectl import ROOT, Kubectl
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import Project, find_address, read_everything
 from tests.support.guide import read_commands, run_commands
 from tests.support.vault import VaultServer
 from tests.support.waiting import wait_for
@@ -67,8 +67,7 @@ def write_overlay(folder: Path, vault: VaultServer) -> None:
 @pytest.fixture
 def vault(kubectl: Kubectl, tmp_path: Path) -> Iterator[VaultServer]:
     """Vault beside the cluster, set up by the guide, with everything installed to use it."""
-    nodes = json.loads(kubectl.run("get", "nodes", "-o", "json"))["items"]
-    (address,) = (a["address"] for a in nodes[0]["status"]["addresses"] if a["type"] == "InternalIP")
+    address = find_address(kubectl)
     remove_traces(kubectl)
     quoted = CANARY.replace("'", "''")
     run_sql(kubectl, *(f"CREATE ROLE {login} LOGIN PASSWORD '{quoted}' {more};" for login, more in LOGINS.items()))
@@ -93,14 +92,6 @@ def vault(kubectl: Kubectl, tmp_path: Path) -> Iterator[VaultServer]:
         finally:
             remove_traces(kubectl)
             install(kubectl, version=image_version())
-
-
-def read_everything(kubectl: Kubectl, namespace: str) -> str:
-    """Return what people and programs can read of a namespace: objects, their events, logs of all containers."""
-    kinds = "agentic,jobs,pods,deployments,configmaps,events"
-    pods = json.loads(kubectl.run("-n", namespace, "get", "pods", "-o", "json"))["items"]
-    logs = [kubectl.run("-n", namespace, "logs", pod["metadata"]["name"], "--all-containers") for pod in pods]
-    return "\n".join([kubectl.run("-n", namespace, "get", kinds, "-o", "json"), *logs])
 
 
 def test_migration_operator_and_a_session_work_with_vault_alone(vault: VaultServer, project: Project) -> None:

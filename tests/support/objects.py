@@ -24,7 +24,8 @@ SECRET_KEY = "canary-secret-key-of-the-tests"
 class ObjectServer:
     """The server. A test that kills it starts it again. ``wrap`` turns its command into the one that is run."""
 
-    def __init__(self, folder: Path, wrap: Callable[[list[str]], list[str]] = list) -> None:
+    def __init__(self, folder: Path, wrap: Callable[[list[str]], list[str]] = list, *, host: str = "127.0.0.1") -> None:
+        self.host = host
         self._program = ensure(["versitygw"])["versitygw"]
         self._wrap = wrap
         self.folder = folder / "data"
@@ -37,7 +38,7 @@ class ObjectServer:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start, and return when it answers."""
@@ -46,7 +47,7 @@ class ObjectServer:
             self._process = subprocess.Popen(
                 self._wrap(
                     [
-                        *(str(self._program), "--port", f"127.0.0.1:{self.port}", "--keep-alive"),
+                        *(str(self._program), "--port", f"{self.host}:{self.port}", "--keep-alive"),
                         *("posix", "--sidecar", str(self._sidecar), str(self.folder)),
                     ]
                 ),
@@ -54,7 +55,7 @@ class ObjectServer:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: _answers(self.port), bool, what="the S3 server's first answer", every=0.02)
+        wait_for(lambda: _answers(self.host, self.port), bool, what="the S3 server's first answer", every=0.02)
 
     def kill(self) -> None:
         if self._process is not None:
@@ -78,10 +79,10 @@ class ObjectServer:
         return self._log.read_text(errors="replace")
 
 
-def _answers(port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
     import socket
 
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
         return True
     return False
 

@@ -232,3 +232,27 @@ def leak(state: State) -> dict[str, Any]:
 
 
 leaks = StateGraph(State).add_node(leak).add_edge(START, "leak").add_edge("leak", END).compile()
+
+
+class Rows(TypedDict, total=False):
+    mebibytes: int
+    note: str
+    rows: list[str]
+
+
+class RowsOutput(TypedDict):
+    rows: list[str]
+
+
+def build_rows(state: Rows) -> dict[str, Any]:
+    """One text a thousand times a MiB: cheap to make and to keep, as long as any other on its way."""
+    return {"rows": ["confidential".ljust(1021, "r")] * 1024 * state.get("mebibytes", 1)}
+
+
+large = (
+    StateGraph(Rows, output_schema=RowsOutput)
+    .add_node(build_rows)
+    .add_edge(START, "build_rows")
+    .add_edge("build_rows", END)
+    .compile()
+)
