@@ -14,8 +14,7 @@ from agentic_store.database import Database
 from agentic_store.tenants import memory_label
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-
+    from agentic_runner.grouping import GroupingSaver
     from agentic_runner.long_term import ProjectStore
 
 
@@ -26,7 +25,7 @@ def checkpoint_version() -> int:
     return len(AsyncPostgresSaver.MIGRATIONS) - 1
 
 
-def build_saver(database: Database, keyring: Keyring | None = None) -> "AsyncPostgresSaver":
+def build_saver(database: Database, keyring: Keyring | None = None) -> "GroupingSaver":
     """Return the checkpointer of this process; needs a running event loop.
 
     Without a keyring it encrypts nothing, and says of an encrypted checkpoint which key that takes.

@@ -40,7 +40,7 @@ from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_de
 from agentic_runner.results import GivenUp, Keeper, Kept
 from agentic_runner.rewind import Loss
 from agentic_runner.status import Result, Verdict
-from agentic_runner.tracking import Progress, StreamEvent
+from agentic_runner.tracking import Progress, StreamEvent, keep_saved
 from agentic_store.database import Database
 from agentic_store.errors import UnstorableOutput
 from agentic_store.objects import ObjectStoreRefused, ObjectStoreUnavailable
@@ -81,6 +81,8 @@ class Teller:
         self._reporter = reporter
         self._progress = Progress()
         self._recalled: tuple[HistoryEntry, ...] = ()
+        self._saved: str | None = None
+        """The last checkpoint that this process knows to be saved."""
         self._taken: set[str] = set()
         """Questions whose answers this process took, since checkpoints were lost where they were."""
         self.events: EventQueue | None = None
@@ -96,7 +98,11 @@ class Teller:
     @property
     def acknowledged(self) -> str | None:
         """The last checkpoint that this run or one before it told of."""
-        return self._progress.checkpoint_id or self._reporter.session.status.checkpoint_id
+        return self._confirmed.checkpoint_id or self._reporter.session.status.checkpoint_id
+
+    @property
+    def _confirmed(self) -> Progress:
+        return keep_saved(self._progress, self._saved)
 
     async def tell_loss(self, loss: Loss, history: tuple[HistoryEntry, ...]) -> None:
         """Tell that the run goes on from an earlier checkpoint; ``history`` is what the database has."""
@@ -115,7 +121,16 @@ class Teller:
     def see(self, progress: Progress) -> None:
         message = progress.message and self._redactor.redact(progress.message)
         self._progress = replace(progress, message=message, history=extend(self._recalled, progress.history))
-        self._reporter.update(self._progress)
+        self._reporter.update(self._confirmed)
+
+    def begin_at(self, checkpoint_id: str | None) -> None:
+        """Take what the thread ends with as all that is saved."""
+        self._saved = checkpoint_id
+
+    def confirm(self, checkpoint_id: str) -> None:
+        """Take the news that a checkpoint is saved: from now on it may be told of."""
+        self._saved = max(checkpoint_id, self._saved or "")
+        self._reporter.update(self._confirmed)
 
     async def put_event(self, type_: str, data: Mapping[str, Any], *, is_droppable: bool = False) -> None:
         if self.events is not None:
@@ -265,7 +280,7 @@ class Teller:
                 log.warning("the verdict was not stored: %s", trouble)
         ending = Ending(code, verdict.message)
         try:
-            await self._reporter.conclude(lambda session, now: statuses.failed(session, now, verdict, self._progress))
+            await self._reporter.conclude(lambda session, now: statuses.failed(session, now, verdict, self._confirmed))
         except Superseded as lost:
             return Ending(ExitCode.SUPERSEDED, str(lost))
         except AgenticError as trouble:

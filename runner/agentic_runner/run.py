@@ -220,6 +220,7 @@ class Run:
         loss = find_loss(tip, known, steps, first_step=find_first_step(graph))
         if loss is not None:
             await self._teller.tell_loss(loss, await self._read_history(database))
+        self._teller.begin_at(tip.latest)
 
     async def _run_graph(self, database: Database, schema: SchemaState) -> Outcome:
         # While LangGraph is imported: from the fence on, nobody else adds to them.
@@ -244,13 +245,15 @@ class Run:
         enter_project(project)
         value = import_attribute(project, target)
         graph_config = build_config(self._config.thread_id, self._config.run)
+        saver = build_saver(database, self._config.keyring)
+        saver.on_saved = self._teller.confirm
         async with AsyncExitStack() as stack:
             graph = await stack.enter_async_context(
                 open_graph(
                     value,
                     target,
                     graph_config,
-                    checkpointer=build_saver(database, self._config.keyring),
+                    checkpointer=saver,
                     store=build_store(database, self._config.namespace, self._config.keyring),
                 )
             )

@@ -7,7 +7,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -42,6 +42,24 @@ class Progress:
     checkpoint_id: str | None = None
     history: tuple[HistoryEntry, ...] = ()
     """The last checkpoints that were seen, oldest first."""
+
+
+def keep_saved(progress: Progress, saved: str | None) -> Progress:
+    """Return how far a run is by what is saved: up to the checkpoint ``saved``, of which ids are ordered by time.
+
+    The stream tells of a checkpoint as it is made. Told to others before it is saved, it would count as lost where the
+    process dies in between.
+    """
+    if progress.checkpoint_id is None or (saved is not None and progress.checkpoint_id <= saved):
+        return progress
+    history = tuple(entry for entry in progress.history if saved is not None and entry.id <= saved)
+    ahead = (progress.history[-1].step or 0) - (history[-1].step or 0) if history else progress.steps
+    return replace(
+        progress,
+        steps=max(0, progress.steps - ahead),
+        checkpoint_id=history[-1].id if history else None,
+        history=history,
+    )
 
 
 class Tracker:

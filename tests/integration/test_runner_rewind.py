@@ -2,6 +2,8 @@
 
 import signal
 
+import psycopg
+
 from tests.support.runner import RunnerBench, Session
 
 ASKS = """
@@ -75,3 +77,59 @@ def test_a_runner_killed_after_it_told_of_the_loss_is_followed_by_one_that_uses_
     assert (status["phase"], status["result"]) == ("Completed", {"said": "left"}), status["message"]
     (question,) = status["interrupts"]
     assert question["answer"] == "left"
+
+
+THREE = """
+class State(TypedDict, total=False):
+    done: Annotated[list[str], operator.add]
+
+def one(state):
+    note("one")
+    return {"done": ["one"]}
+
+def two(state):
+    note("two")
+    hold("two")
+    return {"done": ["two"]}
+
+def three(state):
+    note("three")
+    hold("three")
+    return {"done": ["three"]}
+
+builder = StateGraph(State)
+for node in (one, two, three):
+    builder.add_node(node)
+builder.add_edge(START, "one")
+builder.add_edge("one", "two")
+builder.add_edge("two", "three")
+graph = builder.compile()
+"""
+
+
+def test_what_is_not_saved_yet_is_not_told_so_that_a_kill_looks_like_no_loss(runners: RunnerBench) -> None:
+    session = runners.session(THREE, {}, DURABILITY="async")
+    runner = session.start()
+    session.wait_until_reached("two")
+    with psycopg.connect(runners.database.dsn) as blocker:
+        # Everybody may read, and nobody can save.
+        blocker.execute("LOCK TABLE checkpoints IN EXCLUSIVE MODE")
+        session.let_go("two")
+        session.wait_until_reached("three")
+        status = session.wait_for_status(lambda status: status.get("currentNode") == "three", what="the third node")
+        runner.signal(signal.SIGKILL)
+        runner.wait()
+        # A server goes on with what it was asked for, though nobody is there any more.
+        others = "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        blocker.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity {others}")
+    there = {row[0] for row in runners.database.execute("SELECT checkpoint_id FROM checkpoints")}
+    assert {status["checkpointId"], *(each["id"] for each in status["history"])} <= there
+    session.let_go("three")
+    assert session.run() == 0
+    status = session.status
+    assert status["result"] == {"done": ["one", "two", "three"]}
+    assert session.ran[-2:] == ["two", "three"]
+    assert status["steps"] == 3
+    assert "CheckpointsLost" not in {each["type"] for each in status["conditions"]}
+    saved = {row[0] for row in runners.database.execute("SELECT checkpoint_id FROM checkpoints")}
+    assert {status["checkpointId"], *(each["id"] for each in status["history"])} <= saved

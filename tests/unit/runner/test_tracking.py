@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from agentic_runner.tracking import MAX_CUSTOM_BYTES, Progress, Tracker, small_json
+from agentic_core.resources.session import HistoryEntry
+from agentic_runner.tracking import MAX_CUSTOM_BYTES, Progress, Tracker, keep_saved, small_json
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,14 @@ def test_data_that_contains_itself_is_no_trouble() -> None:
     loop: list[Any] = []
     loop.append(loop)
     assert small_json(loop) == {"text": "<class 'list'>"}
+
+
+def test_what_is_not_saved_is_not_told() -> None:
+    history = tuple(HistoryEntry(id=f"c{number}", step=number) for number in range(1, 5))
+    ahead = Progress(current_node="n", steps=4, checkpoint_id="c4", history=history)
+    assert keep_saved(ahead, "c4") == ahead
+    told = keep_saved(ahead, "c2")
+    assert (told.current_node, told.steps, told.checkpoint_id, told.history) == ("n", 2, "c2", history[:2])
+    nothing = keep_saved(ahead, None)
+    assert (nothing.steps, nothing.checkpoint_id, nothing.history) == (0, None, ())
+    assert keep_saved(Progress(history=history), None).history == history
