@@ -21,8 +21,10 @@ from agentic_operator.retention_rules import (
     MAX_CLOCK_DIFFERENCE,
     InvalidDays,
     Keep,
+    batched,
     find_owner,
     is_due,
+    pack,
     read_keep,
 )
 from agentic_store.retention import Ended, Gone, Kept, PostgresRetention, Step
@@ -32,12 +34,13 @@ FIRST_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 60.0
 # Threads without an owner are rare, and finding them goes through all there are.
 OWNERLESS_SECONDS: Final = 86_400.0
-# Of each table, in one step.
-ROWS: Final = 2000
+# Of each table, in one step, of which small sessions are removed in pieces.
+ROWS: Final = 1200
+PIECES: Final = 4
 SESSIONS: Final = 100
 THREADS: Final = 200
-# A step of tens of milliseconds is followed by a pause of a fifth of its own time.
-REST: Final = 0.2
+# A step or piece of some milliseconds is followed by a pause of a tenth of its own time.
+REST: Final = 0.1
 LONGEST_REST: Final = 2.0
 
 logger: Final = logging.getLogger(__name__)
@@ -93,7 +96,6 @@ class Retention:
         self._rows = rows
         self._clock = clock
         self._ownerless_at = 0.0
-        self._at_once = 10
         self.progress = Progress()
 
     async def run(self) -> None:
@@ -191,12 +193,23 @@ class Retention:
         done = _Done()
         for kept in (Kept.ALL, Kept.NEEDED):
             async for batch in self._find_due(project, kept, keep.days, now):
-                left = batch
-                while left:
-                    # As many at a time as one step can end: what it leaves, the next has to begin anew.
-                    some, left = left[: self._at_once], left[self._at_once :]
-                    done += await self._work("removed", some, lambda uids: self._store.remove(uids, rows=self._rows))
+                began = time.monotonic()
+                sizes = await self._store.measure(batch, limit=self._rows + 1)
+                self.progress.busy_seconds += time.monotonic() - began
+                small = [uid for uid in batch if sizes.get(uid, 0) <= self._rows // PIECES]
+                for pieces in batched(pack(small, sizes, self._rows // PIECES), PIECES):
+                    uids = [uid for piece in pieces for uid in piece]
+                    done += await self._work("removed", uids, self._emptying(pieces))
+                for uid in batch:
+                    if uid not in small:
+                        done += await self._work("removed", [uid], self._removing)
         return done
+
+    def _removing(self, uids: Sequence[str]) -> Awaitable[Step]:
+        return self._store.remove(uids, rows=self._rows)
+
+    def _emptying(self, pieces: Sequence[Sequence[str]]) -> "_Take":
+        return lambda _: self._store.empty(pieces, rest=REST)
 
     async def _prune(self, project: str, keep: Keep, now: datetime) -> "_Done":
         done = _Done()
@@ -262,22 +275,12 @@ class Retention:
                 logger.warning("leaves %d sessions for the next round: %s", len(left), error)
                 return done
             left = step.left
-            self._adapt(len(wanted), step)
             done += _Done(len(step.finished), step.gone)
-            self.progress.busy_seconds += time.monotonic() - began
+            self.progress.busy_seconds += time.monotonic() - began - step.rested
             self.progress.gone += step.gone
             self.progress.threads[action] += len(step.finished)
             await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
         return done
-
-    def _adapt(self, wanted: int, step: Step) -> None:
-        """Take as many sessions at a time as a step can end with a fifth to spare, by what this one found."""
-        if step.left:
-            self._at_once = max(wanted // 2, 1)
-        elif step.finished:
-            largest = max(step.gone.rows.values(), default=0) or 1
-            fitting = len(step.finished) * self._rows * 4 // (largest * 5)
-            self._at_once = min(max(fitting, 1), max(wanted * 2, self._at_once), SESSIONS)
 
 
 _Take: TypeAlias = Callable[[Sequence[str]], Awaitable[Step]]

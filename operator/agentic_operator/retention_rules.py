@@ -6,7 +6,7 @@ short. Whether it lives is never a question of time: that its row and its resour
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -106,3 +106,24 @@ def _read_days(annotations: Mapping[str, str], name: str, default: int) -> int:
             " nothing of this namespace is removed meanwhile"
         )
     return int(text)
+
+
+def pack(session_uids: Sequence[str], sizes: Mapping[str, int], rows: int) -> list[list[str]]:
+    """Return the sessions in pieces, in their order, that have at most so many rows together; a larger one alone."""
+    pieces: list[list[str]] = []
+    total = 0
+    for uid in session_uids:
+        size = sizes.get(uid, 0)
+        if pieces and total + size <= rows:
+            pieces[-1].append(uid)
+        else:
+            pieces.append([uid])
+            total = 0
+        total += size
+    return pieces
+
+
+def batched(pieces: Sequence[list[str]], count: int) -> Iterator[Sequence[list[str]]]:
+    """Yield so many at a time."""
+    for first in range(0, len(pieces), count):
+        yield pieces[first : first + count]

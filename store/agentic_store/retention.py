@@ -6,6 +6,8 @@ listed until all is gone, so that a killed process is followed by one that goes 
 decides.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,6 +87,8 @@ class Step:
     gone: Gone = Gone()
     finished: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    rested: float = 0.0
+    """Seconds of pauses in it."""
 
 
 class PostgresRetention:
@@ -96,6 +100,7 @@ class PostgresRetention:
         self._limits = {
             "lock_timeout": f"{lock_seconds * 1000:.0f}ms",
             "statement_timeout": f"{statement_seconds * 1000:.0f}ms",
+            "plan_cache_mode": "auto",
         }
 
     async def fetch_clock(self) -> datetime:
@@ -125,6 +130,12 @@ class PostgresRetention:
         async with self._transaction() as conn, conn.cursor(row_factory=class_row(Ended)) as cursor:
             return await (await cursor.execute(_SQL["candidates"], params)).fetchall()
 
+    async def measure(self, session_uids: Sequence[str], *, limit: int) -> dict[str, int]:
+        """Return how many rows the sessions have in the table that has the most of each, counted up to a limit."""
+        async with self._transaction() as conn:
+            found = await conn.execute(_SQL["measure"], {"uids": list(session_uids), "limit": limit})
+            return {row["session_uid"]: row["rows"] for row in await found.fetchall()}
+
     async def remove(self, session_uids: Sequence[str], *, rows: int = 1000) -> Step:
         """Delete up to ``rows`` rows of each table of the sessions' threads and events; their own rows stay.
 
@@ -141,6 +152,29 @@ class PostgresRetention:
             await conn.execute(_SQL["delete_fences"], params)
             await conn.execute(_SQL["mark"], {**params, "kept": Kept.NONE.value})
             return Step(gone, finished=tuple(claimed))
+
+    async def empty(self, pieces: Sequence[Sequence[str]], *, rest: float = 0.0) -> Step:
+        """Do as :meth:`remove` with sessions that were measured and are small: all of them, a piece at a time.
+
+        After each piece it rests for this part of the time that the piece took. A running session's next checkpoint
+        waits until the log of what was deleted before it is on the disk, too: of a piece then, and not of a whole step.
+        """
+        gone, rested = Gone(), 0.0
+        # One plan for all pieces: to make one takes as long as such a piece.
+        async with self._pipeline(plan="force_generic_plan") as conn:
+            claimed = await _claim(conn, [uid for piece in pieces for uid in piece])
+            for piece in pieces:
+                threads = {uid: claimed[uid] for uid in piece if uid in claimed}
+                if not threads:
+                    continue
+                began = time.monotonic()
+                params = {"uids": list(threads), "threads": list(threads.values())}
+                found = await (await conn.execute(_SQL["empty"], params)).fetchall()
+                gone += Gone({row["kind"]: row["rows"] for row in found}, sum(row["bytes"] for row in found))
+                pause = (time.monotonic() - began) * rest
+                await asyncio.sleep(pause)
+                rested += pause
+        return Step(gone, finished=tuple(claimed), rested=rested)
 
     async def prune(self, session_uid: str, *, rows: int = 1000) -> Step:
         """Delete up to ``rows`` rows of each table of a session's thread that its last checkpoint does not need.
@@ -199,10 +233,10 @@ class PostgresRetention:
             yield conn
 
     @asynccontextmanager
-    async def _pipeline(self) -> AsyncIterator[Connection]:
+    async def _pipeline(self, *, plan: str = "auto") -> AsyncIterator[Connection]:
         """Do as ``_transaction``; statements travel together until one's rows are asked for."""
         async with self._connections() as conn, conn.pipeline(), conn.transaction():
-            await conn.execute(_SQL["prepare"], self._limits)
+            await conn.execute(_SQL["prepare"], {**self._limits, "plan_cache_mode": plan})
             yield conn
 
 

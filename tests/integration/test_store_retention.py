@@ -118,6 +118,28 @@ async def test_steps_are_bounded_and_a_large_thread_goes_over_many(store: Databa
     assert {count(database, thread) for thread in threads} == {(0, 0, 0)}
 
 
+async def test_small_sessions_are_measured_and_then_emptied_in_pieces(
+    store: Database, database: PostgresDatabase
+) -> None:
+    small = [plant(database, name, ended=days_ago(31), steps=5) for name in ("a", "b")]
+    plant(database, "large", ended=days_ago(31), steps=30)
+    other = plant(database, "taken", ended=days_ago(31))
+    database.execute("UPDATE thread_fences SET session_uid = 'the one made again' WHERE thread_id = %s", [other])
+    uids = ["uid-team-a", "uid-team-b", "uid-team-taken"]
+    sizes = await store.retention.measure([*uids, "uid-team-large"], limit=21)
+    assert sizes == {"uid-team-a": 5, "uid-team-b": 5, "uid-team-taken": 3, "uid-team-large": 21}
+    step = await store.retention.empty([uids[1:], uids[:1]], rest=0.5)
+    assert sorted(step.finished) == uids[:2]
+    assert step.gone.rows == {"checkpoints": 10, "writes": 10, "blobs": 10, "events": 2}
+    assert step.gone.bytes > 10 * 64
+    assert step.rested > 0
+    assert {count(database, thread) for thread in small} == {(0, 0, 0)}
+    assert count(database, other) == (3, 3, 3)
+    assert sorted(await names(store)) == ["large", "taken"]
+    fences = database.execute("SELECT session_uid FROM thread_fences ORDER BY 1")
+    assert fences == [("the one made again",), ("uid-team-large",)]
+
+
 async def test_a_thread_that_is_half_gone_cannot_be_forked_or_written_and_is_still_listed(
     store: Database, database: PostgresDatabase
 ) -> None:
@@ -272,6 +294,8 @@ async def test_no_statement_reads_a_table_from_end_to_end(
         await explained.retention.list_ended("team", before=days_ago(30), kept=Kept.ALL, limit=10)
         await explained.retention.list_threads(limit=10)
         await explained.retention.remove(["uid-team-s1", "uid-team-s3"], rows=30)
+        await explained.retention.measure(["uid-team-s7", "uid-team-s9"], limit=30)
+        await explained.retention.empty([["uid-team-s7"], ["uid-team-s9"]])
         await explained.retention.prune("uid-team-s5", rows=30)
         await explained.retention.remove_ownerless({"project-team:session-x": ("team", "x")})
     seen = [json.loads(plan[plan.index("{") :]) for plan in plans if "{" in plan]

@@ -8,7 +8,8 @@ SELECT
     set_config('lock_timeout', %(lock_timeout)s, true),
     set_config('statement_timeout', %(statement_timeout)s, true),
     set_config('synchronous_commit', 'off', true),
-    set_config('enable_seqscan', 'off', true);
+    set_config('enable_seqscan', 'off', true),
+    set_config('plan_cache_mode', %(plan_cache_mode)s, true);
 
 -- name: clock
 SELECT clock_timestamp();
@@ -89,8 +90,66 @@ DELETE FROM thread_fences WHERE thread_id = ANY(%(threads)s);
 -- name: mark
 UPDATE workflow_sessions SET checkpoints_kept = %(kept)s WHERE session_uid = ANY(%(uids)s);
 
+-- How many rows these sessions have in the table that has the most of each, by the indexes alone; counted up to a limit.
+
+-- name: measure
+SELECT session_uid, greatest(checkpoints.rows, writes.rows, blobs.rows, events.rows) AS rows
+FROM workflow_sessions AS ended
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows FROM (
+        SELECT FROM checkpoints WHERE thread_id = ended.thread_id LIMIT %(limit)s
+    ) AS found
+) AS checkpoints
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows FROM (
+        SELECT FROM checkpoint_writes WHERE thread_id = ended.thread_id LIMIT %(limit)s
+    ) AS found
+) AS writes
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows FROM (
+        SELECT FROM checkpoint_blobs WHERE thread_id = ended.thread_id LIMIT %(limit)s
+    ) AS found
+) AS blobs
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows FROM (
+        SELECT FROM session_events WHERE session_uid = ended.session_uid LIMIT %(limit)s
+    ) AS found
+) AS events
+WHERE session_uid = ANY(%(uids)s);
+
+-- All rows of small sessions, which are looked for and deleted at once. Sizes are those of the stored values: nothing
+-- large is read.
+
+-- name: empty
+WITH gone_checkpoints AS (
+    DELETE FROM checkpoints WHERE thread_id = ANY(%(threads)s)
+    RETURNING pg_column_size(checkpoint) + pg_column_size(metadata) AS size
+),
+gone_writes AS (
+    DELETE FROM checkpoint_writes WHERE thread_id = ANY(%(threads)s) RETURNING pg_column_size(blob) AS size
+),
+gone_blobs AS (
+    DELETE FROM checkpoint_blobs WHERE thread_id = ANY(%(threads)s) RETURNING coalesce(pg_column_size(blob), 0) AS size
+),
+gone_events AS (
+    DELETE FROM session_events WHERE session_uid = ANY(%(uids)s) RETURNING pg_column_size(data) AS size
+),
+gone_fences AS (
+    DELETE FROM thread_fences WHERE thread_id = ANY(%(threads)s)
+),
+marked AS (
+    UPDATE workflow_sessions SET checkpoints_kept = 'none' WHERE session_uid = ANY(%(uids)s)
+)
+SELECT 'checkpoints' AS kind, count(*) AS rows, coalesce(sum(size), 0)::bigint AS bytes FROM gone_checkpoints
+UNION ALL
+SELECT 'writes', count(*), coalesce(sum(size), 0)::bigint FROM gone_writes
+UNION ALL
+SELECT 'blobs', count(*), coalesce(sum(size), 0)::bigint FROM gone_blobs
+UNION ALL
+SELECT 'events', count(*), coalesce(sum(size), 0)::bigint FROM gone_events;
+
 -- Up to `limit` rows of the threads. Checkpoints go oldest first: what is left of a thread then lacks its beginning, by
--- which a fork recognises it. Sizes are those of the stored values: nothing large is read.
+-- which a fork recognises it.
 
 -- name: delete_checkpoints
 WITH gone AS (

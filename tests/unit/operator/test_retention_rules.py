@@ -14,6 +14,7 @@ from agentic_operator.retention_rules import (
     compute_idle_since,
     find_owner,
     is_due,
+    pack,
     read_id_time,
     read_keep,
     read_time,
@@ -129,3 +130,19 @@ def test_where_checkpoints_are_kept_for_ever_ownerless_ones_go_after_a_day() -> 
     thread = "project-team:session-report"
     assert find_owner(Thread(thread, False, uuid6_at(ago(hours=25)), None), days=0, now=NOW) == ("team", "report")
     assert find_owner(Thread(thread, False, uuid6_at(ago(hours=23)), None), days=0, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({}, [["a", "b", "c", "d"]]),
+        ({"a": 4, "b": 6, "c": 1, "d": 9}, [["a", "b"], ["c", "d"]]),
+        ({"a": 4, "b": 7, "c": 11, "d": 1}, [["a"], ["b"], ["c"], ["d"]]),
+        ({"a": 11, "b": 0, "c": 10, "d": 1}, [["a"], ["b", "c"], ["d"]]),
+    ],
+)
+def test_a_piece_gets_as_many_sessions_as_it_may_delete_and_a_large_one_alone(
+    sizes: dict[str, int], expected: list[list[str]]
+) -> None:
+    assert pack("abcd", sizes, 10) == expected
+    assert pack("", sizes, 10) == []
