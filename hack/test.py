@@ -20,7 +20,7 @@ from hack.kubectl import ROOT
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
 IMAGES = ("operator", "runner", "postgres", "e2e", "e2e-foreign", *(f"example-{name}" for name in EXAMPLES))
-PROGRAMS = ("vault", "versitygw")
+PROGRAMS = ("vault", "versitygw", "promtool")
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
 

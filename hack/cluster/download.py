@@ -34,6 +34,7 @@ class Sites:
     coredns: str = "https://github.com/coredns/coredns/releases/download"
     vault: str = "https://releases.hashicorp.com/vault"
     versitygw: str = "https://github.com/versity/versitygw/releases/download"
+    prometheus: str = "https://github.com/prometheus/prometheus/releases/download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ def build_source(program: Program, sites: Sites, machine: str | None = None) -> 
             folder = f"versitygw_{version}_Linux_{'x86_64' if machine == 'amd64' else machine}"
             base = f"{sites.versitygw}/{version}"
             return Source(f"{base}/{folder}.tar.gz", f"{base}/checksums.txt", f"{folder}/versitygw")
+        case "prometheus":
+            folder = f"prometheus-{version.removeprefix('v')}.linux-{machine}"
+            base = f"{sites.prometheus}/{version}"
+            return Source(f"{base}/{folder}.tar.gz", f"{base}/sha256sums.txt", f"{folder}/{program.name}")
 
 
 def parse_sum(text: str, file: str) -> str:

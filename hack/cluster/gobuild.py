@@ -149,7 +149,7 @@ def build(programs: Sequence[Program], folder: Path, progress: Progress) -> dict
     for program in programs:
         if program.module is not None:
             module = folder / program.name
-            _write_own_module(go, program.module, program.version, module, progress)
+            _write_own_module(go, program.module, program.module_version, module, progress)
             _build(go, [program], module, output, "-s -w", progress)
     return {program.name: output / program.built_name for program in programs}
 
@@ -158,10 +158,11 @@ def _build(
     go: str, programs: Sequence[Program], module: Path, output: Path, linker_flags: str, progress: Progress
 ) -> None:
     packages = [program.package for program in programs]
-    total = len(_run(go, ["list", "-deps", *packages], module).splitlines())
+    tags = ["-tags", ",".join(sorted({program.tags for program in programs if program.tags}))]
+    total = len(_run(go, ["list", "-deps", *tags, *packages], module).splitlines())
     names = ", ".join(program.name for program in programs)
     progress.say(f"building {names} with Go, once for this machine: about seven minutes on two cores")
-    argv = [go, "build", "-v", "-trimpath", "-ldflags", linker_flags, "-o", f"{output}/", *packages]
+    argv = [go, "build", "-v", "-trimpath", *tags, "-ldflags", linker_flags, "-o", f"{output}/", *packages]
     _follow(argv, module, total, progress)
 
 

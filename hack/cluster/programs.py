@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, VERSITYGW, architecture
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, PROMETHEUS, VAULT, VERSITYGW, architecture
 
-Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw"]
+Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw", "prometheus"]
 
 VERSIONS: dict[Project, str] = {
     "kubernetes": KUBERNETES,
@@ -13,6 +13,7 @@ VERSIONS: dict[Project, str] = {
     "coredns": COREDNS,
     "vault": VAULT,
     "versitygw": VERSITYGW,
+    "prometheus": PROMETHEUS,
 }
 
 
@@ -25,10 +26,20 @@ class Program:
     package: str
     module: str | None = None
     """The Go module whose own requirements it is built with; None where it shares those of Kubernetes."""
+    tags: str = ""
+    """Build tags that leave out what is not needed of it here."""
 
     @property
     def version(self) -> str:
         return VERSIONS[self.project]
+
+    @property
+    def module_version(self) -> str:
+        """How its module is tagged: Prometheus 3.13.5 is v0.313.5 to Go."""
+        if self.project != "prometheus":
+            return self.version
+        major, minor, patch = self.version.removeprefix("v").split(".")
+        return f"v0.{major}{minor:0>2}.{patch}"
 
     @property
     def folder(self) -> str:
@@ -64,6 +75,14 @@ PROGRAMS: dict[str, Program] = {
             "versitygw",
             "github.com/versity/versitygw/cmd/versitygw",
             module="github.com/versity/versitygw",
+        ),
+        # Without what it could discover targets by: the libraries of two dozen clouds.
+        Program(
+            "promtool",
+            "prometheus",
+            "github.com/prometheus/prometheus/cmd/promtool",
+            module="github.com/prometheus/prometheus",
+            tags="remove_all_sd",
         ),
     )
 }

@@ -7,6 +7,7 @@ ETCD = "v3.6.5"
 COREDNS = "v1.13.1"
 VAULT = "v1.19.0"
 VERSITYGW = "v1.8.0"
+PROMETHEUS = "v3.13.5"
 PAUSE = "3.10"
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}

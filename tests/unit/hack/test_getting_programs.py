@@ -17,7 +17,7 @@ from hack.cluster.download import Sites, Unreachable, build_source, download, pa
 from hack.cluster.errors import ClusterError, MissingTool
 from hack.cluster.programs import PROGRAMS
 from hack.cluster.progress import Progress
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, VAULT, VERSITYGW, architecture
+from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, PROMETHEUS, VAULT, VERSITYGW, architecture
 
 CONTENT = b"#!/bin/sh\necho a program\n"
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -62,6 +62,14 @@ def test_each_project_is_published_at_its_place() -> None:
     gateway = build_source(PROGRAMS["versitygw"], Sites(), "amd64")
     assert gateway.url.endswith(f"/{VERSITYGW}/versitygw_{VERSITYGW}_Linux_x86_64.tar.gz")
     assert gateway.member == f"versitygw_{VERSITYGW}_Linux_x86_64/versitygw"
+    promtool = build_source(PROGRAMS["promtool"], Sites(), "amd64")
+    assert promtool.url.endswith(f"/{PROMETHEUS}/prometheus-{PROMETHEUS.removeprefix('v')}.linux-amd64.tar.gz")
+    assert promtool.member == f"prometheus-{PROMETHEUS.removeprefix('v')}.linux-amd64/promtool"
+
+
+def test_prometheus_counts_its_versions_otherwise_as_a_module() -> None:
+    assert PROGRAMS["promtool"].module_version == f"v0.{PROMETHEUS.removeprefix('v').replace('.', '', 1)}"
+    assert PROGRAMS["vault"].module_version == VAULT
 
 
 @pytest.mark.parametrize(

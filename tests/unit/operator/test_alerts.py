@@ -22,6 +22,7 @@ RULES: list[dict[str, Any]] = [
 FOREIGN = {
     "kube_job_status_failed": {"job_name"},
     "kube_job_status_succeeded": {"job_name"},
+    "kube_cronjob_created": {"cronjob"},
     "kube_cronjob_status_last_successful_time": {"cronjob"},
 }
 
