@@ -24,6 +24,7 @@ TOKEN_SECONDS: Final = 60.0
 PAGE: Final = 200
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
+METADATA_ALONE: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 Json = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -186,8 +187,9 @@ class Kube:
         return [item async for items in self.list_pages(kind, namespace, selector=selector) for item in items]
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
-        """Create an object; raise :class:`AlreadyExists`."""
-        made = await self._call("POST", kind.url(namespace), body=body)
+        """Create an object; raise :class:`AlreadyExists`. Of a Job the metadata alone comes back: it is large."""
+        accept = METADATA_ALONE if kind is JOBS else ""
+        made = await self._call("POST", kind.url(namespace), body=body, accept=accept)
         if kind is JOBS and self._meter is not None:
             self._meter.observe_job()
         return made
@@ -238,9 +240,12 @@ class Kube:
         body: Json | list[Json] | None = None,
         params: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "",
     ) -> Json:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        async with self._send(method, path, data=data, params=params, content_type=content_type) as response:
+        async with self._send(
+            method, path, data=data, params=params, content_type=content_type, accept=accept
+        ) as response:
             parsed: Json = json.loads(await response.read())
             return parsed
 
@@ -253,8 +258,11 @@ class Kube:
         data: bytes | None = None,
         params: Mapping[str, str] | None = None,
         content_type: str = "",
+        accept: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Content-Type": content_type} if data is not None else {}
+        if accept:
+            headers["Accept"] = accept
         if (token := self._current_token()) is not None:
             headers["Authorization"] = f"Bearer {token}"
         url = f"{self._connection.server}/{path}"

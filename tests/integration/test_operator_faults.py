@@ -27,6 +27,7 @@ def test_a_restart_over_settled_sessions_writes_nothing(space: Space) -> None:
         space.report(f"done{number}", phase="Running")
         space.report(f"done{number}", phase="Completed", completionTime="2026-01-01T00:00:00Z")
     space.start("asks")
+    space.wait_status("asks", "Creating")
     pod = space.wait_pod("asks-r1")
     space.report("asks", phase="Running")
     space.report("asks", phase="WaitingForInput", interrupts=[{"id": "q", "value": "ok?"}])

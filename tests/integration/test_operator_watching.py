@@ -1,0 +1,60 @@
+"""What the watches hand over, by the short way and by Kopf's own: every object once it is there, changed and gone."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from agentic_operator import handlers
+from agentic_operator.connection import read_kubeconfig
+from agentic_operator.handlers import Handlers, watch_cluster
+from agentic_operator.registry import Key, Registry
+from agentic_operator.workqueue import WorkQueue
+from tests.support.kube import SYSTEM, Space
+
+
+class Recorded(Handlers):
+    """Notes what comes, by kind and name."""
+
+    def __init__(self) -> None:
+        queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
+        super().__init__(Registry(wake=queue.add, wake_later=queue.add), queue)
+        self.seen: list[tuple[str | None, str, str]] = []
+        self.changed = asyncio.Event()
+
+    def _note(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+        self.seen.append((kind, raw["kind"], raw["metadata"]["name"]))
+        self.changed.set()
+
+    on_session = on_definition = on_job = on_pod = _note
+
+
+async def wait_seen(recorded: Recorded, *events: tuple[str | None, str, str]) -> None:
+    async with asyncio.timeout(30):
+        while not set(events) <= set(recorded.seen):
+            recorded.changed.clear()
+            await recorded.changed.wait()
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+async def test_objects_that_are_there_made_changed_and_deleted_are_handed_over(
+    space: Space, monkeypatch: pytest.MonkeyPatch, *, is_short: bool
+) -> None:
+    monkeypatch.setattr(handlers, "has_short_way", lambda: is_short)
+    space.define()
+    space.start("before")
+    connection = read_kubeconfig(space.plane.kubeconfig_for_service_account(SYSTEM, "agentic-operator"))
+    recorded, ready = Recorded(), asyncio.Event()
+    watching = asyncio.create_task(watch_cluster(recorded, connection, (space.name,), ready))
+    try:
+        await wait_seen(recorded, (None, "WorkflowDefinition", "report"), (None, "AgenticSession", "before"))
+        await asyncio.to_thread(space.start, "after")
+        await wait_seen(recorded, ("ADDED", "AgenticSession", "after"))
+        await asyncio.to_thread(space.change, "after", stop=True)
+        await wait_seen(recorded, ("MODIFIED", "AgenticSession", "after"))
+        await asyncio.to_thread(space.delete, "after")
+        await wait_seen(recorded, ("DELETED", "AgenticSession", "after"))
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
