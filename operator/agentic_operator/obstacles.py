@@ -54,7 +54,7 @@ class Obstructed(TransientError):
         self.reason = reason
 
 
-def find_obstacle(error: AgenticError, namespace: str, failures: int) -> Obstacle | None:
+def find_obstacle(error: Exception, namespace: str, failures: int) -> Obstacle | None:
     """Return what to say of a try that ended so, the ``failures``-th in a row; None where the next one is close."""
     match error:
         case Conflict():
@@ -73,10 +73,15 @@ def find_obstacle(error: AgenticError, namespace: str, failures: int) -> Obstacl
         case ApiUnavailable():
             found = Obstacle(Reason.API_SERVER_UNAVAILABLE, clip(f"{error}; it is asked again until it answers"))
             return found if failures >= PATIENCE else None
-        case _:
+        case AgenticError():
             remedy = "it is tried again until that is mended"
             found = Obstacle(Reason.NAMESPACE_NOT_PREPARED, _explain(namespace, str(error), remedy))
             return None if isinstance(error, TransientError) and failures < PATIENCE else found
+        case _:
+            # Never its text: it may quote what a Secret holds.
+            said = f"an unexpected {type(error).__name__}"
+            remedy = "it is tried again; the operator's log says more"
+            return Obstacle(Reason.NAMESPACE_NOT_PREPARED, _explain(namespace, said, remedy))
 
 
 def hold_session(

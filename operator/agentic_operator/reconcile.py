@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import AgenticError, Conflict, Problem, TransientError
+from agentic_core.errors import Conflict, Problem, TransientError
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_operator.admission import Refused, check_fork, input_schema, measure_inputs, refuse_inputs
@@ -182,7 +182,7 @@ class SessionReconciler:
             raw = await self._create_or_adopt(key, session, manifest)
         except Invalid as error:
             return fail_session(session, Reason.INVALID_SPEC, str(error), now)
-        except AgenticError as error:
+        except Exception as error:
             if isinstance(error, (NotFound, Forbidden)):
                 # Something may have been taken away again that the namespace had, or all of it.
                 self._parts.namespaces.forget(key.namespace)
@@ -191,7 +191,7 @@ class SessionReconciler:
         self._registry.see_job(key, observe_job(raw))
         return None
 
-    async def _tell(self, key: SessionKey, session: AgenticSession, error: AgenticError, now: datetime) -> None:
+    async def _tell(self, key: SessionKey, session: AgenticSession, error: Exception, now: datetime) -> None:
         """Say in the status why there is no Job yet, where that is not said already."""
         obstacle = find_obstacle(error, key.namespace, self._parts.queue.failures_of(key) + 1)
         if obstacle is None:

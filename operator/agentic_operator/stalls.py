@@ -23,6 +23,8 @@ from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.workqueue import WorkQueue
 
 ROUND_SECONDS: Final = 3.0
+# A list of Events goes past the API server's memory: where nothing changes it is asked for ever less often.
+LONGEST_SECONDS: Final = 30.0
 LATE: Final = timedelta(seconds=4)
 # How often a namespace is looked after whose pods lack something.
 MEND_SECONDS: Final = 30.0
@@ -75,6 +77,7 @@ class Stalls:
         self._namespaces = namespaces
         self._now = now
         self._found: dict[SessionKey, Stall] = {}
+        self._pauses: dict[str, tuple[float, float, frozenset[SessionKey]]] = {}
         self._mended_at: dict[str, float] = {}
 
     def find(self, key: SessionKey, jobs: Iterable[JobSeen], pods: Iterable[PodSeen]) -> Stall | None:
@@ -102,8 +105,20 @@ class Stalls:
             by_namespace.setdefault(late.key.namespace, []).append(late)
         listed = {late.key for some in by_namespace.values() for late in some}
         self._found = {key: stall for key, stall in self._found.items() if key in listed}
+        self._pauses = {namespace: pause for namespace, pause in self._pauses.items() if namespace in by_namespace}
         for namespace, some in by_namespace.items():
-            await self._look(namespace, some)
+            if self._is_due(namespace, frozenset(late.key for late in some)):
+                await self._look(namespace, some)
+
+    def _is_due(self, namespace: str, keys: frozenset[SessionKey]) -> bool:
+        """Say whether to ask about a namespace: at once where another run is late, else ever less often."""
+        due, seconds, known = self._pauses.get(namespace, (0.0, 0.0, frozenset()))
+        is_news = not keys <= known
+        if not is_news and time.monotonic() < due:
+            return False
+        seconds = ROUND_SECONDS if is_news else min(2 * seconds, LONGEST_SECONDS)
+        self._pauses[namespace] = (time.monotonic() + seconds, seconds, keys)
+        return True
 
     def _list_late(self) -> Iterable[_Late]:
         before = self._now() - LATE

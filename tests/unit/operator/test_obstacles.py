@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agentic_core.conditions import Reason, find_condition
-from agentic_core.errors import AgenticError, Conflict, DatabaseUnavailable, PermanentError, TransientError
+from agentic_core.errors import Conflict, DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_operator.kube import AdmissionUnavailable, ApiUnavailable, Forbidden, NotFound
 from agentic_operator.obstacles import Obstacle, Obstructed, find_obstacle, hold_session, is_same
@@ -69,10 +69,11 @@ def test_what_is_invalid_is_not_taken_for_a_policys_word() -> None:
         (TransientError("somebody else was quicker"), 1, None),
         (TransientError("somebody else was quicker"), 4, Reason.NAMESPACE_NOT_PREPARED),
         (Conflict("changed"), 9, None),
+        (ValueError("a fault of ours"), 1, Reason.NAMESPACE_NOT_PREPARED),
     ],
 )
 def test_every_failure_has_its_reason_and_what_passes_at_once_is_not_told(
-    error: AgenticError, failures: int, reason: Reason | None
+    error: Exception, failures: int, reason: Reason | None
 ) -> None:
     found = find_obstacle(error, "team", failures)
     assert (found.reason if found is not None else None) is reason
@@ -84,6 +85,15 @@ def test_the_message_names_the_place_and_keeps_its_remedy_however_much_was_said(
     assert found.message.startswith("in namespace 'team': jobs.batch \"s-r1\" is forbidden: exceeded quota: q")
     assert found.message.endswith("raise it, or delete what fills it")
     assert len(found.message) < 2048
+
+
+def test_an_unexpected_error_is_told_without_its_text() -> None:
+    found = find_obstacle(ValueError("invalid byte in 'hunter2'"), "team", 1)
+    assert found is not None
+    assert (
+        found.message
+        == "in namespace 'team': an unexpected ValueError; it is tried again; the operator's log says more"
+    )
 
 
 def test_it_is_pending_with_a_condition_and_said_once_while_only_numbers_change() -> None:

@@ -1,17 +1,23 @@
 """Runs that are late: whose pod is missing or does not start, and what is said of it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
 from agentic_core.conditions import Reason
 from agentic_core.lifecycle import Phase
+from agentic_operator.config import Settings
 from agentic_operator.decide import decide
+from agentic_operator.namespaces import Namespaces
 from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.seen import Rules, Seen
-from agentic_operator.stalls import Stall, describe, find_late
+from agentic_operator.stalls import Stall, Stalls, describe, find_late
 from agentic_operator.statuses import diff_status
+from agentic_operator.workqueue import WorkQueue
 from tests.support.builders import NOW, a_session
 
 JOB = JobSeen("s-r1", "u", "owner", run=1, created_at=NOW - timedelta(seconds=10))
@@ -73,3 +79,29 @@ def test_a_stall_is_said_in_the_phase_and_its_end_too() -> None:
     assert going is not None
     assert going.reason == "Running"
     assert [c.status for c in going.conditions if c.type == "Scheduled"] == ["True"]
+
+
+class Asked:
+    """A cluster without Events that counts how often it is asked for them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def list_pages(self, *_: object, **__: object) -> AsyncIterator[list[dict[str, object]]]:
+        self.count += 1
+        yield []
+
+
+async def test_where_nothing_changes_events_are_asked_for_ever_less_often() -> None:
+    queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
+    registry = Registry(wake=queue.add, wake_later=queue.add)
+    asked: Any = Asked()
+    stalls = Stalls(asked, registry, queue, Namespaces(asked, Settings(), cast("Any", None)), lambda: NOW)
+    for name in ("s", "t"):
+        session = a_session().named(name, uid=f"uid-{name}").accepted()
+        registry.see_session(session.raw())
+        job = replace(JOB, name=f"{name}-r1", owner_uid=f"uid-{name}")
+        registry.see_job(SessionKey("team", name), job)
+        await stalls.go_round()
+        await stalls.go_round()
+    assert asked.count == 2
