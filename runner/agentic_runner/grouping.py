@@ -7,13 +7,16 @@ when the transaction that took its statements along has ended. What is saved, by
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, cast
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import WRITES_IDX_MAP, ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.base import WRITES_IDX_MAP
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow
@@ -25,23 +28,27 @@ _COMPANY_SECONDS: Final = 0.05
 # What is at most that large is serialized at once: asking a thread to do it would take longer.
 _SMALL: Final = 200
 _LETTERS: Final = 100
+# How many rows go into one statement, each at most that large.
+_LOTS: Final = (8, 4, 2)
+_LIGHT: Final = 65_536
+_ROW: Final = re.compile(r"VALUES\s*(\((?:%s, )*%s\))")
 
 
 class _Batch:
     """The statements of one call, in the place of the cursor that would execute them."""
 
     def __init__(self, filled: asyncio.Future[None]) -> None:
-        self.statements: list[tuple[str, Any]] = []
+        self.statements: list[tuple[str, Sequence[Sequence[Any]]]] = []
         self.filled = filled
         self.is_saved = False
         self.is_alone = False
         """Together with others it failed: whose fault that was, each finds out for itself."""
 
     async def execute(self, query: str, params: Any = None) -> None:
-        self.statements.append((query, params))
+        self.statements.append((query, [params or ()]))
 
     async def executemany(self, query: str, params_seq: Iterable[Any]) -> None:
-        self.statements += [(query, params) for params in params_seq]
+        self.statements.append((query, list(params_seq)))
 
 
 class GroupingSaver(AsyncPostgresSaver):
@@ -52,21 +59,6 @@ class GroupingSaver(AsyncPostgresSaver):
         self._connections = connections
         self._filling: set[_Batch] = set()
         self._waiting: list[_Batch] = []
-        self.on_saved: Callable[[str], None] = _ignore
-        """Told the id of each checkpoint of the thread's own graph, once it is saved."""
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Save a checkpoint as the library does, and tell of it."""
-        saved = await super().aput(config, checkpoint, metadata, new_versions)
-        if not config["configurable"].get("checkpoint_ns"):
-            self.on_saved(checkpoint["id"])
-        return saved
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -136,12 +128,35 @@ class GroupingSaver(AsyncPostgresSaver):
         """Execute the statements of a group in one round trip, which is one transaction."""
         async with self._connections.connection() as conn, conn.pipeline(), conn.cursor(binary=True) as cursor:
             for batch in group:
-                for query, params in batch.statements:
-                    await cursor.execute(query, params, prepare=True)
+                for query, rows in batch.statements:
+                    for some in cut(rows) if is_mergeable(query) else ((row,) for row in rows):
+                        await cursor.execute(merge(query, len(some)), [*chain(*some)], prepare=True)
 
 
-def _ignore(_checkpoint_id: str) -> None:
-    return None
+@lru_cache(maxsize=128)
+def is_mergeable(query: str) -> bool:
+    """Say whether a statement may insert several rows: one that does nothing where a row is there."""
+    return len(_ROW.findall(query)) == 1 and "DO NOTHING" in query
+
+
+@lru_cache(maxsize=128)
+def merge(query: str, count: int) -> str:
+    """Return a statement that inserts one row as one that inserts so many."""
+    return query if count == 1 else _ROW.sub(lambda row: row[0] + f", {row[1]}" * (count - 1), query)
+
+
+def cut(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    """Yield rows in lots of a few lengths, each of which is a statement to prepare; with large values one by one."""
+    first = 0
+    while first < len(rows):
+        count = next((lot for lot in _LOTS if is_light(rows[first : first + lot], lot)), 1)
+        yield rows[first : first + count]
+        first += count
+
+
+def is_light(rows: Sequence[Sequence[Any]], count: int) -> bool:
+    """Say whether there are so many rows and none is large."""
+    return len(rows) == count and all(len(value) <= _LIGHT for row in rows for value in row if isinstance(value, bytes))
 
 
 def is_small(value: Any) -> bool:

@@ -14,7 +14,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 
 from agentic_runner.checkpoints import build_saver
-from agentic_runner.grouping import is_small
+from agentic_runner.grouping import cut, is_mergeable, is_small, merge
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase
@@ -171,6 +171,23 @@ async def test_a_long_text_is_saved_when_it_changes_and_not_with_every_checkpoin
     assert database.execute("SELECT count(*) FROM checkpoint_blobs WHERE channel = 'text'") == [(2,)]
     rows = database.execute("SELECT checkpoint->'channel_values' FROM checkpoints ORDER BY checkpoint_id DESC LIMIT 4")
     assert [(row.keys() & {"short", "text"}) for (row,) in rows] == [{"short"}] * 4
+
+
+def test_many_rows_go_in_few_statements_of_few_forms_and_large_ones_alone() -> None:
+    query = AsyncPostgresSaver.INSERT_CHECKPOINT_WRITES_SQL
+    assert is_mergeable(query)
+    assert is_mergeable(AsyncPostgresSaver.UPSERT_CHECKPOINT_BLOBS_SQL)
+    # A statement that changes rows may not meet one twice.
+    assert not is_mergeable(AsyncPostgresSaver.UPSERT_CHECKPOINT_WRITES_SQL)
+    assert not is_mergeable(AsyncPostgresSaver.UPSERT_CHECKPOINTS_SQL)
+    assert not is_mergeable("DELETE FROM checkpoints WHERE thread_id = %s")
+    assert merge("INSERT INTO t VALUES (%s, %s) ON CONFLICT DO NOTHING", 3) == (
+        "INSERT INTO t VALUES (%s, %s), (%s, %s), (%s, %s) ON CONFLICT DO NOTHING"
+    )
+    small, large = ("t", b"x"), ("t", b"x" * 100_000)
+    assert [len(rows) for rows in cut([small] * 15)] == [8, 4, 2, 1]
+    assert [list(rows) for rows in cut([small, large, small, small])] == [[small], [large], [small, small]]
+    assert list(cut([])) == []
 
 
 class Thing:
