@@ -1,0 +1,93 @@
+"""Namespaces are prepared once for a burst, and what is missing is asked for once a second, not once a session."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from agentic_core.conditions import Reason
+from agentic_core.errors import PermanentError
+from agentic_operator.config import Settings
+from agentic_operator.kube import Invalid, Kind
+from agentic_operator.managed_secrets import read_text
+from agentic_operator.namespaces import Namespaces
+from agentic_operator.obstacles import Obstructed
+
+
+class Clock:
+    """Seconds as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Cluster:
+    """Counts what is made in it; ``refused`` is raised for role bindings."""
+
+    def __init__(self, refused: Exception | None = None) -> None:
+        self.made: list[str] = []
+        self.refused = refused
+
+    async def create(self, kind: Kind, _namespace: str, _body: object) -> None:
+        self.made.append(kind.plural)
+        await asyncio.sleep(0)
+        if kind.plural == "rolebindings" and self.refused is not None:
+            raise self.refused
+
+
+class Logins:
+    """Gives a namespace its login, or says why not."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.asked = 0
+
+    async def place(self, _namespace: str) -> None:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+
+
+def namespaces(cluster: Cluster, logins: Logins, clock: Clock) -> Namespaces:
+    return Namespaces(cast("Any", cluster), Settings(), cast("Any", logins), clock)
+
+
+async def test_a_burst_prepares_a_namespace_once() -> None:
+    cluster, logins = Cluster(), Logins()
+    prepared = namespaces(cluster, logins, Clock())
+    await asyncio.gather(*(prepared.prepare_for_runs("team") for _ in range(10)))
+    assert (cluster.made, logins.asked) == (["serviceaccounts", "rolebindings"], 1)
+
+
+async def test_what_fails_for_one_session_fails_for_all_for_a_second_and_is_tried_again_then() -> None:
+    logins, clock = Logins(), Clock()
+    prepared = namespaces(Cluster(), logins, clock)
+    logins.error = Obstructed(Reason.SECRET_MISSING, "make it")
+    tries = await asyncio.gather(*(prepared.prepare_for_runs("team") for _ in range(10)), return_exceptions=True)
+    assert all(isinstance(error, Obstructed) for error in tries)
+    assert logins.asked == 1
+    logins.error = None
+    clock.now += 1.1
+    await prepared.prepare_for_runs("team")
+    assert logins.asked == 2
+
+
+async def test_what_the_api_server_calls_invalid_here_is_no_fault_of_a_session() -> None:
+    prepared = namespaces(Cluster(refused=Invalid("roleRef: Required value")), Logins(), Clock())
+    with pytest.raises(PermanentError) as refused:
+        await prepared.prepare_for_runs("team")
+    assert not isinstance(refused.value, Invalid)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(None, Reason.SECRET_MISSING), ({"dsn": ""}, Reason.SECRET_MISSING), ({"dsn": "/w=="}, Reason.SECRET_INVALID)],
+)
+def test_a_secret_without_its_text_is_named_with_place_and_key(data: object, reason: Reason) -> None:
+    with pytest.raises(Obstructed, match=r"Secret 's' in 'team' .*'dsn'") as refused:
+        read_text({"data": data}, "team", "s", "dsn")
+    assert refused.value.reason is reason
