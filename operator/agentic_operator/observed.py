@@ -29,6 +29,8 @@ class JobSeen:
     """Reason of the Failed (or FailureTarget) condition; empty while the Job has not failed."""
     failure_message: str = ""
     is_deleting: bool = False
+    is_suspended: bool = False
+    """Whether somebody holds it back: a queue for Jobs, or a person."""
     created_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -98,6 +100,7 @@ def observe_job(raw: Raw) -> JobSeen:
         failure_reason=(failed.get("reason") or "Failed") if failed else "",
         failure_message=failed.get("message") or "",
         is_deleting="deletionTimestamp" in meta,
+        is_suspended=bool((raw.get("spec") or {}).get("suspend")),
         created_at=parse_time(meta.get("creationTimestamp")),
         finished_at=parse_time(finished.get("lastTransitionTime")),
     )

@@ -131,6 +131,9 @@ class Stalls:
                 yield _Late(owner, *late)
 
     async def _look(self, namespace: str, some: list[_Late]) -> None:
+        some = [late for late in some if not self._is_held_back(namespace, late)]
+        if not some:
+            return
         said = await self._list_events(namespace, "Job", _JOB_EVENTS)
         if any(late.pod is not None for late in some):
             said += await self._list_events(namespace, "Pod", _POD_EVENTS)
@@ -144,12 +147,25 @@ class Stalls:
                 continue
             stall = describe(namespace, late.job, late.pod, event.text)
             is_lacking |= stall.reason in (Reason.NAMESPACE_NOT_PREPARED, Reason.SECRET_MISSING)
-            old = self._found.get(late.key)
-            if old is None or (old.job, old.pod, old.reason) != (stall.job, stall.pod, stall.reason):
-                self._found[late.key] = stall
-                self._queue.add(late.key, urgent=False)
+            self._keep(late.key, stall)
         if is_lacking:
             await self._mend(namespace)
+
+    def _is_held_back(self, namespace: str, late: _Late) -> bool:
+        if late.pod is not None or not late.job.is_suspended:
+            return False
+        message = (
+            f"Job {late.job.name!r} in {namespace!r} is held back by its spec.suspend, which a queue for Jobs or a"
+            " person set; it starts once that is false"
+        )
+        self._keep(late.key, Stall(late.job.name, "", Reason.POD_NOT_STARTED, message))
+        return True
+
+    def _keep(self, key: SessionKey, stall: Stall) -> None:
+        old = self._found.get(key)
+        if old is None or (old.job, old.pod, old.reason) != (stall.job, stall.pod, stall.reason):
+            self._found[key] = stall
+            self._queue.add(key, urgent=False)
 
     async def _list_events(self, namespace: str, kind: str, reasons: tuple[str, ...]) -> list["_Event"]:
         found: list[_Event] = []

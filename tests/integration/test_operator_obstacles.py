@@ -287,6 +287,17 @@ def test_what_the_kubelet_cannot_mount_is_told(defined: Space) -> None:
     starts(defined)
 
 
+def test_a_job_that_somebody_holds_back_is_told(defined: Space) -> None:
+    defined.operator()
+    defined.start("s")
+    defined.wait_pod("s-r1")
+    job = path(defined, "jobs", "s-r1", api="/apis/batch/v1")
+    defined.plane.request("PATCH", job, {"spec": {"suspend": True}})
+    is_told(defined, "Creating", "PodNotStarted", "Job 's-r1'", "spec.suspend")
+    defined.plane.request("PATCH", job, {"spec": {"suspend": False}})
+    starts(defined)
+
+
 def test_an_inspection_that_gets_no_job_is_told(space: Space) -> None:
     set_quota(space, count__jobs_batch="0")
     space.define(is_ready=False)
