@@ -49,10 +49,19 @@ async def follow_nothing(saver: AsyncPostgresSaver, thread: str) -> None:
 async def test_a_steps_writes_are_saved_in_one_transaction_with_the_checkpoint_that_follows(
     database: PostgresDatabase,
 ) -> None:
+    async def left(_: State) -> State:
+        return {"items": [1]}
+
+    async def right(_: State) -> State:
+        return {"items": [2]}
+
+    async def end(state: State) -> State:
+        return {"count": len(state["items"])}
+
     graph = StateGraph(State)
-    graph.add_node("left", lambda _: {"items": [1]})
-    graph.add_node("right", lambda _: {"items": [2]})
-    graph.add_node("end", lambda state: {"count": len(state["items"])})
+    graph.add_node("left", left)
+    graph.add_node("right", right)
+    graph.add_node("end", end)
     graph.add_edge(START, "left")
     graph.add_edge(START, "right")
     graph.add_edge(["left", "right"], "end")
