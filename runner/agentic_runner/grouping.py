@@ -8,7 +8,7 @@ when the transaction that took its statements along has ended. What is saved, by
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from itertools import chain
@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import WRITES_IDX_MAP
+from langgraph.checkpoint.base import WRITES_IDX_MAP, ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow
@@ -59,6 +59,21 @@ class GroupingSaver(AsyncPostgresSaver):
         self._connections = connections
         self._filling: set[_Batch] = set()
         self._waiting: list[_Batch] = []
+        self.on_saved: Callable[[str], None] = _ignore
+        """Told the id of each checkpoint of the thread's own graph, once it is saved."""
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Save a checkpoint as the library does, and tell of it."""
+        saved = await super().aput(config, checkpoint, metadata, new_versions)
+        if not config["configurable"].get("checkpoint_ns"):
+            self.on_saved(checkpoint["id"])
+        return saved
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -131,6 +146,10 @@ class GroupingSaver(AsyncPostgresSaver):
                 for query, rows in batch.statements:
                     for some in cut(rows) if is_mergeable(query) else ((row,) for row in rows):
                         await cursor.execute(merge(query, len(some)), [*chain(*some)], prepare=True)
+
+
+def _ignore(_checkpoint_id: str) -> None:
+    return None
 
 
 @lru_cache(maxsize=128)

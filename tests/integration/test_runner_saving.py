@@ -49,10 +49,10 @@ async def follow_nothing(saver: AsyncPostgresSaver, thread: str) -> None:
 async def test_a_steps_writes_are_saved_in_one_transaction_with_the_checkpoint_that_follows(
     database: PostgresDatabase,
 ) -> None:
-    async def left(_: State) -> State:
+    async def left(state: State) -> State:
         return {"items": [1]}
 
-    async def right(_: State) -> State:
+    async def right(state: State) -> State:
         return {"items": [2]}
 
     async def end(state: State) -> State:
