@@ -231,7 +231,8 @@ async def test_a_database_that_only_reads_ends_the_round_and_the_next_goes_on(be
     thread = bench.session("s", ended=days_ago(31))
     name = bench.database.name
     bench.database.execute(f"ALTER ROLE {name}_operator SET default_transaction_read_only = on")
-    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+    # Until they are gone: a connection that looks alive is lent again.
+    ending = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = %s"
     bench.database.execute(ending, [f"{name}_operator"])
     with pytest.raises(DatabaseUnavailable, match="read-only"):
         await bench.retention.go_round()
