@@ -7,6 +7,7 @@ what its project was released with.
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from hack.cluster.progress import Progress
 from hack.cluster.versions import COREDNS, ETCD, KUBERNETES
 
 _MODULE = "cluster.local/programs"
+# What two cores compile, roughly: packages differ much.
+_PACKAGES_A_MINUTE = 450
 _OLDEST_GO = (1, 21)  # the first that fetches the newer toolchain a module asks for
 _REQUIREMENT = re.compile(r"^\s+(\S+) (v\S+)(?: // indirect)?$", re.MULTILINE)
 _REPLACEMENT = re.compile(r"^(?:replace\s+|\s+)(\S+(?: v\S+)?) => ([^.\s]\S* v\S+)$", re.MULTILINE)
@@ -161,7 +164,8 @@ def _build(
     tags = ["-tags", ",".join(sorted({program.tags for program in programs if program.tags}))]
     total = len(_run(go, ["list", "-deps", *tags, *packages], module).splitlines())
     names = ", ".join(program.name for program in programs)
-    progress.say(f"building {names} with Go, once for this machine: about seven minutes on two cores")
+    minutes = math.ceil(total / _PACKAGES_A_MINUTE)
+    progress.say(f"building {names} with Go, once for this machine: about {minutes} min on two cores")
     argv = [go, "build", "-v", "-trimpath", *tags, "-ldflags", linker_flags, "-o", f"{output}/", *packages]
     _follow(argv, module, total, progress)
 
