@@ -35,12 +35,12 @@ RETRY_SECONDS: Final = 60.0
 # Threads without an owner are rare, and finding them goes through all there are.
 OWNERLESS_SECONDS: Final = 86_400.0
 # Of each table, in one step, of which small sessions are removed in pieces.
-ROWS: Final = 1200
-PIECES: Final = 4
+ROWS: Final = 4000
+PIECES: Final = 8
 SESSIONS: Final = 100
 THREADS: Final = 200
-# A step or piece of some milliseconds is followed by a pause of a tenth of its own time.
-REST: Final = 0.1
+# A step or piece of some milliseconds is followed by a pause of a fiftieth of its own time.
+REST: Final = 0.02
 LONGEST_REST: Final = 2.0
 
 logger: Final = logging.getLogger(__name__)
