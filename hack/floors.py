@@ -5,13 +5,12 @@ taken as new as they allow, because that is what an installer picks.
 """
 
 import argparse
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from hack.kubectl import ROOT
+from hack.steps import step
 
 # Below .venv, so that it is ignored, and removed with it.
 FOLDER = ROOT / ".venv" / "floors"
@@ -31,13 +30,9 @@ def build_compile_command(target: Path) -> list[str]:
     ]
 
 
-def step(title: str, command: Sequence[str]) -> None:
-    """Run one command and say how long it took; end with its status where it fails."""
-    print(f"==> {title}", flush=True)
-    began = time.monotonic()
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode
-    print(f"    {title}: {time.monotonic() - began:.0f} s, status {status}", flush=True)
-    if status:
+def require(title: str, command: Sequence[str]) -> None:
+    """Take one step; end with its status where it fails."""
+    if status := step(title, command):
         raise SystemExit(status)
 
 
@@ -47,12 +42,12 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest, instead of all")
     arguments: list[str] = parser.parse_args().arguments or ["-n", "2", "--dist", "loadfile", *TESTS]
     if not PYTHON.exists():
-        step("a second environment", [sys.executable, "-m", "venv", str(FOLDER)])
-    step("lowest versions", build_compile_command(LISTED))
+        require("a second environment", [sys.executable, "-m", "venv", str(FOLDER)])
+    require("lowest versions", build_compile_command(LISTED))
     pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    step("install them", [*pip, "-r", str(LISTED)])
-    step("install this project", [*pip, "--no-deps", "-e", "."])
-    step("tests on the lowest versions", [str(PYTHON), "-m", "pytest", "-q", *arguments])
+    require("install them", [*pip, "-r", str(LISTED)])
+    require("install this project", [*pip, "--no-deps", "-e", "."])
+    require("tests on the lowest versions", [str(PYTHON), "-m", "pytest", "-q", *arguments])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from hack.cluster.errors import ClusterError, MissingTool
 from hack.cluster.versions import architecture
-from hack.kubectl import ROOT
+from hack.steps import step
 
 # The newest of each supported version, with the SHA-256 of its archive.
 RELEASES = {
@@ -105,14 +104,10 @@ def provided(version: str) -> Iterator[Path]:
 
 def run(version: str, arguments: Sequence[str]) -> int:
     """Run pytest on one version; return its exit status."""
-    print(f"==> PostgreSQL {version}", flush=True)
-    began = time.monotonic()
+    print(f"==> the programs of PostgreSQL {version}", flush=True)
     with provided(version) as folder:
-        path = f"{folder}:{os.environ['PATH']}"
         command = [sys.executable, "-m", "pytest", "-q", *arguments]
-        status = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}, check=False).returncode
-    print(f"    PostgreSQL {version}: {time.monotonic() - began:.0f} s, status {status}", flush=True)
-    return status
+        return step(f"PostgreSQL {version}", command, PATH=f"{folder}:{os.environ['PATH']}")
 
 
 def main() -> int:

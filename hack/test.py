@@ -5,18 +5,15 @@ The first two run side by side in a few processes: most of a session's time is w
 """
 
 import argparse
-import os
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hack.kubectl import ROOT
+from hack.steps import step
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
 IMAGES = ("operator", "runner", "postgres", "e2e", "e2e-foreign", *(f"example-{name}" for name in EXAMPLES))
@@ -47,15 +44,6 @@ ON_CLUSTER = Stage(
     "sessions on the real cluster", ("tests/e2e", *(f"--ignore={path}" for path in CHANGE_THE_CLUSTER)), 3, "load"
 )
 DISRUPTIONS = Stage("the real cluster loses or changes parts", CHANGE_THE_CLUSTER)
-
-
-def step(title: str, command: Sequence[str]) -> int:
-    """Run one command with its output shown and say how long it took; return its exit status."""
-    print(f"==> {title}", flush=True)
-    started = time.monotonic()
-    status = subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "PYTHONUNBUFFERED": "1"}).returncode
-    print(f"    {title}: {time.monotonic() - started:.0f} s, status {status}", flush=True)
-    return status
 
 
 def run(stage: Stage, folder: Path, extra: Sequence[str]) -> tuple[int, dict[str, int]]:
