@@ -190,14 +190,14 @@ class Retention:
                 self._announcer.announce_about(raw, Note(name, message, action="Retain"))
 
     async def _remove(self, project: str, keep: Keep, now: datetime) -> "_Done":
-        done = _Done()
+        done, piece = _Done(), self._rows // PIECES
         for kept in (Kept.ALL, Kept.NEEDED):
             async for batch in self._find_due(project, kept, keep.days, now):
                 began = time.monotonic()
-                sizes = await self._store.measure(batch, limit=self._rows + 1)
+                sizes = await self._store.measure(batch, limit=piece + 1)
                 self.progress.busy_seconds += time.monotonic() - began
-                small = [uid for uid in batch if sizes.get(uid, 0) <= self._rows // PIECES]
-                for pieces in batched(pack(small, sizes, self._rows // PIECES), PIECES):
+                small = [uid for uid in batch if sizes.get(uid, 0) <= piece]
+                for pieces in batched(pack(small, sizes, piece), PIECES):
                     uids = [uid for piece in pieces for uid in piece]
                     done += await self._work("removed", uids, self._emptying(pieces))
                 for uid in batch:

@@ -93,28 +93,13 @@ UPDATE workflow_sessions SET checkpoints_kept = %(kept)s WHERE session_uid = ANY
 -- How many rows these sessions have in the table that has the most of each, by the indexes alone; counted up to a limit.
 
 -- name: measure
-SELECT session_uid, greatest(checkpoints.rows, writes.rows, blobs.rows, events.rows) AS rows
+SELECT session_uid, greatest(
+    (SELECT count(*) FROM (SELECT FROM checkpoints WHERE thread_id = ended.thread_id LIMIT %(limit)s) AS found),
+    (SELECT count(*) FROM (SELECT FROM checkpoint_writes WHERE thread_id = ended.thread_id LIMIT %(limit)s) AS found),
+    (SELECT count(*) FROM (SELECT FROM checkpoint_blobs WHERE thread_id = ended.thread_id LIMIT %(limit)s) AS found),
+    (SELECT count(*) FROM (SELECT FROM session_events WHERE session_uid = ended.session_uid LIMIT %(limit)s) AS found)
+) AS rows
 FROM workflow_sessions AS ended
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows FROM (
-        SELECT FROM checkpoints WHERE thread_id = ended.thread_id LIMIT %(limit)s
-    ) AS found
-) AS checkpoints
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows FROM (
-        SELECT FROM checkpoint_writes WHERE thread_id = ended.thread_id LIMIT %(limit)s
-    ) AS found
-) AS writes
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows FROM (
-        SELECT FROM checkpoint_blobs WHERE thread_id = ended.thread_id LIMIT %(limit)s
-    ) AS found
-) AS blobs
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows FROM (
-        SELECT FROM session_events WHERE session_uid = ended.session_uid LIMIT %(limit)s
-    ) AS found
-) AS events
 WHERE session_uid = ANY(%(uids)s);
 
 -- All rows of small sessions, which are looked for and deleted at once. Sizes are those of the stored values: nothing
