@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from agentic_operator.kube import (
 from agentic_operator.lookup import Lookup, workflow_of
 from agentic_operator.namespaces import Namespaces
 from agentic_operator.observed import find_controller, observe_job
-from agentic_operator.obstacles import Obstructed, find_obstacle, hold_session
+from agentic_operator.obstacles import Obstacle, Obstructed, find_obstacle, hold_session
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.pods import Manifest
@@ -63,6 +64,24 @@ class Parts:
     rules: Rules
     stalls: Stalls
     recorder: Recorder | None = None
+
+    async def tell(
+        self,
+        error: Exception,
+        key: Key,
+        namespace: str,
+        subject: AgenticSession | Definition,
+        action: str,
+        write: Callable[[Obstacle], Awaitable[bool]],
+    ) -> None:
+        """Say in a status and an Event why there is no Job yet; ``write`` says whether that was not said already."""
+        obstacle = find_obstacle(error, namespace, self.queue.failures_of(key) + 1)
+        if obstacle is None:
+            return
+        # What cannot be written now is written with the next try; the error at hand says when that is.
+        with suppress(NotFound, TransientError):
+            if await write(obstacle):
+                self.announcer.announce(subject, Note(obstacle.reason, obstacle.message, "Warning", action))
 
 
 class SessionReconciler:
@@ -186,21 +205,17 @@ class SessionReconciler:
             if isinstance(error, (NotFound, Forbidden)):
                 # Something may have been taken away again that the namespace had, or all of it.
                 self._parts.namespaces.forget(key.namespace)
-            await self._tell(key, session, error, now)
+            await self._parts.tell(
+                error,
+                key,
+                key.namespace,
+                session,
+                "CreateJob",
+                lambda obstacle: self._write_status(key, session, hold_session(session, obstacle, now)),
+            )
             raise
         self._registry.see_job(key, observe_job(raw))
         return None
-
-    async def _tell(self, key: SessionKey, session: AgenticSession, error: Exception, now: datetime) -> None:
-        """Say in the status why there is no Job yet, where that is not said already."""
-        obstacle = find_obstacle(error, key.namespace, self._parts.queue.failures_of(key) + 1)
-        if obstacle is None:
-            return
-        # What cannot be written now is written with the next try; the error at hand says when that is.
-        with suppress(NotFound, TransientError):
-            if await self._write_status(key, session, hold_session(session, obstacle, now)):
-                note = Note(obstacle.reason, obstacle.message, "Warning", "CreateJob")
-                self._parts.announcer.announce(session, note)
 
     async def _create_claim(self, key: SessionKey, session: AgenticSession, claim: Manifest) -> None:
         """Create the claim of the workspace, or use the one that is there.

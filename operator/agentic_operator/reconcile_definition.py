@@ -2,7 +2,6 @@
 
 import logging
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,11 +18,10 @@ from agentic_operator.definitions import (
     read_report,
 )
 from agentic_operator.jobs import Definition, inspection_fingerprint
-from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json, NotFound
+from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json
 from agentic_operator.lookup import definition_kind, parse_definition
 from agentic_operator.observed import JobSeen, observe_job, observe_pod
-from agentic_operator.obstacles import find_obstacle, hold_definition
-from agentic_operator.plan import Note
+from agentic_operator.obstacles import hold_definition
 from agentic_operator.reconcile import Parts
 from agentic_operator.registry import DefinitionKey
 from agentic_operator.statuses import diff_status
@@ -65,7 +63,16 @@ class DefinitionReconciler:
             try:
                 self._registry.see_job(key, observe_job(await self._create_job(namespace, plan.job)))
             except AgenticError as error:
-                await self._tell(key, definition, namespace, error, now)
+                await self._parts.tell(
+                    error,
+                    key,
+                    namespace,
+                    definition,
+                    "Inspect",
+                    lambda obstacle: self._write_status(
+                        key, definition, hold_definition(definition, obstacle, now), now
+                    ),
+                )
                 raise
         if plan.status is not None and await self._write_status(key, definition, plan.status, now):
             for note in plan.notes:
@@ -79,19 +86,6 @@ class DefinitionReconciler:
             return await self._kube.create(JOBS, namespace, manifest)
         except AlreadyExists:
             return await self._kube.get(JOBS, namespace, manifest["metadata"]["name"])
-
-    async def _tell(
-        self, key: DefinitionKey, definition: Definition, namespace: str, error: AgenticError, now: datetime
-    ) -> None:
-        """Say in the status why there is no inspection yet, where that is not said already."""
-        obstacle = find_obstacle(error, namespace, self._parts.queue.failures_of(key) + 1)
-        if obstacle is None:
-            return
-        with suppress(NotFound, TransientError):
-            if await self._write_status(key, definition, hold_definition(definition, obstacle, now), now):
-                self._parts.announcer.announce(
-                    definition, Note(obstacle.reason, obstacle.message, "Warning", "Inspect")
-                )
 
     async def _observe(self, key: DefinitionKey, definition: Definition, namespace: str) -> DefinitionSeen:
         problems = await self._check_schemas(definition)
