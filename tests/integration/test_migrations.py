@@ -113,6 +113,35 @@ async def test_large_columns_are_compressed_with_lz4_where_the_server_has_it(dat
     assert [name for (name,) in rows] == (large if database.has_lz4() else [])
 
 
+# As a server that was built without lz4 answers; it sees a statement inside of a block in the stack alone.
+WITHOUT_LZ4 = """
+CREATE FUNCTION refuse_lz4() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stack text;
+BEGIN
+    GET DIAGNOSTICS stack = PG_CONTEXT;
+    IF stack LIKE '%SET COMPRESSION lz4%' THEN
+        RAISE feature_not_supported USING MESSAGE = 'compression method lz4 not supported';
+    END IF;
+END
+$$;
+CREATE EVENT TRIGGER without_lz4 ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION refuse_lz4();
+"""
+
+
+async def test_a_server_without_lz4_is_migrated_with_a_warning(
+    database: PostgresDatabase, empty_database: PostgresDatabase
+) -> None:
+    empty_database.execute(WITHOUT_LZ4)
+    said: list[str] = []
+
+    await migrate.up(dsn_of(empty_database), report=said.append)
+
+    assert "WARNING: this server cannot compress with lz4: large checkpoints are slower to write" in said
+    assert empty_database.execute("SELECT count(*) FROM pg_attribute WHERE attcompression = 'l'") == [(0,)]
+    assert describe_tables(empty_database) == describe_tables(database)
+
+
 async def test_applying_again_does_nothing_and_says_so(database: PostgresDatabase) -> None:
     before = database.execute("SELECT * FROM agentic_migrations ORDER BY version")
     said: list[str] = []
