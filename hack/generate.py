@@ -1,12 +1,14 @@
-"""Write what is generated from the models and from ``migrations/``: ``python hack/generate.py [--check]``."""
+"""Write what is generated from the models, ``migrations/`` and ``manifests/``: ``hack/generate.py [--check]``."""
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 from agentic_core.crds import build_crds
+from hack.chart_places import CHART, build_scripts, build_templates
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"
@@ -57,12 +59,25 @@ def build_migrations() -> dict[str, object]:
 
 def render() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
-    return {
+    made = {
         ROOT / "crds" / f"{plural}.yaml": HEADER + yaml.dump(crd, Dumper=_Plain, sort_keys=False, width=120)
         for plural, crd in build_crds().items()
     } | {
         ROOT / "manifests" / "migrate" / "migrations.yaml": MIGRATIONS_HEADER
         + yaml.dump(build_migrations(), Dumper=_Readable, sort_keys=False, width=1000)
+    }
+    return made | render_chart(made)
+
+
+def render_chart(made: Mapping[Path, str]) -> dict[Path, str]:
+    """Return the chart's templates by their paths; ``made`` is what of their sources is generated, too."""
+    scripts = yaml.dump(build_scripts(), Dumper=_Readable, sort_keys=False, width=1000)
+    texts = {**made, ROOT / "manifests/backup/scripts.yaml": scripts}
+    return {
+        CHART / "templates" / template.target: template.render(
+            texts.get(ROOT / template.source) or (ROOT / template.source).read_text(encoding="utf-8")
+        )
+        for template in build_templates()
     }
 
 
@@ -77,7 +92,7 @@ def main() -> int:
     for path, text in stale:
         print(f"{'stale' if check else 'wrote'} {path.relative_to(ROOT)}")
         if not check:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     if stale and check:
         print("generated files differ: run `make generate` and commit the result", file=sys.stderr)

@@ -17,7 +17,7 @@ from hack.steps import step
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
 IMAGES = ("operator", "runner", "postgres", "e2e", "e2e-foreign", *(f"example-{name}" for name in EXAMPLES))
-PROGRAMS = ("vault", "versitygw", "promtool")
+PROGRAMS = ("vault", "versitygw", "promtool", "helm", "gitleaks")
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
 

@@ -35,6 +35,8 @@ class Sites:
     vault: str = "https://releases.hashicorp.com/vault"
     versitygw: str = "https://github.com/versity/versitygw/releases/download"
     prometheus: str = "https://github.com/prometheus/prometheus/releases/download"
+    helm: str = "https://get.helm.sh"
+    gitleaks: str = "https://github.com/gitleaks/gitleaks/releases/download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,13 @@ def build_source(program: Program, sites: Sites, machine: str | None = None) -> 
             folder = f"prometheus-{version.removeprefix('v')}.linux-{machine}"
             base = f"{sites.prometheus}/{version}"
             return Source(f"{base}/{folder}.tar.gz", f"{base}/sha256sums.txt", f"{folder}/{program.name}")
+        case "helm":
+            url = f"{sites.helm}/helm-{version}-linux-{machine}.tar.gz"
+            return Source(url, f"{url}.sha256sum", f"linux-{machine}/helm")
+        case "gitleaks":
+            base = f"{sites.gitleaks}/{version}/gitleaks_{version.removeprefix('v')}"
+            file = f"linux_{'x64' if machine == 'amd64' else machine}.tar.gz"
+            return Source(f"{base}_{file}", f"{base}_checksums.txt", "gitleaks")
 
 
 def parse_sum(text: str, file: str) -> str:

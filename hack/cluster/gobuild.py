@@ -153,7 +153,8 @@ def build(programs: Sequence[Program], folder: Path, progress: Progress) -> dict
         if program.module is not None:
             module = folder / program.name
             _write_own_module(go, program.module, program.module_version, module, progress)
-            _build(go, [program], module, output, "-s -w", progress)
+            flags = " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in program.stamps)])
+            _build(go, [program], module, output, flags, progress)
     return {program.name: output / program.built_name for program in programs}
 
 

@@ -1,11 +1,22 @@
 """Names the programs the local cluster is made of and those that tests start, and where each comes from."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, PROMETHEUS, VAULT, VERSITYGW, architecture
+from hack.cluster.versions import (
+    COREDNS,
+    ETCD,
+    GITLEAKS,
+    HELM,
+    KUBERNETES,
+    PROMETHEUS,
+    VAULT,
+    VERSITYGW,
+    architecture,
+)
 
-Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw", "prometheus"]
+Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw", "prometheus", "helm", "gitleaks"]
 
 VERSIONS: dict[Project, str] = {
     "kubernetes": KUBERNETES,
@@ -14,6 +25,8 @@ VERSIONS: dict[Project, str] = {
     "vault": VAULT,
     "versitygw": VERSITYGW,
     "prometheus": PROMETHEUS,
+    "helm": HELM,
+    "gitleaks": GITLEAKS,
 }
 
 
@@ -28,6 +41,8 @@ class Program:
     """The Go module whose own requirements it is built with; None where it shares those of Kubernetes."""
     tags: str = ""
     """Build tags that leave out what is not needed of it here."""
+    stamps: tuple[str, ...] = ()
+    """What its own makefile writes into it, as `variable=text`: without them it takes itself for an older one."""
 
     @property
     def version(self) -> str:
@@ -49,7 +64,7 @@ class Program:
     @property
     def built_name(self) -> str:
         """What `go build` calls it: the package's last element, without a major version."""
-        return self.package.removesuffix("/v3").rpartition("/")[2]
+        return re.sub(r"/v\d+$", "", self.package).rpartition("/")[2]
 
 
 PROGRAMS: dict[str, Program] = {
@@ -83,6 +98,26 @@ PROGRAMS: dict[str, Program] = {
             "github.com/prometheus/prometheus/cmd/promtool",
             module="github.com/prometheus/prometheus",
             tags="remove_all_sd",
+        ),
+        Program(
+            "gitleaks",
+            "gitleaks",
+            "github.com/zricethezav/gitleaks/v8",
+            module="github.com/zricethezav/gitleaks/v8",
+        ),
+        Program(
+            "helm",
+            "helm",
+            "helm.sh/helm/v3/cmd/helm",
+            module="helm.sh/helm/v3",
+            stamps=(
+                f"helm.sh/helm/v3/internal/version.version={HELM}",
+                *(
+                    f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+                    for package in ("chartutil", "lint/rules")
+                    for part, number in zip(("Major", "Minor"), KUBERNETES[1:].split("."), strict=False)
+                ),
+            ),
         ),
     )
 }

@@ -8,6 +8,8 @@ COREDNS = "v1.13.1"
 VAULT = "v1.19.0"
 VERSITYGW = "v1.8.0"
 PROMETHEUS = "v3.13.5"
+HELM = "v3.20.2"
+GITLEAKS = "v8.30.1"
 PAUSE = "3.10"
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}

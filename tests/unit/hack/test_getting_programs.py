@@ -17,7 +17,17 @@ from hack.cluster.download import Sites, Unreachable, build_source, download, pa
 from hack.cluster.errors import ClusterError, MissingTool
 from hack.cluster.programs import PROGRAMS
 from hack.cluster.progress import Progress
-from hack.cluster.versions import COREDNS, ETCD, KUBERNETES, PROMETHEUS, VAULT, VERSITYGW, architecture
+from hack.cluster.versions import (
+    COREDNS,
+    ETCD,
+    GITLEAKS,
+    HELM,
+    KUBERNETES,
+    PROMETHEUS,
+    VAULT,
+    VERSITYGW,
+    architecture,
+)
 
 CONTENT = b"#!/bin/sh\necho a program\n"
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -65,6 +75,13 @@ def test_each_project_is_published_at_its_place() -> None:
     promtool = build_source(PROGRAMS["promtool"], Sites(), "amd64")
     assert promtool.url.endswith(f"/{PROMETHEUS}/prometheus-{PROMETHEUS.removeprefix('v')}.linux-amd64.tar.gz")
     assert promtool.member == f"prometheus-{PROMETHEUS.removeprefix('v')}.linux-amd64/promtool"
+    helm = build_source(PROGRAMS["helm"], Sites(), "arm64")
+    assert (helm.url, helm.member) == (f"https://get.helm.sh/helm-{HELM}-linux-arm64.tar.gz", "linux-arm64/helm")
+    assert helm.sum_url == f"{helm.url}.sha256sum"
+    gitleaks = build_source(PROGRAMS["gitleaks"], Sites(), "amd64")
+    number = GITLEAKS.removeprefix("v")
+    assert gitleaks.url.endswith(f"/{GITLEAKS}/gitleaks_{number}_linux_x64.tar.gz")
+    assert gitleaks.sum_url.endswith(f"/{GITLEAKS}/gitleaks_{number}_checksums.txt")
 
 
 def test_prometheus_counts_its_versions_otherwise_as_a_module() -> None:

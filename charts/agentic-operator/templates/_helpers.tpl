@@ -1,0 +1,72 @@
+{{- /* The release's name where it holds the chart's, else both; or what fullnameOverride says. */ -}}
+{{- define "agentic-operator.fullname" -}}
+{{- $name := .Values.fullnameOverride }}
+{{- if not $name }}
+{{- $name = ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name) }}
+{{- end }}
+{{- $name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* What other names begin with: `agentic` makes `agentic-runner` beside `agentic-operator`. */ -}}
+{{- define "agentic-operator.base" -}}
+{{- include "agentic-operator.fullname" . | trimSuffix "-operator" }}
+{{- end }}
+
+{{- /* The end of the names of admission policies. */ -}}
+{{- define "agentic-operator.domain" -}}
+{{- $name := include "agentic-operator.fullname" . }}
+{{- ternary "agentic-operator.dev" (printf "%s.agentic-operator.dev" $name) (eq $name "agentic-operator") }}
+{{- end }}
+
+{{- define "agentic-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{- define "agentic-operator.image" -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
+
+{{- /* Where pods may run, and by which Secrets their images are pulled. */ -}}
+{{- define "agentic-operator.placement" -}}
+{{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with get $.Values $key }}
+{{ toYaml (dict $key .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Variables of the operator beyond those that every installation has. */ -}}
+{{- define "agentic-operator.environment" -}}
+{{- $variables := dict }}
+{{- if ne .Values.database.runnerSecret "agentic-postgres-runner" }}
+{{- $_ := set $variables "RUNNER_POSTGRES_SECRET" .Values.database.runnerSecret }}
+{{- end }}
+{{- $role := printf "%s-runner" (include "agentic-operator.base" .) }}
+{{- if ne $role "agentic-runner" }}
+{{- $_ := set $variables "RUNNER_CLUSTER_ROLE" $role }}
+{{- end }}
+{{- range $name, $value := mergeOverwrite $variables .Values.settings }}
+- name: {{ $name }}
+  value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* Makes an object part of the migration that goes before all else: of Helm's hook or of ArgoCD's. */ -}}
+{{- define "agentic-operator.hook" -}}
+{{- $values := (index . 0).Values }}
+{{- $order := index . 1 }}
+{{- if and $values.migrate.enabled (eq $values.migrate.hook "helm") -}}
+annotations:
+  helm.sh/hook: pre-install,pre-upgrade
+  helm.sh/hook-weight: {{ $order | quote }}
+  helm.sh/hook-delete-policy: before-hook-creation
+{{- else if and $values.migrate.enabled (eq $values.migrate.hook "argocd") -}}
+annotations:
+  argocd.argoproj.io/hook: PreSync
+  argocd.argoproj.io/sync-wave: {{ $order | quote }}
+  argocd.argoproj.io/hook-delete-policy: BeforeHookCreation
+{{- end }}
+{{- end }}

@@ -1,0 +1,289 @@
+"""Declares which places of the manifests are values of the Helm chart."""
+
+from pathlib import Path
+from typing import Final
+
+from hack.chart import NAMESPACE, Place, Template, cut, replace_places
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CHART: Final = ROOT / "charts" / "agentic-operator"
+
+_FULL_NAME: Final = '{{ include "agentic-operator.fullname" . }}'
+_MIGRATES: Final = ".Values.migrate.enabled"
+_VAULT: Final = ".Values.vault.enabled"
+
+
+def name(part: str) -> str:
+    """Return a name beside the release's: ``agentic-runner`` where that is ``agentic-operator``."""
+    return f'{{{{ include "agentic-operator.base" . }}}}-{part}'
+
+
+def either(condition: str, text: str, otherwise: str = "") -> str:
+    """Return lines that depend on a value."""
+    other = f"{{{{- else }}}}\n{otherwise}" if otherwise else ""
+    return f"{{{{- if {condition} }}}}\n{text}{other}{{{{- end }}}}\n"
+
+
+def filled(indent: int, rendered: str) -> str:
+    """Return what puts rendered lines there, and nothing where there are none."""
+    return f"{{{{- with {rendered} }}}}\n{' ' * indent}{{{{- . | nindent {indent} }}}}\n{{{{- end }}}}\n"
+
+
+def hook(weight: int) -> str:
+    """Return what makes an object part of the migration's hook, in its order."""
+    return f'{{{{- include "agentic-operator.hook" (list . "{weight}") | nindent 2 }}}}'
+
+
+_KEPT: Final = "annotations:\n    helm.sh/resource-policy: keep"
+
+
+def resources(indent: int, path: str, cpu: str, memory: str, limit: str) -> Place:
+    """Return the place of a container's resources."""
+    space = " " * indent
+    old = (
+        f"{space}resources:\n{space}  requests:\n{space}    cpu: {cpu}\n{space}    memory: {memory}\n"
+        f"{space}  limits:\n{space}    memory: {limit}\n"
+    )
+    return Place(old, f"{space}resources:\n{space}  {{{{- toYaml .Values.{path} | nindent {indent + 2} }}}}\n")
+
+
+def image(count: int = 1) -> tuple[Place, ...]:
+    """Return the places of the operator's image."""
+    return (
+        Place("image: agentic-operator/operator:dev\n", 'image: {{ include "agentic-operator.image" . }}\n', count),
+        Place("imagePullPolicy: IfNotPresent\n", "imagePullPolicy: {{ .Values.image.pullPolicy }}\n", count),
+    )
+
+
+def vault_init(file: str, part: str) -> str:
+    """Return the init container that ``manifests/vault`` patches into a pod, with the values of a part."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    end = "      containers:\n" if "      containers:\n" in text else "      volumes:\n"
+    role, path = f"value: agentic-{part}\n", f"value: kv/agentic/{'owner' if part == 'migrate' else part}\n"
+    places = (
+        *image(),
+        Place("name: agentic-vault\n", f"name: {name('vault')}\n"),
+        Place(role, f"value: {{{{ .Values.vault.{part}.role | quote }}}}\n"),
+        Place(path, f"value: {{{{ .Values.vault.{part}.path | quote }}}}\n"),
+    )
+    return replace_places(cut(text, "      initContainers:\n", end), places, file)
+
+
+def vault_volumes(file: str) -> str:
+    text = cut((ROOT / file).read_text(encoding="utf-8"), "        - name: vault\n          projected:\n")
+    return text.replace("          secret: null\n", "")
+
+
+def credentials(file: str, part: str, secret: str) -> tuple[Place, ...]:
+    """Return the places of a pod where its connection string comes from Vault or from a Secret."""
+    volume = (
+        "        - name: postgres\n          secret:\n            secretName: agentic-postgres-{}\n"
+        "            defaultMode: 0440\n            items:\n              - key: dsn\n                path: dsn\n"
+    )
+    named = volume.format(secret).replace(f"agentic-postgres-{secret}", f"{{{{ .Values.database.{secret}Secret }}}}")
+    return (
+        Place("      containers:\n", f"{either(_VAULT, vault_init(file, part))}      containers:\n"),
+        Place(volume.format(secret), either(_VAULT, vault_volumes(file), named)),
+    )
+
+
+def placement(indent: int) -> str:
+    """Return where the cluster may run a pod, and by which Secrets its images are pulled."""
+    return filled(indent, 'include "agentic-operator.placement" .')
+
+
+def names(count: int, old: str, new: str, key: str = "name") -> Place:
+    return Place(f"  {key}: {old}\n", f"  {key}: {new}\n", count)
+
+
+def build_deployment() -> Template:
+    """Return the operator's Deployment."""
+    file = "manifests/vault/operator.yaml"
+    allowed = "            - name: ALLOWED_IMAGES\n              value: "
+    environment = either(
+        ".Values.watchNamespaces",
+        '            - name: WATCH_NAMESPACES\n              value: {{ join "," .Values.watchNamespaces | quote }}\n',
+    ) + filled(12, 'include "agentic-operator.environment" .')
+    vault_source = cut((ROOT / file).read_text(encoding="utf-8"), "        - name: operator\n", "      volumes:\n")
+    source_of_all = cut(vault_source, "          envFrom:\n", "          env:\n").replace(
+        "agentic-vault", name("vault")
+    )
+    told = cut(vault_source, "            - name: CREDENTIALS\n")
+    return Template(
+        "manifests/operator/deployment.yaml",
+        (
+            names(1, "agentic-operator", _FULL_NAME),
+            Place("  replicas: 2\n", "  replicas: {{ .Values.replicas }}\n"),
+            Place(
+                "    metadata:\n      labels:\n",
+                f"    metadata:\n{either('.Values.podAnnotations', _POD_ANNOTATIONS)}      labels:\n",
+            ),
+            Place(
+                "      serviceAccountName: agentic-operator\n",
+                f"      serviceAccountName: {_FULL_NAME}\n{placement(6)}",
+            ),
+            *image(),
+            Place(
+                "          env:\n",
+                f"{either(_VAULT, source_of_all)}          env:\n{either(_VAULT, told)}",
+            ),
+            Place(f'{allowed}"*"\n', f'{allowed}{{{{ join "," .Values.allowedImages | quote }}}}\n{environment}'),
+            resources(10, "resources", "50m", "96Mi", "512Mi"),
+            *credentials(file, "operator", "operator"),
+        ),
+    )
+
+
+_POD_ANNOTATIONS: Final = "      annotations:\n        {{- toYaml .Values.podAnnotations | nindent 8 }}\n"
+
+
+def build_migration() -> tuple[Template, ...]:
+    """Return the migration's Job and what it needs, which are hooks where the values say so."""
+    file = "manifests/vault/migrate.yaml"
+    account = "      serviceAccountName: agentic-migrate\n"
+    cut((ROOT / file).read_text(encoding="utf-8"), account)
+    job = Template(
+        "manifests/migrate/job.yaml",
+        (
+            names(1, "agentic-migrate", name("migrate")),
+            Place("backoffLimit: 3\n", "backoffLimit: {{ .Values.migrate.backoffLimit }}\n"),
+            Place(
+                "ttlSecondsAfterFinished: 86400\n",
+                "ttlSecondsAfterFinished: {{ int64 .Values.migrate.ttlSecondsAfterFinished }}\n",
+            ),
+            Place(
+                "      restartPolicy: Never\n",
+                "      restartPolicy: Never\n"
+                + either(_VAULT, account.replace("agentic-migrate", name("migrate")))
+                + placement(6),
+            ),
+            *image(),
+            Place('--wait, "300"]', "--wait, {{ int64 .Values.migrate.waitSeconds | quote }}]"),
+            resources(10, "migrate.resources", "50m", "64Mi", "256Mi"),
+            Place("name: agentic-migrations\n", f"name: {name('migrations')}\n"),
+            *credentials(file, "migrate", "owner"),
+        ),
+        _MIGRATES,
+        hook(-1),
+    )
+    files = Template(
+        "manifests/migrate/migrations.yaml",
+        (names(1, "agentic-migrations", name("migrations")),),
+        # A backup uses a script of it.
+        f"or {_MIGRATES} .Values.backup.enabled",
+        hook(-2),
+    )
+    vault = Template(
+        "manifests/vault/vault.yaml",
+        (
+            names(1, "agentic-vault", name("vault")),
+            names(1, "agentic-migrate", name("migrate")),
+            Place(
+                "  VAULT_ADDR: https://vault.example.com:8200\n",
+                "  VAULT_ADDR: {{ .Values.vault.address | quote }}\n  {{- with .Values.vault.settings }}\n"
+                "  {{- toYaml . | nindent 2 }}\n  {{- end }}\n",
+            ),
+        ),
+        _VAULT,
+        hook(-2),
+    )
+    return job, files, vault
+
+
+def build_rights() -> tuple[Template, ...]:
+    """Return roles, accounts and policies; those of the whole cluster have the release's name in theirs."""
+    rbac = Template(
+        "manifests/operator/rbac.yaml",
+        (
+            names(9, "agentic-operator", _FULL_NAME),
+            *(names(1, f"agentic-{part}", name(part)) for part in ("runner", "view", "edit")),
+            Place(
+                "    resources: [clusterroles]\n    resourceNames: [agentic-runner]\n",
+                f"    resources: [clusterroles]\n    resourceNames: ['{name('runner')}']\n",
+            ),
+            Place("[agentic-postgres-runner]", "['{{ .Values.database.runnerSecret }}']"),
+        ),
+    )
+    admission = Template(
+        "manifests/operator/admission.yaml",
+        tuple(
+            Place(
+                f"ame: {policy}.agentic-operator.dev\n",
+                f'ame: {policy}.{{{{ include "agentic-operator.domain" . }}}}\n',
+                3,
+            )
+            for policy in ("runner-writes-own-session", "inputs-are-immutable")
+        ),
+    )
+    return rbac, admission
+
+
+_STORAGE_CLASS: Final = "  storageClassName: {{ .Values.backup.storageClassName }}\n"
+
+
+def build_extras() -> tuple[Template, ...]:
+    """Return what is off by default: metrics and alerts, and a nightly backup."""
+    monitoring = tuple(
+        Template(
+            f"manifests/monitoring/{kind}.yaml",
+            (names(count, "agentic-operator", _FULL_NAME),),
+            ".Values.monitoring.enabled",
+        )
+        for kind, count in (("podmonitor", 1), ("prometheusrule", 1))
+    )
+    enabled = ".Values.backup.enabled"
+    claim = Template(
+        "manifests/backup/claim.yaml",
+        (
+            names(1, "agentic-backups", name("backups")),
+            Place("      storage: 10Gi\n", "      storage: {{ .Values.backup.size }}\n"),
+            Place(
+                "  accessModes:",
+                f"{either('.Values.backup.storageClassName', _STORAGE_CLASS)}  accessModes:",
+            ),
+        ),
+        enabled,
+        _KEPT,
+    )
+    cronjob = Template(
+        "manifests/backup/cronjob.yaml",
+        (
+            names(2, "agentic-backup", name("backup")),
+            Place('schedule: "17 2 * * *"', "schedule: {{ .Values.backup.schedule | quote }}"),
+            Place("          restartPolicy: Never\n", f"          restartPolicy: Never\n{placement(10)}"),
+            Place("image: docker.io/library/postgres:16\n", "image: {{ .Values.backup.image }}\n"),
+            Place('value: "14"', "value: {{ .Values.backup.dumps | quote }}"),
+            resources(14, "backup.resources", "100m", "64Mi", "512Mi"),
+            Place("claimName: agentic-backups\n", f"claimName: {name('backups')}\n"),
+            Place("name: agentic-migrations\n", f"name: {name('migrations')}\n"),
+            Place("secretName: agentic-postgres-owner\n", "secretName: {{ .Values.database.ownerSecret }}\n"),
+        ),
+        enabled,
+    )
+    scripts = Template("manifests/backup/scripts.yaml", (names(1, "agentic-backup", name("backup")),), enabled)
+    return *monitoring, claim, cronjob, scripts
+
+
+def build_scripts() -> dict[str, object]:
+    """Return the ConfigMap that kustomize makes of the backup's scripts."""
+    folder = ROOT / "manifests/backup"
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "agentic-backup", "namespace": NAMESPACE},
+        "data": {file: (folder / file).read_text(encoding="utf-8") for file in ("backup.sh", "restore.sh")},
+    }
+
+
+def build_templates() -> tuple[Template, ...]:
+    """Return every template that is made of a manifest."""
+    crds = tuple(
+        Template(
+            f"crds/{plural}.yaml",
+            (),
+            ".Values.crds.install",
+            f"{{{{- if .Values.crds.keep }}}}\n  {_KEPT}\n  {{{{- end }}}}",
+        )
+        for plural in ("agenticsessions", "clusterworkflowdefinitions", "workflowdefinitions")
+    )
+    return *crds, *build_rights(), build_deployment(), *build_migration(), *build_extras()

@@ -1,0 +1,261 @@
+"""The Helm chart as Helm renders it: the objects that kustomize makes, values in their places, nothing secret."""
+
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hack.chart_places import CHART
+from hack.cluster.binaries import ensure, kubectl
+from hack.kubectl import ROOT
+
+Json = dict[str, Any]
+# What an installation by Helm has beyond the manifests.
+OF_HELM = {
+    "helm.sh/chart", "helm.sh/resource-policy",
+    "app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "app.kubernetes.io/version",
+}  # fmt: skip
+OF_THE_BUILD = ("--set", "image.tag=dev")
+VAULT = "https://vault.example.com:8200"
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    return ensure(["helm"])["helm"]
+
+
+def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+def template(helm: Path, *arguments: str, release: str = "agentic-operator") -> list[Json]:
+    """Return the objects of a release, hooks among them."""
+    done = run(helm, "template", release, str(CHART), "--namespace", "agentic-system", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def kustomize(folder: Path, resources: list[str], components: list[str]) -> list[Json]:
+    def link(name: str) -> str:
+        return os.path.relpath(ROOT / name, folder)
+
+    overlay = {"resources": [link(name) for name in resources], "components": [link(name) for name in components]}
+    (folder / "kustomization.yaml").write_text(json.dumps(overlay))
+    done = run(kubectl(), "kustomize", str(folder))
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def normalise(value: Any) -> Any:
+    """Take away what Helm adds, and the order of lists whose members have names."""
+    if isinstance(value, Mapping):
+        kept = {key: normalise(item) for key, item in value.items() if key not in OF_HELM}
+        return {key: item for key, item in kept.items() if item != {} or value[key] == {}}
+    if isinstance(value, list):
+        items = [normalise(item) for item in value]
+        named = all(isinstance(item, Mapping) and "name" in item for item in items)
+        return sorted(items, key=lambda item: str(item["name"])) if named else items
+    return value
+
+
+def index(documents: list[Json]) -> dict[tuple[str, str], Json]:
+    found = {(one["kind"], one["metadata"]["name"]): normalise(one) for one in documents}
+    assert len(found) == len(documents)
+    # The namespace is Helm's user's to make.
+    found.pop(("Namespace", "agentic-system"), None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "resources", "components"),
+    [
+        pytest.param((), (), ("manifests/migrate/helm",), id="by default"),
+        pytest.param(("migrate.hook=argocd",), (), ("manifests/migrate/argocd",), id="for ArgoCD"),
+        pytest.param(("migrate.hook=none",), (), (), id="without a hook"),
+        pytest.param(
+            ("vault.enabled=true", f"vault.address={VAULT}"),
+            (),
+            ("manifests/vault", "manifests/migrate/helm"),
+            id="with Vault",
+        ),
+        pytest.param(
+            ("monitoring.enabled=true", "backup.enabled=true", "migrate.hook=none"),
+            ("manifests/monitoring", "manifests/backup"),
+            (),
+            id="with alerts and backups",
+        ),
+    ],
+)
+def test_the_chart_renders_what_kustomize_does(
+    helm: Path, tmp_path: Path, values: tuple[str, ...], resources: tuple[str, ...], components: tuple[str, ...]
+) -> None:
+    arguments = [part for value in values for part in ("--set", value)]
+    expected = index(kustomize(tmp_path, ["crds", "manifests/operator", *resources], list(components)))
+
+    assert index(template(helm, *OF_THE_BUILD, *arguments)) == expected
+
+
+def test_the_chart_passes_helms_own_checks(helm: Path) -> None:
+    done = run(helm, "lint", "--strict", str(CHART))
+
+    assert done.returncode == 0, done.stdout
+    assert "WARNING" not in done.stdout
+
+
+def test_values_arrive_where_they_belong(helm: Path, tmp_path: Path) -> None:
+    values = {
+        "image": {"repository": "registry.example.com/agentic/operator", "tag": "1.2.3", "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "pull"}],
+        "replicas": 3,
+        "resources": {"limits": {"memory": "1Gi"}},
+        "podAnnotations": {"example.com/scrape": "true"},
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "system", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "allowedImages": ["registry.example.com/team", "docker.io/library"],
+        "watchNamespaces": ["team-a", "team-b"],
+        "settings": {"WORKERS": 32, "JOB_TTL_SECONDS": 2000000, "LEADER_ELECTION": False, "LOG_LEVEL": "debug"},
+        "database": {"ownerSecret": "o", "operatorSecret": "p", "runnerSecret": "r"},
+        "migrate": {"waitSeconds": 5, "backoffLimit": 0},
+        "backup": {"enabled": True, "storageClassName": "fast", "size": "20Gi", "dumps": 3},
+    }
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    found = index(template(helm, "-f", str(tmp_path / "values.yaml")))
+
+    deployment = found["Deployment", "agentic-operator"]["spec"]
+    job = found["Job", "agentic-migrate"]["spec"]
+    backup = found["CronJob", "agentic-backup"]["spec"]["jobTemplate"]["spec"]
+    assert deployment["replicas"] == 3
+    assert deployment["template"]["metadata"]["annotations"] == values["podAnnotations"]
+    for spec in (deployment["template"]["spec"], job["template"]["spec"], backup["template"]["spec"]):
+        for key in ("imagePullSecrets", "nodeSelector", "tolerations", "affinity", "priorityClassName"):
+            assert spec[key] == values[key], key
+    (container,) = deployment["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com/agentic/operator:1.2.3"
+    assert container["imagePullPolicy"] == "Always"
+    environment = {one["name"]: one.get("value") for one in container["env"]}
+    assert environment["ALLOWED_IMAGES"] == "registry.example.com/team,docker.io/library"
+    assert environment["WATCH_NAMESPACES"] == "team-a,team-b"
+    assert [environment[name] for name in ("WORKERS", "JOB_TTL_SECONDS", "LEADER_ELECTION", "LOG_LEVEL")] == [
+        "32", "2000000", "false", "debug",
+    ]  # fmt: skip
+    assert environment["RUNNER_POSTGRES_SECRET"] == "r"
+    mounted = [
+        volume["secret"]["secretName"]
+        for spec in (job, deployment, backup)
+        for volume in spec["template"]["spec"]["volumes"]
+        if "secret" in volume
+    ]
+    assert mounted == ["o", "p", "o"]
+    assert ({"r"}, ["get"]) in [
+        (set(rule.get("resourceNames", [])), rule["verbs"]) for rule in found["Role", "agentic-operator"]["rules"]
+    ]
+    assert job["template"]["spec"]["containers"][0]["args"] == ["--wait", "5"]
+    assert job["backoffLimit"] == 0
+    claim = found["PersistentVolumeClaim", "agentic-backups"]["spec"]
+    assert (claim["storageClassName"], claim["resources"]["requests"]["storage"]) == ("fast", "20Gi")
+
+
+def test_two_releases_share_no_name_but_those_of_the_resources(helm: Path) -> None:
+    other = template(
+        helm, "--set", "backup.enabled=true,vault.enabled=true", "--set", f"vault.address={VAULT}", release="b"
+    )
+    ours = template(helm, "--set", "backup.enabled=true,vault.enabled=true", "--set", f"vault.address={VAULT}")
+
+    assert {kind for kind, _ in index(other).keys() & index(ours).keys()} == {"CustomResourceDefinition"}
+    deployment = index(other)["Deployment", "b-agentic-operator"]
+    environment = {
+        one["name"]: one.get("value") for one in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert ("ClusterRole", environment["RUNNER_CLUSTER_ROLE"]) in index(other)
+    # What is referred to is there.
+    named = json.dumps(other)
+    assert '"name": "agentic-' not in named.replace('"name": "agentic-postgres-', "").replace(
+        '"app.kubernetes.io/name": "agentic-operator"', ""
+    )
+
+
+def test_resources_and_dumps_stay_when_the_release_goes(helm: Path) -> None:
+    documents = template(helm, "--set", "backup.enabled=true")
+    kept = [one for one in documents if "helm.sh/resource-policy" in one["metadata"].get("annotations", {})]
+
+    assert sorted(one["kind"] for one in kept) == ["CustomResourceDefinition"] * 3 + ["PersistentVolumeClaim"]
+    for values in ("crds.install=false", "crds.keep=false"):
+        crds = [one for one in template(helm, "--set", values) if one["kind"] == "CustomResourceDefinition"]
+        assert len(crds) == (0 if "install" in values else 3)
+        assert not any("annotations" in one["metadata"] for one in crds)
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "reason"),
+    [
+        ("migrate.hook=flux", "/migrate/hook", "'helm', 'argocd', 'none'"),
+        ("settings.WORKER=3", "/settings", "additional properties 'WORKER'"),
+        ("settings.POSTGRES_CONNECTION_STRING=x", "/settings", "not allowed"),
+        ("replicas=-1", "/replicas", "got -1, want 0"),
+        ("image.tagg=1", "/image", "additional properties 'tagg'"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy", "'IfNotPresent'"),
+        ("watchNamespaces={Team A}", "/watchNamespaces/0", "does not match"),
+        ("vault.enabled=true", "/vault/address", "minLength"),
+        ("vault.address=https://me:secret@vault", "/vault/address", "does not match"),
+        ("migrate.waitSeconds=soon", "/migrate/waitSeconds", "want integer"),
+        ("operator.image=x", "''", "additional properties 'operator'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(helm: Path, value: str, place: str, reason: str) -> None:
+    done = run(helm, "template", "x", str(CHART), "--set", value)
+
+    assert done.returncode != 0
+    assert f"at '{place.strip(chr(39))}'" in done.stderr
+    assert reason in done.stderr
+
+
+@pytest.fixture(scope="module")
+def everything(helm: Path) -> list[Json]:
+    switched_on = "monitoring.enabled=true,backup.enabled=true,vault.enabled=true"
+    return template(helm, "--set", switched_on, "--set", f"vault.address={VAULT}")
+
+
+def test_by_default_there_is_one_deployment_and_a_database_of_yours(helm: Path) -> None:
+    documents = template(helm)
+    kinds = [one["kind"] for one in documents]
+
+    assert (kinds.count("Deployment"), kinds.count("Job"), "StatefulSet" in kinds, "Service" in kinds) == (
+        1, 1, False, False,
+    )  # fmt: skip
+    pods = json.dumps([one for one in documents if one["kind"] in ("Deployment", "Job")]).lower()
+    for broker in ("redis", "nats", "rabbitmq", "kafka"):
+        assert broker not in pods
+
+
+def find_credentials(gitleaks: Path, folder: Path) -> list[str]:
+    report = folder.with_suffix(".json")
+    rules = Path(__file__).with_name("credentials.toml")
+    done = run(gitleaks, "dir", str(folder), "--no-banner", "--config", str(rules), "--report-path", str(report))
+    assert done.returncode in (0, 1), done.stderr
+    return sorted(finding["RuleID"] for finding in json.loads(report.read_text(encoding="utf-8")))
+
+
+def test_no_object_holds_a_credential(helm: Path, everything: list[Json], tmp_path: Path) -> None:
+    """By a scanner that finds one which is planted beside; and Secrets are none of the chart's."""
+    gitleaks = ensure(["gitleaks"])["gitleaks"]
+    folder = tmp_path / "rendered"
+    folder.mkdir()
+    for documents in (template(helm), everything):
+        assert not [one for one in documents if one["kind"] == "Secret"]
+        for number, one in enumerate(documents):
+            (folder / f"{len(documents)}-{number}.yaml").write_text(yaml.safe_dump(one), encoding="utf-8")
+    for name in ("values.yaml", "Chart.yaml", "templates/NOTES.txt"):
+        (folder / Path(name).name).write_text((CHART / name).read_text(encoding="utf-8"), encoding="utf-8")
+
+    assert find_credentials(gitleaks, folder) == []
+    planted = {"dsn": f"postgresql://me:{secrets.token_hex(8)}@db/agentic", "token": f"ghp_{secrets.token_hex(18)}"}
+    (folder / "planted.yaml").write_text(yaml.safe_dump({"kind": "ConfigMap", "data": planted}), encoding="utf-8")
+    assert find_credentials(gitleaks, folder) == ["connection-string", "github-pat"]
