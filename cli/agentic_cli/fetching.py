@@ -76,6 +76,9 @@ def save_result(link: str, reference: Mapping[str, Any], target: Path) -> int:
             )
         unfinished.replace(target)
     except httpx.TransportError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            remedy = "name its authority's certificates in the variable SSL_CERT_FILE"
+            raise PermanentError(f"the object store's certificate is not trusted here: {remedy}") from error
         raise TransientError(f"the object store cannot be reached from here: {type(error).__name__}") from error
     except OSError as error:
         raise PermanentError(f"{str(target)!r} cannot be written: {error.strerror}") from error

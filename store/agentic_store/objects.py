@@ -44,7 +44,7 @@ class ObjectStoreUnavailable(ObjectStoreError, TransientError):
 
 
 class ObjectStoreRefused(ObjectStoreError, PermanentError):
-    """The object store refuses: wrong credentials, no such bucket, no right to write it."""
+    """The object store refuses: wrong credentials, no such bucket, no right to write it; or we refuse to trust it."""
 
 
 class Readable(Protocol):
@@ -85,6 +85,8 @@ def read_object_store(files: Callable[[str], str | None]) -> ObjectStoreConfig:
         problems.append(f"'bucket' is {found['bucket']!r}: that is no bucket's name")
     if not re.fullmatch(r"[A-Za-z0-9._/-]*", found["prefix"]) or ".." in found["prefix"]:
         problems.append(f"'prefix' is {found['prefix']!r}: use letters, digits, '.', '_', '-' and '/'")
+    if found["ca.crt"] and not _is_authority(found["ca.crt"]):
+        problems.append("'ca.crt' holds no certificates: put those of the store's authority there, in PEM")
     if problems:
         raise PermanentError(f"the object store is not described well: {'; '.join(problems)}")
     prefix = found["prefix"].strip("/")
@@ -122,6 +124,16 @@ def _is_endpoint(text: str) -> bool:
         is_bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and is_bare and (parts.port or 1) > 0
     return False
+
+
+def _is_authority(text: str) -> bool:
+    import ssl
+
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, TypeError):
+        return False
+    return True
 
 
 class ObjectStore:
@@ -237,9 +249,26 @@ class ObjectStore:
                 ) from error
             raise ObjectStoreUnavailable(f"the object store failed on {where} ({said})") from error
         except (HTTPError, MinioException, OSError) as error:
+            if distrust := _find_distrust(error):
+                raise ObjectStoreRefused(
+                    f"the object store at {self._config.endpoint} cannot be trusted ({distrust}): check its"
+                    " certificate, and 'ca.crt' and 'endpoint' in its Secret"
+                ) from error
             raise ObjectStoreUnavailable(
                 f"the object store at {self._config.endpoint} does not answer: {_describe(error)}"
             ) from error
+
+
+def _find_distrust(error: BaseException | None) -> str:
+    """Return why a certificate was not trusted; nothing where that is not what went wrong."""
+    import ssl
+
+    while isinstance(error, BaseException):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        inner = (getattr(error, "reason", None), *error.args)
+        error = next((one for one in inner if isinstance(one, BaseException)), None)
+    return ""
 
 
 def _describe(error: BaseException) -> str:

@@ -14,7 +14,7 @@ import pytest
 from hack.install import NAMESPACE, image_version, install, make_logins
 from hack.kubectl import ROOT, Kubectl
 from tests.e2e.conftest import Project, read_environment
-from tests.support.guide import read_consoles, reads_like, run_commands
+from tests.support.guide import find_console, reads_like, run_commands
 from tests.support.waiting import wait_for
 
 SYSTEM = ("-n", NAMESPACE)
@@ -59,13 +59,11 @@ class Guide:
 
     def __init__(self, kubectl: Kubectl, folder: Path) -> None:
         self._environment = read_environment(kubectl)
-        self._blocks = read_consoles("operations.md")
         self._overlays = {f"-k manifests/{name}": f"-k {write_overlay(folder, name)}" for name in ("backup", "restore")}
 
     def follow(self, part: str) -> None:
         """Run the one block with such a command, and compare what is printed with what is shown."""
-        (block,) = (block for block in self._blocks if any(part in command for command, _ in block))
-        for command, shown in block:
+        for command, shown in find_console("operations.md", part):
             written = command
             for path, overlay in self._overlays.items():
                 written = written.replace(path, overlay)

@@ -1,10 +1,11 @@
-"""A result of over 90 MB on the real cluster, with an S3 server beside it, and its checkpoints encrypted.
+"""A result of over 90 MB on the real cluster, with an S3 server of a private authority, and its checkpoints encrypted.
 
 Both are switched on by Secrets as the guides show it, which changes the operator, so nothing else may run beside it.
 """
 
 import hashlib
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import httpx
 import pytest
 
 from agentic_runner.encryption import parse_keyring
+from hack.cluster.certificates import Authority
 from hack.install import NAMESPACE, wait_for_operator
 from hack.kubectl import Kubectl
 from tests.e2e.conftest import Project, find_address, read_environment, read_everything
 from tests.support.commands import run_agentic
-from tests.support.guide import read_consoles, run_commands
-from tests.support.objects import SECRET_KEY, Bucket, ObjectServer, build_secret, make_bucket
+from tests.support.guide import find_console, run_commands
+from tests.support.objects import SECRET_KEY, Bucket, ObjectServer, make_bucket
 from tests.support.waiting import wait_for
 
 SYSTEM = ("-n", NAMESPACE)
@@ -28,9 +30,8 @@ EXPECTED = json.dumps({"rows": ["confidential".ljust(1021, "r")] * 1024 * MEBIBY
 
 def follow(page: str, secret: str, kubectl: Kubectl, folder: Path) -> None:
     """Run the block of a guide that makes a Secret."""
-    (block,) = (b for b in read_consoles(page) if any(f"create secret generic {secret}" in command for command, _ in b))
     env = read_environment(kubectl)
-    for command, more in block:
+    for command, more in find_console(page, f"create secret generic {secret}"):
         run_commands("\n".join([command, *more]), env=env, folder=folder)
 
 
@@ -50,12 +51,13 @@ def keys(tmp_path: Path) -> Path:
 @pytest.fixture
 def bucket(kubectl: Kubectl, keys: Path, tmp_path: Path) -> Iterator[Bucket]:
     """A bucket that pods reach, and an operator that uses it and encrypts."""
-    server = ObjectServer(tmp_path / "s3", host=find_address(kubectl))
+    authority = Authority(tmp_path / "authority")
+    authority.create()
+    server = ObjectServer(tmp_path / "s3", host=find_address(kubectl), authority=authority)
     server.start()
     try:
         bucket = make_bucket(server)
-        for name, text in build_secret(bucket.config).items():
-            (keys / name).write_text(text)
+        bucket.write_secret(keys / "results")
         follow("results.md", "agentic-results", kubectl, keys)
         follow("encryption.md", "agentic-encryption", kubectl, keys)
         switch(kubectl, "RESULT_STORE=on", "ENCRYPTION=on")
@@ -96,7 +98,11 @@ def test_a_result_of_over_90_mb_is_fetched_by_its_link_and_nothing_of_it_is_read
     assert (reference["size"], reference["sha256"]) == (len(EXPECTED), digest)
     assert [f"s3://{bucket.config.bucket}/{key}" for key in bucket.keys] == [reference["url"]]
 
-    env = kubectl.environment
+    untrusted = run_agentic("result", "s", "-n", project.name, "--save", "nowhere", env=kubectl.environment)
+    assert untrusted.returncode == 1
+    assert "certificate is not trusted here: name its authority's certificates in" in untrusted.stderr
+    certificates = keys / "results/ca.crt"
+    env = {**kubectl.environment, "SSL_CERT_FILE": str(certificates)}
     target = tmp_path / "result.json"
     saved = run_agentic("result", "s", "-n", project.name, "--save", str(target), env=env)
     assert saved.returncode == 0, saved.stderr
@@ -104,7 +110,8 @@ def test_a_result_of_over_90_mb_is_fetched_by_its_link_and_nothing_of_it_is_read
     assert target.read_bytes() == EXPECTED
     linked = run_agentic("result", "s", "-n", project.name, "--url", env=env)
     assert linked.returncode == 0, linked.stderr
-    with httpx.stream("GET", linked.stdout.strip()) as answer:
+    trusting = ssl.create_default_context(cafile=certificates)
+    with httpx.stream("GET", linked.stdout.strip(), verify=trusting) as answer:
         assert (answer.status_code, answer.headers["content-length"]) == (200, str(len(EXPECTED)))
 
     key = (keys / "keys").read_text().strip()

@@ -2,9 +2,12 @@
 
 import hashlib
 import io
+import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +18,8 @@ from agentic_store.objects import (
     ObjectStoreUnavailable,
     read_object_store_folder,
 )
-from tests.support.objects import SECRET_KEY, Bucket
+from hack.cluster.certificates import Authority
+from tests.support.objects import SECRET_KEY, Bucket, ObjectServer, make_bucket
 
 DATA = b"0123456789abcdef" * (PART_BYTES // 16 * 2) + b"the end"
 
@@ -106,6 +110,58 @@ def test_a_server_killed_in_the_middle_takes_the_object_again_when_it_is_back(bu
     store.put("team-a/uid-1/result.json", io.BytesIO(DATA))
     assert (bucket.folder / "team-a/uid-1/result.json").read_bytes() == DATA
     assert bucket.uploads == 0
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that no machine knows."""
+    made = Authority(tmp_path_factory.mktemp("authority"))
+    made.create()
+    return made
+
+
+@pytest.fixture(scope="module")
+def private(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """A bucket on a server with a certificate of that authority, for the address 127.0.0.1 alone."""
+    server = ObjectServer(tmp_path_factory.mktemp("private"), authority=authority)
+    server.start()
+    try:
+        yield make_bucket(server)
+    finally:
+        server.kill()
+
+
+def test_a_store_of_a_private_authority_is_trusted_by_the_secret(private: Bucket, tmp_path: Path) -> None:
+    store = ObjectStore(read_object_store_folder(private.write_secret(tmp_path)))
+    key = store.key("team-a", "uid-1", "result.json")
+    store.put(key, io.BytesIO(DATA))
+    assert (private.folder / key).read_bytes() == DATA
+    trusting = ssl.create_default_context(cadata=private.config.authority)
+    with urllib.request.urlopen(store.presign(key, seconds=60), timeout=30, context=trusting) as answer:
+        assert answer.read() == DATA
+    assert store.delete(store.key("team-a", "uid-1")) == 1
+
+
+def test_a_store_that_cannot_be_trusted_is_refused_with_the_reason(private: Bucket, tmp_path: Path) -> None:
+    stranger = Authority(tmp_path)
+    stranger.create()
+    for changes, reason in (
+        ({"authority": ""}, "unable to get local issuer certificate"),
+        ({"authority": stranger.pair.certificate.read_text()}, "certificate"),
+        ({"endpoint": private.config.endpoint.replace("127.0.0.1", "localhost")}, "not valid for 'localhost'"),
+    ):
+        store = ObjectStore(replace(private.config, **changes))
+        with pytest.raises(ObjectStoreRefused, match=rf"cannot be trusted \(.*{reason}.*\): check .* 'ca.crt'"):
+            store.put("team-a/uid-2/result.json", io.BytesIO(DATA))
+        with pytest.raises(ObjectStoreRefused, match="cannot be trusted"):
+            store.delete("team-a/uid-2/")
+    assert not [key for key in private.keys if "uid-2" in key]
+
+
+def test_a_server_that_speaks_no_tls_is_a_passing_fault(bucket: Bucket) -> None:
+    store = ObjectStore(replace(bucket.config, endpoint=bucket.config.endpoint.replace("http:", "https:")))
+    with pytest.raises(ObjectStoreUnavailable, match="does not answer"):
+        store.put("team-a/uid-1/result.json", io.BytesIO(DATA))
 
 
 def test_a_mounted_secret_is_read(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> None:

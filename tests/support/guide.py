@@ -43,6 +43,12 @@ def read_consoles(page: str) -> list[list[tuple[str, list[str]]]]:
     return blocks
 
 
+def find_console(page: str, part: str) -> list[tuple[str, list[str]]]:
+    """Return the one such block that has a command with this part."""
+    (block,) = (block for block in read_consoles(page) if any(part in command for command, _ in block))
+    return block
+
+
 def reads_like(printed: str, shown: list[str]) -> bool:
     """Say whether a command printed what its guide shows, but for numbers; ``…`` stands for anything."""
     pattern = re.escape("\n".join(shown))

@@ -14,6 +14,7 @@ import pytest
 
 from agentic_store.objects import ObjectStore, ObjectStoreConfig
 from hack.cluster.binaries import ensure
+from hack.cluster.certificates import Authority
 from tests.support.postgres_server import free_port
 from tests.support.waiting import wait_for
 
@@ -22,10 +23,22 @@ SECRET_KEY = "canary-secret-key-of-the-tests"
 
 
 class ObjectServer:
-    """The server. A test that kills it starts it again. ``wrap`` turns its command into the one that is run."""
+    """The server. A test that kills it starts it again. ``wrap`` turns its command into the one that is run.
 
-    def __init__(self, folder: Path, wrap: Callable[[list[str]], list[str]] = list, *, host: str = "127.0.0.1") -> None:
+    With an ``authority`` it speaks TLS, by a certificate for its host.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        wrap: Callable[[list[str]], list[str]] = list,
+        *,
+        host: str = "127.0.0.1",
+        authority: Authority | None = None,
+    ) -> None:
         self.host = host
+        self._pair = authority.issue("s3", host, names=[host]) if authority else None
+        self.certificates = authority.pair.certificate.read_text().strip() if authority else ""
         self._program = ensure(["versitygw"])["versitygw"]
         self._wrap = wrap
         self.folder = folder / "data"
@@ -38,16 +51,17 @@ class ObjectServer:
 
     @property
     def endpoint(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self._pair else 'http'}://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start, and return when it answers."""
         environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+        tls = ("--cert", str(self._pair.certificate), "--key", str(self._pair.key)) if self._pair else ()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._wrap(
                     [
-                        *(str(self._program), "--port", f"{self.host}:{self.port}", "--keep-alive"),
+                        *(str(self._program), "--port", f"{self.host}:{self.port}", "--keep-alive", *tls),
                         *("posix", "--sidecar", str(self._sidecar), str(self.folder)),
                     ]
                 ),
@@ -125,12 +139,14 @@ class Bucket:
 
 def build_secret(config: ObjectStoreConfig) -> dict[str, str]:
     """Return the keys and values of the Secret that describes a store."""
-    return {
+    found = {
         "endpoint": config.endpoint,
         "bucket": config.bucket,
         "access-key": config.access_key,
         "secret-key": config.secret_key,
+        "ca.crt": config.authority,
     }
+    return {name: text for name, text in found.items() if text}
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +169,13 @@ def bucket(object_server: ObjectServer) -> Bucket:
 def make_bucket(server: ObjectServer) -> Bucket:
     """Make a bucket on a server that is up."""
     name = f"results-{uuid.uuid4().hex[:12]}"
-    config = ObjectStoreConfig(endpoint=server.endpoint, bucket=name, access_key=ACCESS_KEY, secret_key=SECRET_KEY)
+    config = ObjectStoreConfig(
+        endpoint=server.endpoint,
+        bucket=name,
+        access_key=ACCESS_KEY,
+        secret_key=SECRET_KEY,
+        authority=server.certificates,
+    )
     ObjectStore(config)._client.make_bucket(name)
     return Bucket(server, config)
 

@@ -28,6 +28,13 @@ def test_a_store_is_read_from_its_secret() -> None:
         pytest.param({"endpoint": "https://s3.example/bucket"}, "or a path", id="a path"),
         pytest.param({"bucket": "Results"}, "no bucket's name", id="a bucket's name"),
         pytest.param({"prefix": "../other"}, "'prefix' is", id="a prefix that climbs"),
+        pytest.param({"ca.crt": "no certificate"}, "'ca.crt' holds no certificates", id="no certificate"),
+        pytest.param({"ca.crt": "gr\u00f6\u00dfer"}, "'ca.crt' holds no certificates", id="no ASCII"),
+        pytest.param(
+            {"ca.crt": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"},
+            "'ca.crt' holds no certificates",
+            id="a broken certificate",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, str], expected: str) -> None:
