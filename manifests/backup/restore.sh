@@ -3,9 +3,9 @@
 #
 #     POSTGRES_CONNECTION_STRING_FILE=owner.txt ./restore.sh agentic-20260301T021700Z.dump
 #
-# A folder stands for the newest dump in it. Connect as the role that shall own the schema. The group roles that rights are given to are made where they are
-# missing and this role may; logins are not in a dump. Exit status: 0 done, 1 failed, 2 wrong usage. Beside it lies
-# lib.sh, of migrations/.
+# A folder stands for the newest dump in it. Connect as the role that shall own the schema. The group roles that rights
+# are given to are made where they are missing and this role may; logins are not in a dump. Exit status: 0 done,
+# 1 failed, 2 wrong usage. Beside it lies lib.sh, of migrations/.
 set -eu
 umask 077
 here=$(cd "$(dirname "$0")" && pwd)

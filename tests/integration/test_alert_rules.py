@@ -24,9 +24,12 @@ def run(program: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def read_names() -> list[str]:
+    return [rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
 def test_prometheus_takes_the_rules(promtool: Path) -> None:
-    alerts = [rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-    assert f"SUCCESS: {len(alerts)} rules found" in run(
+    assert f"SUCCESS: {len(read_names())} rules found" in run(
         promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES)
     )
 
@@ -34,7 +37,7 @@ def test_prometheus_takes_the_rules(promtool: Path) -> None:
 def test_each_alert_speaks_in_its_case_and_keeps_silent_beside_it(promtool: Path, tmp_path: Path) -> None:
     cases = yaml.safe_load(CASES.read_text())
     told = {test["alertname"] for case in cases["tests"] for test in case["alert_rule_test"] if test.get("exp_alerts")}
-    assert told == {rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+    assert told == set(read_names())
     file = tmp_path / "cases.yaml"
     file.write_text(yaml.safe_dump({**cases, "rule_files": [str(RULES)]}))
     assert "SUCCESS" in run(promtool, "test", "rules", str(file))
