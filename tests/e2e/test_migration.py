@@ -71,7 +71,9 @@ def test_the_job_migrates_once_says_so_in_order_and_a_second_one_changes_nothing
     assert job is not None
     assert (job["status"]["succeeded"], job["spec"]["completions"]) == (1, 1)
     assert (job["spec"]["backoffLimit"], job["spec"]["ttlSecondsAfterFinished"]) == (3, 86400)
-    project.run("delete", "job/agentic-migrate", "--wait=true")
+    # Its time to live, cut short.
+    project.run("patch", "job/agentic-migrate", "--type=merge", "-p", '{"spec": {"ttlSecondsAfterFinished": 1}}')
+    project.run("wait", "--for=delete", "job/agentic-migrate", "--timeout=60s", timeout_seconds=70)
     again = run_job(project, tmp_path)
 
     begin = [f"==> migrating postgres@postgres.{SYSTEM}:5432/{database}"]

@@ -6,11 +6,13 @@ It changes the installed operator, so nothing else may run beside it; at the end
 import json
 import os
 import secrets
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hack.cluster.folders import cluster_folder
 from hack.install import NAMESPACE, image_version, install, wait_for_migration, wait_for_operator
 from hack.kubectl import ROOT, Kubectl
 from tests.e2e.conftest import Project, find_address, read_everything
@@ -52,6 +54,15 @@ def remove_traces(kubectl: Kubectl) -> None:
     )
 
 
+def find_on_disk(text: str, since: Path) -> list[str]:
+    """Return the files that the node has written since then and that hold a text; what is in memory is none of them."""
+    written = ["find", str(cluster_folder()), "-xdev", "-type", "f", "-newer", str(since)]
+    done = subprocess.run(
+        [*written, "-exec", "grep", "-lF", "--", text, "{}", "+"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.splitlines()
+
+
 def write_overlay(folder: Path, vault: VaultServer) -> None:
     """Write what the guide shows: the installation with the component, and where Vault is."""
     data = {"VAULT_ADDR": vault.tls_address, "VAULT_CACERT_BYTES": vault.authorities}
@@ -69,6 +80,7 @@ def vault(kubectl: Kubectl, tmp_path: Path) -> Iterator[VaultServer]:
     """Vault beside the cluster, set up by the guide, with everything installed to use it."""
     address = find_address(kubectl)
     remove_traces(kubectl)
+    (tmp_path / "began").touch()
     quoted = CANARY.replace("'", "''")
     run_sql(kubectl, *(f"CREATE ROLE {login} LOGIN PASSWORD '{quoted}' {more};" for login, more in LOGINS.items()))
     with VaultServer(tmp_path / "vault", address) as server:
@@ -94,7 +106,9 @@ def vault(kubectl: Kubectl, tmp_path: Path) -> Iterator[VaultServer]:
             install(kubectl, version=image_version())
 
 
-def test_migration_operator_and_a_session_work_with_vault_alone(vault: VaultServer, project: Project) -> None:
+def test_migration_operator_and_a_session_work_with_vault_alone(
+    vault: VaultServer, project: Project, tmp_path: Path
+) -> None:
     kubectl = project.kubectl
     said = kubectl.run(*SYSTEM, "logs", "job/agentic-migrate", "-c", "vault-init")
     assert "read 'kv/agentic/owner' version 1" in said
@@ -123,3 +137,7 @@ def test_migration_operator_and_a_session_work_with_vault_alone(vault: VaultServ
     assert json.loads(project.run("get", "secrets", "-o", "json"))["items"] == []
     for namespace in (NAMESPACE, project.name):
         assert "c4nary" not in read_everything(kubectl, namespace)
+    if (cluster_folder() / "kubelet").exists():
+        # The node is this machine.
+        assert find_on_disk("agentic_owner@", tmp_path / "began"), "its logs are not where they are looked for"
+        assert find_on_disk(CANARY.removeprefix("c4nary'"), tmp_path / "began") == []

@@ -1,0 +1,76 @@
+"""What a kubelet, a quota and the Job controller put in a run's way: told while it lasts, and then the run goes on."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Project
+from tests.support.waiting import wait_for
+
+
+def is_told(project: Project, reason: str, *texts: str) -> None:
+    """Wait until the session's status and an Event say what is in the way."""
+    status = wait_for(project.status, lambda status: status.get("reason") == reason, what=reason, timeout_seconds=45)
+    assert status["phase"] == "Creating"
+    for text in texts:
+        assert text in status["message"]
+    wait_for(
+        lambda: project.run("get", "events", "--field-selector", f"reason={reason}", "-o", "jsonpath={..message}"),
+        lambda said: texts[0] in said,
+        what="the Event",
+    )
+
+
+def completes(project: Project) -> None:
+    status = project.wait_phase("Completed", timeout_seconds=180)
+    assert (status["run"], status["result"]["done"]) == (1, ["hello after 0 s"])
+    assert len(project.pods()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "reason", "said"),
+    [
+        pytest.param(
+            "Secret",
+            {"envFrom": [{"secretRef": {"name": "wanted"}}]},
+            "ContainerConfigError",
+            'CreateContainerConfigError: secret "wanted" not found',
+            id="a Secret for variables",
+        ),
+        pytest.param(
+            "ConfigMap",
+            {"podTemplate": {"volumes": [{"name": "c", "mountPath": "/mnt/c", "configMap": {"name": "wanted"}}]}},
+            "PodNotStarted",
+            'configmap "wanted" not found',
+            id="a ConfigMap to mount",
+        ),
+    ],
+)
+def test_what_the_kubelet_lacks_is_told_and_the_pod_starts_once_it_is_there(
+    project: Project, kind: str, spec: dict[str, Any], reason: str, said: str
+) -> None:
+    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "wanted", "namespace": project.name}}
+    wanted = {**body, "stringData" if kind == "Secret" else "data": {"WANTED": "x"}}
+    project.kubectl.apply(wanted)
+    project.define("quick", **spec)
+    project.wait_condition("workflowdefinition/quick", "Ready", "True")
+    # The definition was inspected with it; somebody deletes it before the session comes.
+    project.run("delete", kind.lower(), "wanted")
+    project.start("quick", inputs={"seconds": 0})
+    is_told(project, reason, said)
+    project.kubectl.apply(wanted)
+    completes(project)
+
+
+def test_a_pod_that_a_quota_holds_back_is_told_and_starts_once_there_is_room(project: Project) -> None:
+    project.define("quick")
+    project.wait_condition("workflowdefinition/quick", "Ready", "True")
+    project.run("create", "quota", "full", "--hard=pods=0")
+    wait_for(
+        lambda: project.get("quota", "full"), lambda quota: quota and quota["status"].get("hard"), what="the quota"
+    )
+    project.start("quick", inputs={"seconds": 0})
+    is_told(project, "QuotaExceeded", "exceeded quota: full", "raise it, or delete what fills it")
+    assert project.pods() == []
+    project.run("patch", "quota", "full", "--type=merge", "-p", '{"spec":{"hard":{"pods":"1"}}}')
+    completes(project)
