@@ -140,6 +140,12 @@ def find_built(name: str) -> Built:
     return built
 
 
+def find_layers(built: Built) -> tuple[Path, list[Path]]:
+    """Return where the pieces of an image are kept: its configuration, and its layers as archives."""
+    config, *layers = _store().find(built.stored)
+    return config, layers
+
+
 def load(names: Iterable[str], progress: Progress) -> None:
     """Give built images to the cluster, where there is one and it has not got them."""
     state = cluster_folder()

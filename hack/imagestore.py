@@ -73,6 +73,10 @@ class ImageStore:
     def has(self, image: StoredImage) -> bool:
         return all(self._path(digest).exists() for digest in image.digests())
 
+    def find(self, image: StoredImage) -> list[Path]:
+        """Return the files of an image's configuration and of its layers, in this order."""
+        return [self._path(blob.digest) for blob in (image.config, *image.layers)]
+
     def write(self, image: StoredImage, reference: str, target: Path, known: Collection[str] = ()) -> None:
         """Write an archive of an image without the pieces that the reader has; names it for containerd."""
         manifest = image.manifest()
