@@ -17,7 +17,7 @@ from hack.steps import step
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
 IMAGES = ("operator", "runner", "postgres", "e2e", "e2e-foreign", *(f"example-{name}" for name in EXAMPLES))
-PROGRAMS = ("vault", "versitygw", "promtool", "helm", "gitleaks")
+PROGRAMS = ("vault", "versitygw", "promtool", "helm", "gitleaks", "argosync")
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
 
@@ -39,7 +39,9 @@ class Stage:
 MOST_REPEATED = 20
 
 WITHOUT_CLUSTER = Stage("unit, integration and fault tests", ("tests/unit", "tests/integration", "tests/faults"), 2)
-CHANGE_THE_CLUSTER = tuple(f"tests/e2e/test_{name}.py" for name in ("disruptions", "operations", "results", "vault"))
+CHANGE_THE_CLUSTER = tuple(
+    f"tests/e2e/test_{name}.py" for name in ("disruptions", "helm", "operations", "results", "vault")
+)
 ON_CLUSTER = Stage(
     "sessions on the real cluster", ("tests/e2e", *(f"--ignore={path}" for path in CHANGE_THE_CLUSTER)), 3, "load"
 )

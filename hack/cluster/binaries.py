@@ -47,7 +47,8 @@ def kubectl(*, progress: Progress | None = None) -> Path:
 
 
 def _get(programs: Sequence[Program], progress: Progress, sites: Sites) -> None:
-    left = list(programs)
+    # What is published first: the first that is not ends the downloads.
+    left = sorted(programs, key=lambda program: program.source is not None)
     while left:
         target = _target(left[0])
         try:

@@ -82,6 +82,8 @@ def build_source(program: Program, sites: Sites, machine: str | None = None) -> 
             base = f"{sites.gitleaks}/{version}/gitleaks_{version.removeprefix('v')}"
             file = f"linux_{'x64' if machine == 'amd64' else machine}.tar.gz"
             return Source(f"{base}_{file}", f"{base}_checksums.txt", "gitleaks")
+        case "argosync":
+            raise Unreachable(f"{program.name} is published nowhere")
 
 
 def parse_sum(text: str, file: str) -> str:

@@ -153,6 +153,9 @@ def build(programs: Sequence[Program], folder: Path, progress: Progress) -> dict
         if program.module is not None:
             module = folder / program.name
             _write_own_module(go, program.module, program.module_version, module, progress)
+            if program.source is not None:
+                (module / program.package).mkdir(exist_ok=True)
+                shutil.copy(program.source, module / program.package)
             flags = " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in program.stamps)])
             _build(go, [program], module, output, flags, progress)
     return {program.name: output / program.built_name for program in programs}

@@ -1,13 +1,16 @@
 """Names the programs the local cluster is made of and those that tests start, and where each comes from."""
 
+import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from hack.cluster.versions import (
     COREDNS,
     ETCD,
     GITLEAKS,
+    GITOPS_ENGINE,
     HELM,
     KUBERNETES,
     PROMETHEUS,
@@ -16,7 +19,7 @@ from hack.cluster.versions import (
     architecture,
 )
 
-Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw", "prometheus", "helm", "gitleaks"]
+Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw", "prometheus", "helm", "gitleaks", "argosync"]
 
 VERSIONS: dict[Project, str] = {
     "kubernetes": KUBERNETES,
@@ -27,6 +30,7 @@ VERSIONS: dict[Project, str] = {
     "prometheus": PROMETHEUS,
     "helm": HELM,
     "gitleaks": GITLEAKS,
+    "argosync": GITOPS_ENGINE,
 }
 
 
@@ -43,6 +47,8 @@ class Program:
     """Build tags that leave out what is not needed of it here."""
     stamps: tuple[str, ...] = ()
     """What its own makefile writes into it, as `variable=text`: without them it takes itself for an older one."""
+    source: Path | None = None
+    """Our own main package, of what a project has as a library alone; nobody publishes it."""
 
     @property
     def version(self) -> str:
@@ -59,7 +65,8 @@ class Program:
     @property
     def folder(self) -> str:
         """The cache folder of its project, keyed by version and machine."""
-        return f"{self.project}-{self.version}-linux-{architecture()}"
+        content = f"-{hashlib.sha256(self.source.read_bytes()).hexdigest()[:12]}" if self.source else ""
+        return f"{self.project}-{self.version}{content}-linux-{architecture()}"
 
     @property
     def built_name(self) -> str:
@@ -98,6 +105,14 @@ PROGRAMS: dict[str, Program] = {
             "github.com/prometheus/prometheus/cmd/promtool",
             module="github.com/prometheus/prometheus",
             tags="remove_all_sd",
+        ),
+        # One sync by the engine of ArgoCD, without its server, Redis and repositories.
+        Program(
+            "argosync",
+            "argosync",
+            "./argosync",
+            module="github.com/argoproj/gitops-engine",
+            source=Path(__file__).parents[1] / "argosync" / "main.go",
         ),
         Program(
             "gitleaks",

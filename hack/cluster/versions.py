@@ -9,6 +9,8 @@ VAULT = "v1.19.0"
 VERSITYGW = "v1.8.0"
 PROMETHEUS = "v3.13.5"
 HELM = "v3.20.2"
+# What ArgoCD 3.2.12 syncs with.
+GITOPS_ENGINE = "v0.7.1-0.20260512161450-ff8d2f5207dc"
 GITLEAKS = "v8.30.1"
 PAUSE = "3.10"
 
