@@ -31,6 +31,7 @@ MIN_RETRY: Final = timedelta(seconds=30)
 MAX_RETRY: Final = timedelta(minutes=10)
 # At most one write of the count in this time: a burst of sessions must not become a burst of definition writes.
 COUNT_INTERVAL: Final = timedelta(seconds=5)
+_NOT_STARTED: Final = frozenset({Reason.IMAGE_PULL_FAILED, Reason.CONTAINER_CONFIG_ERROR})
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,9 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
     if is_settled and old is not None and old.status == "True":
         return _Step(old, delete_jobs=stale)
     if job is None:
-        if is_settled and old is not None and old.status == "False":
-            due = _next_try(old, None, now)
-            if now < due:
-                return _Step(old, delete_jobs=stale, wake_at=due)
+        # A failed Job stays until it is time for the next one.
         manifest = build_inspection_job(definition, namespace, rules.jobs)
-        return _Step(_unknown(definition, "its image is being inspected", now), job=manifest, delete_jobs=stale)
+        return _Step(_keep(definition, old, now), job=manifest, delete_jobs=stale)
     if job.is_deleting:
         return _Step(_keep(definition, old, now), delete_jobs=stale, wake_at=now + timedelta(seconds=5))
     pods = tuple(pod for pod in seen.pods if pod.job == job.name)
@@ -212,8 +210,9 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
     if trouble is None:
         return _Step(_keep(definition, old, now), delete_jobs=stale)
     if trouble.is_fatal:
+        # The pod may still start, until the Job's deadline ends it and it is tried again.
         condition = build_condition("Inspected", "False", trouble.reason, trouble.message, now, generation)
-        return _Step(condition, delete_jobs=(*stale, job.name), wake_at=now + MIN_RETRY)
+        return _Step(condition, delete_jobs=stale)
     message = f"{trouble.reason}: {trouble.message}"
     return _Step(_keep(definition, old, now, message), delete_jobs=stale, wake_at=trouble.fatal_at)
 
@@ -267,9 +266,13 @@ def _failed(
     reason, message = verdict.reason, verdict.message
     pod = newest(pods)
     if reason is Reason.DEADLINE_EXCEEDED:
-        trouble = find_trouble(pods, now)
-        message = trouble.message if trouble is not None else "the inspection took too long"
-        reason = trouble.reason if trouble is not None else Reason.INSPECTION_FAILED
+        if old is not None and old.status == "False" and old.reason in _NOT_STARTED:
+            # Its pod went with the deadline: what kept it from starting was told before.
+            reason, message = Reason(old.reason), old.message
+        elif (trouble := find_trouble(pods, now)) is not None:
+            reason, message = trouble.reason, trouble.message
+        else:
+            reason, message = Reason.INSPECTION_FAILED, "the inspection took too long"
     elif (pod is not None and pod.exit_code == ExitCode.RETRIABLE) or reason is Reason.RUNNER_LOST:
         reason = Reason.INSPECTION_FAILED
     condition = build_condition("Inspected", "False", reason, message, now, definition.metadata.generation)
@@ -279,15 +282,14 @@ def _failed(
 def _retry(condition: Condition, old: Condition | None, job: JobSeen, stale: tuple[str, ...], now: datetime) -> _Step:
     """Keep the failed Job to be looked at until it is time for the next try."""
     since = old if old is not None and old.status == "False" else condition
-    due = _next_try(since, job.finished_at, now)
+    due = _next_try(since, job.finished_at or now)
     if now >= due:
         return _Step(condition, delete_jobs=(*stale, job.name), wake_at=now)
     return _Step(condition, delete_jobs=stale, wake_at=due)
 
 
-def _next_try(failing: Condition, last_end: datetime | None, now: datetime) -> datetime:
+def _next_try(failing: Condition, last: datetime) -> datetime:
     """Wait as long again as it has been failing, within bounds: the delays double."""
-    last = last_end or now
     waited = last - failing.last_transition_time
     return last + min(max(waited, MIN_RETRY), MAX_RETRY)
 

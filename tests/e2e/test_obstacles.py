@@ -62,6 +62,18 @@ def test_what_the_kubelet_lacks_is_told_and_the_pod_starts_once_it_is_there(
     completes(project)
 
 
+def test_a_definition_that_waits_for_its_secret_is_ready_once_it_is_there(project: Project) -> None:
+    """The failure is told after a minute; nobody has to touch the definition afterwards."""
+    project.define("quick", envFrom=[{"secretRef": {"name": "wanted"}}])
+    condition = project.wait_condition("workflowdefinition/quick", "Ready", "False")
+    assert (condition["reason"], condition["message"]) == (
+        "ContainerConfigError",
+        'CreateContainerConfigError: secret "wanted" not found',
+    )
+    project.run("create", "secret", "generic", "wanted", "--from-literal=WANTED=x")
+    project.wait_condition("workflowdefinition/quick", "Ready", "True")
+
+
 def test_a_pod_that_a_quota_holds_back_is_told_and_starts_once_there_is_room(project: Project) -> None:
     project.define("quick")
     project.wait_condition("workflowdefinition/quick", "Ready", "True")

@@ -159,6 +159,22 @@ def test_an_image_that_cannot_be_pulled_is_found_when_it_is_registered(space: Sp
     ready(space, "False", "ImagePullFailed")
 
 
+def test_a_failed_inspection_is_tried_again_after_half_a_minute(space: Space) -> None:
+    space.operator()
+    space.define(is_ready=False)
+    job, pod = inspection(space)
+    space.end_pod(pod, 4, message="no module named x")
+    ready(space, "False", "GraphLoadFailed")
+    first = space.wait_job(job)["metadata"]["uid"]
+    wait_for(
+        space.jobs,
+        lambda jobs: [one for one in jobs if one["metadata"]["uid"] != first],
+        what="the next inspection",
+        timeout_seconds=60,
+    )
+    ready(space, "False", "GraphLoadFailed")
+
+
 def test_an_inspection_whose_log_cannot_be_read_says_so(space: Space) -> None:
     space.operator()
     space.define(is_ready=False)

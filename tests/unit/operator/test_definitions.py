@@ -125,12 +125,6 @@ def test_a_changed_spec_is_inspected_again_and_the_old_inspection_deleted() -> N
         ({"failure_reason": "BackoffLimitExceeded"}, (), "InspectionFailed"),
         ({"failure_reason": "DeadlineExceeded"}, (), "InspectionFailed"),
         ({"is_complete": True}, ({"phase": "Succeeded", "exit_code": 0},), "InspectionFailed"),
-        ({}, ({"waiting_reason": "InvalidImageName"},), "ImagePullFailed"),
-        (
-            {},
-            ({"waiting_reason": "ImagePullBackOff", "created_at": NOW - timedelta(seconds=61)},),
-            "ImagePullFailed",
-        ),
     ],
 )
 def test_a_failed_inspection_says_why(job: dict[str, Any], pods: tuple[dict[str, Any], ...], reason: str) -> None:
@@ -140,6 +134,33 @@ def test_a_failed_inspection_says_why(job: dict[str, Any], pods: tuple[dict[str,
     assert conditions(plan)["Ready"] == ("False", reason)
     assert plan.wake_at is not None
     assert NOW < plan.wake_at <= NOW + MAX_RETRY
+
+
+@pytest.mark.parametrize(
+    ("waiting", "reason"),
+    [
+        ("InvalidImageName", "ImagePullFailed"),
+        ("ImagePullBackOff", "ImagePullFailed"),
+        ("CreateContainerConfigError", "ContainerConfigError"),
+    ],
+)
+def test_a_pod_that_does_not_start_is_told_and_left_until_its_deadline(waiting: str, reason: str) -> None:
+    stuck = replace(POD, waiting_reason=waiting, waiting_message="why", created_at=NOW - timedelta(seconds=61))
+    plan = decided(seen=DefinitionSeen(jobs=(JOB,), pods=(stuck,)))
+    assert conditions(plan)["Ready"] == ("False", reason)
+    assert plan.delete_jobs == ()
+    assert plan.status is not None
+    told = NEW.model_copy(update={"status": plan.status})
+
+    # It started after all.
+    done = DefinitionSeen(jobs=(replace(JOB, is_complete=True),), pods=(POD,), report=REPORT)
+    assert conditions(decided(told, done))["Ready"] == ("True", "Ready")
+    # It did not: the deadline took its pod, and what was told stays.
+    ended = replace(JOB, failure_reason="DeadlineExceeded", finished_at=NOW)
+    after = decided(told, DefinitionSeen(jobs=(ended,)))
+    assert after.status is not None
+    assert after.status.conditions == plan.status.conditions
+    assert after.wake_at == NOW + MIN_RETRY
 
 
 def test_a_failed_inspection_is_tried_again_after_growing_delays() -> None:
@@ -162,8 +183,8 @@ def test_a_failed_inspection_is_tried_again_after_growing_delays() -> None:
     later = decide_definition(
         a_definition(conditions=(*READY[:2], old)), DefinitionSeen(), NOW + MAX_RETRY, Rules(), "team"
     )
-    assert later.job is None
-    assert later.wake_at is not None
+    assert later.job is not None
+    assert conditions(later)["Inspected"] == ("False", "GraphLoadFailed")
 
 
 def test_the_count_of_sessions_is_written_at_most_every_few_seconds() -> None:
