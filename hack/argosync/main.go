@@ -3,19 +3,22 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/argoproj/gitops-engine/pkg/cache"
-	"github.com/argoproj/gitops-engine/pkg/engine"
+	"github.com/argoproj/gitops-engine/pkg/sync"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	"github.com/argoproj/gitops-engine/pkg/utils/kube"
+	"github.com/argoproj/gitops-engine/pkg/utils/tracing"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2/textlogger"
 )
 
 // What ArgoCD tells its own objects by.
@@ -37,7 +40,7 @@ func run(namespace string) error {
 	if err != nil {
 		return err
 	}
-	// The engine lists and watches every kind there is, before it begins.
+	// The cache lists and watches every kind there is, before it begins.
 	config.QPS = -1
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil {
@@ -52,24 +55,55 @@ func run(namespace string) error {
 			ours := object.GetLabels()[tracking] == namespace
 			return ours, ours
 		}))
-	argo := engine.NewEngine(config, live)
-	stop, err := argo.Run()
-	if err != nil {
+	if err := live.EnsureSynced(); err != nil {
 		return err
 	}
-	defer stop()
+	defer live.Invalidate()
+	return syncAll(config, live, manifests, namespace)
+}
+
+// Makes one pass after another, each with what is there by then, as ArgoCD's controller does.
+func syncAll(config *rest.Config, live cache.ClusterCache, manifests []*unstructured.Unstructured, namespace string) error {
+	log := textlogger.NewLogger(textlogger.NewConfig())
+	kubectl := &kube.KubectlCmd{Log: log, Tracer: tracing.NopTracer{}}
 	isOurs := func(resource *cache.Resource) bool {
 		ours, _ := resource.Info.(bool)
 		return ours
 	}
-	results, err := argo.Sync(context.Background(), manifests, isOurs, "HEAD", namespace)
-	for _, result := range results {
-		if encoding := json.NewEncoder(os.Stdout).Encode(result); encoding != nil {
-			return encoding
+	changed := make(chan struct{}, 1)
+	defer live.OnResourceUpdated(func(_, _ *cache.Resource, _ map[kube.ResourceKey]*cache.Resource) {
+		select {
+		case changed <- struct{}{}:
+		default:
 		}
-		if result.HookPhase == common.OperationFailed || result.Status == common.ResultCodeSyncFailed {
-			err = errors.Join(err, fmt.Errorf("%s: %s", result.ResourceKey, result.Message))
+	})()
+	phase, message, results, started := common.OperationRunning, "", []common.ResourceSyncResult{}, metav1.Now()
+	for !phase.Completed() {
+		objects, err := live.GetManagedLiveObjs(manifests, isOurs)
+		if err != nil {
+			return err
+		}
+		pass, cleanup, err := sync.NewSyncContext(
+			"HEAD", sync.Reconcile(manifests, objects, namespace, live), config, config, kubectl, namespace,
+			live.GetOpenAPISchema(), sync.WithInitialState(phase, message, results, started), sync.WithLogr(log))
+		if err != nil {
+			return err
+		}
+		pass.Sync()
+		phase, message, results = pass.GetState()
+		cleanup()
+		select {
+		case <-changed:
+		case <-time.After(time.Second):
 		}
 	}
-	return err
+	for _, result := range results {
+		if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+			return err
+		}
+	}
+	if !phase.Successful() {
+		return fmt.Errorf("%s: %s", phase, message)
+	}
+	return nil
 }
