@@ -48,6 +48,7 @@ TESTS = tuple(
         "store",
         "store_faults",
         "store_fences",
+        "store_indexes",
         "store_pooled",
         "store_queries",
         "store_retention",
