@@ -6,7 +6,7 @@ Meanwhile the installed operator is stopped, so nothing else may run beside it.
 import base64
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import pytest
 
 from hack.chart_places import CHART
 from hack.cluster.binaries import ensure
-from hack.install import NAMESPACE, wait_for_operator
-from tests.e2e.conftest import Project
+from hack.install import NAMESPACE, image_version, install, wait_for_operator
+from hack.kubectl import ROOT, Kubectl
+from tests.e2e.conftest import Project, read_environment
 from tests.e2e.test_migration import run_psql
 
 PARTS = ("owner", "operator", "runner")
@@ -181,3 +182,44 @@ def test_an_upgrade_that_fails_rolls_no_pod_and_what_is_yours_outlives_the_relea
     assert project.status()["phase"] == "Completed"
     rows = run_psql(project, release.name.replace("-", "_"), "SELECT count(*) FROM workflow_sessions")
     assert rows.strip() == "1"
+
+
+@pytest.fixture
+def installed_by_helm(kubectl: Kubectl) -> Iterator[Callable[..., None]]:
+    """Installs over the installation that is there, under the names of the guide; at the end that is back."""
+    helm = (ensure(["helm"])["helm"], "--namespace", NAMESPACE)
+
+    def run(*arguments: str) -> None:
+        done = subprocess.run([*helm, *arguments], env=kubectl.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    try:
+        yield run
+    finally:
+        run("uninstall", "agentic-operator", "--ignore-not-found", "--wait")
+        kubectl.run("-n", NAMESPACE, "delete", "job/agentic-migrate", "--ignore-not-found")
+        install(kubectl, version=image_version())
+
+
+def test_an_installation_by_kustomize_is_taken_over_and_passes_the_checklist(
+    installed_by_helm: Callable[..., None], project: Project
+) -> None:
+    chart = ("install", "agentic-operator", str(CHART), "--set", "image.tag=dev", "--wait", "--timeout", "3m")
+    installed_by_helm(*chart, "--take-ownership")
+    installed_by_helm("uninstall", "agentic-operator", "--wait")
+    assert project.kubectl.get("-n", NAMESPACE, OPERATOR) is None
+    # The resources have stayed, and the release of that name takes them up.
+    installed_by_helm(*chart)
+
+    project.define("steps")
+    project.start("steps", inputs={"count": 1, "seconds": 0})
+    project.wait_phase("Completed")
+    checklist = subprocess.run(
+        ["manifests/checklist.sh"],
+        cwd=ROOT,
+        env=read_environment(project.kubectl),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checklist.stdout.splitlines()[-1] == "all 8 checks passed", checklist.stdout
