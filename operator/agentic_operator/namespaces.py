@@ -6,7 +6,8 @@ Made once and looked at again only now and then; nothing that somebody else put 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from agentic_core.errors import AgenticError, PermanentError
 from agentic_core.names import INSPECTOR_SERVICE_ACCOUNT, MANAGED_BY, MANAGED_BY_LABEL, RUNNER_SERVICE_ACCOUNT
@@ -19,6 +20,21 @@ TTL_SECONDS: Final = 300.0
 # How long a failure stands for all sessions of a namespace: a thousand of them must not ask the same thousand times.
 FAILED_SECONDS: Final = 1.0
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
+_Purpose = Literal["runs", "inspections"]
+
+
+@dataclass
+class _Known:
+    """What is remembered of a namespace."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    ready_until: dict[_Purpose, float] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    failure: AgenticError | None = None
+    failed_until: float = 0.0
+
+    def is_idle(self, now: float) -> bool:
+        return not self.lock.locked() and now >= max(self.failed_until, *self.ready_until.values(), 0.0)
 
 
 class Namespaces:
@@ -32,32 +48,31 @@ class Namespaces:
         self._logins = logins
         self._shared = SharedSecrets(kube, settings.namespace, find_names(settings.jobs))
         self._clock = clock
-        self._ready_until: dict[tuple[str, str], float] = {}
-        self._annotations: dict[str, Mapping[str, str]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._failed: dict[str, tuple[float, AgenticError]] = {}
+        self._known: dict[str, _Known] = {}
+        self._tidy_at = 0.0
 
     async def prepare_for_runs(self, namespace: str, annotations: Mapping[str, str] | None = None) -> None:
         """Make sure that a runner can start; raise :class:`TransientError` where its secret cannot be given.
 
         ``annotations`` go onto the service account, for cloud identities.
         """
-        wanted = {**self._annotations.get(namespace, {}), **(annotations or {})}
-        if self._is_prepared(namespace, wanted):
+        known = self._know(namespace)
+        wanted = {**known.annotations, **(annotations or {})}
+        if self._is_prepared(known, wanted):
             return
         # One at a time: a burst of sessions needs everything once, and asks about what is missing once a second.
-        async with self._locks.setdefault(namespace, asyncio.Lock()):
-            if self._is_prepared(namespace, wanted):
+        async with known.lock:
+            if self._is_prepared(known, wanted):
                 return
-            until, failure = self._failed.get(namespace, (0.0, None))
-            if failure is not None and self._clock() < until:
-                raise failure.with_traceback(None)
+            if known.failure is not None and self._clock() < known.failed_until:
+                raise known.failure.with_traceback(None)
             try:
                 await self._prepare(namespace, annotations, wanted)
             except AgenticError as error:
-                self._failed[namespace] = self._clock() + FAILED_SECONDS, error
+                known.failure, known.failed_until = error, self._clock() + FAILED_SECONDS
                 raise
-            self._failed.pop(namespace, None)
+            known.failure, known.annotations = None, wanted
+            known.ready_until["runs"] = self._clock() + TTL_SECONDS
 
     async def _prepare(self, namespace: str, annotations: Mapping[str, str] | None, wanted: Mapping[str, str]) -> None:
         metadata: Json = {"name": RUNNER_SERVICE_ACCOUNT, "labels": _LABELS}
@@ -75,30 +90,37 @@ class Namespaces:
         except Invalid as error:
             # No session and no definition had a say in these.
             raise PermanentError(str(error)) from error
-        self._annotations[namespace] = wanted
-        self._ready_until[namespace, "runs"] = self._clock() + TTL_SECONDS
 
     async def prepare_for_inspections(self, namespace: str) -> None:
         """Make sure that an inspection can start: it needs an account without any right."""
-        if self._is_ready(namespace, "inspections"):
+        known = self._know(namespace)
+        if self._is_ready(known, "inspections"):
             return
         account: Json = {
             "metadata": {"name": INSPECTOR_SERVICE_ACCOUNT, "labels": _LABELS},
             "automountServiceAccountToken": False,
         }
         await self._create(SERVICE_ACCOUNTS, namespace, account)
-        self._ready_until[namespace, "inspections"] = self._clock() + TTL_SECONDS
+        known.ready_until["inspections"] = self._clock() + TTL_SECONDS
 
     def forget(self, namespace: str) -> None:
         """Look again before the next pod: something was missing after all."""
-        for purpose in ("runs", "inspections"):
-            self._ready_until.pop((namespace, purpose), None)
+        if namespace in self._known:
+            self._known[namespace].ready_until.clear()
 
-    def _is_prepared(self, namespace: str, annotations: Mapping[str, str]) -> bool:
-        return self._is_ready(namespace, "runs") and annotations == self._annotations.get(namespace, {})
+    def _know(self, namespace: str) -> _Known:
+        """Return what is known of a namespace; now and then, drop what is of no more use, as of one that is gone."""
+        now = self._clock()
+        if now >= self._tidy_at:
+            self._known = {name: known for name, known in self._known.items() if not known.is_idle(now)}
+            self._tidy_at = now + TTL_SECONDS
+        return self._known.setdefault(namespace, _Known())
 
-    def _is_ready(self, namespace: str, purpose: str) -> bool:
-        return self._clock() < self._ready_until.get((namespace, purpose), 0.0)
+    def _is_prepared(self, known: _Known, annotations: Mapping[str, str]) -> bool:
+        return self._is_ready(known, "runs") and annotations == known.annotations
+
+    def _is_ready(self, known: _Known, purpose: _Purpose) -> bool:
+        return self._clock() < known.ready_until.get(purpose, 0.0)
 
     async def _create(self, kind: Kind, namespace: str, body: Json) -> bool:
         try:

@@ -10,7 +10,7 @@ from agentic_core.errors import PermanentError
 from agentic_operator.config import Settings
 from agentic_operator.kube import Invalid, Kind
 from agentic_operator.managed_secrets import read_text
-from agentic_operator.namespaces import Namespaces
+from agentic_operator.namespaces import TTL_SECONDS, Namespaces
 from agentic_operator.obstacles import Obstructed
 
 
@@ -74,6 +74,19 @@ async def test_what_fails_for_one_session_fails_for_all_for_a_second_and_is_trie
     clock.now += 1.1
     await prepared.prepare_for_runs("team")
     assert logins.asked == 2
+
+
+async def test_of_a_namespace_that_nobody_asks_for_nothing_is_kept() -> None:
+    logins, clock = Logins(), Clock()
+    prepared = namespaces(Cluster(), logins, clock)
+    await prepared.prepare_for_runs("fine")
+    await prepared.prepare_for_inspections("inspected")
+    logins.error = Obstructed(Reason.SECRET_MISSING, "make it")
+    with pytest.raises(Obstructed):
+        await prepared.prepare_for_runs("refused")
+    clock.now += TTL_SECONDS
+    await prepared.prepare_for_inspections("later")
+    assert prepared._known.keys() == {"later"}
 
 
 async def test_what_the_api_server_calls_invalid_here_is_no_fault_of_a_session() -> None:
