@@ -1,7 +1,8 @@
 """What retention costs beside plain batched DELETEs of the same rows, and how much a session beside it notices.
 
-``python -m bench.retention [--checkpoints 1000000]`` fills a database on a PostgreSQL server with durable commits:
-ended sessions of 50 checkpoints, with a blob and a write each. It copies the database, so that both remove the same.
+``python -m bench.retention [--checkpoints 1000000] [--rounds 3]`` fills a database on a PostgreSQL server with durable
+commits: ended sessions of 50 checkpoints, with a blob and a write each. Every round both remove all of it, each from a
+fresh copy, and the medians of the rounds are compared: such a machine's disk and processors are not the same twice.
 The floor deletes a batch of threads a statement, from one table after the other, without a pause or a look at anything.
 The operator's round does what it does in production, pauses included. A graph runs super-step after super-step in a
 process of its own, alone and then beside each; its p99 then is compared with its p99 alone.
@@ -12,10 +13,12 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, TypedDict, cast
 
 import psycopg
@@ -39,6 +42,8 @@ SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
     "shared_buffers": "256MB",
+    # The log's files are there already, as on a server that has run for a while: making one costs more than using it.
+    "min_wal_size": "6GB",
     "max_wal_size": "8GB",
     "autovacuum": "on",
     "checkpoint_timeout": "1h",
@@ -201,36 +206,52 @@ async def retain(dsn: str, registry: Registry, memory: list[float]) -> float:
         return retention.progress.busy_seconds
 
 
-async def timed(dsn: str, work: Callable[[], Awaitable[Any]]) -> tuple[float, float, float]:
-    """Return the seconds of the work, the p99 of a session beside it, and that of the session alone."""
+@dataclass(frozen=True)
+class Removal:
+    """One way to remove everything, once: its seconds, and the p99 of a super-step in ms, beside it and alone."""
+
+    seconds: float
+    at_work: float
+    p99: float
+    idle: float
+
+
+async def time_removal(dsn: str, work: Callable[[], Awaitable[float | None]]) -> Removal:
     async with a_session(dsn) as session:
         idle_from = time.time()
         await asyncio.sleep(8)
         began = time.time()
-        await work()
+        at_work = await work()
         ended = time.time()
-        idle = session.p99(idle_from, began)
-        return ended - began, session.p99(began, ended), idle
+        seconds = ended - began
+        return Removal(seconds, at_work or seconds, session.p99(began, ended), session.p99(idle_from, began))
 
 
-def make_databases(server: PostgresServer, sessions: int) -> tuple[str, str]:
-    first = server.dsn("first")
+def make_template(server: PostgresServer, sessions: int) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
-        conn.execute("CREATE DATABASE first")
-    asyncio.run(migrate.up(Dsn.parse(first)))
-    with psycopg.connect(first, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE filled")
+    asyncio.run(migrate.up(Dsn.parse(server.dsn("filled"))))
+    with psycopg.connect(server.dsn("filled"), autocommit=True) as conn:
         # Without triggers and foreign keys: what is made here follows the rules.
         conn.execute("SET session_replication_role = replica")
         for statement in FILL.split(";\n"):
             if statement.strip():
                 conn.execute(statement.encode(), {"sessions": sessions, "steps": STEPS}, prepare=False)
         conn.execute("VACUUM ANALYZE")
+
+
+@contextmanager
+def copied(server: PostgresServer) -> Iterator[str]:
+    """Yield the string of a copy that is taken away again: its vacuum would run beside the next."""
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
         # From PostgreSQL 15 on a copy goes through the log, unless it is told otherwise.
         strategy = b" STRATEGY FILE_COPY" if conn.info.server_version >= 150_000 else b""
-        conn.execute(b"CREATE DATABASE second TEMPLATE first" + strategy)
+        conn.execute(b"CREATE DATABASE work TEMPLATE filled" + strategy)
         conn.execute("CHECKPOINT")
-    return first, server.dsn("second")
+    server.restart()
+    yield server.dsn("work")
+    with psycopg.connect(server.dsn(), autocommit=True) as conn:
+        conn.execute("DROP DATABASE work")
 
 
 def check_empty(dsn: str) -> None:
@@ -244,38 +265,57 @@ def check_empty(dsn: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.retention", description=__doc__)
     parser.add_argument("--checkpoints", type=int, default=100_000, metavar="N")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--steps-of", metavar="DSN", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.steps_of:
         asyncio.run(run_steps(arguments.steps_of))
         return
     sessions = arguments.checkpoints // STEPS
+    floors, ours = list[Removal](), list[Removal]()
+    registry, memory = fill_registry(sessions), list[float]()
     with start_server(**SETTINGS) as server:
-        first, second = make_databases(server, sessions)
-        registry, memory, busy = fill_registry(sessions), list[float](), list[float]()
-        server.restart()
-        floor, floor_p99, floor_idle = asyncio.run(timed(first, lambda: delete_plainly(first, sessions)))
-        check_empty(first)
-        # Or its vacuum would run beside the other.
-        with psycopg.connect(server.dsn(), autocommit=True) as conn:
-            conn.execute("DROP DATABASE first")
+        make_template(server, sessions)
+        for number in range(1, arguments.rounds + 1):
+            for name, found in (("plain batched DELETEs", floors), ("retention", ours)):
+                with copied(server) as dsn:
+                    is_ours = found is ours
+                    work = partial(retain, dsn, registry, memory) if is_ours else partial(delete_plainly, dsn, sessions)
+                    found.append(asyncio.run(time_removal(dsn, work)))
+                    check_empty(dsn)
+                print(f"round {number}: {name} {found[-1].seconds:.1f} s", file=sys.stderr)
+    print_result(sessions, floors, ours, memory)
 
-        async def go_round() -> None:
-            busy.append(await retain(second, registry, memory))
 
-        server.restart()
-        ours, p99, idle = asyncio.run(timed(second, go_round))
-        check_empty(second)
+def print_result(sessions: int, floors: list[Removal], ours: list[Removal], memory: list[float]) -> None:
     rows = sessions * (3 * STEPS + 5)
-    print(f"{arguments.checkpoints:,} checkpoints of {sessions:,} sessions, {rows:,} rows")
-    print(f"{'plain batched DELETEs':28}{floor:8.1f} s   {rows / floor:10,.0f} rows a second")
-    print(f"{'retention, with its pauses':28}{ours:8.1f} s   {rows / ours:10,.0f} rows a second   {ours / floor:5.2f}x")
-    print(f"{'retention, at work':28}{busy[0]:8.1f} s   {busy[0] / floor:36.2f}x")
-    print(f"p99 of a super-step: beside retention {p99:.2f} ms, alone {idle:.2f} ms, {p99 / idle:.2f}x;", end=" ")
-    print(f"beside plain DELETEs {floor_p99:.2f} ms, {floor_p99 / floor_idle:.2f}x")
+    floor = median(found.seconds for found in floors)
+    print(f"{sessions * STEPS:,} checkpoints of {sessions:,} sessions, {rows:,} rows; median of {len(ours)} rounds")
+    for name, taken in (
+        ("plain batched DELETEs", [found.seconds for found in floors]),
+        ("retention, with its pauses", [found.seconds for found in ours]),
+        ("retention, at work", [found.at_work for found in ours]),
+    ):
+        seconds = median(taken)
+        print(
+            f"{name:28}{seconds:8.1f} s   {rows / seconds:10,.0f} rows a second   {seconds / floor:5.2f}x"
+            f"   ({min(taken):.1f} to {max(taken):.1f} s)"
+        )
+    idle = median(found.idle for found in (*floors, *ours))
+    for name, p99s in (
+        ("alone", [found.idle for found in (*floors, *ours)]),
+        ("beside plain DELETEs", [found.p99 for found in floors]),
+        ("beside retention", [found.p99 for found in ours]),
+    ):
+        print(
+            f"p99 of a super-step {name:21}{median(p99s):6.2f} ms   {median(p99s) / idle:5.2f}x"
+            f"   ({min(p99s):.2f} to {max(p99s):.2f} ms)"
+        )
     tenth = memory[len(memory) // 10]
     print(f"memory {tenth:.1f} MiB after a tenth, {max(memory):.1f} MiB at most")
-    print(json.dumps({"ratio": round(ours / floor, 3), "p99_ratio": round(p99 / idle, 3)}))
+    ratio = median(found.seconds for found in ours) / floor
+    p99_ratio = median(found.p99 for found in ours) / idle
+    print(json.dumps({"ratio": round(ratio, 3), "p99_ratio": round(p99_ratio, 3)}))
 
 
 if __name__ == "__main__":

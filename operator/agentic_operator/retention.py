@@ -36,7 +36,7 @@ RETRY_SECONDS: Final = 60.0
 OWNERLESS_SECONDS: Final = 86_400.0
 # Of each table, in one step, of which small sessions are removed in pieces.
 ROWS: Final = 4000
-PIECES: Final = 8
+PIECES: Final = 4
 SESSIONS: Final = 100
 THREADS: Final = 200
 # A step or piece of some milliseconds is followed by a pause of a fiftieth of its own time.
@@ -95,7 +95,7 @@ class Retention:
         self._keep = keep
         self._rows = rows
         self._clock = clock
-        self._ownerless_at = 0.0
+        self._ownerless_from = 0.0
         self.progress = Progress()
 
     async def run(self) -> None:
@@ -119,14 +119,11 @@ class Retention:
             now = await self._agree_on_time()
             if now is None:
                 return
+            # First: to look for the next thread among millions of rows that went a moment ago takes seconds.
+            await self._look_for_ownerless(now)
             projects = await self._store.list_projects()
             for project, keep in (await self._read_keeps(projects)).items():
                 await self._serve(project, keep, now)
-            if not self._namespaces and time.monotonic() - self._ownerless_at >= OWNERLESS_SECONDS * bool(
-                self._ownerless_at
-            ):
-                await self._remove_ownerless(now)
-                self._ownerless_at = time.monotonic()
         finally:
             self.progress.is_running = False
         self.progress.rounds += 1
@@ -234,6 +231,20 @@ class Retention:
     def _is_due(self, ended: Ended, days: int, now: datetime) -> bool:
         entry = self._registry.find(SessionKey(ended.project_name, ended.session_name))
         return is_due(ended, entry, days=days, now=now)
+
+    async def _look_for_ownerless(self, now: datetime) -> None:
+        """Remove, once a day, the threads without an owner; what keeps from it keeps from nothing else."""
+        if self._namespaces or time.monotonic() < self._ownerless_from:
+            return
+        try:
+            await self._remove_ownerless(now)
+        except DatabaseUnavailable:
+            raise
+        except TransientError as error:
+            self.progress.failures += 1
+            logger.warning("looks for threads without a session in the next round again: %s", error)
+        else:
+            self._ownerless_from = time.monotonic() + OWNERLESS_SECONDS
 
     async def _remove_ownerless(self, now: datetime) -> None:
         """Remove the threads that neither a session nor a fence stands for: nobody will."""
