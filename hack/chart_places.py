@@ -47,12 +47,10 @@ def resources(indent: int, path: str, cpu: str, memory: str, limit: str) -> Plac
     return Place(old, f"{space}resources:\n{space}  {{{{- toYaml .Values.{path} | nindent {indent + 2} }}}}\n")
 
 
-def image(count: int = 1) -> tuple[Place, ...]:
-    """Return the places of the operator's image."""
-    return (
-        Place("image: agentic-operator/operator:dev\n", 'image: {{ include "agentic-operator.image" . }}\n', count),
-        Place("imagePullPolicy: IfNotPresent\n", "imagePullPolicy: {{ .Values.image.pullPolicy }}\n", count),
-    )
+_IMAGE: Final = (
+    Place("image: agentic-operator/operator:dev\n", 'image: {{ include "agentic-operator.image" . }}\n'),
+    Place("imagePullPolicy: IfNotPresent\n", "imagePullPolicy: {{ .Values.image.pullPolicy }}\n"),
+)
 
 
 def vault_init(file: str, part: str) -> str:
@@ -61,7 +59,7 @@ def vault_init(file: str, part: str) -> str:
     end = "      containers:\n" if "      containers:\n" in text else "      volumes:\n"
     role, path = f"value: agentic-{part}\n", f"value: kv/agentic/{'owner' if part == 'migrate' else part}\n"
     places = (
-        *image(),
+        *_IMAGE,
         Place("name: agentic-vault\n", f"name: {name('vault')}\n"),
         Place(role, f"value: {{{{ .Values.vault.{part}.role | quote }}}}\n"),
         Place(path, f"value: {{{{ .Values.vault.{part}.path | quote }}}}\n"),
@@ -80,10 +78,10 @@ def credentials(file: str, part: str, secret: str) -> tuple[Place, ...]:
         "        - name: postgres\n          secret:\n            secretName: agentic-postgres-{}\n"
         "            defaultMode: 0440\n            items:\n              - key: dsn\n                path: dsn\n"
     )
-    named = volume.format(secret).replace(f"agentic-postgres-{secret}", f"{{{{ .Values.database.{secret}Secret }}}}")
+    chosen = volume.format(secret).replace(f"agentic-postgres-{secret}", f"{{{{ .Values.database.{secret}Secret }}}}")
     return (
         Place("      containers:\n", f"{either(_VAULT, vault_init(file, part))}      containers:\n"),
-        Place(volume.format(secret), either(_VAULT, vault_volumes(file), named)),
+        Place(volume.format(secret), either(_VAULT, vault_volumes(file), chosen)),
     )
 
 
@@ -92,8 +90,9 @@ def placement(indent: int) -> str:
     return filled(indent, 'include "agentic-operator.placement" .')
 
 
-def names(count: int, old: str, new: str, key: str = "name") -> Place:
-    return Place(f"  {key}: {old}\n", f"  {key}: {new}\n", count)
+def named(old: str, new: str, count: int = 1) -> Place:
+    """Return the place of an object's name, and of what refers to it."""
+    return Place(f"  name: {old}\n", f"  name: {new}\n", count)
 
 
 def build_deployment() -> Template:
@@ -112,7 +111,7 @@ def build_deployment() -> Template:
     return Template(
         "manifests/operator/deployment.yaml",
         (
-            names(1, "agentic-operator", _FULL_NAME),
+            named("agentic-operator", _FULL_NAME),
             Place("  replicas: 2\n", "  replicas: {{ .Values.replicas }}\n"),
             Place(
                 "    metadata:\n      labels:\n",
@@ -122,7 +121,7 @@ def build_deployment() -> Template:
                 "      serviceAccountName: agentic-operator\n",
                 f"      serviceAccountName: {_FULL_NAME}\n{placement(6)}",
             ),
-            *image(),
+            *_IMAGE,
             Place(
                 "          env:\n",
                 f"{either(_VAULT, source_of_all)}          env:\n{either(_VAULT, told)}",
@@ -145,7 +144,7 @@ def build_migration() -> tuple[Template, ...]:
     job = Template(
         "manifests/migrate/job.yaml",
         (
-            names(1, "agentic-migrate", name("migrate")),
+            named("agentic-migrate", name("migrate")),
             Place("backoffLimit: 3\n", "backoffLimit: {{ .Values.migrate.backoffLimit }}\n"),
             Place(
                 "ttlSecondsAfterFinished: 86400\n",
@@ -157,7 +156,7 @@ def build_migration() -> tuple[Template, ...]:
                 + either(_VAULT, account.replace("agentic-migrate", name("migrate")))
                 + placement(6),
             ),
-            *image(),
+            *_IMAGE,
             Place('--wait, "300"]', "--wait, {{ int64 .Values.migrate.waitSeconds | quote }}]"),
             resources(10, "migrate.resources", "50m", "64Mi", "256Mi"),
             Place("name: agentic-migrations\n", f"name: {name('migrations')}\n"),
@@ -168,7 +167,7 @@ def build_migration() -> tuple[Template, ...]:
     )
     files = Template(
         "manifests/migrate/migrations.yaml",
-        (names(1, "agentic-migrations", name("migrations")),),
+        (named("agentic-migrations", name("migrations")),),
         # A backup uses a script of it.
         f"or {_MIGRATES} .Values.backup.enabled",
         hook(-2),
@@ -176,8 +175,8 @@ def build_migration() -> tuple[Template, ...]:
     vault = Template(
         "manifests/vault/vault.yaml",
         (
-            names(1, "agentic-vault", name("vault")),
-            names(1, "agentic-migrate", name("migrate")),
+            named("agentic-vault", name("vault")),
+            named("agentic-migrate", name("migrate")),
             Place(
                 "  VAULT_ADDR: https://vault.example.com:8200\n",
                 "  VAULT_ADDR: {{ .Values.vault.address | quote }}\n  {{- with .Values.vault.settings }}\n"
@@ -195,8 +194,8 @@ def build_rights() -> tuple[Template, ...]:
     rbac = Template(
         "manifests/operator/rbac.yaml",
         (
-            names(9, "agentic-operator", _FULL_NAME),
-            *(names(1, f"agentic-{part}", name(part)) for part in ("runner", "view", "edit")),
+            named("agentic-operator", _FULL_NAME, 9),
+            *(named(f"agentic-{part}", name(part)) for part in ("runner", "view", "edit")),
             Place(
                 "    resources: [clusterroles]\n    resourceNames: [agentic-runner]\n",
                 f"    resources: [clusterroles]\n    resourceNames: ['{name('runner')}']\n",
@@ -223,19 +222,22 @@ _STORAGE_CLASS: Final = "  storageClassName: {{ .Values.backup.storageClassName 
 
 def build_extras() -> tuple[Template, ...]:
     """Return what is off by default: metrics and alerts, and a nightly backup."""
-    monitoring = tuple(
-        Template(
-            f"manifests/monitoring/{kind}.yaml",
-            (names(count, "agentic-operator", _FULL_NAME),),
-            ".Values.monitoring.enabled",
-        )
-        for kind, count in (("podmonitor", 1), ("prometheusrule", 1))
+    monitored = ".Values.monitoring.enabled"
+    monitor = Template("manifests/monitoring/podmonitor.yaml", (named("agentic-operator", _FULL_NAME),), monitored)
+    rules = Template(
+        "manifests/monitoring/prometheusrule.yaml",
+        (
+            named("agentic-operator", _FULL_NAME),
+            Place('job_name="agentic-migrate"', f'job_name="{name("migrate")}"', 2),
+            Place('cronjob="agentic-backup"', f'cronjob="{name("backup")}"', 2),
+        ),
+        monitored,
     )
     enabled = ".Values.backup.enabled"
     claim = Template(
         "manifests/backup/claim.yaml",
         (
-            names(1, "agentic-backups", name("backups")),
+            named("agentic-backups", name("backups")),
             Place("      storage: 10Gi\n", "      storage: {{ .Values.backup.size }}\n"),
             Place(
                 "  accessModes:",
@@ -248,7 +250,7 @@ def build_extras() -> tuple[Template, ...]:
     cronjob = Template(
         "manifests/backup/cronjob.yaml",
         (
-            names(2, "agentic-backup", name("backup")),
+            named("agentic-backup", name("backup"), 2),
             Place('schedule: "17 2 * * *"', "schedule: {{ .Values.backup.schedule | quote }}"),
             Place("          restartPolicy: Never\n", f"          restartPolicy: Never\n{placement(10)}"),
             Place("image: docker.io/library/postgres:16\n", "image: {{ .Values.backup.image }}\n"),
@@ -260,8 +262,8 @@ def build_extras() -> tuple[Template, ...]:
         ),
         enabled,
     )
-    scripts = Template("manifests/backup/scripts.yaml", (names(1, "agentic-backup", name("backup")),), enabled)
-    return *monitoring, claim, cronjob, scripts
+    scripts = Template("manifests/backup/scripts.yaml", (named("agentic-backup", name("backup")),), enabled)
+    return monitor, rules, claim, cronjob, scripts
 
 
 def build_scripts() -> dict[str, object]:
