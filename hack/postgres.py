@@ -38,6 +38,7 @@ TESTS = tuple(
         "migrations",
         "migrations_faults",
         "migrations_guide",
+        "migrations_live",
         "migrations_servers",
         "migrations_verified",
         "autovacuum",

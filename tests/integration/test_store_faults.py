@@ -117,6 +117,21 @@ async def test_an_output_under_the_limit_as_text_and_over_it_as_jsonb_is_refused
         await store.sessions.finish("uid-team-report", 1, Phase.FAILED, error={"type": "OutputTooLarge"})
 
 
+async def test_an_output_that_grows_too_large_part_by_part_is_refused_and_stays_as_it_was(
+    database: PostgresDatabase,
+) -> None:
+    part = "a" * 60 * 1024 * 1024
+    async with open_database(Dsn.parse(database.dsn), application_name="test") as store:
+        await store.sessions.record_session(a_record())
+        await store.sessions.update_output("uid-team-report", 1, ["first"], part)
+        with pytest.raises(OutputTooLarge, match="output data exceeds 100MB limit"):
+            await store.sessions.update_output("uid-team-report", 1, ["second"], part)
+        row = await store.sessions.get("uid-team-report", with_output=True)
+
+    assert row is not None
+    assert row.output_data == {"first": part}
+
+
 async def test_a_large_output_comes_back_as_it_was(database: PostgresDatabase) -> None:
     value = {"text": "ä" * 5_000_000}
     async with open_database(Dsn.parse(database.dsn), application_name="test") as store:
