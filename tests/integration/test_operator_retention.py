@@ -212,6 +212,20 @@ async def test_threads_without_an_owner_go_and_those_of_others_stay(bench: Bench
     assert bench.retention.progress.threads == {"ownerless": 1}
 
 
+async def test_what_keeps_from_looking_for_ownerless_threads_keeps_from_nothing_else(bench: Bench) -> None:
+    old = bench.session("old", ended=days_ago(31))
+    ownerless = plant(bench.database, "ownerless", ended=days_ago(31), has_row=False, has_fence=False)
+    with psycopg.connect(bench.database.dsn) as holder:
+        holder.execute("LOCK TABLE checkpoint_blobs IN ACCESS EXCLUSIVE MODE")
+        going = asyncio.create_task(bench.retention.go_round())
+        while not bench.retention.progress.failures:  # noqa: ASYNC110  (it counts, and tells nobody)
+            await asyncio.sleep(0.02)
+    await going
+    assert (count(bench.database, old), count(bench.database, ownerless)) == ((0, 0, 0), (3, 3, 3))
+    await bench.retention.go_round()
+    assert count(bench.database, ownerless) == (0, 0, 0)
+
+
 async def test_a_lock_of_somebody_else_costs_only_its_own_sessions(space: Space, database: PostgresDatabase) -> None:
     async with a_bench(space, database) as bench:
         locked = bench.session("locked", ended=days_ago(40))
