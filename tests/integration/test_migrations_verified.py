@@ -3,8 +3,11 @@
 import json
 import os
 import pty
+import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from tests.support import expected_schema
 from tests.support.catalog import describe_tables
 from tests.support.commands import ROOT, clean_environment, run_agentic
 from tests.support.postgres import PostgresDatabase
+from tests.support.postgres_server import wait_until
 
 SCRIPTS = ROOT / "migrations"
 PASSWORD = "p@ss /w%rd#1?:x\\'"
@@ -289,6 +293,44 @@ def test_psql_alone_refuses_a_changed_file_and_leaves_nothing_of_a_broken_one(
 
     assert refused.returncode == 1
     assert refused.stderr == "error: 002_sessions.up.sql was changed after it was applied: restore the file\n"
+
+
+OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
+
+
+def test_psql_alone_killed_at_random_files_converges(
+    database: PostgresDatabase, empty_database: PostgresDatabase
+) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    command, env = ["sh", str(SCRIPTS / "apply.sh")], pg_variables(empty_database)
+    begun: set[str] = set()
+    for _ in range(6):
+        with subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        ) as process:
+            assert process.stdout is not None
+            applying = (line for line in process.stdout if line.startswith("==> applying"))
+            for _ in range(draw.randint(1, 3)):
+                begun.add(next(applying, ""))
+            # Somewhere in that file.
+            time.sleep(draw.uniform(0, 0.03))
+            os.killpg(process.pid, signal.SIGKILL)
+        wait_until(lambda: empty_database.execute(OTHERS) == [(0,)], seconds=20, what="the end of what was killed")
+        # Without a gap: a file and its record are one transaction.
+        ((count, newest),) = empty_database.execute("SELECT count(*), max(version) FROM agentic_migrations")
+        assert count == (newest or 0)
+
+    done = run_script("apply.sh", env=env)
+
+    assert done.returncode == 0, done.stderr
+    assert len(begun) > 3
+    assert describe_tables(empty_database) == describe_tables(database)
+    assert run_script("verify_migration.sh", env=env).returncode == 0
 
 
 def read_from_terminal(command: list[str], env: dict[str, str]) -> str:
