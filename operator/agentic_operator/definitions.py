@@ -22,7 +22,9 @@ from agentic_operator.jobs import Definition, build_inspection_job, inspection_f
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.pinning import pin_image
 from agentic_operator.plan import DefinitionPlan, Note
+from agentic_operator.refusals import REASONS
 from agentic_operator.seen import Rules
+from agentic_operator.stalls import Stall
 from agentic_operator.statuses import build_condition
 
 REPORT_BEGIN: Final = "-----BEGIN AGENTIC INSPECTION-----"
@@ -31,7 +33,15 @@ MIN_RETRY: Final = timedelta(seconds=30)
 MAX_RETRY: Final = timedelta(minutes=10)
 # At most one write of the count in this time: a burst of sessions must not become a burst of definition writes.
 COUNT_INTERVAL: Final = timedelta(seconds=5)
-_NOT_STARTED: Final = frozenset({Reason.IMAGE_PULL_FAILED, Reason.CONTAINER_CONFIG_ERROR})
+_NOT_STARTED: Final = frozenset(
+    {
+        Reason.IMAGE_PULL_FAILED,
+        Reason.CONTAINER_CONFIG_ERROR,
+        Reason.POD_NOT_STARTED,
+        Reason.SECRET_MISSING,
+        *REASONS.values(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,8 @@ class DefinitionSeen:
     jobs: tuple[JobSeen, ...] = ()
     """Inspection Jobs of this definition, by uid."""
     pods: tuple[PodSeen, ...] = ()
+    stall: Stall | None = None
+    """What keeps the inspection's pod from starting, where the cluster says so."""
     report: Report | None = None
     """The report of the current inspection Job, where it completed."""
     active_sessions: int = 0
@@ -207,6 +219,9 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
     if job.failure_reason:
         return _failed(definition, old, job, pods, stale, now)
     trouble = find_trouble(pods, now)
+    if trouble is None and seen.stall is not None:
+        reason, message = seen.stall.reason, seen.stall.message
+        return _Step(_keep(definition, old, now, message, reason), delete_jobs=stale)
     if trouble is None:
         return _Step(_keep(definition, old, now), delete_jobs=stale)
     if trouble.is_fatal:
@@ -217,17 +232,17 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
     return _Step(_keep(definition, old, now, message), delete_jobs=stale, wake_at=trouble.fatal_at)
 
 
-def _unknown(definition: Definition, message: str, now: datetime) -> Condition:
-    return build_condition("Inspected", "Unknown", Reason.INSPECTING, message, now, definition.metadata.generation)
-
-
 def _keep(
-    definition: Definition, old: Condition | None, now: datetime, message: str = "its image is being inspected"
+    definition: Definition,
+    old: Condition | None,
+    now: datetime,
+    message: str = "its image is being inspected",
+    reason: Reason = Reason.INSPECTING,
 ) -> Condition:
     """While a failed inspection is tried again, its failure stays visible."""
     if old is not None and old.observed_generation == definition.metadata.generation and old.status == "False":
         return old
-    return _unknown(definition, message, now)
+    return build_condition("Inspected", "Unknown", reason, message, now, definition.metadata.generation)
 
 
 def _conclude(
@@ -266,7 +281,7 @@ def _failed(
     reason, message = verdict.reason, verdict.message
     pod = newest(pods)
     if reason is Reason.DEADLINE_EXCEEDED:
-        if old is not None and old.status == "False" and old.reason in _NOT_STARTED:
+        if old is not None and old.reason in _NOT_STARTED:
             # Its pod went with the deadline: what kept it from starting was told before.
             reason, message = Reason(old.reason), old.message
         elif (trouble := find_trouble(pods, now)) is not None:

@@ -115,7 +115,7 @@ async def _lead(
     logins = Logins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
         namespaces = Namespaces(kube, settings, logins)
-        stalls = Stalls(kube, registry, queue, namespaces)
+        stalls = Stalls(kube, registry, queue, namespaces, operator_namespace=settings.namespace)
         parts = Parts(
             kube=kube,
             registry=registry,

@@ -106,10 +106,12 @@ class DefinitionReconciler:
                     self._registry.see_job(key, job)
                     jobs[name] = job
             report = await self._look_closer(key, definition, namespace, jobs.get(name))
+        pods = self._registry.pods_of(key)
         return DefinitionSeen(
             schema_problems=problems,
             jobs=tuple(jobs.values()),
-            pods=self._registry.pods_of(key),
+            pods=pods,
+            stall=self._parts.stalls.find(key, jobs.values(), pods),
             report=report,
             active_sessions=self._registry.count_active(key),
             counted_at=self._counted_at.get(key),

@@ -1,8 +1,8 @@
-"""Runs whose Job is there and whose pod is not, or does not get what it mounts: what the cluster says about them.
+"""Runs and inspections whose Job is there and whose pod is not, or does not get what it mounts: what the cluster says.
 
 The Job's own status stays silent then; controllers and kubelets say it in Events. These are read only in namespaces
 with a run that is late, so that one which starts as it should costs nothing. What a namespace lost after it was
-prepared is made again.
+prepared for runs is made again.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ LATE: Final = timedelta(seconds=4)
 # How often a namespace is looked after whose pods lack something.
 MEND_SECONDS: Final = 30.0
 MAX_EVENTS: Final = 1000
+_MENDED: Final = (Reason.NAMESPACE_NOT_PREPARED, Reason.SECRET_MISSING)
 _JOB_EVENTS: Final = ("FailedCreate",)
 _POD_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 
@@ -47,7 +48,8 @@ class Stall:
 
 @dataclass(frozen=True)
 class _Late:
-    key: SessionKey
+    key: Key
+    namespace: str
     job: JobSeen
     pod: PodSeen | None
 
@@ -70,18 +72,21 @@ class Stalls:
         queue: WorkQueue[Key],
         namespaces: Prepares,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        operator_namespace: str = "",
     ) -> None:
         self._kube = kube
         self._registry = registry
         self._queue = queue
         self._namespaces = namespaces
         self._now = now
-        self._found: dict[SessionKey, Stall] = {}
-        self._pauses: dict[str, tuple[float, float, frozenset[SessionKey]]] = {}
+        self._operator_namespace = operator_namespace
+        self._found: dict[Key, Stall] = {}
+        self._pauses: dict[str, tuple[float, float, frozenset[Key]]] = {}
         self._mended_at: dict[str, float] = {}
 
-    def find(self, key: SessionKey, jobs: Iterable[JobSeen], pods: Iterable[PodSeen]) -> Stall | None:
-        """Return what keeps the session's run from starting, where that is still so."""
+    def find(self, key: Key, jobs: Iterable[JobSeen], pods: Iterable[PodSeen]) -> Stall | None:
+        """Return what keeps a session's run or a definition's inspection from starting, where that is still so."""
         stall = self._found.get(key)
         if stall is None:
             return None
@@ -102,7 +107,7 @@ class Stalls:
         """Look at what is late, once."""
         by_namespace: dict[str, list[_Late]] = {}
         for late in self._list_late():
-            by_namespace.setdefault(late.key.namespace, []).append(late)
+            by_namespace.setdefault(late.namespace, []).append(late)
         listed = {late.key for some in by_namespace.values() for late in some}
         self._found = {key: stall for key, stall in self._found.items() if key in listed}
         self._pauses = {namespace: pause for namespace, pause in self._pauses.items() if namespace in by_namespace}
@@ -110,7 +115,7 @@ class Stalls:
             if self._is_due(namespace, frozenset(late.key for late in some)):
                 await self._look(namespace, some)
 
-    def _is_due(self, namespace: str, keys: frozenset[SessionKey]) -> bool:
+    def _is_due(self, namespace: str, keys: frozenset[Key]) -> bool:
         """Say whether to ask about a namespace: at once where another run is late, else ever less often."""
         due, seconds, known = self._pauses.get(namespace, (0.0, 0.0, frozenset()))
         is_news = not keys <= known
@@ -123,12 +128,20 @@ class Stalls:
     def _list_late(self) -> Iterable[_Late]:
         before = self._now() - LATE
         for owner in self._registry.child_owners():
-            entry = self._registry.find(owner) if isinstance(owner, SessionKey) else None
-            if entry is None or entry.phase not in ("Creating", "Running") or not isinstance(owner, SessionKey):
+            uid = self._find_uid(owner)
+            if uid is None:
                 continue
-            jobs = self._registry.jobs_of(owner, entry.uid)
+            jobs = self._registry.jobs_of(owner, uid)
             if (late := find_late(jobs, self._registry.pods_of(owner), before)) is not None:
-                yield _Late(owner, *late)
+                yield _Late(owner, owner.namespace or self._operator_namespace, *late)
+
+    def _find_uid(self, owner: Key) -> str | None:
+        """Return the uid of whom Jobs are looked at for; None where it has none that should run."""
+        if isinstance(owner, SessionKey):
+            entry = self._registry.find(owner)
+            return entry.uid if entry is not None and entry.phase in ("Creating", "Running") else None
+        definition = self._registry.find_definition(owner)
+        return definition.metadata.uid if definition is not None else None
 
     async def _look(self, namespace: str, some: list[_Late]) -> None:
         some = [late for late in some if not self._is_held_back(namespace, late)]
@@ -146,7 +159,7 @@ class Stalls:
             if event is None or (since is not None and event.at < since):
                 continue
             stall = describe(namespace, late.job, late.pod, event.text)
-            is_lacking |= stall.reason in (Reason.NAMESPACE_NOT_PREPARED, Reason.SECRET_MISSING)
+            is_lacking |= isinstance(late.key, SessionKey) and stall.reason in _MENDED
             self._keep(late.key, stall)
         if is_lacking:
             await self._mend(namespace)
@@ -161,7 +174,7 @@ class Stalls:
         self._keep(late.key, Stall(late.job.name, "", Reason.POD_NOT_STARTED, message))
         return True
 
-    def _keep(self, key: SessionKey, stall: Stall) -> None:
+    def _keep(self, key: Key, stall: Stall) -> None:
         old = self._found.get(key)
         if old is None or (old.job, old.pod, old.reason) != (stall.job, stall.pod, stall.reason):
             self._found[key] = stall

@@ -1,7 +1,7 @@
 """A namespace that lacks what a run needs: the status says so within seconds, and the run starts when it is there."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -311,6 +311,25 @@ def test_an_inspection_that_gets_no_job_is_told(space: Space) -> None:
     assert "exceeded quota: q" in told["status"]["conditions"][-1]["message"]
     remove(space, "resourcequotas", "q")
     wait_for(space.jobs, bool, what="the inspection", timeout_seconds=AGAIN, every=0.05)
+
+
+def test_an_inspection_whose_pod_is_refused_is_told(space: Space) -> None:
+    set_quota(space, pods="0")
+    space.define(is_ready=False)
+    space.operator()
+
+    def reads(reason: str) -> Callable[[Json], bool]:
+        def is_so(definition: Json) -> bool:
+            found = {c["type"]: c for c in (definition.get("status") or {}).get("conditions") or ()}
+            return {found.get(type_, {}).get("reason") for type_ in ("Inspected", "Ready")} == {reason}
+
+        return is_so
+
+    told = wait_for(space.definition, reads("QuotaExceeded"), what="the quota", timeout_seconds=SOON, every=0.05)
+    assert "gets no pod: pods " in told["status"]["conditions"][-1]["message"]
+    remove(space, "resourcequotas", "q")
+    wait_for(space.definition, reads("Inspecting"), what="the inspection", timeout_seconds=AGAIN, every=0.05)
+    assert space.pods()
 
 
 def test_many_that_wait_for_the_same_write_their_status_once_each(defined: Space) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentic_core.conditions import find_condition
+from agentic_core.conditions import Reason, find_condition
 from agentic_core.errors import Problem
 from agentic_core.names import inspection_job_name
 from agentic_core.resources import WorkflowDefinition
@@ -28,6 +28,7 @@ from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.pinning import pin_image
 from agentic_operator.plan import DefinitionPlan
 from agentic_operator.seen import Rules
+from agentic_operator.stalls import Stall
 from tests.support.builders import IMAGE, NOW, READY, a_definition, condition
 
 NEW = a_definition(conditions=())
@@ -161,6 +162,17 @@ def test_a_pod_that_does_not_start_is_told_and_left_until_its_deadline(waiting: 
     assert after.status is not None
     assert after.status.conditions == plan.status.conditions
     assert after.wake_at == NOW + MIN_RETRY
+
+
+def test_what_keeps_an_inspections_pod_from_starting_is_told_until_it_starts() -> None:
+    stall = Stall(NAME, POD.name, Reason.POD_NOT_STARTED, "configmap not found")
+    waiting = decided(seen=DefinitionSeen(jobs=(JOB,), pods=(POD,), stall=stall))
+    assert conditions(waiting)["Ready"] == ("Unknown", "PodNotStarted")
+    told = NEW.model_copy(update={"status": waiting.status})
+    going = decided(told, DefinitionSeen(jobs=(JOB,), pods=(replace(POD, has_started=True),)))
+    assert conditions(going)["Ready"] == ("Unknown", "Inspecting")
+    ended = decided(told, DefinitionSeen(jobs=(replace(JOB, failure_reason="DeadlineExceeded", finished_at=NOW),)))
+    assert conditions(ended)["Ready"] == ("False", "PodNotStarted")
 
 
 def test_a_failed_inspection_is_tried_again_after_growing_delays() -> None:
