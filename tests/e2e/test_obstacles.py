@@ -74,6 +74,20 @@ def test_a_definition_that_waits_for_its_secret_is_ready_once_it_is_there(projec
     project.wait_condition("workflowdefinition/quick", "Ready", "True")
 
 
+def test_a_definition_that_cannot_mount_its_configmap_says_so_and_is_ready_once_it_is_there(project: Project) -> None:
+    volume = {"name": "c", "mountPath": "/mnt/c", "configMap": {"name": "wanted"}}
+    project.define("quick", podTemplate={"volumes": [volume]})
+    told = wait_for(
+        lambda: project.condition("workflowdefinition/quick", "Ready"),
+        lambda condition: condition.get("reason") == "PodNotStarted",
+        what="the reason",
+        timeout_seconds=45,
+    )
+    assert (told["status"], 'configmap "wanted" not found' in told["message"]) == ("Unknown", True)
+    project.run("create", "configmap", "wanted", "--from-literal=WANTED=x")
+    project.wait_condition("workflowdefinition/quick", "Ready", "True")
+
+
 def test_a_pod_that_a_quota_holds_back_is_told_and_starts_once_there_is_room(project: Project) -> None:
     project.define("quick")
     project.wait_condition("workflowdefinition/quick", "Ready", "True")
