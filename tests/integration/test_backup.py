@@ -1,6 +1,7 @@
 """The backup that is delivered, run as its manifest says, and a restore elsewhere from which a session goes on."""
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from agentic_core.contract import ExitCode
 from hack.kubectl import Kubectl
-from tests.support.commands import ROOT
+from tests.support.commands import ROOT, clean_environment, run_agentic
+from tests.support.guide import find_console
 from tests.support.kube import SYSTEM, Space
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer, start_server
@@ -140,6 +143,31 @@ def test_a_session_that_waits_is_restored_on_another_server_and_its_answer_acts_
     again = restore(scripts, other_server.dsn(), dump)
     assert again.returncode == 1
     assert "restore into an empty one" in again.stderr
+
+
+def test_a_session_that_waits_goes_on_after_a_rollback_by_the_guide_and_the_migrations_again(
+    runners: RunnerBench,
+) -> None:
+    session = runners.session(ASKING, {})
+    assert session.run() == 0
+    assert session.status["phase"] == "WaitingForInput"
+    kept = "SELECT (SELECT count(*) FROM checkpoints), (SELECT count(*) FROM workflow_sessions)"
+    before = runners.database.execute(kept)
+    (written,) = (text for text, _ in find_console("operations.md", "migrate down") if text.startswith("agentic"))
+    command = shlex.split(written.replace("--confirm agentic", f"--confirm {runners.database.name}"))[1:]
+    env = clean_environment(POSTGRES_CONNECTION_STRING=runners.database.dsn)
+
+    down = run_agentic(*command, env=env)
+    assert down.returncode == 0, down.stderr
+    assert runners.database.execute(kept) == before
+    assert runners.session(ASKING, {}).run() == ExitCode.SCHEMA_MISMATCH
+    up = run_agentic("migrate", "up", env=env)
+    assert up.returncode == 0, up.stderr
+
+    session.answer(run=2, gate="yes")
+    assert session.run(2) == 0
+    assert session.status["phase"] == "Completed"
+    assert session.ran == ["before", "gate:yes", "after"]
 
 
 def test_the_newest_dumps_are_kept_and_one_that_fails_leaves_them_alone(
