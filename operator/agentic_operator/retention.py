@@ -21,7 +21,6 @@ from agentic_operator.retention_rules import (
     MAX_CLOCK_DIFFERENCE,
     InvalidDays,
     Keep,
-    batched,
     find_owner,
     is_due,
     pack,
@@ -34,12 +33,16 @@ FIRST_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 60.0
 # Threads without an owner are rare, and finding them goes through all there are.
 OWNERLESS_SECONDS: Final = 86_400.0
-# Of each table, in one step, of which small sessions are removed in pieces.
+# Of each table, in one step. Sessions of up to a quarter of that are removed whole, in pieces of a tenth.
 ROWS: Final = 4000
-PIECES: Final = 4
+SMALL: Final = 4
+PIECES: Final = 10
+# The database rests that long after each piece, which takes a few milliseconds: others get the processor meanwhile. It
+# waits for whole milliseconds, and for another where the first was over a little early.
+PIECE_REST: Final = 0.0009
 SESSIONS: Final = 100
 THREADS: Final = 200
-# A step or piece of some milliseconds is followed by a pause of a fiftieth of its own time.
+# A step is followed by a pause of a fiftieth of its own time.
 REST: Final = 0.02
 LONGEST_REST: Final = 2.0
 
@@ -187,15 +190,15 @@ class Retention:
                 self._announcer.announce_about(raw, Note(name, message, action="Retain"))
 
     async def _remove(self, project: str, keep: Keep, now: datetime) -> "_Done":
-        done, piece = _Done(), self._rows // PIECES
+        done, limit = _Done(), self._rows // SMALL
         for kept in (Kept.ALL, Kept.NEEDED):
             async for batch in self._find_due(project, kept, keep.days, now):
                 began = time.monotonic()
-                sizes = await self._store.measure(batch, limit=piece + 1)
+                sizes = await self._store.measure(batch, limit=limit + 1)
                 self.progress.busy_seconds += time.monotonic() - began
-                small = [uid for uid in batch if sizes.get(uid, 0) <= piece]
-                for pieces in batched(pack(small, sizes, piece), PIECES):
-                    uids = [uid for piece in pieces for uid in piece]
+                small = [uid for uid in batch if sizes.get(uid, 0) <= limit]
+                for uids in pack(small, sizes, self._rows):
+                    pieces = pack(uids, sizes, self._rows // PIECES)
                     done += await self._work("removed", uids, self._emptying(pieces))
                 for uid in batch:
                     if uid not in small:
@@ -206,7 +209,7 @@ class Retention:
         return self._store.remove(uids, rows=self._rows)
 
     def _emptying(self, pieces: Sequence[Sequence[str]]) -> "_Take":
-        return lambda _: self._store.empty(pieces, rest=REST)
+        return lambda _: self._store.empty(pieces, rest=PIECE_REST)
 
     async def _prune(self, project: str, keep: Keep, now: datetime) -> "_Done":
         done = _Done()

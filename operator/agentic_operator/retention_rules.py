@@ -6,7 +6,7 @@ short. Whether it lives is never a question of time: that its row and its resour
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -121,9 +121,3 @@ def pack(session_uids: Sequence[str], sizes: Mapping[str, int], rows: int) -> li
             total = 0
         total += size
     return pieces
-
-
-def batched(pieces: Sequence[list[str]], count: int) -> Iterator[Sequence[list[str]]]:
-    """Yield so many at a time."""
-    for first in range(0, len(pieces), count):
-        yield pieces[first : first + count]

@@ -128,11 +128,11 @@ async def test_small_sessions_are_measured_and_then_emptied_in_pieces(
     uids = ["uid-team-a", "uid-team-b", "uid-team-taken"]
     sizes = await store.retention.measure([*uids, "uid-team-large"], limit=21)
     assert sizes == {"uid-team-a": 5, "uid-team-b": 5, "uid-team-taken": 3, "uid-team-large": 21}
-    step = await store.retention.empty([uids[1:], uids[:1]], rest=0.5)
+    step = await store.retention.empty([uids[1:], uids[:1]], rest=0.01)
     assert sorted(step.finished) == uids[:2]
     assert step.gone.rows == {"checkpoints": 10, "writes": 10, "blobs": 10, "events": 2}
     assert step.gone.bytes > 10 * 64
-    assert step.rested > 0
+    assert step.rested == 0.02
     assert {count(database, thread) for thread in small} == {(0, 0, 0)}
     assert count(database, other) == (3, 3, 3)
     assert sorted(await names(store)) == ["large", "taken"]

@@ -102,8 +102,8 @@ SELECT session_uid, greatest(
 FROM workflow_sessions AS ended
 WHERE session_uid = ANY(%(uids)s);
 
--- All rows of small sessions, which are looked for and deleted at once. Sizes are those of the stored values: nothing
--- large is read.
+-- All rows of small sessions, which are looked for and deleted at once, and then a rest. Sizes are those of the stored
+-- values: nothing large is read.
 
 -- name: empty
 WITH gone_checkpoints AS (
@@ -125,13 +125,18 @@ gone_fences AS (
 marked AS (
     UPDATE workflow_sessions SET checkpoints_kept = 'none' WHERE session_uid = ANY(%(uids)s)
 )
-SELECT 'checkpoints' AS kind, count(*) AS rows, coalesce(sum(size), 0)::bigint AS bytes FROM gone_checkpoints
-UNION ALL
-SELECT 'writes', count(*), coalesce(sum(size), 0)::bigint FROM gone_writes
-UNION ALL
-SELECT 'blobs', count(*), coalesce(sum(size), 0)::bigint FROM gone_blobs
-UNION ALL
-SELECT 'events', count(*), coalesce(sum(size), 0)::bigint FROM gone_events;
+SELECT
+    checkpoints.rows AS checkpoints,
+    writes.rows AS writes,
+    blobs.rows AS blobs,
+    events.rows AS events,
+    checkpoints.bytes + writes.bytes + blobs.bytes + events.bytes AS bytes,
+    pg_sleep(%(rest)s) AS rested
+FROM
+    (SELECT count(*) AS rows, coalesce(sum(size), 0)::bigint AS bytes FROM gone_checkpoints) AS checkpoints,
+    (SELECT count(*) AS rows, coalesce(sum(size), 0)::bigint AS bytes FROM gone_writes) AS writes,
+    (SELECT count(*) AS rows, coalesce(sum(size), 0)::bigint AS bytes FROM gone_blobs) AS blobs,
+    (SELECT count(*) AS rows, coalesce(sum(size), 0)::bigint AS bytes FROM gone_events) AS events;
 
 -- Up to `limit` rows of the threads. Checkpoints go oldest first: what is left of a thread then lacks its beginning, by
 -- which a fork recognises it.
