@@ -27,7 +27,7 @@ AUDITOR = "pip-audit==2.10.1"
 IMAGES = ("operator", "runner")
 LOCKS = ("operator", "runner", "dev")
 # What it knows, and connection strings with a password; these stand in tests and in others' documentation, too.
-STRICT_RULES = ROOT / "tests/integration/credentials.toml"
+STRICT_RULES = ROOT / "hack/credentials.toml"
 
 
 def scan_history(gitleaks: Path, repository: Path = ROOT) -> int:

@@ -15,6 +15,7 @@ import yaml
 from hack.chart_places import CHART
 from hack.cluster.binaries import ensure, kubectl
 from hack.kubectl import ROOT
+from hack.scan import STRICT_RULES
 
 Json = dict[str, Any]
 # What an installation by Helm has beyond the manifests.
@@ -236,8 +237,7 @@ def test_by_default_there_is_one_deployment_and_a_database_of_yours(helm: Path) 
 
 def find_credentials(gitleaks: Path, folder: Path) -> list[str]:
     report = folder.with_suffix(".json")
-    rules = Path(__file__).with_name("credentials.toml")
-    done = run(gitleaks, "dir", str(folder), "--no-banner", "--config", str(rules), "--report-path", str(report))
+    done = run(gitleaks, "dir", str(folder), "--no-banner", "--config", str(STRICT_RULES), "--report-path", str(report))
     assert done.returncode in (0, 1), done.stderr
     return sorted(finding["RuleID"] for finding in json.loads(report.read_text(encoding="utf-8")))
 
