@@ -15,7 +15,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hack.cluster.errors import ClusterError, MissingTool
+from hack.cluster.errors import ClusterError
+from hack.cluster.gotoolchain import find_go
 from hack.cluster.programs import Program
 from hack.cluster.progress import Progress
 from hack.cluster.versions import COREDNS, ETCD, KUBERNETES
@@ -23,7 +24,6 @@ from hack.cluster.versions import COREDNS, ETCD, KUBERNETES
 _MODULE = "cluster.local/programs"
 # What two cores compile, roughly: packages differ much.
 _PACKAGES_A_MINUTE = 450
-_OLDEST_GO = (1, 21)  # the first that fetches the newer toolchain a module asks for
 _REQUIREMENT = re.compile(r"^\s+(\S+) (v\S+)(?: // indirect)?$", re.MULTILINE)
 _REPLACEMENT = re.compile(r"^(?:replace\s+|\s+)(\S+(?: v\S+)?) => ([^.\s]\S* v\S+)$", re.MULTILINE)
 _GO_VERSION = re.compile(r"^go (\d+\.\d+(?:\.\d+)?)$", re.MULTILINE)
@@ -45,12 +45,6 @@ import (
 
 func main() { coremain.Run() }
 """
-
-
-def parse_go_version(text: str) -> tuple[int, int] | None:
-    """Read `go version go1.25.3 linux/amd64`."""
-    found = re.search(r"\bgo(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None
 
 
 def build_module(kubernetes_module: str) -> str:
@@ -113,19 +107,6 @@ def build_linker_flags(version: str = KUBERNETES) -> str:
     return " ".join(["-s", "-w", *(f"-X {stamp}.{key}={value}" for key, value in values.items())])
 
 
-def find_go() -> str:
-    """Find a Go that can build the programs; raises MissingTool with what to do."""
-    advice = "install Go 1.21 or newer from https://go.dev/dl, or let this machine reach https://dl.k8s.io"
-    go = shutil.which("go")
-    if go is None:
-        raise MissingTool(f"the programs cannot be built, there is no Go on this machine: {advice}")
-    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
-    version = parse_go_version(said)
-    if version is None or version < _OLDEST_GO:
-        raise MissingTool(f"the programs cannot be built by {said.strip()!r}: {advice}")
-    return go
-
-
 def go_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Set what a build needs and keep what the person set: proxy, caches, private modules."""
     return {
@@ -142,7 +123,7 @@ def build(programs: Sequence[Program], folder: Path, progress: Progress) -> dict
 
     Safe to kill and repeat: what was compiled stays in Go's own cache.
     """
-    go = find_go()
+    go = find_go(progress)
     output = folder / "out"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)

@@ -12,9 +12,10 @@ from threading import Thread
 
 import pytest
 
-from hack.cluster import binaries, gobuild
+from hack.cluster import binaries, gobuild, gotoolchain
 from hack.cluster.download import Sites, Unreachable, build_source, download, parse_sum
 from hack.cluster.errors import ClusterError, MissingTool
+from hack.cluster.gotoolchain import parse_go_version
 from hack.cluster.programs import PROGRAMS
 from hack.cluster.progress import Progress
 from hack.cluster.versions import (
@@ -180,12 +181,15 @@ def test_missing_programs_are_downloaded_into_the_cache_once(
     assert binaries.ensure(["kubelet"], sites=sites) == found
 
 
-def test_without_download_and_go_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_download_go_and_pip_the_message_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gotoolchain, "find_spec", lambda _: None)
     monkeypatch.setenv("AGENTIC_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     closed = Sites(*["http://127.0.0.1:9"] * 4)
-    with pytest.raises(MissingTool, match=r"install Go 1\.21 or newer"):
+    with pytest.raises(MissingTool, match=r"no Go 1\.21 or newer .* and no pip"):
         binaries.ensure(["kubelet"], progress=Progress(io.StringIO()), sites=closed)
 
 
@@ -205,7 +209,7 @@ def test_test_binaries_that_the_person_names_are_taken(tmp_path: Path) -> None:
     ],
 )
 def test_the_version_of_go_is_read(text: str, expected: tuple[int, int] | None) -> None:
-    assert gobuild.parse_go_version(text) == expected
+    assert parse_go_version(text) == expected
 
 
 def test_every_module_that_kubernetes_names_is_pinned() -> None:
