@@ -5,7 +5,8 @@ commits: ended sessions of 50 checkpoints, with a blob and a write each. Every r
 fresh copy, and the medians of the rounds are compared: such a machine's disk and processors are not the same twice.
 The floor deletes a batch of threads a statement, from one table after the other, without a pause or a look at anything.
 The operator's round does what it does in production, pauses included. A graph runs super-step after super-step in a
-process of its own, alone and then beside each; its p99 then is compared with its p99 alone.
+process of its own, alone and then beside each; its p99 then is compared with its p99 alone. Its nodes do nothing: the
+worst that there is, for all that is measured is saving. With ``--node 20`` each waits for 20 ms first, as for a model.
 """
 
 import argparse
@@ -92,14 +93,16 @@ class State(TypedDict, total=False):
     count: int
 
 
-async def run_steps(dsn: str) -> None:
-    """Run super-steps for ever, and print the milliseconds of each."""
+async def run_steps(dsn: str, node: float) -> None:
+    """Run super-steps for ever, each with a node of so many seconds, and print the milliseconds of each."""
     times: list[float] = []
 
     async def step(state: State) -> State:
         times.append(time.perf_counter())
         if len(times) > 1:
             print(f"{time.time():.6f} {(times[-1] - times[-2]) * 1000:.3f}", flush=True)
+        if node:
+            await asyncio.sleep(node)
         return {"count": state["count"] + 1}
 
     graph = StateGraph(State)
@@ -129,10 +132,9 @@ class Session:
 
 
 @asynccontextmanager
-async def a_session(dsn: str) -> AsyncIterator[Session]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.retention", "--steps-of", dsn, stdout=asyncio.subprocess.PIPE
-    )
+async def a_session(dsn: str, node: int) -> AsyncIterator[Session]:
+    command = (sys.executable, "-m", "bench.retention", "--steps-of", dsn, "--node", str(node))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     session = Session([])
 
     async def read() -> None:
@@ -144,7 +146,7 @@ async def a_session(dsn: str) -> AsyncIterator[Session]:
     reading = asyncio.create_task(read())
     try:
         async with asyncio.timeout(60):
-            while len(session.lines) < 300:  # noqa: ASYNC110  (warmth)
+            while len(session.lines) < 200:  # noqa: ASYNC110  (warmth)
                 await asyncio.sleep(0.05)
         yield session
     finally:
@@ -216,8 +218,8 @@ class Removal:
     idle: float
 
 
-async def time_removal(dsn: str, work: Callable[[], Awaitable[float | None]]) -> Removal:
-    async with a_session(dsn) as session:
+async def time_removal(dsn: str, work: Callable[[], Awaitable[float | None]], node: int) -> Removal:
+    async with a_session(dsn, node) as session:
         idle_from = time.time()
         await asyncio.sleep(8)
         began = time.time()
@@ -266,10 +268,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.retention", description=__doc__)
     parser.add_argument("--checkpoints", type=int, default=100_000, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
+    parser.add_argument("--node", type=int, default=0, metavar="MS")
     parser.add_argument("--steps-of", metavar="DSN", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.steps_of:
-        asyncio.run(run_steps(arguments.steps_of))
+        asyncio.run(run_steps(arguments.steps_of, arguments.node / 1000))
         return
     sessions = arguments.checkpoints // STEPS
     floors, ours = list[Removal](), list[Removal]()
@@ -281,7 +284,7 @@ def main() -> None:
                 with copied(server) as dsn:
                     is_ours = found is ours
                     work = partial(retain, dsn, registry, memory) if is_ours else partial(delete_plainly, dsn, sessions)
-                    found.append(asyncio.run(time_removal(dsn, work)))
+                    found.append(asyncio.run(time_removal(dsn, work, arguments.node)))
                     check_empty(dsn)
                 print(f"round {number}: {name} {found[-1].seconds:.1f} s", file=sys.stderr)
     print_result(sessions, floors, ours, memory)

@@ -55,15 +55,15 @@ def write_overlay(folder: Path, name: str) -> Path:
 
 
 class Guide:
-    """The commands of ``docs/operations.md``, run as they stand but for the image."""
+    """The commands of a page in ``docs/``, run as they stand but for the image."""
 
     def __init__(self, kubectl: Kubectl, folder: Path) -> None:
         self._environment = read_environment(kubectl)
         self._overlays = {f"-k manifests/{name}": f"-k {write_overlay(folder, name)}" for name in ("backup", "restore")}
 
-    def follow(self, part: str) -> None:
+    def follow(self, part: str, page: str = "operations.md") -> None:
         """Run the one block with such a command, and compare what is printed with what is shown."""
-        for command, shown in find_console("operations.md", part):
+        for command, shown in find_console(page, part):
             written = command
             for path, overlay in self._overlays.items():
                 written = written.replace(path, overlay)
@@ -108,6 +108,7 @@ def test_a_session_that_waits_goes_on_after_its_database_was_lost_and_restored_b
     guide.follow("-k manifests/restore")
     make_logins(kubectl)
     guide.follow("-k manifests/migrate")
+    guide.follow("-k manifests/migrate", "migrations.md")
     guide.follow("--replicas=2")
     wait_for(lambda: check(kubectl)[0], lambda status: status == 0, what="the checklist", every=1)
 
