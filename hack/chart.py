@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-NAMESPACE: Final = "agentic-system"
+from hack.install import NAMESPACE
+
 _METADATA: Final = re.compile(r"^metadata:\n  name: .+\n(?:  namespace: .+\n)?(?:  labels:\n)?", re.MULTILINE)
 _LABELS: Final = '  labels:\n    {{- include "agentic-operator.labels" . | nindent 4 }}\n'
 

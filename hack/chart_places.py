@@ -1,11 +1,11 @@
 """Declares which places of the manifests are values of the Helm chart."""
 
-from pathlib import Path
 from typing import Final
 
-from hack.chart import NAMESPACE, Place, Template, cut, replace_places
+from hack.chart import Place, Template, cut, replace_places
+from hack.install import NAMESPACE
+from hack.kubectl import ROOT
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 CHART: Final = ROOT / "charts" / "agentic-operator"
 
 _FULL_NAME: Final = '{{ include "agentic-operator.fullname" . }}'
@@ -53,9 +53,13 @@ _IMAGE: Final = (
 )
 
 
+def read(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
 def vault_init(file: str, part: str) -> str:
     """Return the init container that ``manifests/vault`` patches into a pod, with the values of a part."""
-    text = (ROOT / file).read_text(encoding="utf-8")
+    text = read(file)
     end = "      containers:\n" if "      containers:\n" in text else "      volumes:\n"
     role, path = f"value: agentic-{part}\n", f"value: kv/agentic/{'owner' if part == 'migrate' else part}\n"
     places = (
@@ -68,7 +72,7 @@ def vault_init(file: str, part: str) -> str:
 
 
 def vault_volumes(file: str) -> str:
-    text = cut((ROOT / file).read_text(encoding="utf-8"), "        - name: vault\n          projected:\n")
+    text = cut(read(file), "        - name: vault\n          projected:\n")
     return text.replace("          secret: null\n", "")
 
 
@@ -103,7 +107,7 @@ def build_deployment() -> Template:
         ".Values.watchNamespaces",
         '            - name: WATCH_NAMESPACES\n              value: {{ join "," .Values.watchNamespaces | quote }}\n',
     ) + filled(12, 'include "agentic-operator.environment" .')
-    vault_source = cut((ROOT / file).read_text(encoding="utf-8"), "        - name: operator\n", "      volumes:\n")
+    vault_source = cut(read(file), "        - name: operator\n", "      volumes:\n")
     source_of_all = cut(vault_source, "          envFrom:\n", "          env:\n").replace(
         "agentic-vault", name("vault")
     )
@@ -140,7 +144,7 @@ def build_migration() -> tuple[Template, ...]:
     """Return the migration's Job and what it needs, which are hooks where the values say so."""
     file = "manifests/vault/migrate.yaml"
     account = "      serviceAccountName: agentic-migrate\n"
-    cut((ROOT / file).read_text(encoding="utf-8"), account)
+    cut(read(file), account)
     job = Template(
         "manifests/migrate/job.yaml",
         (
@@ -268,12 +272,11 @@ def build_extras() -> tuple[Template, ...]:
 
 def build_scripts() -> dict[str, object]:
     """Return the ConfigMap that kustomize makes of the backup's scripts."""
-    folder = ROOT / "manifests/backup"
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "agentic-backup", "namespace": NAMESPACE},
-        "data": {file: (folder / file).read_text(encoding="utf-8") for file in ("backup.sh", "restore.sh")},
+        "data": {file: read(f"manifests/backup/{file}") for file in ("backup.sh", "restore.sh")},
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from agentic_core.crds import build_crds
-from hack.chart_places import CHART, build_scripts, build_templates
+from hack.chart_places import CHART, build_scripts, build_templates, read
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"
@@ -75,7 +75,7 @@ def render_chart(made: Mapping[Path, str]) -> dict[Path, str]:
     texts = {**made, ROOT / "manifests/backup/scripts.yaml": scripts}
     return {
         CHART / "templates" / template.target: template.render(
-            texts.get(ROOT / template.source) or (ROOT / template.source).read_text(encoding="utf-8")
+            texts.get(ROOT / template.source) or read(template.source)
         )
         for template in build_templates()
     }

@@ -85,18 +85,11 @@ def unpack_files(layer: Path, folder: Path) -> None:
 def audit(lock: str) -> int:
     """Ask what is known of the locked versions; a version that cannot be asked about counts as a fault."""
     command = [
-        "uv",
-        "tool",
-        "run",
-        AUDITOR,
-        "--strict",
-        "--disable-pip",
-        "--require-hashes",
-        "--progress-spinner",
-        "off",
+        *(str(Path(sys.executable).with_name("uv")), "tool", "run", AUDITOR),
+        *("--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off"),
+        *("-r", f"requirements/{lock}.txt"),
     ]
-    program = str(Path(sys.executable).with_name(command[0]))
-    return step(f"known faults in {lock}", [program, *command[1:], "-r", f"requirements/{lock}.txt"])
+    return step(f"known faults in {lock}", command)
 
 
 def run() -> Iterator[tuple[str, int]]:
