@@ -218,12 +218,12 @@ class Removal:
     idle: float
 
 
-async def time_removal(dsn: str, work: Callable[[], Awaitable[float | None]], node: int) -> Removal:
+async def time_removal(dsn: str, remove: Callable[[str], Awaitable[float | None]], node: int) -> Removal:
     async with a_session(dsn, node) as session:
         idle_from = time.time()
         await asyncio.sleep(8)
         began = time.time()
-        at_work = await work()
+        at_work = await remove(dsn)
         ended = time.time()
         seconds = ended - began
         return Removal(seconds, at_work or seconds, session.p99(began, ended), session.p99(idle_from, began))
@@ -275,16 +275,15 @@ def main() -> None:
         asyncio.run(run_steps(arguments.steps_of, arguments.node / 1000))
         return
     sessions = arguments.checkpoints // STEPS
-    floors, ours = list[Removal](), list[Removal]()
-    registry, memory = fill_registry(sessions), list[float]()
+    floors, ours, memory = list[Removal](), list[Removal](), list[float]()
+    plain = partial(delete_plainly, sessions=sessions)
+    retention = partial(retain, registry=fill_registry(sessions), memory=memory)
     with start_server(**SETTINGS) as server:
         make_template(server, sessions)
         for number in range(1, arguments.rounds + 1):
-            for name, found in (("plain batched DELETEs", floors), ("retention", ours)):
+            for name, remove, found in (("plain batched DELETEs", plain, floors), ("retention", retention, ours)):
                 with copied(server) as dsn:
-                    is_ours = found is ours
-                    work = partial(retain, dsn, registry, memory) if is_ours else partial(delete_plainly, dsn, sessions)
-                    found.append(asyncio.run(time_removal(dsn, work, arguments.node)))
+                    found.append(asyncio.run(time_removal(dsn, remove, arguments.node)))
                     check_empty(dsn)
                 print(f"round {number}: {name} {found[-1].seconds:.1f} s", file=sys.stderr)
     print_result(sessions, floors, ours, memory)
