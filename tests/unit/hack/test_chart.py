@@ -10,7 +10,8 @@ import yaml
 
 from agentic_operator.config import OPTIONS
 from hack.chart import Place, StalePlace, Template, cut
-from hack.chart_places import CHART, ROOT
+from hack.chart_places import CHART
+from hack.kubectl import ROOT
 
 MANIFEST = """\
 kind: Deployment
