@@ -26,6 +26,9 @@ class Reason(StrEnum):
     INSPECTING = "Inspecting"
     INSPECTION_FAILED = "InspectionFailed"
     GRAPH_LOAD_FAILED = "GraphLoadFailed"
+    SUPPORTED = "Supported"
+    SETTINGS_IGNORED = "SettingsIgnored"
+    NOT_REPORTED = "NotReported"
     READY = "Ready"
     NOT_READY = "NotReady"
 

@@ -15,7 +15,13 @@ from agentic_core.conditions import Condition, ConditionStatus, Reason, find_con
 from agentic_core.contract import MAX_SCHEMA_BYTES, ExitCode
 from agentic_core.errors import Problem
 from agentic_core.names import inspection_job_name
-from agentic_core.resources import ClusterWorkflowDefinition, GraphDrawing, WorkflowStatus
+from agentic_core.resources import (
+    ClusterWorkflowDefinition,
+    GraphDrawing,
+    IgnoredSetting,
+    ProjectStatus,
+    WorkflowStatus,
+)
 from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image
 from agentic_operator.classify import classify_failure, clip, find_trouble, newest
 from agentic_operator.jobs import Definition, build_inspection_job, inspection_fingerprint
@@ -33,6 +39,7 @@ MIN_RETRY: Final = timedelta(seconds=30)
 MAX_RETRY: Final = timedelta(minutes=10)
 # At most one write of the count in this time: a burst of sessions must not become a burst of definition writes.
 COUNT_INTERVAL: Final = timedelta(seconds=5)
+MAX_IGNORED: Final = 32
 _NOT_STARTED: Final = frozenset(
     {
         Reason.IMAGE_PULL_FAILED,
@@ -51,6 +58,8 @@ class Report:
     drawing: GraphDrawing | None = None
     input_schema: dict[str, Any] | None = None
     langgraph_version: str | None = None
+    project: ProjectStatus | None = None
+    """None where the runner is older than this part of the report."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ def read_report(log: str) -> Report | None:
             drawing=_read_drawing(raw),
             input_schema=_bounded_schema(raw.get("inputSchema")),
             langgraph_version=str(raw["langgraphVersion"])[:64] if raw.get("langgraphVersion") else None,
+            project=_read_project(raw),
         )
     except (ValueError, ValidationError, RecursionError):
         return None
@@ -95,6 +105,19 @@ def _read_drawing(raw: dict[str, Any]) -> GraphDrawing:
         nodes=tuple(str(node)[:256] for node in (raw.get("nodes") or ())[:1000]),
         edges=tuple(str(edge)[:600] for edge in (raw.get("edges") or ())[:4000]),
         mermaid=mermaid if isinstance(mermaid, str) and len(mermaid) <= 65536 else None,
+    )
+
+
+def _read_project(raw: dict[str, Any]) -> ProjectStatus | None:
+    ignored = raw.get("ignored")
+    if not isinstance(ignored, list):
+        return None
+    settings = [each for each in ignored if isinstance(each, dict) and isinstance(each.get("setting"), str)]
+    return ProjectStatus(
+        ignored=tuple(
+            IgnoredSetting(setting=each["setting"][:256], message=str(each.get("message") or "")[:1024])
+            for each in settings[:MAX_IGNORED]
+        )
     )
 
 
@@ -120,8 +143,10 @@ def decide_definition(
         "Inspected", "Unknown", Reason.NOT_READY, "not inspected: the definition is refused", now, generation
     )
     status = definition.status
+    project = step.fields.get("project", status.project)
+    supported = _supported(inspected, project if isinstance(project, ProjectStatus) else None, now, generation)
     conditions: list[Condition] = list(status.conditions)
-    for condition in (schema, image, inspected, _ready(schema, image, inspected, now)):
+    for condition in (schema, image, inspected, supported, _ready(schema, image, inspected, now)):
         conditions = with_condition(conditions, condition)
     changed: dict[str, object] = {
         **step.fields,
@@ -136,6 +161,8 @@ def decide_definition(
     if inspected.status == "False" or schema.status == "False" or image.status == "False":
         worst = next(c for c in (schema, image, inspected) if c.status == "False")
         notes = (Note(worst.reason, worst.message, "Warning", "Validate"),)
+    elif supported.status == "False":
+        notes = (Note(supported.reason, supported.message, "Warning", "Validate"),)
     return DefinitionPlan(
         job=step.job,
         delete_jobs=step.delete_jobs,
@@ -175,6 +202,21 @@ def _image_condition(definition: Definition, now: datetime, rules: Rules, genera
     if refused is None:
         return build_condition("ImageAllowed", "True", Reason.IMAGE_ALLOWED, "", now, generation)
     return build_condition("ImageAllowed", "False", refused.reason, f"/spec/image: {refused.message}", now, generation)
+
+
+def _supported(inspected: Condition, project: ProjectStatus | None, now: datetime, generation: int) -> Condition:
+    """Name the project's settings that have no effect; a definition with some of them is ready all the same."""
+    kind = "ProjectSupported"
+    if inspected.status != "True":
+        reason = Reason.INSPECTING if inspected.reason == Reason.INSPECTING else Reason.NOT_READY
+        return build_condition(kind, "Unknown", reason, "its project was not inspected", now, generation)
+    if project is None:
+        message = "the inspection did not report the project's settings: build the image with a newer runner"
+        return build_condition(kind, "Unknown", Reason.NOT_REPORTED, message, now, generation)
+    if not project.ignored:
+        return build_condition(kind, "True", Reason.SUPPORTED, "", now, generation)
+    said = clip("; ".join(f"{each.setting}: {each.message}" for each in project.ignored))
+    return build_condition(kind, "False", Reason.SETTINGS_IGNORED, f"langgraph.json: {said}", now, generation)
 
 
 def _ready(schema: Condition, image: Condition, inspected: Condition, now: datetime) -> Condition:
@@ -263,6 +305,7 @@ def _conclude(
         "graph": seen.report.drawing,
         "input_schema": seen.report.input_schema if definition.spec.input_schema is None else None,
         "langgraph_version": seen.report.langgraph_version,
+        "project": seen.report.project,
         "image_digest": pin_image(definition.spec.image, pod.image_id if pod is not None else ""),
     }
     condition = build_condition("Inspected", "True", Reason.INSPECTED, "", now, generation)

@@ -13,6 +13,7 @@ from agentic_core.errors import GraphLoadError
 from agentic_runner.config import project_file
 from agentic_runner.execute import build_config
 from agentic_runner.graphs import import_attribute, open_graph
+from agentic_runner.ignored import find_ignored
 from agentic_runner.project import Project, enter_project, find_target, read_project
 from agentic_runner.redaction import describe
 from agentic_runner.schemas import derive_input_schema, derive_output_schema
@@ -44,7 +45,12 @@ async def _inspect(project: Project, wanted: str | None) -> dict[str, Any]:
     enter_project(project)
     value = import_attribute(project, target)
     async with open_graph(value, target, build_config("inspection", 0)) as graph:
-        return {"graphs": sorted(project.graphs), "name": target.name, **build_report(graph)}
+        return {
+            "graphs": sorted(project.graphs),
+            "name": target.name,
+            "ignored": [{"setting": each.setting, "message": each.message} for each in find_ignored(project.settings)],
+            **build_report(graph),
+        }
 
 
 def build_report(graph: "Graph") -> dict[str, Any]:

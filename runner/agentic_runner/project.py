@@ -39,6 +39,8 @@ class Project:
     graphs: Mapping[str, str] = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The whole of it, as it stands there."""
 
 
 def read_project(file: Path) -> Project:
@@ -66,6 +68,7 @@ def read_project(file: Path) -> Project:
         graphs=_graphs(document.get("graphs"), file),
         dependencies=tuple(d for d in document.get("dependencies") or () if isinstance(d, str)),
         env=_environment(document.get("env"), root),
+        settings=document,
     )
 
 

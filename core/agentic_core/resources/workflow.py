@@ -128,6 +128,26 @@ class GraphDrawing(Wire):
     mermaid: Annotated[str | None, Field(max_length=65536, description="A drawing in Mermaid's language.")] = None
 
 
+class IgnoredSetting(Wire):
+    """A setting of the project that has no effect here."""
+
+    setting: Annotated[str, Field(max_length=256, description="JSON pointer into langgraph.json.")]
+    message: Annotated[str, Field(max_length=1024, description="Why it has no effect, and what to do instead.")]
+
+
+class ProjectStatus(Wire):
+    """What the inspection found in the project's settings."""
+
+    ignored: Annotated[
+        tuple[IgnoredSetting, ...],
+        Field(
+            max_length=32,
+            description="Settings that have no effect.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+
+
 class WorkflowStatus(Wire):
     """What the operator found out about a definition."""
 
@@ -135,7 +155,7 @@ class WorkflowStatus(Wire):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="SchemaValid, ImageAllowed, Inspected and Ready.",
+            description="SchemaValid, ImageAllowed, Inspected, ProjectSupported and Ready.",
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()
@@ -143,6 +163,9 @@ class WorkflowStatus(Wire):
     graph: Annotated[GraphDrawing | None, Field(description="The graph, drawn.")] = None
     input_schema: Annotated[
         JsonObject | None, Field(description="Schema of the inputs, derived from the graph where spec gives none.")
+    ] = None
+    project: Annotated[
+        ProjectStatus | None, Field(description="The project's settings; absent where its runner reports none.")
     ] = None
     image_digest: Annotated[
         str | None, Field(max_length=512, description="The image by digest, as the inspection ran it.")

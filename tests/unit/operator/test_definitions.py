@@ -10,7 +10,7 @@ import pytest
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.errors import Problem
 from agentic_core.names import inspection_job_name
-from agentic_core.resources import WorkflowDefinition
+from agentic_core.resources import IgnoredSetting, ProjectStatus, WorkflowDefinition
 from agentic_operator.definitions import (
     COUNT_INTERVAL,
     MAX_RETRY,
@@ -56,6 +56,7 @@ def test_a_new_definition_is_inspected_and_unknown_until_then() -> None:
         "SchemaValid": ("True", "Valid"),
         "ImageAllowed": ("True", "ImageAllowed"),
         "Inspected": ("Unknown", "Inspecting"),
+        "ProjectSupported": ("Unknown", "Inspecting"),
         "Ready": ("Unknown", "Inspecting"),
     }
     assert plan.job is not None
@@ -87,6 +88,36 @@ def test_a_completed_inspection_makes_the_definition_ready_with_what_was_found()
     assert plan.status.input_schema == {"type": "object"}
     assert plan.status.langgraph_version == "1.0.0"
     assert plan.status.image_digest == f"registry.example.com/team/workflow@{DIGEST}"
+
+
+def _inspected_as(project: ProjectStatus | None) -> DefinitionPlan:
+    report = replace(REPORT, project=project)
+    return decided(NEW, DefinitionSeen(jobs=(replace(JOB, is_complete=True),), pods=(POD,), report=report))
+
+
+def test_settings_without_effect_are_named_and_leave_the_definition_ready() -> None:
+    ignored = (
+        IgnoredSetting(setting="/auth", message="people are known by the cluster: remove it"),
+        IgnoredSetting(setting="/store/index", message="there are no vectors"),
+    )
+    plan = _inspected_as(ProjectStatus(ignored=ignored))
+    assert plan.status is not None
+    found = find_condition(plan.status.conditions, "ProjectSupported")
+    assert found is not None
+    assert (found.status, found.reason) == ("False", "SettingsIgnored")
+    assert found.message == (
+        "langgraph.json: /auth: people are known by the cluster: remove it; /store/index: there are no vectors"
+    )
+    assert [note.reason for note in plan.notes] == ["SettingsIgnored"]
+    assert conditions(plan)["Ready"] == ("True", "Ready")
+    # It stays said while nothing changes, without another word.
+    settled = NEW.model_copy(update={"status": plan.status})
+    assert decided(settled).status == plan.status
+
+
+def test_a_project_without_such_settings_is_supported_and_an_older_runner_reports_none() -> None:
+    assert conditions(_inspected_as(ProjectStatus()))["ProjectSupported"] == ("True", "Supported")
+    assert conditions(_inspected_as(None))["ProjectSupported"] == ("Unknown", "NotReported")
 
 
 def test_a_ready_definition_needs_nothing_more() -> None:
@@ -218,6 +249,7 @@ def test_a_report_is_read_from_between_its_markers() -> None:
     assert report.drawing is not None
     assert (report.drawing.nodes, report.drawing.edges) == (("a", "b"), ("a -> b",))
     assert report.input_schema == {}
+    assert report.project is None
 
 
 @pytest.mark.parametrize(
@@ -242,6 +274,7 @@ def test_a_hostile_report_is_bounded() -> None:
         "mermaid": "x" * 100_000,
         "inputSchema": {"description": "x" * 100_000},
         "langgraphVersion": "1" * 1000,
+        "ignored": ["no object", {"setting": 7}, *({"setting": "/x" * 1000, "message": "m" * 10_000},) * 5000],
     }
     report = read_report(f"{REPORT_BEGIN}\n{json.dumps(raw)}\n{REPORT_END}")
     assert report is not None
@@ -250,6 +283,9 @@ def test_a_hostile_report_is_bounded() -> None:
     assert len(report.drawing.nodes[0]) == 256
     assert report.drawing.mermaid is None
     assert report.input_schema is None
+    assert report.project is not None
+    assert len(report.project.ignored) == 32
+    assert (len(report.project.ignored[0].setting), len(report.project.ignored[0].message)) == (256, 1024)
 
 
 @pytest.mark.parametrize(

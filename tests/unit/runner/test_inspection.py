@@ -31,7 +31,8 @@ graph = builder.add_edge("good", END).add_edge("bad", END).compile()
 
 def _inspect(folder: Path, code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "graph.py").write_text(code)
-    (folder / "langgraph.json").write_text(json.dumps({"graphs": {"main": "./graph.py:graph"}}))
+    settings = {"graphs": {"main": "./graph.py:graph"}, "checkpointer": {"path": "./graph.py:saver"}}
+    (folder / "langgraph.json").write_text(json.dumps(settings))
     return subprocess.run(
         [sys.executable, "-m", "agentic_runner", *(arguments or ("inspect",))],
         cwd=folder,
@@ -51,6 +52,7 @@ def test_a_good_graph_is_reported_on_one_line_between_the_markers(tmp_path: Path
     assert lines[begin + 2] == END
     report: dict[str, Any] = json.loads(lines[begin + 1])
     assert report["graphs"] == ["main"]
+    assert [each["setting"] for each in report["ignored"]] == ["/checkpointer/path"]
     assert report["nodes"] == ["__start__", "load", "good", "bad", "__end__"]
     assert "load -> good" in report["edges"]
     assert "graph TD" in report["mermaid"]
