@@ -36,6 +36,7 @@ _EXIT_REASONS: Final = {
     ExitCode.RESULTS_UNAVAILABLE: Reason.RESULT_STORE_UNAVAILABLE,
 }
 _EXIT_TEXTS: Final = {
+    ExitCode.DONE: "its runner ended without a verdict",
     ExitCode.RETRIABLE: "the runner failed",
     ExitCode.CONFIGURATION: "the runner is not configured as its contract says",
     ExitCode.GRAPH_FAILED: "the graph failed",
@@ -80,12 +81,14 @@ def newest(pods: Iterable[PodSeen]) -> PodSeen | None:
 def find_spent(jobs: Iterable[JobSeen], pods: Collection[PodSeen]) -> tuple[JobSeen, ...]:
     """Return the Jobs of a waiting session whose work is done: finished, or about to be, or between two attempts.
 
-    A pod that asked and was killed then has nothing left to do for the next one.
+    A pod that asked and was killed then has nothing left to do for the next one, and one whose runner has ended none
+    for this one, whatever keeps it.
     """
 
     def is_spent(job: JobSeen) -> bool:
         own = [pod for pod in pods if pod.deleting_since is None and _made(job, pod)]
-        is_over = any(pod.phase == "Succeeded" for pod in own) or (bool(own) and all(pod.is_over for pod in own))
+        has_done = any(pod.phase == "Succeeded" or (pod.has_ended and pod.exit_code == 0) for pod in own)
+        is_over = has_done or (bool(own) and all(pod.is_over or pod.has_ended for pod in own))
         return job.is_finished or is_over
 
     return tuple(filter(is_spent, jobs))
@@ -108,6 +111,9 @@ def find_trouble(pods: Iterable[PodSeen], now: datetime) -> Trouble | None:
         return _patience(Reason.IMAGE_PULL_FAILED, pod, now)
     if pod.waiting_reason in _CONFIG_WAITS:
         return _patience(Reason.CONTAINER_CONFIG_ERROR, pod, now)
+    if pod.waiting_reason == "CrashLoopBackOff":
+        # Of a sidecar that has to be up before the runner starts: nothing else is started again in these pods.
+        return Trouble(Reason.POD_NOT_STARTED, _waiting_text(pod))
     if pod.unschedulable:
         return Trouble(Reason.UNSCHEDULABLE, clip(pod.unschedulable))
     return None
@@ -138,6 +144,8 @@ def classify_pod(pod: PodSeen) -> Verdict:
     if pod.exit_reason == "OOMKilled":
         limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its limit"
         return Verdict(Reason.OOM_KILLED, f"the runner used more memory than {limit}; raise resources.limits.memory")
+    if pod.exit_code is None and pod.unprepared:
+        return Verdict(Reason.POD_NOT_STARTED, clip(pod.unprepared))
     if pod.exit_code is None:
         text = ": ".join(part for part in (pod.reason, pod.message) if part)
         return Verdict(Reason.RUNNER_LOST, clip(text or "its pod is gone"), is_lost=True)
@@ -146,7 +154,8 @@ def classify_pod(pod: PodSeen) -> Verdict:
     except ValueError:
         by_signal = f" (signal {pod.exit_code - 128})" if pod.exit_code > 128 else ""
         return Verdict(Reason.RUNNER_LOST, clip(f"the runner ended with exit code {pod.exit_code}{by_signal}", said))
-    is_lost = code in (ExitCode.SUPERSEDED, ExitCode.DRAINED)
+    # A runner that is done has told its verdict, unless that was lost; its pod may have failed by what ran beside it.
+    is_lost = code in (ExitCode.DONE, ExitCode.SUPERSEDED, ExitCode.DRAINED)
     text = _EXIT_TEXTS.get(code, f"the runner ended with exit code {pod.exit_code}")
     return Verdict(_EXIT_REASONS.get(code, Reason.RUNNER_LOST), clip(text, said), is_lost=is_lost)
 

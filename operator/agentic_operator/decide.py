@@ -16,6 +16,7 @@ from agentic_operator.admission import Admitted, admit_workflow
 from agentic_operator.answers import take_answers
 from agentic_operator.beginnings import start
 from agentic_operator.endings import let_go, look_after_end, stop, suspend
+from agentic_operator.held import clear_held
 from agentic_operator.jobs import Definition
 from agentic_operator.pinning import pin_image
 from agentic_operator.plan import Plan
@@ -35,7 +36,7 @@ def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
     if taken.is_answered:
         # Recorded before it acts: a pod that finds the question answered finds the answer, too.
         return record_answers(taken, now)
-    plan = _decide(taken.session, seen, now, rules)
+    plan = clear_held(_decide(taken.session, seen, now, rules), taken.session, seen, now)
     if taken.session is session:
         return plan
     return replace(plan, status=plan.status or refresh_session(taken.session), notes=(*taken.notes, *plan.notes))

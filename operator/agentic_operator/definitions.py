@@ -24,6 +24,7 @@ from agentic_core.resources import (
 )
 from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image
 from agentic_operator.classify import classify_failure, clip, find_trouble, newest
+from agentic_operator.held import find_held
 from agentic_operator.jobs import Definition, build_inspection_job, inspection_fingerprint
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.pinning import pin_image
@@ -166,6 +167,7 @@ def decide_definition(
     return DefinitionPlan(
         job=step.job,
         delete_jobs=step.delete_jobs,
+        delete_pods=step.delete_pods,
         status=planned,
         wake_at=min((at for at in (wake_at, step.wake_at) if at is not None), default=None),
         notes=notes,
@@ -237,6 +239,7 @@ class _Step:
     fields: dict[str, object] = field(default_factory=dict)
     job: dict[str, Any] | None = None
     delete_jobs: tuple[str, ...] = ()
+    delete_pods: tuple[str, ...] = ()
     wake_at: datetime | None = None
 
 
@@ -248,7 +251,9 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
     old = find_condition(definition.status.conditions, "Inspected")
     is_settled = old is not None and old.observed_generation == generation
     if is_settled and old is not None and old.status == "True":
-        return _Step(old, delete_jobs=stale)
+        # Its report is read: nothing is left to do for one that a sidecar holds.
+        held = (job.name,) if job is not None and find_held(job, seen.pods) is not None else ()
+        return _Step(old, delete_jobs=(*stale, *held))
     if job is None:
         # A failed Job stays until it is time for the next one.
         manifest = build_inspection_job(definition, namespace, rules.jobs)
@@ -256,9 +261,10 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
     if job.is_deleting:
         return _Step(_keep(definition, old, now), delete_jobs=stale, wake_at=now + timedelta(seconds=5))
     pods = tuple(pod for pod in seen.pods if pod.job == job.name)
-    if job.is_complete:
+    ended = newest(pod for pod in pods if pod.has_ended)
+    if job.is_complete or (ended is not None and ended.exit_code == 0):
         return _conclude(definition, seen, job, pods, stale, now)
-    if job.failure_reason:
+    if job.failure_reason or find_held(job, pods) is not None:
         return _failed(definition, old, job, pods, stale, now)
     trouble = find_trouble(pods, now)
     if trouble is None and seen.stall is not None:
@@ -299,7 +305,7 @@ def _conclude(
     if seen.report is None:
         message = "the inspection ended without a report: is the image's entry point `python -m agentic_runner`?"
         condition = build_condition("Inspected", "False", Reason.INSPECTION_FAILED, message, now, generation)
-        return _retry(condition, find_condition(definition.status.conditions, "Inspected"), job, stale, now)
+        return _retry(condition, find_condition(definition.status.conditions, "Inspected"), job, pods, stale, now)
     pod = newest(pods)
     fields: dict[str, object] = {
         "graph": seen.report.drawing,
@@ -323,6 +329,10 @@ def _failed(
     verdict = classify_failure(job, pods)
     reason, message = verdict.reason, verdict.message
     pod = newest(pods)
+    is_told = old is not None and old.status == "False" and old.observed_generation == definition.metadata.generation
+    if old is not None and is_told and pod is None and reason is not Reason.DEADLINE_EXCEEDED:
+        # Its pod was cleared away after that was told.
+        return _retry(old, old, job, pods, stale, now)
     if reason is Reason.DEADLINE_EXCEEDED:
         if old is not None and old.reason in _NOT_STARTED:
             # Its pod went with the deadline: what kept it from starting was told before.
@@ -334,16 +344,26 @@ def _failed(
     elif (pod is not None and pod.exit_code == ExitCode.RETRIABLE) or reason is Reason.RUNNER_LOST:
         reason = Reason.INSPECTION_FAILED
     condition = build_condition("Inspected", "False", reason, message, now, definition.metadata.generation)
-    return _retry(condition, old, job, stale, now)
+    return _retry(condition, old, job, pods, stale, now)
 
 
-def _retry(condition: Condition, old: Condition | None, job: JobSeen, stale: tuple[str, ...], now: datetime) -> _Step:
+def _retry(
+    condition: Condition,
+    old: Condition | None,
+    job: JobSeen,
+    pods: tuple[PodSeen, ...],
+    stale: tuple[str, ...],
+    now: datetime,
+) -> _Step:
     """Keep the failed Job to be looked at until it is time for the next try."""
     since = old if old is not None and old.status == "False" else condition
-    due = _next_try(since, job.finished_at or now)
+    held = find_held(job, pods)
+    ended_at = held.ended_at if held is not None else job.finished_at
+    due = _next_try(since, ended_at or now)
     if now >= due:
         return _Step(condition, delete_jobs=(*stale, job.name), wake_at=now)
-    return _Step(condition, delete_jobs=stale, wake_at=due)
+    # Left alone, what holds it would do so to the Job's deadline, which would count as the reason then.
+    return _Step(condition, delete_jobs=stale, delete_pods=(held.name,) if held is not None else (), wake_at=due)
 
 
 def _next_try(failing: Condition, last: datetime) -> datetime:

@@ -7,6 +7,7 @@ from agentic_core.conditions import Reason
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession
+from agentic_operator.held import find_held
 from agentic_operator.jobs import effective_ttl
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
@@ -32,7 +33,8 @@ def let_go(session: AgenticSession, seen: Seen, since: datetime) -> Plan:
 def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     """A session in a final phase: its Job does not outlive it for long, and its time to live may be up."""
     ended = session.status.completion_time or now
-    lingering = [job for job in find_present(seen.jobs) if not job.is_finished]
+    # Those that a sidecar holds are cleared away by themselves.
+    lingering = [job for job in find_present(seen.jobs) if not job.is_finished and find_held(job, seen.pods) is None]
     wakes: list[datetime] = []
     if lingering:
         if now >= ended + LINGER:

@@ -165,7 +165,9 @@ class Handlers:
             has_news = self._registry.forget_pod(owner, pod.name)
         else:
             has_news = self._registry.see_pod(owner, pod)
-        if has_news and not self._is_settled(owner):
+        # What a sidecar holds of a session that has ended is cleared away.
+        is_wanted = pod.is_held or not self._is_settled(owner)
+        if has_news and is_wanted:
             self._queue.add(owner, urgent=False)
 
     def _is_settled(self, owner: Key) -> bool:

@@ -24,6 +24,8 @@ class JobSeen:
     run: int = 0
     active: int = 0
     failed: int = 0
+    retries: int | None = None
+    """How many failures the Job follows by another pod; None where that was not seen yet."""
     is_complete: bool = False
     failure_reason: str = ""
     """Reason of the Failed (or FailureTarget) condition; empty while the Job has not failed."""
@@ -41,20 +43,29 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True)
 class PodSeen:
-    """A pod of one of our Jobs, as far as its one container matters."""
+    """A pod of one of our Jobs, as far as the runner's container matters.
+
+    Others may stand beside it, which webhooks put there: proxies of a mesh, agents that ship logs.
+    """
 
     name: str
     job: str
+    uid: str = ""
     phase: str = "Pending"
     created_at: datetime | None = None
     waiting_reason: str = ""
     waiting_message: str = ""
     has_started: bool = False
+    has_ended: bool = False
+    """Whether the runner's container is through, whatever still runs beside it."""
+    ended_at: datetime | None = None
     exit_code: int | None = None
     exit_reason: str = ""
     exit_message: str = ""
     reason: str = ""
     message: str = ""
+    unprepared: str = ""
+    """How an init container failed that is none of ours; empty where none did."""
     unschedulable: str = ""
     """Why the scheduler finds no node; empty where it did or has not tried."""
     is_disrupted: bool = False
@@ -65,6 +76,11 @@ class PodSeen:
     @property
     def is_over(self) -> bool:
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the runner has ended and something beside it keeps the pod."""
+        return self.has_ended and not self.is_over and self.deleting_since is None
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -96,6 +112,7 @@ def observe_job(raw: Raw) -> JobSeen:
         run=int(run) if run.isdecimal() else 0,
         active=status.get("active") or 0,
         failed=status.get("failed") or 0,
+        retries=(raw.get("spec") or {}).get("backoffLimit"),
         is_complete=bool(_condition(conditions, "Complete") or _condition(conditions, "SuccessCriteriaMet")),
         failure_reason=(failed.get("reason") or "Failed") if failed else "",
         failure_message=failed.get("message") or "",
@@ -113,15 +130,17 @@ def observe_pod(raw: Raw) -> PodSeen:
     container = _find_container(status.get("containerStatuses") or (), RUNNER_CONTAINER)
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
-    ended = state.get("terminated") or {}
+    through = ended = state.get("terminated") or {}
     if not ended and waiting:
         ended = (container.get("lastState") or {}).get("terminated") or {}
     has_started = "running" in state or bool(ended)
-    preparing = _find_container(status.get("initContainerStatuses") or (), VAULT_CONTAINER).get("state") or {}
-    if waiting and not ended:
-        # Until the init container is through, the runner only says that it waits for it.
-        ended = _as_runner(preparing.get("terminated") or {})
-        waiting = preparing.get("waiting") or waiting
+    unprepared = ""
+    if not has_started:
+        # Until the init containers are through, the runner only says that it waits for them.
+        preparing = status.get("initContainerStatuses") or ()
+        ended = _as_runner(_state(_find_container(preparing, VAULT_CONTAINER), "terminated"))
+        unprepared = "" if ended else _find_failed_init(preparing)
+        waiting = _find_waiting_init(preparing) or waiting
     conditions = status.get("conditions") or ()
     unscheduled: Raw = next(
         (
@@ -133,23 +152,55 @@ def observe_pod(raw: Raw) -> PodSeen:
     )
     return PodSeen(
         name=meta["name"],
+        uid=meta.get("uid", ""),
         job=owner.get("name") or (meta.get("labels") or {}).get("batch.kubernetes.io/job-name", ""),
         phase=status.get("phase") or "Pending",
         created_at=parse_time(meta.get("creationTimestamp")),
         waiting_reason=waiting.get("reason") or "",
         waiting_message=waiting.get("message") or "",
         has_started=has_started,
+        has_ended=bool(through),
+        ended_at=parse_time(through.get("finishedAt")),
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason") or "",
         exit_message=(ended.get("message") or "").strip(),
         reason=status.get("reason") or "",
         message=status.get("message") or "",
+        unprepared=unprepared,
         unschedulable=(unscheduled.get("message") or "no node fits") if unscheduled else "",
         is_disrupted=_condition(conditions, "DisruptionTarget") is not None,
         deleting_since=parse_time(meta.get("deletionTimestamp")),
         image_id=container.get("imageID") or "",
         memory_limit=_memory_limit(raw),
     )
+
+
+def _state(container: Raw, name: str) -> Raw:
+    found: Raw = (container.get("state") or {}).get(name) or {}
+    return found
+
+
+def _find_failed_init(statuses: Sequence[Raw]) -> str:
+    """Say which init container failed, and how; empty where none did."""
+    for status in statuses:
+        ended = _state(status, "terminated")
+        if ended.get("exitCode"):
+            said = str(ended.get("message") or ended.get("reason") or "").strip()
+            about = f"init container {status['name']!r} ended with exit code {ended['exitCode']}"
+            return f"{about}: {said}" if said else about
+    return ""
+
+
+def _find_waiting_init(statuses: Sequence[Raw]) -> Raw:
+    """Return why an init container waits, in its name; empty where none does for a reason of its own."""
+    for status in statuses:
+        waiting = _state(status, "waiting")
+        reason = waiting.get("reason") or ""
+        if reason and reason != "PodInitializing":
+            said = waiting.get("message") or ""
+            about = f"init container {status['name']!r}"
+            return {"reason": reason, "message": f"{about}: {said}" if said else about}
+    return {}
 
 
 def _as_runner(ended: Raw) -> Raw:

@@ -36,6 +36,8 @@ class Plan:
     """The status as it shall be; the same as now means no write."""
     delete_jobs: tuple[str, ...] = ()
     """Jobs that the verdict just written made superfluous."""
+    delete_pods: tuple[str, ...] = ()
+    """Pods whose runner has ended and that something beside it keeps: their Job goes on without them."""
     purge: bool = False
     """Delete the session's rows from the database, then let go of the finalizer."""
     delete_session: bool = False
@@ -50,6 +52,8 @@ class DefinitionPlan:
 
     job: dict[str, Any] | None = None
     delete_jobs: tuple[str, ...] = ()
+    delete_pods: tuple[str, ...] = ()
+    """Pods that are held as those of a session's run are; deleted once the status says how they ended."""
     status: WorkflowStatus | None = None
     wake_at: datetime | None = None
     notes: tuple[Note, ...] = field(default=())

@@ -23,6 +23,7 @@ from agentic_operator.jobs import Definition
 from agentic_operator.kube import (
     CLAIMS,
     JOBS,
+    PODS,
     SESSIONS,
     AlreadyExists,
     Forbidden,
@@ -157,6 +158,7 @@ class SessionReconciler:
         self, key: SessionKey, session: AgenticSession, body: Json, seen: Seen, plan: Plan, now: datetime
     ) -> None:
         uids = {job.name: job.uid for job in seen.jobs}
+        uids.update((pod.name, pod.uid) for pod in seen.pods)
         for name in plan.delete_jobs_first:
             await self._delete_job(key, name, uids.get(name, ""))
         if plan.job is not None:
@@ -176,6 +178,10 @@ class SessionReconciler:
             has_news = await self._write_status(key, session, plan.status)
         for name in plan.delete_jobs:
             await self._delete_job(key, name, uids.get(name, ""))
+        about = {"namespace": key.namespace, "session": key.name}
+        for name in plan.delete_pods:
+            await self._kube.delete(PODS, key.namespace, name, uid=uids.get(name, ""))
+            logger.info("deleted pod %s: its runner has ended", name, extra=about)
         if plan.purge:
             await self._purge(session, now)
         if plan.delete_session:

@@ -77,6 +77,8 @@ class DefinitionReconciler:
         if plan.status is not None and await self._write_status(key, definition, plan.status, now):
             for note in plan.notes:
                 self._parts.announcer.announce(definition, note)
+        for name in plan.delete_pods:
+            await self._kube.delete(PODS, namespace, name)
         if plan.wake_at is not None:
             self._parts.queue.add_at(key, time.monotonic() + max(0.0, (plan.wake_at - now).total_seconds()))
 
@@ -121,13 +123,14 @@ class DefinitionReconciler:
         self, key: DefinitionKey, definition: Definition, namespace: str, job: JobSeen | None
     ) -> Report | None:
         """Read the pods of a finished inspection, and the report of one that completed."""
-        if job is None or not job.is_finished:
+        known = [pod for pod in self._registry.pods_of(key) if job is not None and pod.job == job.name]
+        if job is None or not (job.is_finished or any(pod.has_ended for pod in known)):
             return None
         kind = "cwfd" if key.kind == "ClusterWorkflowDefinition" else "wfd"
         raws = await self._kube.list_all(PODS, namespace, selector=f"{INSPECTION_LABEL}={kind}.{definition.name}")
         self._registry.replace_pods(key, (observe_pod(raw) for raw in raws))
         pod = newest(pod for pod in self._registry.pods_of(key) if pod.job == job.name)
-        if not job.is_complete or pod is None:
+        if pod is None or not (job.is_complete or (pod.has_ended and pod.exit_code == 0)):
             return None
         try:
             return read_report(

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Final
 
 from agentic_core.conditions import Reason, find_condition
-from agentic_core.contract import ExitCode
+from agentic_core.contract import PERMANENT_EXIT_CODES, ExitCode
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_operator.beginnings import create_run, pin_workflow, run_again, start
-from agentic_operator.classify import Trouble, classify_failure, classify_pod, find_trouble, newest
+from agentic_operator.classify import Trouble, Verdict, classify_failure, classify_pod, find_trouble, newest
 from agentic_operator.endings import LOOK_AGAIN, POD_PATIENCE, fail
+from agentic_operator.held import due_at, find_held
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.obstacles import Obstacle, hold_session
 from agentic_operator.plan import Note, Plan
@@ -46,6 +47,9 @@ def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
         return fail(session, seen, verdict.reason, verdict.message, now)
     if job.is_complete:
         return _restart(session, seen, now, rules, "its runner ended without a verdict")
+    held = find_held(job, pods)
+    if held is not None:
+        return _judge_held(session, seen, now, rules, job, held)
     due = _given_up_at(pods)
     if due is not None and now >= due:
         # The Job itself would wait for the node's word for ever. If the runner lives on, the fence holds it back.
@@ -54,6 +58,33 @@ def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
         return replace(plan, delete_jobs=(*plan.delete_jobs, job.name))
     plan = _watch_start(session, seen, job, pods, now)
     return plan if due is None else replace(plan, wake_at=min(due, plan.wake_at or due))
+
+
+def _judge_held(session: AgenticSession, seen: Seen, now: datetime, rules: Rules, job: JobSeen, held: PodSeen) -> Plan:
+    """Judge a run whose runner has ended while something beside it keeps the pod, as its Job would judge the pod."""
+    verdict = classify_pod(held)
+    if verdict.is_lost and held.exit_code != ExitCode.DRAINED:
+        plan = _restart(session, seen, now, rules, verdict.message)
+        return replace(plan, delete_jobs=(*plan.delete_jobs, job.name))
+    is_last = job.retries is not None and job.failed >= job.retries and held.exit_code != ExitCode.DRAINED
+    if is_last or held.exit_code in PERMANENT_EXIT_CODES:
+        return fail(session, seen, verdict.reason, verdict.message, now)
+    status: SessionStatus = refresh_session(session)
+    notes: tuple[Note, ...] = ()
+    if not verdict.is_lost and not _was_told(session, held):
+        status, notes = _tell_attempt(session, verdict, job.failed + 1, now)
+    due = due_at(held)
+    if now < due:
+        return Plan(status=status, notes=notes, wake_at=due)
+    return Plan(status=status, notes=notes, delete_pods=(held.name,), wake_at=now + LOOK_AGAIN)
+
+
+def _tell_attempt(
+    session: AgenticSession, verdict: Verdict, attempt: int, now: datetime
+) -> tuple[SessionStatus, tuple[Note, ...]]:
+    message = f"attempt {attempt} failed ({verdict.reason}: {verdict.message}); the next one goes on"
+    status = change_session(session, session.status.phase or Phase.CREATING, Reason.RETRYING, message, now)
+    return status, (Note(Reason.RETRYING, message, "Warning", "Retry"),)
 
 
 def _given_up_at(pods: tuple[PodSeen, ...]) -> datetime | None:
@@ -78,11 +109,8 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
     last, ended = newest(pods), newest(pod for pod in pods if pod.is_over)
     is_between = ended is not None and (last is ended or (last is not None and not last.has_started))
     if job.failed and ended is not None and is_between and not _was_told(session, ended):
-        verdict = classify_pod(ended)
-        message = f"attempt {job.failed} failed ({verdict.reason}: {verdict.message}); the next one goes on"
-        status = change_session(session, phase, Reason.RETRYING, message, now)
-        note = Note(Reason.RETRYING, message, "Warning", "Retry")
-        return Plan(add_finalizer=add_finalizer, status=status, notes=(note,))
+        status, notes = _tell_attempt(session, classify_pod(ended), job.failed, now)
+        return Plan(add_finalizer=add_finalizer, status=status, notes=notes)
     scheduled = find_condition(session.status.conditions, "Scheduled")
     if last is not None and scheduled is not None and scheduled.status == "False":
         return Plan(add_finalizer=add_finalizer, status=_let_start(session, phase, now))

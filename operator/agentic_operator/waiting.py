@@ -9,6 +9,7 @@ from agentic_operator.answers import Taken, answer_by_default, describe_default_
 from agentic_operator.beginnings import run_again, start
 from agentic_operator.classify import find_spent
 from agentic_operator.endings import fail
+from agentic_operator.held import find_held
 from agentic_operator.plan import Plan
 from agentic_operator.seen import Rules, Seen, find_job, find_present, list_names
 from agentic_operator.statuses import change_session, refresh_session
@@ -30,7 +31,9 @@ def wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Ru
         return _after_input_deadline(session, seen, now)
     status = None if is_warm else refresh_session(session)
     # What they had to say is in the status: a session that waits keeps nothing on a node.
-    return Plan(status=status, delete_jobs=list_names(find_present(spent)), wake_at=deadline)
+    # Those that a sidecar holds go after its grace.
+    gone = [each for each in find_present(spent) if find_held(each, seen.pods) is None]
+    return Plan(status=status, delete_jobs=list_names(gone), wake_at=deadline)
 
 
 def resume_suspended(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:

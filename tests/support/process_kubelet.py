@@ -26,6 +26,7 @@ from hack.cluster.controlplane import ControlPlane
 from hack.cluster.endpoints import find_free_ports
 from tests.support.apiclient import ApiClient, ApiError, Json, core_path, follow
 from tests.support.process_kubelet_init import initialise
+from tests.support.process_kubelet_sidecars import Sidecars, runner_of
 from tests.support.process_kubelet_status import ended_status, started_status, times, unstarted_status, waiting_status
 from tests.support.process_kubelet_volumes import NotReady, furnish
 
@@ -74,6 +75,7 @@ class _Pod:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     is_gone: bool = False
     process: PodProcess | None = None
+    sidecars: Sidecars = field(default_factory=Sidecars)
     uninitialised: Json | None = None
     """How it ended where an init container failed."""
 
@@ -105,6 +107,7 @@ class ProcessKubelet:
         self._started: dict[str, asyncio.Future[int]] = {}
         self._by_id: dict[str, PodProcess] = {}
         self._ends: dict[str, int] = {}
+        self._beside: list[Sidecars] = []
 
     # What tests ask and do
 
@@ -160,6 +163,8 @@ class ProcessKubelet:
                     await process.ended.wait()
                 for task in self._tasks:
                     task.cancel()
+                for sidecars in self._beside:
+                    await sidecars.end()
                 zygote = self._zygote
                 assert zygote is not None
                 assert zygote.stdin is not None
@@ -247,6 +252,7 @@ class ProcessKubelet:
                 return
             await self._patch(pod, {"phase": "Running", **started_status(pod.raw)})
             await self._supervise(pod, process)
+            await self._outlast(pod, process)
         if not process.is_lost:
             await self._finish(pod, process.exit_code, process)
 
@@ -263,13 +269,13 @@ class ProcessKubelet:
 
     async def _start(self, pod: _Pod) -> PodProcess | None:
         """Start the pod's process when everything that it refers to is there; None where it is deleted before."""
-        meta, spec = pod.raw["metadata"], pod.raw["spec"]
+        meta = pod.raw["metadata"]
         folder = self._folder / meta["uid"]
         folder.mkdir(parents=True)
         said = ""
         while not pod.is_gone and pod.grace is None:
             try:
-                image = spec["containers"][0]["image"]
+                image = runner_of(pod.raw)["image"]
                 project = self._find_image(image)
                 found = await furnish(self._client, pod.raw, folder, self._folder / "claims")
                 pod.uninitialised = await initialise(
@@ -284,6 +290,8 @@ class ProcessKubelet:
             else:
                 if pod.uninitialised is not None:
                     return None
+                self._beside.append(pod.sidecars)
+                await pod.sidecars.start(pod.raw, folder)
                 return await self._spawn(pod, folder, project, found.environment)
             await asyncio.sleep(0.1)
         return None
@@ -307,7 +315,7 @@ class ProcessKubelet:
         }
         order = {
             "id": meta["uid"],
-            "argv": ["agentic_runner", *(pod.raw["spec"]["containers"][0].get("args") or ())],
+            "argv": ["agentic_runner", *(runner_of(pod.raw).get("args") or ())],
             "env": environment,
             "cwd": str(image),
             "log": str(folder / "log"),
@@ -352,14 +360,35 @@ class ProcessKubelet:
             left = None if kill_at is None else max(0.05, kill_at - time.monotonic())
             await _first(process.ended.wait(), pod.changed.wait(), seconds=left)
 
+    async def _outlast(self, pod: _Pod, process: PodProcess) -> None:
+        """Let what stands beside a runner that has ended go on, to its own end or the pod's."""
+        is_told = process.is_lost
+        while pod.sidecars.holds and not pod.is_gone and pod.grace is None and not self._is_closing():
+            if not is_told:
+                is_told = True
+                await self._patch(pod, self._ended(pod, process.exit_code or 0, process, is_held=True))
+            pod.changed.clear()
+            await _first(pod.sidecars.wait(), pod.changed.wait(), seconds=None)
+        await pod.sidecars.end()
+
+    def _ended(self, pod: _Pod, exit_code: int, process: PodProcess, *, is_held: bool = False) -> Json:
+        return ended_status(
+            pod.raw,
+            exit_code,
+            log=process.log,
+            spoken=process.folder / "termination",
+            is_oom=process.oom,
+            is_held=is_held,
+            failed=pod.sidecars.has_failed,
+        )
+
     async def _finish(self, pod: _Pod, exit_code: int | None, process: PodProcess | None) -> None:
         if exit_code is None:
             status = pod.uninitialised or unstarted_status()
         elif process is None:
             status = ended_status(pod.raw, exit_code, log="", spoken=None, is_oom=False)
         else:
-            spoken = process.folder / "termination"
-            status = ended_status(pod.raw, exit_code, log=process.log, spoken=spoken, is_oom=process.oom)
+            status = self._ended(pod, exit_code, process)
         await self._patch(pod, status)
         while not pod.is_gone and pod.grace is None and not self._is_closing():
             pod.changed.clear()
@@ -376,7 +405,7 @@ class ProcessKubelet:
     async def _patch(self, pod: _Pod, status: Mapping[str, Any]) -> None:
         meta = pod.raw["metadata"]
         path = core_path(meta["namespace"], "pods", meta["name"], "status")
-        body = {"metadata": {"uid": meta["uid"]}, "status": status}
+        body = {"metadata": {"uid": meta["uid"]}, "status": pod.sidecars.complete(dict(status))}
         await self._insist(pod, lambda: self._client.patch(path, body))
 
     async def _insist(self, pod: _Pod, call: Callable[[], Awaitable[object]]) -> None:

@@ -19,6 +19,8 @@ async def initialise(
     Raises :class:`NotReady` where one refers to something that is not there.
     """
     for container in pod["spec"].get("initContainers") or ():
+        if container.get("restartPolicy") == "Always":
+            continue
         found = await furnish(client, pod, folder, claims, container)
         log = folder / f"{container['name']}.log"
         with log.open("wb") as file:

@@ -15,7 +15,8 @@ def times() -> dict[str, str]:
 
 
 def _container(raw: Json, state: Json, **more: object) -> Json:
-    container = raw["spec"]["containers"][0]
+    containers = raw["spec"]["containers"]
+    container = next((each for each in containers if each["name"] == "runner"), containers[0])
     return {
         "name": container["name"],
         "image": container["image"],
@@ -26,6 +27,13 @@ def _container(raw: Json, state: Json, **more: object) -> Json:
         "state": state,
         **more,
     }
+
+
+def beside_status(container: Json, exit_code: int | None) -> Json:
+    """Return the state of a container beside the runner's."""
+    ended = {"exitCode": exit_code, "reason": "Error" if exit_code else "Completed", "finishedAt": _now()}
+    state: Json = {"running": {"startedAt": _now()}} if exit_code is None else {"terminated": ended}
+    return _container({"spec": {"containers": [container]}}, state)
 
 
 def _conditions(*, is_ready: bool) -> list[Json]:
@@ -71,15 +79,27 @@ def uninitialised_status(raw: Json, name: str, exit_code: int, log: str) -> Json
     }
 
 
-def ended_status(raw: Json, exit_code: int, *, log: str, spoken: Path | None, is_oom: bool) -> Json:
-    """Return the end of a pod: its exit code, and what it left to say, in its own file or at the end of its log."""
+def ended_status(
+    raw: Json,
+    exit_code: int,
+    *,
+    log: str,
+    spoken: Path | None,
+    is_oom: bool,
+    is_held: bool = False,
+    failed: bool = False,
+) -> Json:
+    """Return the end of a pod: its exit code, and what it left to say, in its own file or at the end of its log.
+
+    It goes on where it ``is_held`` by a container beside the runner's, and has failed where one of those ``failed``.
+    """
     message = spoken.read_text(encoding="utf-8", errors="replace") if spoken is not None and spoken.exists() else ""
     if not message and exit_code:
         message = "\n".join(log.splitlines()[-80:])[-2048:]
     reason = "Completed" if exit_code == 0 else "OOMKilled" if is_oom else "Error"
     state: Json = {"terminated": {"exitCode": exit_code, "reason": reason, "finishedAt": _now(), "message": message}}
     return {
-        "phase": "Succeeded" if exit_code == 0 else "Failed",
+        "phase": "Running" if is_held else "Succeeded" if exit_code == 0 and not failed else "Failed",
         "conditions": _conditions(is_ready=False),
         "containerStatuses": [_container(raw, state)],
     }

@@ -32,7 +32,8 @@ async def furnish(client: ApiClient, pod: Json, folder: Path, claims: Path, init
     """
     namespace = pod["metadata"]["namespace"]
     sources = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
-    container = init or pod["spec"]["containers"][0]
+    containers = pod["spec"]["containers"]
+    container = init or next((each for each in containers if each["name"] == "runner"), containers[0])
     mounts: dict[str, Path] = {}
     for mount in container.get("volumeMounts") or ():
         volume = sources[mount["name"]]
