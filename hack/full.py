@@ -1,0 +1,81 @@
+"""``make full PART=kills``: the long tests and measurements, one part at a time.
+
+``make test`` holds the short form of each. A part takes at most about 25 minutes on two cores and can be started again;
+its result is its exit status. What each part runs is the table below.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hack.steps import step
+from hack.test import IMAGES
+
+
+@dataclass(frozen=True)
+class Part:
+    """Commands of this Python that run one after another, and whether they need the real cluster with our images."""
+
+    about: str
+    commands: tuple[tuple[str, ...], ...]
+    needs_cluster: bool = False
+
+
+def _bench(about: str, names: str) -> Part:
+    return Part(about, (("-m", "bench", *names.split()),))
+
+
+def _on_cluster(about: str, *names: str) -> Part:
+    tests = ("-m", "pytest", "-q", "--durations=10", *(f"tests/e2e/test_{name}.py" for name in names))
+    return Part(about, (tests,), needs_cluster=True)
+
+
+PARTS: Final[Mapping[str, Part]] = {
+    "bench": _bench(
+        "runner, operator and schema checks as ratios", "runner_start super_step operator_latency answers schema"
+    ),
+    "data": _bench("benchmarks of the database", "wal fork retention data_queries large_result"),
+    "scale": _bench("2,000 sessions that wait, and many threads in one loop", "waiting runner_concurrency"),
+    "kills": Part("200 runners killed at random moments", (("-m", "bench.kills", "--kills", "200"),)),
+    "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
+    "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
+    "helm": _on_cluster("the chart by real Helm", "helm"),
+    "restore": _on_cluster("backup, restore, checklist and lost parts", "operations", "disruptions"),
+    "vault": _on_cluster("credentials from a real Vault", "vault"),
+}
+PREPARATIONS: Final = (
+    ("local cluster", ("hack.cluster", "up")),
+    ("programs that tests start", ("hack.cluster", "binaries", "vault", "versitygw", "helm")),
+    ("images", ("hack.images", "build", *IMAGES)),
+    ("operator", ("hack.install",)),
+)
+
+
+def build_steps(part: Part) -> list[tuple[str, Sequence[str]]]:
+    """Return the titles and commands of a part, what it needs first."""
+    before = PREPARATIONS if part.needs_cluster else ()
+    return [
+        *((title, [sys.executable, "-m", *module]) for title, module in before),
+        *((" ".join(command), [sys.executable, *command]) for command in part.commands),
+    ]
+
+
+def main() -> int:
+    """Run the part that is named; the exit status is that of the first step that fails."""
+    listed = "\n".join(f"  {name:<12} {part.about}" for name, part in PARTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m hack.full",
+        description=f"{__doc__}\nparts:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("part", choices=PARTS, metavar="PART")
+    for title, command in build_steps(PARTS[parser.parse_args().part]):
+        if status := step(title, command):
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
