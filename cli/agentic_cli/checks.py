@@ -5,6 +5,7 @@ from typing import Any
 
 from agentic_core.contract import MAX_INPUT_BYTES
 from agentic_core.errors import InvalidResource, Problem
+from agentic_core.input_rules import InputRules
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 
 
@@ -24,7 +25,23 @@ def find_problems(
     return tuple(Problem(each.pointer, each.message) for each in check_instance(schema, value))
 
 
-def require_valid(value: Any, schema: Mapping[str, Any] | None) -> None:
-    """Raise ``InvalidResource`` with every problem there is."""
-    if problems := find_problems(value, schema):
+def require_acceptable(inputs: Any, rules: InputRules) -> None:
+    """Raise ``InvalidResource`` where the operator would refuse these inputs."""
+    schema = rules.judging
+    problems = find_problems(inputs, schema)
+    if problems and schema is not None and not rules.is_declared:
+        problems = find_form_problems(inputs, schema)
+    if problems:
         raise InvalidResource(problems)
+
+
+def find_form_problems(value: Any, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Return what is wrong with a value that a person typed; a schema that cannot be used keeps nobody from it."""
+    problems = find_problems(value, schema)
+    return find_problems(value, None) if problems and _is_refused(schema) else problems
+
+
+def _is_refused(schema: Mapping[str, Any]) -> bool:
+    from agentic_core.schema import check_schema
+
+    return bool(check_schema(schema))

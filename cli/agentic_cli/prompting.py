@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import click
 
 from agentic_cli import terminal
-from agentic_cli.checks import find_problems
+from agentic_cli.checks import find_form_problems
 from agentic_cli.forms import Field, list_fields, list_missing
 from agentic_cli.questions import Question, check_answer, read_answer
 from agentic_cli.values import put, read_value
@@ -79,7 +79,7 @@ def ask_field(dialogue: Dialogue, field: Field) -> tuple[bool, Any]:
         except PermanentError as error:
             dialogue.tell(f"  {terminal.printable(str(error))}")
             continue
-        problems = find_problems(value, field.schema)
+        problems = find_form_problems(value, field.schema)
         if not problems:
             return True, value
         for problem in problems:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentic_cli.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, Kind
+from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.lifecycle import FINAL_PHASES, Phase
 
 _FINAL: Final = frozenset(phase.value for phase in FINAL_PHASES)
@@ -94,9 +95,14 @@ class Workflow:
     namespace: str
     kind: Kind
     raw: Mapping[str, Any] = field(repr=False)
-    input_schema: Mapping[str, Any] | None = None
+    rules: InputRules = field(default_factory=InputRules)
     nodes: tuple[str, ...] = ()
     edges: tuple[str, ...] = ()
+
+    @property
+    def input_schema(self) -> Mapping[str, Any] | None:
+        """What forms are made from: the author's schema, else the one derived from the graph."""
+        return self.rules.form
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -166,7 +172,7 @@ def _has_refused(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool
 
 
 def parse_workflow(raw: Mapping[str, Any]) -> Workflow:
-    """Return the view of a definition; its schema is the author's, else the one derived from the graph."""
+    """Return the view of a definition."""
     metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
     graph = status.get("graph") or {}
     return Workflow(
@@ -174,7 +180,7 @@ def parse_workflow(raw: Mapping[str, Any]) -> Workflow:
         namespace=metadata.get("namespace", ""),
         kind=CLUSTER_WORKFLOWS if raw.get("kind") == CLUSTER_WORKFLOWS.kind else WORKFLOWS,
         raw=raw,
-        input_schema=spec.get("inputSchema") or status.get("inputSchema"),
+        rules=read_rules(spec.get("inputSchema"), status.get("inputSchema")),
         nodes=tuple(graph.get("nodes") or ()),
         edges=tuple(graph.get("edges") or ()),
     )

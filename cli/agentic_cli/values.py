@@ -25,10 +25,11 @@ _WORDS: Final = {
 _TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
 
-def build_inputs(base: Any, pairs: Iterable[str], schema: Schema | None) -> Any:
+def build_inputs(base: Any, pairs: Iterable[str], schema: Schema | None, *, is_strict: bool = True) -> Any:
     """Return ``base`` (the value of a file, None where there is none) with each ``key=value`` put in.
 
-    A dotted key goes into nested objects; ``\\.`` is a dot in a name. Raises ``PermanentError``.
+    A dotted key goes into nested objects; ``\\.`` is a dot in a name. Raises ``PermanentError``, also for a text that
+    means nothing under a schema that ``is_strict``; under one that only describes it is read as if there were none.
     """
     inputs = base
     for pair in pairs:
@@ -38,7 +39,13 @@ def build_inputs(base: Any, pairs: Iterable[str], schema: Schema | None) -> Any:
         if inputs is None:
             inputs = {}
         path = split_key(key)
-        put(inputs, path, read_value(text, find_schema(schema, path), key, schema))
+        try:
+            value = read_value(text, find_schema(schema, path), key, schema)
+        except PermanentError:
+            if is_strict:
+                raise
+            value = _guess(text, key)
+        put(inputs, path, value)
     return inputs
 
 

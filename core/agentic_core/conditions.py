@@ -35,6 +35,7 @@ class Reason(StrEnum):
     # of a session before it runs
     ACCEPTED = "Accepted"
     INVALID_INPUT = "InvalidInput"
+    UNKNOWN_INPUT = "UnknownInput"
     WORKFLOW_NOT_FOUND = "WorkflowNotFound"
     WORKFLOW_NOT_READY = "WorkflowNotReady"
     WORKFLOW_SUSPENDED = "WorkflowSuspended"

@@ -8,6 +8,7 @@ from typing import Final
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES
 from agentic_core.errors import Problem
+from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
 from agentic_operator.classify import clip
 from agentic_operator.images import AllowedImages, InvalidImage, parse_image
@@ -127,9 +128,14 @@ def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
     return Waits(Reason.QUEUED, f"the workflow runs at most {limit} sessions at once; this one waits its turn")
 
 
-def input_schema(definition: Definition) -> dict[str, object] | None:
-    """Return the schema that inputs must match: the author's, else what the inspection derived."""
-    return definition.spec.input_schema if definition.spec.input_schema is not None else definition.status.input_schema
+def find_input_rules(session: AgenticSession, definition: Definition) -> InputRules:
+    """Return by what a session's inputs are judged: the author's schema, else what the inspection saw of the graph.
+
+    Nothing is known of another graph of the same image.
+    """
+    named = session.spec.workflow_ref.graph
+    is_inspected = named is None or named == definition.spec.graph
+    return read_rules(definition.spec.input_schema, definition.status.input_schema if is_inspected else None)
 
 
 def check_deadline(session: AgenticSession) -> Refused | None:
@@ -167,10 +173,14 @@ def measure_inputs(session: AgenticSession) -> Refused | None:
 
 def refuse_inputs(problems: Iterable[Problem]) -> Refused | None:
     """Return the refusal that names every problem, as pointers into the session; None for no problem."""
+    message = list_input_problems(problems)
+    return Refused(Reason.INVALID_INPUT, message) if message else None
+
+
+def list_input_problems(problems: Iterable[Problem]) -> str:
+    """Return one text that names every problem, as pointers into the session; empty for no problem."""
     listed = list(problems)
-    if not listed:
-        return None
     shown = [f"/spec/inputs{problem.pointer}: {problem.message}" for problem in listed[:MAX_LISTED_PROBLEMS]]
     if len(listed) > MAX_LISTED_PROBLEMS:
         shown.append(f"and {len(listed) - MAX_LISTED_PROBLEMS} more")
-    return Refused(Reason.INVALID_INPUT, clip("; ".join(shown)))
+    return clip("; ".join(shown))

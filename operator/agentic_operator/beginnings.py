@@ -83,7 +83,7 @@ def create_run(
         Reason.JOB_CREATED,
         message or f"run {run} starts",
         now,
-        conditions=_accept(session, now),
+        conditions=_accept(session, seen.input_warning, now),
         run=run,
         restarts=restarts or None,
         job_name=job_name(session.name, run),
@@ -93,7 +93,10 @@ def create_run(
     plan = Plan(
         add_finalizer=FINALIZER not in session.metadata.finalizers,
         status=status,
-        notes=(Note(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),),
+        notes=(
+            Note(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),
+            *_warn(seen.input_warning),
+        ),
     )
     if any(job.run == run for job in seen.jobs):
         return plan
@@ -120,7 +123,11 @@ def run_again(
     return create_run(session, seen, now, rules, run, snapshot, restarts=restarts, message=message)
 
 
-def _accept(session: AgenticSession, now: datetime) -> tuple[Condition, ...]:
+def _warn(warning: str) -> tuple[Note, ...]:
+    return (Note(Reason.UNKNOWN_INPUT, warning, "Warning", "Accept"),) if warning else ()
+
+
+def _accept(session: AgenticSession, warning: str, now: datetime) -> tuple[Condition, ...]:
     """Return the conditions of a session whose run begins: accepted, and whatever kept it from a Job is over."""
     generation = session.metadata.generation
     old = session.status.conditions
@@ -129,7 +136,11 @@ def _accept(session: AgenticSession, now: datetime) -> tuple[Condition, ...]:
     if known is not None and known.status == "True":
         return kept
     accepted = build_condition("Accepted", "True", Reason.ACCEPTED, "workflow and inputs are valid", now, generation)
-    return tuple(with_condition(kept, accepted))
+    conditions = with_condition(kept, accepted)
+    if warning:
+        unknown = build_condition("InputsKnown", "False", Reason.UNKNOWN_INPUT, warning, now, generation)
+        conditions = with_condition(conditions, unknown)
+    return tuple(conditions)
 
 
 def pin_workflow(session: AgenticSession, seen: Seen, rules: Rules) -> WorkflowSnapshot | None:

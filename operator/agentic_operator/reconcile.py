@@ -11,12 +11,20 @@ from typing import Final
 
 from agentic_core.conditions import Reason
 from agentic_core.errors import Conflict, Problem, TransientError
+from agentic_core.input_rules import find_unknown_keys
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession, SessionStatus
-from agentic_operator.admission import Refused, check_fork, input_schema, measure_inputs, refuse_inputs
+from agentic_operator.admission import (
+    Refused,
+    check_fork,
+    find_input_rules,
+    list_input_problems,
+    measure_inputs,
+    refuse_inputs,
+)
 from agentic_operator.announcer import Announcer
 from agentic_operator.answers import Checked, find_answerers, find_checks
-from agentic_operator.checker import Checker
+from agentic_operator.checker import Checker, find_input_problems
 from agentic_operator.decide import decide, needs_input_check
 from agentic_operator.endings import DELETION_PATIENCE
 from agentic_operator.jobs import Definition
@@ -117,27 +125,30 @@ class SessionReconciler:
         definition = await self._parts.lookup.fetch_definition(workflow_of(session))
         await self._parts.lookup.refresh_children(session, key)
         refused: Refused | None = None
+        warning = ""
         jobs = self._registry.jobs_of(key, session.metadata.uid)
         if not jobs and needs_input_check(session, definition, self._parts.rules):
-            refused = await self._check_inputs(session, definition)
+            refused, warning = await self._check_inputs(session, definition)
         pods = self._registry.pods_of(key)
         return Seen(
             definition=definition,
             jobs=jobs,
             pods=pods,
             refused_inputs=refused,
+            input_warning=warning,
             stall=self._parts.stalls.find(key, jobs, pods),
         )
 
-    async def _check_inputs(self, session: AgenticSession, definition: Definition | None) -> Refused | None:
+    async def _check_inputs(self, session: AgenticSession, definition: Definition | None) -> tuple[Refused | None, str]:
+        """Return why the inputs are refused, and a warning of what in them nobody reads."""
         if session.spec.fork_from is not None:
-            return check_fork(session)
+            return check_fork(session), ""
         too_large = measure_inputs(session)
-        schema = input_schema(definition) if definition is not None else None
-        if too_large is not None or schema is None:
-            return too_large
-        faults = await self._parts.checker.check_instance(schema, session.spec.inputs)
-        return refuse_inputs(Problem(fault.pointer, fault.message) for fault in faults)
+        if too_large is not None or definition is None:
+            return too_large, ""
+        rules = find_input_rules(session, definition)
+        refused = refuse_inputs(await find_input_problems(self._parts.checker, rules, session.spec.inputs))
+        return refused, list_input_problems(find_unknown_keys(rules, session.spec.inputs))
 
     async def _check_answers(self, session: AgenticSession, body: Json, now: datetime) -> Checked:
         checker = self._parts.checker

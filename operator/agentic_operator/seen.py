@@ -33,6 +33,8 @@ class Seen:
     queue: Queue = field(default_factory=Queue)
     refused_inputs: Refused | None = None
     """Why the inputs are refused, where they were checked and are."""
+    input_warning: str = ""
+    """Which keys of the inputs the graph does not know, where they were checked."""
     stall: Stall | None = None
     """What keeps the run that is on from getting its pod, or its pod from starting."""
     answers: Checked = field(default_factory=Checked)

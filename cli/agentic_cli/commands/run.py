@@ -7,12 +7,12 @@ import click
 
 from agentic_cli import terminal
 from agentic_cli.api_errors import Forbidden, NotFound
-from agentic_cli.checks import require_valid
+from agentic_cli.checks import require_acceptable
 from agentic_cli.commands.watch import follow_to_end
 from agentic_cli.completions import complete_workflows
 from agentic_cli.durations import convert_duration
 from agentic_cli.following import Clock
-from agentic_cli.forms import list_missing
+from agentic_cli.forms import list_fields, list_missing
 from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name
 from agentic_cli.manifests import build_session
 from agentic_cli.options import no_answer_option, output_option, print_object, timeout_option
@@ -21,6 +21,7 @@ from agentic_cli.sessions import Session, Workflow
 from agentic_cli.target import Project, Target, target_options
 from agentic_cli.values import build_inputs
 from agentic_core.errors import PermanentError
+from agentic_core.input_rules import InputRules, find_unknown_keys
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -110,7 +111,10 @@ def run(
     workflow = read_name(kind, workflow)
     with target.open() as project:
         definition = _fetch_definition(project, workflow, cluster=cluster)
-        inputs = _collect_inputs(definition, source, pairs, may_ask=not no_prompt)
+        rules = _find_rules(definition, graph)
+        inputs = _collect_inputs(rules, source, pairs, may_ask=not no_prompt)
+        for warning in find_unknown_keys(rules, inputs):
+            terminal.note(f"warning: {warning}")
         body = build_session(
             project.namespace,
             workflow,
@@ -154,17 +158,27 @@ def _has_cluster_workflow(project: Project, name: str) -> bool:
     return True
 
 
-def _collect_inputs(definition: Workflow | None, source: str | None, pairs: tuple[str, ...], *, may_ask: bool) -> Any:
-    schema = definition.input_schema if definition is not None else None
+def _find_rules(definition: Workflow | None, graph: str | None) -> InputRules:
+    """Return by what the inputs are judged; of another graph than the inspected one nothing is known."""
+    if definition is None:
+        return InputRules()
+    is_inspected = graph is None or graph == definition.spec.get("graph")
+    return definition.rules if definition.rules.is_declared or is_inspected else InputRules()
+
+
+def _collect_inputs(rules: InputRules, source: str | None, pairs: tuple[str, ...], *, may_ask: bool) -> Any:
+    schema = rules.form
     base = None
     if source is not None:
         from agentic_cli.documents import read_document
 
         base = read_document(source)
-    inputs = build_inputs(base, pairs, schema)
+    inputs = build_inputs(base, pairs, schema, is_strict=rules.is_declared)
     missing = [field for field in list_missing(schema, inputs) if field.is_required]
+    # A derived schema requires little of what a graph makes use of: who gives nothing at all is asked for everything.
+    wants_form = bool(missing) or (inputs is None and not rules.is_declared and bool(list_fields(schema)))
     # Standard input that was the file has been read to its end.
-    if missing and may_ask and source != "-" and terminal.is_interactive():
+    if wants_form and may_ask and source != "-" and terminal.is_interactive():
         inputs = _ask(schema, inputs)
     elif missing:
         names = " ".join(f"-p {field.name}=…" for field in missing)
@@ -173,7 +187,7 @@ def _collect_inputs(definition: Workflow | None, source: str | None, pairs: tupl
         # A workflow whose inputs are all optional is run without any: for its schema that is the empty object.
         inputs = {} if _takes_objects(schema) else None
     if inputs is not None:
-        require_valid(inputs, schema)
+        require_acceptable(inputs, rules)
     return inputs
 
 

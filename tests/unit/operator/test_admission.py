@@ -4,19 +4,22 @@ import json
 
 import pytest
 
+from agentic_core.bounded import SchemaChecker
 from agentic_core.conditions import Reason
 from agentic_core.contract import MAX_INPUT_BYTES
 from agentic_core.errors import Problem
+from agentic_core.input_rules import InputRules, read_rules
 from agentic_operator.admission import (
     MAX_LISTED_PROBLEMS,
     Admitted,
     admit_workflow,
     check_fork,
     check_image,
-    input_schema,
+    find_input_rules,
     measure_inputs,
     refuse_inputs,
 )
+from agentic_operator.checker import find_input_problems
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from tests.support.builders import a_cluster_definition, a_definition, a_session
 
@@ -66,11 +69,49 @@ def test_a_fork_takes_no_inputs(spec: dict[str, object], is_refused: bool) -> No
         assert refused.message.startswith("/spec/inputs: a session with forkFrom")
 
 
-def test_the_authors_schema_stands_before_the_derived_one() -> None:
-    derived = {"inputSchema": {"title": "derived"}}
-    assert input_schema(a_definition(status=derived)) == {"title": "derived"}
-    assert input_schema(a_definition(status=derived, inputSchema={"title": "author"})) == {"title": "author"}
-    assert input_schema(a_definition()) is None
+DERIVED: dict[str, object] = {"properties": {"a": {"type": "integer"}}, "x-graph-accepts": {"type": "object"}}
+
+
+def test_the_authors_schema_judges_and_a_derived_one_only_by_what_the_graph_refuses() -> None:
+    session, status = a_session().build(), {"inputSchema": DERIVED}
+    derived = find_input_rules(session, a_definition(status=status))
+    assert (derived.judging, derived.form, derived.is_declared) == ({"type": "object"}, DERIVED, False)
+    author = find_input_rules(session, a_definition(status=status, inputSchema={"title": "author"}))
+    assert (author.judging, author.form, author.is_declared) == ({"title": "author"}, {"title": "author"}, True)
+    assert find_input_rules(session, a_definition()).judging is None
+
+
+def test_a_schema_derived_from_one_graph_says_nothing_of_another() -> None:
+    session = a_session().with_spec(workflowRef={"name": "report", "graph": "other"}).build()
+    rules = find_input_rules(session, a_definition(graph="main", status={"inputSchema": DERIVED}))
+    assert (rules.judging, rules.form) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("rules", "inputs", "pointers"),
+    [
+        pytest.param(read_rules(None, DERIVED), {"a": "text", "b": 1}, [], id="types of a derived schema"),
+        pytest.param(read_rules(None, DERIVED), [1], [""], id="no object for a state graph"),
+        pytest.param(read_rules(None, DERIVED), {"a": "\0"}, ["/a"], id="what nobody can store"),
+        pytest.param(read_rules(None, None), {"a": "\0"}, ["/a"], id="what nobody can store, without a schema"),
+        pytest.param(read_rules(None, DERIVED), None, [], id="nothing, for a graph that needs nothing"),
+        pytest.param(
+            read_rules(None, {"x-graph-accepts": {"type": "object", "required": ["a"]}}),
+            None,
+            [""],
+            id="a field missing",
+        ),
+        pytest.param(read_rules(None, {"x-graph-accepts": {"pattern": "("}}), {"a": 1}, [], id="unusable, derived"),
+        pytest.param(read_rules(None, {"properties": {"a": False}, "required": ["b"]}), {"a": 1}, [], id="old report"),
+        pytest.param(read_rules({"pattern": "("}, DERIVED), {"a": 1}, [""], id="unusable, declared"),
+        pytest.param(read_rules({"type": "object"}, None), None, [], id="nothing, for an object of an author"),
+        pytest.param(read_rules({"type": "null"}, None), None, [], id="nothing, for an author who wants null"),
+        pytest.param(read_rules({"required": ["a"]}, None), None, [""], id="nothing, where the author wants a key"),
+    ],
+)
+async def test_inputs_are_judged_by_what_was_declared(rules: InputRules, inputs: object, pointers: list[str]) -> None:
+    async with SchemaChecker(workers=1) as checker:
+        assert [each.pointer for each in await find_input_problems(checker, rules, inputs)] == pointers
 
 
 def test_a_session_may_name_another_graph_of_the_image() -> None:

@@ -63,9 +63,28 @@ def test_a_good_graph_is_reported_on_one_line_between_the_markers(tmp_path: Path
     assert not (tmp_path / "termination").exists()
 
 
-def test_a_type_without_a_schema_is_noted_and_the_rest_is_reported(tmp_path: Path) -> None:
-    code = GRAPH.replace("    rows: int", "    rows: Odd").replace("class Input", "class Odd: pass\nclass Input")
-    done = _inspect(tmp_path, code)
+def test_a_type_without_a_schema_is_any_value(tmp_path: Path) -> None:
+    code = GRAPH.replace("    rows: int", "    rows: Odd\n    n: int")
+    done = _inspect(tmp_path, code.replace("class Input", "class Odd: pass\nclass Input"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-2])
+    assert report["inputSchema"]["properties"] == {"rows": {"title": "Rows"}, "n": {"title": "N", "type": "integer"}}
+    assert "notes" not in report
+
+
+ODD = """
+from langgraph.func import entrypoint
+class Odd:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler): raise RuntimeError("no schema")
+@entrypoint()
+def load(x: Odd): return x
+graph = load
+"""
+
+
+def test_a_schema_that_cannot_be_made_is_noted_and_the_rest_is_reported(tmp_path: Path) -> None:
+    done = _inspect(tmp_path, ODD)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-2])
     assert report["inputSchema"] is None

@@ -1,13 +1,23 @@
-"""Schemas of graphs whose state is a ``typing.TypedDict``, as most are."""
+"""What is derived from a graph's types, beside what the graph itself takes."""
 
+import json
 import operator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired, Optional, TypedDict
 
 import pytest
+from langchain.agents import create_agent
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AnyMessage
-from langgraph.graph import START, StateGraph, add_messages
-from pydantic import BaseModel, TypeAdapter
+from langgraph.errors import InvalidUpdateError
+from langgraph.func import entrypoint
+from langgraph.graph import START, MessagesState, StateGraph, add_messages
+from langgraph.managed import IsLastStep, RemainingSteps
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model, model_validator
 
+from agentic_core.input_rules import GRAPH_ACCEPTS
+from agentic_core.schema import check_instance, check_schema
 from agentic_runner.schemas import derive_input_schema, derive_output_schema, portable
 
 
@@ -66,3 +76,149 @@ def test_a_graph_s_schemas_are_those_it_declares() -> None:
     assert set(derive_input_schema(graph)["properties"]) == {"name", "kind"}
     assert "parts" in derive_output_schema(graph)["properties"]
     assert derive_input_schema(_graph(Model))["properties"]["x"]["default"] == 3
+
+
+# -- what is derived describes; what the graph refuses is refused -----------------------------------------------------
+
+
+class Report(TypedDict):
+    threshold: int
+    rows: Annotated[list[str], operator.add]
+    left: RemainingSteps
+    is_last: IsLastStep
+
+
+class Settings(BaseModel):
+    threshold: int
+    name: str = "x"
+    rows: Annotated[list[str], operator.add]
+
+
+class Filled(BaseModel):
+    threshold: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def fill(cls, given: Any) -> Any:
+        return {"threshold": 1, **given}
+
+
+@dataclass
+class Parts:
+    threshold: int
+    name: str = "x"
+
+
+class Odd:
+    """A type that has no JSON schema."""
+
+
+class Loose(TypedDict):
+    odd: Odd
+    call: Callable[[int], int]
+    number: Annotated[int, Field(description="how many", ge=1)]
+
+
+def a_pattern_of_python() -> type[BaseModel]:
+    return create_model("Coded", __config__={"regex_engine": "python-re"}, code=(str, Field(pattern=r"^(?=x)x\Z")))
+
+
+@entrypoint()
+def a_function(given: dict[str, Any]) -> Any:
+    return given
+
+
+CHAT = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("graph", "inputs"),
+    [
+        pytest.param(_graph(Report), given, id=f"typed dictionary, {json.dumps(given)}")
+        for given in ({"threshold": 1}, {}, {"threshold": "text"}, {"other": 1}, [1], "x", 5, {"left": 3}, True)
+    ]
+    + [
+        pytest.param(_graph(Settings), given, id=f"pydantic model, {json.dumps(given)}")
+        for given in ({"threshold": 1}, {"threshold": "3"}, {}, {"name": "a"}, {"threshold": 1, "other": 2}, [1])
+    ]
+    + [
+        pytest.param(_graph(Parts), given, id=f"dataclass, {json.dumps(given)}")
+        for given in ({"threshold": 1}, {"threshold": "x"}, {}, {"name": "a"}, "x")
+    ]
+    + [
+        pytest.param(_graph(Filled), {}, id="a model that fills itself in"),
+        pytest.param(_graph(Report, input_schema=Settings), {}, id="a model as input alone"),
+        pytest.param(_graph(a_pattern_of_python()), {"code": "x"}, id="a pattern of Python's own"),
+        pytest.param(_graph(int), "text", id="a state of one value"),
+        pytest.param(a_function, "text", id="a function"),
+        pytest.param(_graph(MessagesState), CHAT, id="messages with roles"),
+        pytest.param(_graph(MessagesState), {"messages": "hi"}, id="a message as text"),
+        pytest.param(_graph(MessagesState), {"messages": [["user", "hi"]]}, id="a message as a pair"),
+        pytest.param(_graph(MessagesState), {"messages": {"type": "human", "content": "hi"}}, id="a typed message"),
+    ],
+)
+def test_refuses_exactly_what_the_graph_refuses(graph: Any, inputs: Any) -> None:
+    schema = derive_input_schema(graph)
+    refused = check_instance(schema[GRAPH_ACCEPTS], inputs)
+    try:
+        graph.invoke(inputs)
+    except (InvalidUpdateError, TypeError, ValidationError):
+        assert refused
+    else:
+        assert not refused
+
+
+MESSAGES_AS_WRITTEN = [
+    [{"role": "user", "content": "hi"}],
+    [{"role": "assistant", "content": "", "tool_calls": [{"name": "f", "args": {}, "id": "1", "type": "tool_call"}]}],
+    [{"role": "tool", "content": "4", "tool_call_id": "1"}],
+    [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
+    [{"type": "human", "content": "hi"}, {"type": "ai", "content": "ho", "id": "7"}],
+    [["user", "hi"], ["ai", "ho"]],
+    ["hi"],
+    "hi",
+    {"role": "user", "content": "hi"},
+    [],
+]
+
+
+@pytest.mark.parametrize("messages", MESSAGES_AS_WRITTEN, ids=json.dumps)
+@pytest.mark.parametrize("state", [MessagesState, Whole], ids=["MessagesState", "a state of one's own"])
+def test_messages_are_described_as_people_write_them(state: Any, messages: Any) -> None:
+    graph = _graph(state)
+    graph.invoke({"messages": messages})
+    assert check_instance(derive_input_schema(graph), {"messages": messages}) == ()
+
+
+def test_the_schema_of_messages_is_short_enough_to_read() -> None:
+    schema = derive_input_schema(_graph(MessagesState))
+    assert list(schema["$defs"]) == ["Message"]
+    assert len(json.dumps(schema)) < 4_000
+    assert check_schema(schema) == ()
+
+
+def test_managed_values_and_outputs_are_no_inputs() -> None:
+    assert list(derive_input_schema(_graph(Report))["properties"]) == ["threshold", "rows"]
+    assert "required" not in derive_input_schema(_graph(Report))
+    assert list(derive_output_schema(_graph(Report))["properties"]) == ["threshold", "rows"]
+
+
+@pytest.mark.parametrize("state", [Settings, Parts])
+def test_requires_what_the_first_node_s_state_cannot_be_made_without(state: Any) -> None:
+    assert derive_input_schema(_graph(state))["required"] == ["threshold"]
+
+
+def test_a_type_without_a_schema_is_any_value_and_the_others_keep_theirs() -> None:
+    properties = derive_input_schema(_graph(Loose))["properties"]
+    assert properties["odd"] == {"title": "Odd"}
+    assert properties["call"] == {"title": "Call"}
+    assert properties["number"]["description"] == "how many"
+    assert properties["number"]["minimum"] == 1
+
+
+def test_an_agent_s_inputs_are_its_messages() -> None:
+    agent = create_agent(FakeListChatModel(responses=["ho"]), [])
+    for graph in (agent, agent.with_config({"tags": ["a"]})):
+        schema = derive_input_schema(graph)
+        assert check_instance(schema, CHAT) == ()
+        assert list(schema["properties"]) == ["messages"]
