@@ -1,15 +1,18 @@
 """What a durable super-step costs here beside LangGraph's own saver on its own tables.
 
-``python -m bench.super_step`` runs the same graph with the same durability (``sync``) in turn, on one PostgreSQL server
+``python -m bench super_step`` runs the same graph with the same durability (``sync``) in turn, on one PostgreSQL server
 with durable commits: by the bare saver, as its documentation opens it, on the tables that its ``setup()`` makes; and by
-ours, on migrated tables, with the fence carried and the rows under row-level security of a project's own role. Printed
-is the median over the rounds of the ratio of two neighbours: the machine's weather hits both.
+ours, on migrated tables, with the fence carried and the rows under row-level security of a project's own role; and by
+the library's saver under the same fence and rules, which is what ours has to be worth. Printed is the median over the
+rounds of the ratio of two neighbours: the machine's weather hits both.
 
-The small state is a number; the large one 1 MB of text that every super-step rewrites.
+The loads: a number that one node counts up; a fan-out of as many branches, which is two super-steps a round, the
+branches and the node that joins them; and 1 MB of text that every super-step rewrites.
 """
 
 import asyncio
 import base64
+import operator
 import os
 import random
 import statistics
@@ -18,18 +21,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
 
 from agentic_runner.checkpoints import build_saver
 from agentic_runner.encryption import Keyring, parse_keyring
 from agentic_store import migrate
-from agentic_store.database import open_database
+from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres_server import PostgresServer, start_server
 
@@ -42,19 +46,28 @@ class State(TypedDict, total=False):
 
     count: int
     text: str
+    done: Annotated[int, operator.add]
 
 
 @dataclass(frozen=True)
 class Load:
-    """One size of state."""
+    """One kind of graph and size of state."""
 
     name: str
-    text_bytes: int
-    steps: int
     rounds: int
+    steps: int
+    """How often the graph goes round."""
+    text_bytes: int = 0
+    branches: int = 0
 
 
-LOADS = (Load("a number", 0, 200, 15), Load("1 MB rewritten", 1_000_000, 20, 5))
+LOADS = (
+    Load("one node", 15, 200),
+    Load("1 branch", 9, 60, branches=1),
+    Load("8 branches", 9, 40, branches=8),
+    Load("32 branches", 9, 15, branches=32),
+    Load("1 MB rewritten", 5, 20, text_bytes=1_000_000),
+)
 
 
 def make_texts(size: int) -> list[str]:
@@ -63,8 +76,8 @@ def make_texts(size: int) -> list[str]:
     return [" ".join(random.choices(words, k=size // 5))[:size] for _ in range(4)] if size else []
 
 
-async def measure_step(saver: Saver, thread: str, load: Load, texts: list[str]) -> float:
-    """Return milliseconds a super-step."""
+def build_loop(load: Load, texts: list[str]) -> StateGraph[State, None, State, State]:
+    """Return a graph of one node that runs again and again."""
 
     async def step(state: State) -> State:
         count = state["count"] + 1
@@ -74,9 +87,40 @@ async def measure_step(saver: Saver, thread: str, load: Load, texts: list[str]) 
     graph.add_node("step", step)
     graph.add_edge(START, "step")
     graph.add_conditional_edges("step", lambda state: "step" if state["count"] < load.steps else END)
-    config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": load.steps + 5}
+    return graph
+
+
+def build_fan_out(load: Load) -> StateGraph[State, None, State, State]:
+    """Return a graph of branches that end together and a node that joins them, again and again."""
+
+    async def branch(state: State) -> State:
+        return {"done": 1 + 0 * state["count"]}
+
+    async def join(state: State) -> State:
+        return {"count": state["count"] + 1}
+
+    def fan_out(state: State) -> str | list[Send]:
+        if state["count"] == load.steps:
+            return END
+        return [Send("branch", {"count": number}) for number in range(load.branches)]
+
+    graph = StateGraph(State)
+    graph.add_node("branch", branch)
+    graph.add_node("join", join)
+    graph.add_edge(START, "join")
+    graph.add_conditional_edges("join", fan_out, ["branch", END])
+    graph.add_edge("branch", "join")
+    return graph
+
+
+async def measure_round(saver: Saver, thread: str, load: Load, texts: list[str]) -> float:
+    """Return milliseconds a round of the graph."""
+    graph = build_fan_out(load) if load.branches else build_loop(load, texts)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 2 * load.steps + 5}
     started = time.perf_counter()
-    await graph.compile(checkpointer=saver).ainvoke({"count": 0}, config, durability="sync")
+    # The fan-out goes round once before there are branches.
+    start = -1 if load.branches else 0
+    await graph.compile(checkpointer=saver).ainvoke({"count": start}, config, durability="sync")
     return (time.perf_counter() - started) / load.steps * 1000
 
 
@@ -93,12 +137,17 @@ def open_bare(server: PostgresServer) -> Opener:
 
 def open_ours(dsn: Dsn, keyring: Keyring | None = None) -> Opener:
     """Return how a runner opens its saver."""
+    return open_fenced(dsn, lambda database: build_saver(database, keyring))
+
+
+def open_fenced(dsn: Dsn, build: Callable[[Database], Saver]) -> Opener:
+    """Return how a saver is opened on our tables, with the thread's fence."""
 
     @asynccontextmanager
     async def opened(thread: str) -> AsyncIterator[Saver]:
         async with open_database(dsn, application_name="bench") as database:
             await database.carry(await database.fences.take(thread, thread, 1, "bench"))
-            yield build_saver(database, keyring)
+            yield build(database)
 
     return opened
 
@@ -121,19 +170,20 @@ async def main(server: PostgresServer) -> None:
     """Run every load with every saver in turn."""
     dsn = await prepare(server)
     keyring = parse_keyring(base64.b64encode(os.urandom(32)).decode())
-    variants = {"ours": open_ours(dsn), "ours, encrypted": open_ours(dsn, keyring)}
+    library = open_fenced(dsn, lambda database: AsyncPostgresSaver(database.pool))
+    variants = {"library's, fenced": library, "ours": open_ours(dsn), "ours, encrypted": open_ours(dsn, keyring)}
     bare = open_bare(server)
-    print(f"{'state':<16}{'saver':<28}{'bare ms':>9}{'ms':>9}{'ratio':>8}")
+    print(f"{'load':<16}{'saver':<28}{'bare ms':>9}{'ms':>9}{'ratio':>8}")
     for load in LOADS:
         texts = make_texts(load.text_bytes)
-        for name, opener in variants.items():
+        for index, (name, opener) in enumerate(variants.items()):
             pairs = []
             for number in range(load.rounds):
-                thread = f"project-bench:session-{name.replace(', ', '-')}-{load.text_bytes}-{number}"
+                thread = f"project-bench:session-{index}-{load.name.replace(' ', '-')}-{number}"
                 times = []
                 for open_saver in (bare, opener) if number % 2 else (opener, bare):
                     async with open_saver(thread) as saver:
-                        times.append(await measure_step(saver, thread, load, texts))
+                        times.append(await measure_round(saver, thread, load, texts))
                 pairs.append(times if number % 2 else times[::-1])
             medians = [statistics.median(pair[side] for pair in pairs) for side in (0, 1)]
             ratio = statistics.median(mine / theirs for theirs, mine in pairs)

@@ -2,7 +2,7 @@
 
 The pool tries every connection before it lends it, so that a restarted database costs a reconnection; it also carries
 the fence that lets the database refuse a superseded runner. The saver uses one connection at a time: what several
-branches save meanwhile goes together (``grouping``), which costs less than a connection each.
+branches save meanwhile goes together (``grouping``, ``save_queue``), which costs less than a connection each.
 
 Nothing here creates or changes a table: that is the migration's. ``setup()`` is never called.
 """
@@ -14,7 +14,7 @@ from agentic_store.database import Database
 from agentic_store.tenants import memory_label
 
 if TYPE_CHECKING:
-    from agentic_runner.grouping import GroupingSaver
+    from agentic_runner.grouping import GroupingSaver, OnSaved
     from agentic_runner.long_term import ProjectStore
 
 
@@ -25,16 +25,21 @@ def checkpoint_version() -> int:
     return len(AsyncPostgresSaver.MIGRATIONS) - 1
 
 
-def build_saver(database: Database, keyring: Keyring | None = None) -> "GroupingSaver":
+def build_saver(
+    database: Database, keyring: Keyring | None = None, *, on_saved: "OnSaved | None" = None
+) -> "GroupingSaver":
     """Return the checkpointer of this process; needs a running event loop.
 
-    Without a keyring it encrypts nothing, and says of an encrypted checkpoint which key that takes.
+    Without a keyring it encrypts nothing, and says of an encrypted checkpoint which key that takes. ``on_saved`` hears
+    of each checkpoint of a thread's own graph, once it is saved.
     """
+    from agentic_runner.grouping import ignore
     from agentic_runner.sealed import SealedSaver, SealingSerializer
 
     # The saver only asks for connections with dict rows; its annotation names one row class.
     pool: Any = database.pool
-    return SealedSaver(pool, serde=SealingSerializer(keyring or Keyring()))
+    serde = SealingSerializer(keyring or Keyring())
+    return SealedSaver(pool, serde=serde, on_saved=on_saved or ignore)
 
 
 def build_store(database: Database, namespace: str, keyring: Keyring | None = None) -> "ProjectStore":

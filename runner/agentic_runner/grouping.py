@@ -1,30 +1,32 @@
 """LangGraph's saver, with what is to be saved at the same moment saved in one transaction.
 
 A super-step saves its branches' writes and then the next checkpoint: for the library as many transactions, one after
-another, and each waits for the disk. Here they are collected while the one before is under way, or while the checkpoint
-that ends the step is being made, and go together. Nobody is told that something is saved before it is: a call returns
-when the transaction that took its statements along has ended. What is saved, by which statements, stays the library's.
+another, and each waits for the disk. Here all of them go by way of one queue (``save_queue``), which commits what is
+there together. Nobody is told that something is saved before it is. What is saved, by which statements, stays the
+library's.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP, ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncCursor
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 
-# A step's checkpoint follows its last writes within this many rounds of the event loop.
-_ROUNDS: Final = 6
-# How long to wait for what is still being serialized: many branches may keep the threads for that busy.
-_COMPANY_SECONDS: Final = 0.05
+from agentic_runner.save_queue import Commit, RolledBack, SaveQueue, Statement
+
+_OPEN: Final = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+# Classes of SQLSTATE: a lock that was not available, an operator's intervention.
+_STOPPED: Final = ("55", "57")
 # What is at most that large is serialized at once: asking a thread to do it would take longer.
 _SMALL: Final = 200
 _LETTERS: Final = 100
@@ -34,33 +36,38 @@ _LIGHT: Final = 65_536
 _ROW: Final = re.compile(r"VALUES\s*(\((?:%s, )*%s\))")
 
 
-class _Batch:
+OnSaved: TypeAlias = Callable[[str, str], None]
+"""Told the ids of thread and checkpoint, once a checkpoint of a thread's own graph is saved."""
+
+
+class _Statements:
     """The statements of one call, in the place of the cursor that would execute them."""
 
-    def __init__(self, filled: asyncio.Future[None]) -> None:
-        self.statements: list[tuple[str, Sequence[Sequence[Any]]]] = []
-        self.filled = filled
-        self.is_saved = False
-        self.is_alone = False
-        """Together with others it failed: whose fault that was, each finds out for itself."""
+    def __init__(self) -> None:
+        self.collected: list[Statement] = []
 
     async def execute(self, query: str, params: Any = None) -> None:
-        self.statements.append((query, [params or ()]))
+        self.collected.append((query, [params or ()]))
 
     async def executemany(self, query: str, params_seq: Iterable[Any]) -> None:
-        self.statements.append((query, list(params_seq)))
+        self.collected.append((query, list(params_seq)))
+
+
+def ignore(_thread_id: str, _checkpoint_id: str) -> None:
+    """Tell nobody that a checkpoint is saved."""
 
 
 class GroupingSaver(AsyncPostgresSaver):
-    """The library's saver on a pool; what it writes it hands to this instead of to a connection."""
+    """The library's saver on a pool; what it writes it hands to a queue instead of to a connection.
 
-    def __init__(self, connections: Any, *, serde: Any) -> None:
+    LangGraph copies a saver for every subgraph with types of its own, with another serializer and all else shared. So
+    nothing that changes may be a field here, unless it is an object that all copies are to have in common.
+    """
+
+    def __init__(self, connections: Any, *, serde: Any, on_saved: OnSaved = ignore) -> None:
         super().__init__(connections, serde=serde)
-        self._connections = connections
-        self._filling: set[_Batch] = set()
-        self._waiting: list[_Batch] = []
-        self.on_saved: Callable[[str], None] = _ignore
-        """Told the id of each checkpoint of the thread's own graph, once it is saved."""
+        self._queue = SaveQueue(partial(lend, connections, self.lock))
+        self._on_saved = on_saved
 
     async def aput(
         self,
@@ -71,28 +78,24 @@ class GroupingSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         """Save a checkpoint as the library does, and tell of it."""
         saved = await super().aput(config, checkpoint, metadata, new_versions)
-        if not config["configurable"].get("checkpoint_ns"):
-            self.on_saved(checkpoint["id"])
+        place = config["configurable"]
+        if not place.get("checkpoint_ns"):
+            self._on_saved(place["thread_id"], checkpoint["id"])
         return saved
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Save a task's writes as the library does, with the checkpoint that follows if that comes at once."""
+        """Save a task's writes as the library does, small ones without asking a thread to serialize them."""
+        if not is_small([value for _, value in writes]):
+            await super().aput_writes(config, writes, task_id, task_path)
+            return
         place = config["configurable"]
         is_special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
         query = self.UPSERT_CHECKPOINT_WRITES_SQL if is_special else self.INSERT_CHECKPOINT_WRITES_SQL
         where = (place["thread_id"], place["checkpoint_ns"], place["checkpoint_id"], task_id, task_path)
         async with self._cursor(pipeline=True) as cursor:
-            if is_small([value for _, value in writes]):
-                rows = self._dump_writes(*where, writes)
-            else:
-                rows = await asyncio.to_thread(self._dump_writes, *where, writes)
-            await cursor.executemany(query, rows)
-            for _ in range(_ROUNDS):
-                await asyncio.sleep(0)
-                if self._waiting:
-                    break
+            await cursor.executemany(query, self._dump_writes(*where, writes))
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -101,55 +104,49 @@ class GroupingSaver(AsyncPostgresSaver):
             async with super()._cursor(pipeline=pipeline) as cursor:
                 yield cursor
             return
-        batch = _Batch(self.loop.create_future())
-        self._filling.add(batch)
-        try:
-            yield cast("AsyncCursor[DictRow]", batch)
-            self._waiting.append(batch)
-        finally:
-            self._filling.discard(batch)
-            batch.filled.set_result(None)
-        try:
-            if self._filling:
-                await asyncio.wait([other.filled for other in self._filling], timeout=_COMPANY_SECONDS)
-            await self._save(batch)
-        finally:
-            if batch in self._waiting:
-                self._waiting.remove(batch)
-
-    async def _save(self, batch: _Batch) -> None:
-        """Return when the statements of a batch are committed, by this call or by another that took them along."""
-        async with self.lock:
-            while not batch.is_saved:
-                if batch.is_alone:
-                    group = [batch]
-                else:
-                    group, self._waiting = self._waiting, []
-                for each in group:
-                    each.is_alone = True
-                try:
-                    await self._send(group)
-                except psycopg.OperationalError:
-                    # The database is away, or cannot: not the fault of what was to be saved.
-                    raise
-                except psycopg.Error:
-                    if len(group) == 1:
-                        raise
-                    continue
-                for each in group:
-                    each.is_saved = True
-
-    async def _send(self, group: Sequence[_Batch]) -> None:
-        """Execute the statements of a group in one round trip, which is one transaction."""
-        async with self._connections.connection() as conn, conn.pipeline(), conn.cursor(binary=True) as cursor:
-            for batch in group:
-                for query, rows in batch.statements:
-                    for some in cut(rows) if is_mergeable(query) else ((row,) for row in rows):
-                        await cursor.execute(merge(query, len(some)), [*chain(*some)], prepare=True)
+        statements = _Statements()
+        with self._queue.collecting():
+            yield cast("AsyncCursor[DictRow]", statements)
+        await self._queue.save(statements.collected)
 
 
-def _ignore(_checkpoint_id: str) -> None:
-    return None
+@asynccontextmanager
+async def lend(connections: Any, lock: asyncio.Lock) -> AsyncIterator[Commit]:
+    """Lend a connection to the queue, when nobody else of this saver and its copies has one."""
+    async with lock, connections.connection() as conn:
+        yield partial(commit, conn)
+
+
+async def commit(conn: psycopg.AsyncConnection[Any], statements: Sequence[Statement]) -> None:
+    """Execute statements in one transaction and one round trip, and return if it was committed.
+
+    Raises ``RolledBack`` from the cause where that lies in the statements. The proof that nothing was committed is that
+    the transaction is still open: any other error may have come after the commit.
+    """
+    try:
+        await _execute(conn, statements)
+    except Exception as error:
+        if conn.info.transaction_status in _OPEN and not _is_stopped(error):
+            raise RolledBack from error
+        raise
+
+
+async def _execute(conn: psycopg.AsyncConnection[Any], statements: Sequence[Statement]) -> None:
+    # The transaction is explicit: on an error before the server sees the rest, the pipeline would commit what it has.
+    async with conn.cursor(binary=True) as cursor:
+        async with conn.pipeline():
+            await cursor.execute("BEGIN")
+            for query, rows in statements:
+                for some in cut(rows) if is_mergeable(query) else ((row,) for row in rows):
+                    await cursor.execute(merge(query, len(some)), [*chain(*some)], prepare=True)
+            await cursor.execute("COMMIT")
+        if cursor.statusmessage != "COMMIT":
+            raise psycopg.OperationalError(f"the server ended the transaction with {cursor.statusmessage!r}")
+
+
+def _is_stopped(error: Exception) -> bool:
+    """Say whether the server was told to stop, or waited too long for others: the same would happen to each alone."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in _STOPPED
 
 
 @lru_cache(maxsize=128)

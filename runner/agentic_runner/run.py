@@ -245,8 +245,7 @@ class Run:
         enter_project(project)
         value = import_attribute(project, target)
         graph_config = build_config(self._config.thread_id, self._config.run)
-        saver = build_saver(database, self._config.keyring)
-        saver.on_saved = self._teller.confirm
+        saver = build_saver(database, self._config.keyring, on_saved=self._confirm)
         async with AsyncExitStack() as stack:
             graph = await stack.enter_async_context(
                 open_graph(
@@ -263,6 +262,11 @@ class Run:
             gc.freeze()
             gc.enable()
             return await self._execute_with_people(graph, graph_config, database)
+
+    def _confirm(self, thread_id: str, checkpoint_id: str) -> None:
+        """Tell of a saved checkpoint, unless it is one of a graph that a node runs on a thread of its own."""
+        if thread_id == self._config.thread_id:
+            self._teller.confirm(checkpoint_id)
 
     async def _execute_with_people(self, graph: Any, graph_config: Any, database: Database) -> Outcome:
         """Run the graph, and on with every answer that comes while this process may still wait for one."""

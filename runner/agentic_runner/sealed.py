@@ -8,7 +8,7 @@ stays readable is what the history of a thread is made of: ids, times, steps, th
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -26,7 +26,7 @@ from psycopg.rows import DictRow
 
 from agentic_core.errors import PermanentError
 from agentic_runner.encryption import CIPHER, Keyring
-from agentic_runner.grouping import GroupingSaver
+from agentic_runner.grouping import GroupingSaver, OnSaved, ignore
 from agentic_runner.long_term import ProjectStore
 
 SEALED: Final = "agentic_sealed"
@@ -136,9 +136,9 @@ class SealedSaver(GroupingSaver):
     statement, and a value in the row is written with every checkpoint.
     """
 
-    def __init__(self, connections: Any, *, serde: SealingSerializer) -> None:
-        super().__init__(connections, serde=serde)
-        # The last version of each channel that is known to be among the blobs.
+    def __init__(self, connections: Any, *, serde: SealingSerializer, on_saved: OnSaved = ignore) -> None:
+        super().__init__(connections, serde=serde, on_saved=on_saved)
+        # The last version of each channel that is known to be committed among the blobs; all copies share it.
         self._kept: dict[tuple[str, str, str], Any] = {}
         self._sealing = serde
 
@@ -153,6 +153,7 @@ class SealedSaver(GroupingSaver):
         place = config["configurable"]
         versions = dict(new_versions)
         values = dict(checkpoint["channel_values"])
+        added: dict[tuple[str, str, str], Any] = {}
         is_encrypting = self._sealing.keyring.is_encrypting
         longest = _LONGEST_SEALED if is_encrypting else _LONGEST_PLAIN
         for channel, value in values.items():
@@ -168,22 +169,30 @@ class SealedSaver(GroupingSaver):
             # An unchanged one may stand in the row of an older checkpoint alone, where another program wrote that.
             name = (place["thread_id"], place.get("checkpoint_ns", ""), channel)
             if self._kept.get(name) != version:
-                versions[channel] = version
-                self._remember(name, version)
+                added[name] = versions[channel] = version
         sealed_checkpoint = cast("Checkpoint", {**checkpoint, "channel_values": values})
         if is_encrypting:
             metadata = self._seal_metadata(config, metadata)
             config = {"configurable": {key: place[key] for key in _PLACE if key in place}}
-        try:
-            return await super().aput(config, sealed_checkpoint, metadata, versions)
-        except BaseException:
-            self._kept.clear()
-            raise
-
-    def _remember(self, name: tuple[str, str, str], version: Any) -> None:
+        saved = await super().aput(config, sealed_checkpoint, metadata, versions)
         if len(self._kept) >= _MAX_REMEMBERED:
             self._kept.clear()
-        self._kept[name] = version
+        self._kept.update(added)
+        return saved
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete a thread as the library does, its blobs with it."""
+        try:
+            await super().adelete_thread(thread_id)
+        finally:
+            self._kept.clear()
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Prune threads as the library does, blobs with them."""
+        try:
+            await super().aprune(thread_ids, strategy=strategy)
+        finally:
+            self._kept.clear()
 
     def _seal_metadata(self, config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:
         given: dict[str, Any] = dict(get_serializable_checkpoint_metadata(config, metadata))

@@ -2,6 +2,8 @@
 
 import asyncio
 import operator
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypedDict
@@ -12,6 +14,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
+from pydantic import BaseModel
 
 from agentic_runner.checkpoints import build_saver
 from agentic_runner.grouping import cut, is_mergeable, is_small, merge
@@ -152,6 +156,208 @@ async def test_nothing_of_a_group_is_saved_by_a_superseded_run(database: Postgre
         ended = await asyncio.gather(*(write(saver, "t", n) for n in range(3)), return_exceptions=True)
     assert [getattr(each, "sqlstate", None) for each in ended] == ["AG001"] * 3
     assert database.execute("SELECT count(*) FROM checkpoint_writes") == [(1,)]
+
+
+class Finding(BaseModel):
+    branch: int
+    text: str
+
+
+class BranchState(TypedDict, total=False):
+    branch: int
+    finding: Finding
+    items: list[int]
+
+
+def copy_with_types(saver: AsyncPostgresSaver, number: int) -> Any:
+    """Copy a saver as LangGraph does for a subgraph with types of its own."""
+    clone = saver.with_allowlist({("projects.types", f"Type{number}")})
+    assert clone is not saver
+    return clone
+
+
+async def test_what_copies_of_a_saver_acknowledge_is_in_the_database(database: PostgresDatabase) -> None:
+    async with opened(database) as (_, saver):
+        clones = [saver, *(copy_with_types(saver, number) for number in range(4))]
+
+        async def save(number: int) -> str:
+            clone, task = clones[number % len(clones)], f"task-{number}"
+            await asyncio.sleep(0.001 * (number % 7))
+            await clone.aput_writes(on("t", checkpoint_id="c"), [("count", number)], task)
+            return task
+
+        acknowledged = await asyncio.gather(*(save(number) for number in range(400)))
+    assert Counter(task for (task,) in database.execute("SELECT task_id FROM checkpoint_writes")) == Counter(
+        acknowledged
+    )
+
+
+async def test_a_copy_of_a_saver_shares_the_queue_and_serializes_by_itself(database: PostgresDatabase) -> None:
+    async with opened(database) as (_, saver):
+        clone = copy_with_types(saver, 1)
+        # Another field has to be an object that all copies are to share, or one of each copy's own: decide, and add it.
+        shared = {"conn", "pipe", "lock", "loop", "supports_pipeline", "_queue", "_on_saved", "_kept", "_sealing"}
+        assert vars(saver).keys() == vars(clone).keys() == shared | {"serde"}
+        assert {name for name in shared if vars(saver)[name] is vars(clone)[name]} == shared
+        assert clone.serde is not saver.serde
+
+        class Spy(type(clone.serde)):  # type: ignore[misc]
+            def dumps_typed(self, obj: Any) -> tuple[str, bytes]:  # noqa: ARG002
+                return "spy", b"of the copy"
+
+        clone.serde.__class__ = Spy
+        await asyncio.gather(write(saver, "a"), write(clone, "b"))
+    rows = dict(database.execute("SELECT thread_id, type FROM checkpoint_writes"))
+    assert rows == {"a": "msgpack", "b": "spy"}
+
+
+@pytest.mark.parametrize("branches", [2, 3, 5])
+async def test_parallel_subgraphs_with_types_of_their_own_are_saved_whole(
+    database: PostgresDatabase, branches: int
+) -> None:
+    runs: Counter[tuple[int, str]] = Counter()
+
+    def build_branch(number: int) -> Any:
+        async def find(state: BranchState) -> BranchState:
+            runs[number, "find"] += 1
+            return {"finding": Finding(branch=number, text="x" * number)}
+
+        async def check(state: BranchState) -> BranchState:
+            runs[number, "check"] += 1
+            assert state["finding"] == Finding(branch=number, text="x" * number)
+            return {"items": [number]}
+
+        graph = StateGraph(BranchState)
+        graph.add_node("find", find)
+        graph.add_node("check", check)
+        graph.add_edge(START, "find")
+        graph.add_edge("find", "check")
+        return graph.compile()
+
+    parent = StateGraph(State)
+    for number in range(branches):
+        parent.add_node(f"branch{number}", build_branch(number))
+        parent.add_edge(START, f"branch{number}")
+    async with opened(database) as (_, saver):
+        for round_ in range(3):
+            runs.clear()
+            graph = parent.compile(checkpointer=saver)
+            ended = await graph.ainvoke({"count": 0}, on(f"t{round_}"), durability="sync")
+            assert sorted(ended["items"]) == [*range(branches)]
+            assert runs == {(number, node): 1 for number in range(branches) for node in ("find", "check")}
+    missing = database.execute(
+        "SELECT c.thread_id, c.checkpoint_ns, c.checkpoint_id FROM checkpoints AS c"
+        " LEFT JOIN checkpoints AS p ON (p.thread_id, p.checkpoint_ns, p.checkpoint_id)"
+        " = (c.thread_id, c.checkpoint_ns, c.parent_checkpoint_id)"
+        " WHERE c.parent_checkpoint_id IS NOT NULL AND p.thread_id IS NULL"
+    )
+    assert missing == []
+    namespaces = database.execute("SELECT count(DISTINCT (thread_id, checkpoint_ns)) FROM checkpoints")
+    assert namespaces == [(3 * (1 + branches),)]
+
+
+async def test_a_later_round_sends_nothing_of_an_earlier_one_again(database: PostgresDatabase) -> None:
+    database.execute("CREATE TABLE sent (thread_id text, task_id text, idx int)")
+    database.execute(
+        "CREATE FUNCTION note_sent() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO sent VALUES (NEW.thread_id, NEW.task_id, NEW.idx); RETURN NEW; END'"
+    )
+    # Before a row: it fires also for one that is there already.
+    database.execute(
+        "CREATE TRIGGER note_sent BEFORE INSERT ON checkpoint_writes FOR EACH ROW EXECUTE FUNCTION note_sent()"
+    )
+
+    async def branch(state: BranchState) -> BranchState:
+        return {"finding": Finding(branch=state["branch"], text="y"), "items": [state["branch"]]}
+
+    inner = StateGraph(BranchState)
+    inner.add_node("branch", branch)
+    inner.add_edge(START, "branch")
+    parent = StateGraph(State)
+    parent.add_node("inner", inner.compile())
+    parent.add_conditional_edges(START, lambda _: [Send("inner", {"branch": number}) for number in range(6)])
+    async with opened(database) as (_, saver):
+        graph = parent.compile(checkpointer=saver)
+        for _ in range(4):
+            await graph.ainvoke({"count": 0}, on("t"), durability="sync")
+    assert database.execute("SELECT task_id, idx FROM sent GROUP BY 1, 2 HAVING count(*) > 1") == []
+
+
+async def test_what_the_client_cannot_send_takes_nothing_else_along(database: PostgresDatabase) -> None:
+    # More than an entry of an index may be, and nothing that compresses.
+    too_long = random.Random(0).randbytes(5_000).hex()
+    async with opened(database) as (_, saver):
+        ended = await asyncio.gather(
+            write(saver, "a"),
+            saver.aput_writes(on("b", checkpoint_id="c"), [("lone \ud800", 1)], "task"),
+            saver.aput_writes(on("b", checkpoint_id="c"), [("count", 1), ("nul \x00", 1)], "task"),
+            saver.aput_writes(on("b", checkpoint_id="c"), [("count", 1)], too_long),
+            write(saver, "c"),
+            return_exceptions=True,
+        )
+    assert [type(each).__name__ for each in ended] == [
+        "NoneType",
+        "UnicodeEncodeError",
+        "DataError",
+        "ProgramLimitExceeded",
+        "NoneType",
+    ]
+    assert database.execute("SELECT thread_id FROM checkpoint_writes ORDER BY 1") == [("a",), ("c",)]
+
+
+async def test_a_lost_connection_fails_those_it_carried_and_the_next_are_saved(database: PostgresDatabase) -> None:
+    async with opened(database) as (_, saver):
+        with psycopg.connect(database.dsn) as other:
+            other.execute("LOCK TABLE checkpoint_writes IN EXCLUSIVE MODE")
+            saving = [asyncio.create_task(write(saver, thread)) for thread in ("a", "b")]
+            async with asyncio.timeout(10):
+                while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            later = asyncio.create_task(write(saver, "c"))
+            database.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
+            ended = await asyncio.gather(*saving, return_exceptions=True)
+        await later
+    assert all(isinstance(each, psycopg.OperationalError) for each in ended)
+    assert database.execute("SELECT thread_id FROM checkpoint_writes") == [("c",)]
+
+
+async def test_a_checkpoint_whose_long_text_could_not_be_saved_leaves_none_without_it(
+    database: PostgresDatabase,
+) -> None:
+    text = {"text": "x" * 20_000}
+    first, second = empty_checkpoint(), empty_checkpoint()
+    for checkpoint in (first, second):
+        checkpoint["channel_values"] = dict(text)
+        checkpoint["channel_versions"] = {"text": "1"}
+    async with opened(database) as (_, saver):
+        ended = await asyncio.gather(
+            saver.aput(on("t", checkpoint_id="lost"), first, {"step": 1}, {"text": "1"}),
+            saver.aput(on("t"), second, {"step": 1}, {}),
+            return_exceptions=True,
+        )
+        assert isinstance(ended[0], psycopg.Error)
+        found = await saver.aget_tuple(on("t"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == text
+        # And again, after its blobs were deleted with the thread.
+        await saver.adelete_thread("t")
+        await saver.aput(on("t"), second, {"step": 1}, {})
+        found = await saver.aget_tuple(on("t"))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == text
+
+
+async def test_checkpoints_of_other_threads_and_subgraphs_are_told_with_their_own_ids(
+    database: PostgresDatabase,
+) -> None:
+    told: list[tuple[str, str]] = []
+    async with open_database(Dsn.parse(database.dsn), application_name="test") as db:
+        saver = build_saver(db, on_saved=lambda thread, checkpoint: told.append((thread, checkpoint)))
+        own, inner, other = empty_checkpoint(), empty_checkpoint(), empty_checkpoint()
+        await saver.aput(on("t"), own, {}, {})
+        await saver.aput({"configurable": {"thread_id": "t", "checkpoint_ns": "inner:1"}}, inner, {}, {})
+        await copy_with_types(saver, 1).aput(on("other"), other, {}, {})
+    assert told == [("t", own["id"]), ("other", other["id"])]
 
 
 async def test_large_writes_and_deleted_threads_go_the_same_way(database: PostgresDatabase) -> None:
