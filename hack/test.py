@@ -38,7 +38,11 @@ class Stage:
 # More than that is no accident.
 MOST_REPEATED = 20
 
-WITHOUT_CLUSTER = Stage("unit, integration and fault tests", ("tests/unit", "tests/integration", "tests/faults"), 2)
+WITHOUT_CLUSTER = Stage(
+    "unit, integration, conformance and fault tests",
+    ("tests/unit", "tests/integration", "tests/conformance", "tests/faults"),
+    2,
+)
 CHANGE_THE_CLUSTER = tuple(
     f"tests/e2e/test_{name}.py" for name in ("disruptions", "helm", "operations", "results", "vault")
 )

@@ -8,7 +8,7 @@ stays readable is what the history of a thread is made of: ids, times, steps, th
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -122,6 +122,17 @@ def _as_json(value: Any) -> Any:
     return _PLAIN[kind](value) if (kind := _kind(value)) in _PLAIN else value
 
 
+def contains(value: Any, wanted: Any) -> bool:
+    """Say whether JSON contains other JSON, as PostgreSQL's ``@>`` does."""
+    if isinstance(wanted, Mapping):
+        return isinstance(value, Mapping) and all(
+            key in value and contains(value[key], part) for key, part in wanted.items()
+        )
+    if isinstance(wanted, (list, tuple)):
+        return isinstance(value, (list, tuple)) and all(any(contains(each, part) for each in value) for part in wanted)
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
+
+
 class _Boxed:
     """A value that the saver would keep in the checkpoint's JSON, were it not in a box."""
 
@@ -179,6 +190,28 @@ class SealedSaver(GroupingSaver):
             self._kept.clear()
         self._kept.update(added)
         return saved
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002  (as the library calls it)
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """List checkpoints as the library does, by an author's metadata also where the database cannot read it."""
+        if not self._sealing.keyring.names or not filter or filter.keys() <= STRUCTURE:
+            async for found in super().alist(config, filter=filter, before=before, limit=limit):
+                yield found
+            return
+        readable = {key: value for key, value in filter.items() if key in STRUCTURE}
+        left = limit
+        async for found in super().alist(config, filter=readable, before=before):
+            if left == 0:
+                return
+            if contains(found.metadata, filter):
+                left = None if left is None else left - 1
+                yield found
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete a thread as the library does, its blobs with it."""
