@@ -2,23 +2,32 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import jsonschema_rs as engine
 
+from agentic_core.schema_branches import Document, Union, read_union
+from agentic_core.schema_patterns import KEYWORD, Exhausted, Unusable, find_text
 from agentic_core.strict_json import JsonRefused, clip, json_pointer
 
 MAX_PROBLEMS = 20
 MAX_MESSAGE_CHARACTERS = 300
 MAX_QUOTED_CHARACTERS = 60
 MAX_BRANCHES_SHOWN = 4
+MAX_UNIONS = 8
 
 # Stands in the engine's messages where it would quote the whole value.
 VALUE = "\x1a"
 
-_LOOK_AROUND = re.compile(r"\(\?<?[=!]")
-_BACKREFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\(?:[1-9]|k<)")
+# What other languages write in patterns, and what JSON Schema has for it.
+_OTHER_SYNTAX: Final = (
+    (re.compile(r"(?<!\\)(?:\\\\)*\\[AzZ]"), r"is not valid: for \A and \Z use ^ and $"),
+    (re.compile(r"\\k<|\(\?P="), r"is not valid: refer to a group by its number, as in \1"),
+    (re.compile(r"\(\?>"), "is not valid: there are no atomic groups, use (?:…)"),
+    (re.compile(r"\{,\d"), "is not valid: a repetition names its least number, as in {0,3}"),
+)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -46,32 +55,57 @@ class SchemaRefused(ValueError):
         super().__init__("; ".join(str(problem) for problem in self.problems))
 
 
-def build_problem(error: engine.ValidationError) -> SchemaProblem:
-    """Word one fault that the engine found in an input."""
+def build_problems(error: engine.ValidationError, document: Document = True) -> tuple[SchemaProblem, ...]:
+    """Word one fault that the engine found in an input; of a union, the faults of the alternative that was meant."""
+    return tuple(_unfold(error, document, MAX_UNIONS))
+
+
+def _unfold(error: engine.ValidationError, document: Document, levels: int) -> Iterator[SchemaProblem]:
+    union = read_union(error, document)
+    if union is not None and levels and union.meant is not None:
+        for each in union.meant:
+            yield from _unfold(each, document, levels - 1)
+        return
+    if union is not None and union.wrong_tag is not None:
+        tag = union.wrong_tag
+        value = error.instance.get(tag.name) if isinstance(error.instance, dict) else None
+        message = f"{quote(value)} is not one of {_list_options(tag.options)}"
+        pointer = json_pointer([*error.instance_path, tag.name])
+        yield SchemaProblem(pointer, clip(message, MAX_MESSAGE_CHARACTERS), "enum", json_pointer(error.schema_path))
+        return
     keyword = str(next((part for part in reversed(error.schema_path) if isinstance(part, str)), ""))
-    return SchemaProblem(
+    keyword = keyword if error.kind.name == "falseSchema" else error.kind.name
+    message = _explain(error, union)
+    yield SchemaProblem(
         json_pointer(error.instance_path),
-        clip(_explain(error), MAX_MESSAGE_CHARACTERS),
-        keyword if error.kind.name == "falseSchema" else error.kind.name,
-        json_pointer(error.schema_path),
+        clip(message, MAX_MESSAGE_CHARACTERS),
+        "pattern" if keyword == KEYWORD else keyword,
+        json_pointer("pattern" if part == KEYWORD else part for part in error.schema_path),
     )
 
 
+def build_exhausted_problem(exhausted: Exhausted, instance: object) -> SchemaProblem:
+    """Word that a pattern was given up, so that nobody knows whether it matches."""
+    message = (
+        f"the pattern {quote(exhausted.pattern)} takes too long on {quote(exhausted.text)}; whether it matches is not"
+        " known: write it without nested repetitions, or bound the text by 'maxLength'"
+    )
+    pointer = find_text(instance, exhausted.text)
+    return SchemaProblem(pointer, clip(message, MAX_MESSAGE_CHARACTERS), "pattern")
+
+
 def build_compile_problem(error: engine.ValidationError) -> SchemaProblem:
-    """Word what the engine refuses in a schema that its metaschema allows: patterns, nearly always."""
-    path = error.instance_path
-    if error.kind.name != "format" or not path:
-        return SchemaProblem(json_pointer(path), clip(error.message.replace(VALUE, "value"), MAX_MESSAGE_CHARACTERS))
-    is_key = len(path) > 1 and path[-2] == "patternProperties"
-    pattern = str(path[-1]) if is_key else str(error.instance)
-    if _LOOK_AROUND.search(pattern):
-        why = "uses look-around; patterns run in linear time and have none"
-    elif _BACKREFERENCE.search(pattern):
-        why = "uses a back-reference; patterns run in linear time and have none"
-    else:
-        why = "is not valid, or grows too large; correct it, or use 'maxLength' instead of a repetition"
-    message = f"the pattern {quote(pattern)} {why}"
-    return SchemaProblem(json_pointer(path), message, "patternProperties" if is_key else "pattern")
+    """Word what the engine refuses in a schema that all our rules allow."""
+    message = clip(error.message.replace(VALUE, "value"), MAX_MESSAGE_CHARACTERS)
+    return SchemaProblem(json_pointer(error.instance_path), message)
+
+
+def build_pattern_problem(unusable: Unusable) -> SchemaProblem:
+    """Word that a pattern cannot be used, with what to write instead where it is of another language."""
+    remedy = next((each for mark, each in _OTHER_SYNTAX if mark.search(unusable.pattern)), "")
+    why = remedy or "is not valid, or grows too large; correct it, or use 'maxLength' instead of a repetition"
+    message = clip(f"the pattern {quote(unusable.pattern)} {why}", MAX_MESSAGE_CHARACTERS)
+    return SchemaProblem(clip(unusable.pointer, 512), message, unusable.keyword)
 
 
 def build_refusal(refused: JsonRefused) -> SchemaProblem:
@@ -102,11 +136,11 @@ def quote(value: object) -> str:
     return clip(json.dumps(value, default=str), MAX_QUOTED_CHARACTERS)
 
 
-def _explain(error: engine.ValidationError, *, with_branches: bool = True) -> str:
+def _explain(error: engine.ValidationError, union: Union | None = None, *, with_branches: bool = True) -> str:
     kind = error.kind
     if isinstance(kind, engine.ValidationErrorKind.AnyOf | engine.ValidationErrorKind.OneOfNotValid):
-        branches = _explain_branches(error, kind.context) if with_branches else ""
-        return f"{quote(error.instance)} fits none of the allowed forms{branches}"
+        forms = _explain_branches(error, union) if with_branches and union is not None else " the allowed forms"
+        return f"{quote(error.instance)} fits none of{forms}"
     if isinstance(kind, engine.ValidationErrorKind.OneOfMultipleValid):
         return f"{quote(error.instance)} fits more than one of the forms, and must fit exactly one"
     if isinstance(kind, engine.ValidationErrorKind.Contains):
@@ -116,18 +150,43 @@ def _explain(error: engine.ValidationError, *, with_branches: bool = True) -> st
         return "no properties are allowed here" if is_additional else "no value is allowed here"
     if isinstance(kind, engine.ValidationErrorKind.PropertyNames) and with_branches:
         return f"the name of a property: {_explain(kind.error, with_branches=False)}"
+    if isinstance(kind, engine.ValidationErrorKind.Custom):
+        return f"{quote(error.instance)} does not match {quote(kind.message)}"
     message = error.message.replace(VALUE, quote(error.instance))
     return message[:1].lower() + message[1:]
 
 
-def _explain_branches(error: engine.ValidationError, context: list[list[engine.ValidationError]]) -> str:
-    """Return, for few alternatives, what keeps the value from each of them."""
-    if len(context) > MAX_BRANCHES_SHOWN or not all(context):
-        return ""
+def _explain_branches(error: engine.ValidationError, union: Union) -> str:
+    """Return what keeps the value from each alternative; of many alternatives only what they are."""
+    if not union.branches or not all(union.branches):
+        return " the allowed forms"
     depth = len(error.instance_path)
+    named = zip(union.names, union.branches, strict=True)
+    if len(union.branches) > MAX_BRANCHES_SHOWN:
+        shown = dict.fromkeys(name or _name_form(branch[0], depth) for name, branch in named)
+        return f" the {len(union.branches)} allowed forms: {', '.join(shown)}"
     reasons = (
-        (f"{json_pointer(fault.instance_path[depth:])}: " if len(fault.instance_path) > depth else "")
+        (f"{name}: " if name else "")
+        + (f"{json_pointer(fault.instance_path[depth:])}: " if len(fault.instance_path) > depth else "")
         + clip(_explain(fault, with_branches=False), MAX_MESSAGE_CHARACTERS // 3)
-        for fault in (branch[0] for branch in context)
+        for name, fault in ((name, branch[0]) for name, branch in named)
     )
-    return f" ({'; or '.join(dict.fromkeys(reasons))})"
+    return f" the allowed forms ({'; or '.join(dict.fromkeys(reasons))})"
+
+
+def _name_form(fault: engine.ValidationError, depth: int) -> str:
+    """Return a few words for an alternative without a name, read off what it first asks for."""
+    kind = fault.kind
+    if len(fault.instance_path) == depth:
+        if isinstance(kind, engine.ValidationErrorKind.Type):
+            return " or ".join(kind.types)
+        if isinstance(kind, engine.ValidationErrorKind.Constant):
+            return quote(kind.expected_value)
+        if isinstance(kind, engine.ValidationErrorKind.Enum):
+            return _list_options(kind.options)
+    return clip(_explain(fault, with_branches=False), MAX_QUOTED_CHARACTERS)
+
+
+def _list_options(options: Sequence[object]) -> str:
+    shown = [quote(option) for option in options]
+    return " or ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else "".join(shown)

@@ -1,34 +1,36 @@
-"""What shape a JSON Schema may have: local references, no endless loops, bounded size and expansion.
+"""What shape a JSON Schema may have: nothing to fetch, no endless loops, bounded size and expansion.
 
 These rules are read off the document alone, so each refusal names its place and what to change, before any engine
 compiles anything. What they cannot see, because it depends on the input, is left to the CPU limit of a check.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from typing import Any, Final
+from urllib.parse import unquote, urljoin
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MAX_SUBSCHEMAS = 5_000
+from agentic_core.schema_dialects import (
+    DATA,
+    DIALECTS,
+    DRAFT_2019,
+    DRAFT_2020,
+    IN_PLACE,
+    Dialect,
+    find_dialect,
+    is_metaschema,
+    refuse_dialect,
+)
+from agentic_core.schema_remedies import find_remedies
+
+MAX_SUBSCHEMAS: Final = 5_000
 # How many schemas one value may be held against, at most, at one place: what doubling `allOf` or `$ref` blows up.
-MAX_EXPANSION = 10_000
+MAX_EXPANSION: Final = 10_000
 
-_ONE = frozenset(
-    ("items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties")
-) | {"contentSchema", "not", "if", "then", "else"}
-_LIST = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
-_MAP = frozenset(("properties", "patternProperties", "$defs", "definitions", "dependentSchemas"))
-# These apply to the same value as their parent; all others move on to a part of it.
-_IN_PLACE = frozenset(("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"))
-_REFERENCES = frozenset(("$ref", "$dynamicRef"))
-_ANCHORS = frozenset(("$anchor", "$dynamicAnchor"))
-# Other dialects' words that some engines obey and others ignore: the same schema must mean the same everywhere.
-_FOREIGN = {
-    "dependencies": "use 'dependentRequired' or 'dependentSchemas'",
-    "additionalItems": "use 'items' beside 'prefixItems'",
-    "$recursiveRef": "use '$dynamicRef'",
-    "$recursiveAnchor": "use '$dynamicAnchor'",
-}
+_REFERENCES: Final = {"$ref": DIALECTS, "$dynamicRef": (DRAFT_2020,), "$recursiveRef": (DRAFT_2019,)}
+_ANCHORS: Final = frozenset(("$anchor", "$dynamicAnchor"))
+_BASE: Final = "json-schema:///"
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,117 +43,218 @@ class ShapeProblem:
 
 
 @dataclass(slots=True)
-class _Node:
+class Node:
+    """One subschema: where it stands, and what its references are resolved against."""
+
     pointer: str
+    schema: dict[str, Any]
+    dialect: Dialect
+    base: str
+    is_named: bool
     in_place: list[str] = field(default_factory=list)
     references: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class _Index:
-    nodes: dict[str, _Node] = field(default_factory=dict)
-    booleans: set[str] = field(default_factory=set)
-    anchors: dict[str, str] = field(default_factory=dict)
+class Shape:
+    """All subschemas of a document, by pointer."""
+
+    document: dict[str, Any]
+    nodes: dict[str, Node] = field(default_factory=dict)
+    documents: list[Node] = field(default_factory=list)
+    """What a metaschema has to look at on its own: embedded documents of another dialect, and what only a reference
+    makes a schema."""
     problems: list[ShapeProblem] = field(default_factory=list)
+    _booleans: set[str] = field(default_factory=set)
+    _resources: dict[str, str] = field(default_factory=dict)
+    _anchors: dict[tuple[str, str], str] = field(default_factory=dict)
+    _dynamic: dict[str, list[str]] = field(default_factory=dict)
 
-
-def find_shape_problems(schema: dict[str, object]) -> list[ShapeProblem]:
-    """Return what of ``schema``, valid against its metaschema, is refused before it is compiled.
-
-    Works in time linear in the size of the schema, without recursion.
-    """
-    index = _index(schema)
-    if len(index.nodes) > MAX_SUBSCHEMAS:
-        return [ShapeProblem("", "", f"over {MAX_SUBSCHEMAS} subschemas; simplify the schema")]
-    if not index.problems:
-        _link(index)
-    if not index.problems:
-        index.problems.extend(_find_expansion(index.nodes))
-    return index.problems
-
-
-def _index(schema: dict[str, object]) -> _Index:
-    index = _Index()
-    pending: list[tuple[str, dict[str, object]]] = [("", schema)]
-    while pending and len(index.nodes) <= MAX_SUBSCHEMAS:
-        pointer, subschema = pending.pop()
-        node = index.nodes[pointer] = _Node(pointer)
-        for keyword, value in subschema.items():
-            for place, child in _children(f"{pointer}/{keyword}", keyword, value):
-                if isinstance(child, bool):
-                    index.booleans.add(place)
-                    continue
-                pending.append((place, child))
-                if keyword in _IN_PLACE:
-                    node.in_place.append(place)
-            if isinstance(value, str):
-                if keyword in _REFERENCES:
+    def index(self, pointer: str, schema: dict[str, Any], dialect: Dialect, base: str, *, is_named: bool) -> None:
+        """Find the subschemas of ``schema``, without recursion; each once."""
+        pending = [(pointer, schema, dialect, base, is_named)]
+        while pending and len(self.nodes) <= MAX_SUBSCHEMAS:
+            place, subschema, its_dialect, its_base, named = pending.pop()
+            if place in self.nodes:
+                continue
+            node = self._enter(Node(place, subschema, its_dialect, its_base, named))
+            for keyword, message in find_remedies(subschema, node.dialect, is_named=node.is_named):
+                self.problems.append(ShapeProblem(f"{place}/{keyword}", keyword, message))
+            for keyword, value in subschema.items():
+                for rest, child in node.dialect.list_children(keyword, value):
+                    at = f"{place}/{keyword}{rest}"
+                    if isinstance(child, bool):
+                        self._booleans.add(at)
+                        continue
+                    pending.append((at, child, node.dialect, node.base, node.is_named))
+                    if keyword in IN_PLACE and not _is_ignored(node, keyword):
+                        node.in_place.append(at)
+                if isinstance(value, str) and node.dialect in _REFERENCES.get(keyword, ()):
                     node.references.append((keyword, value))
-                elif keyword in _ANCHORS:
-                    _add_anchor(index, node, keyword, value)
-                elif keyword == "$id" and pointer:
-                    message = (
-                        f"'$id' {value[:80]!r} inside a schema is not supported; only the whole schema may have one"
-                    )
-                    index.problems.append(ShapeProblem(f"{pointer}/$id", keyword, message))
-                elif keyword == "$schema" and value.removesuffix("#") != DIALECT:
-                    message = f"the dialect {value[:80]!r} is not supported; use {DIALECT!r} or leave '$schema' out"
-                    index.problems.append(ShapeProblem(f"{pointer}/$schema", keyword, message))
-            if keyword in _FOREIGN:
-                message = f"'{keyword}' is no keyword of JSON Schema 2020-12; {_FOREIGN[keyword]}"
-                index.problems.append(ShapeProblem(f"{pointer}/{keyword}", keyword, message))
-    return index
 
+    def _enter(self, node: Node) -> Node:
+        """Take in what a subschema says of itself: dialect, address, anchors."""
+        schema = node.schema
+        is_alone = node.dialect.is_old and "$ref" in schema
+        name = schema.get(node.dialect.id_keyword)
+        if "$schema" in schema and node.pointer:
+            self._change_dialect(node, has_id=isinstance(schema.get("$id", schema.get("id")), str))
+            name = schema.get(node.dialect.id_keyword)
+        if isinstance(name, str) and not is_alone:
+            self._name(node, name)
+        elif not node.pointer:
+            self._resources[node.base] = ""
+        if not node.dialect.is_old:
+            for keyword in _ANCHORS & schema.keys():
+                if isinstance(schema[keyword], str):
+                    self._add_anchor(node, keyword, schema[keyword])
+            if schema.get("$recursiveAnchor") is True:
+                self._dynamic.setdefault("", []).append(node.pointer)
+        self.nodes[node.pointer] = node
+        return node
 
-def _children(pointer: str, keyword: str, value: object) -> Iterator[tuple[str, dict[str, object] | bool]]:
-    """Yield the subschemas that stand under one keyword, each with its pointer."""
-    if keyword in _ONE:
-        if isinstance(value, dict | bool):
-            yield pointer, value
-    elif keyword in _MAP and isinstance(value, dict):
-        for name, child in value.items():
-            yield f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}", child
-    elif keyword in _LIST and isinstance(value, list):
-        for position, child in enumerate(value):
-            yield f"{pointer}/{position}", child
+    def _change_dialect(self, node: Node, *, has_id: bool) -> None:
+        dialect = find_dialect(node.schema["$schema"])
+        if dialect is None:
+            self._refuse(node, "$schema", refuse_dialect(node.schema["$schema"]))
+        elif dialect is not node.dialect and not has_id:
+            self._refuse(node, "$schema", "below the root '$schema' counts only beside an '$id'; remove it")
+        elif dialect is not node.dialect:
+            node.dialect, node.is_named = dialect, True
+            self.documents.append(node)
 
+    def _name(self, node: Node, name: str) -> None:
+        address, _, fragment = name.partition("#")
+        if address:
+            node.base = join(node.base, address)
+        if address or not node.pointer:
+            known = self._resources.setdefault(node.base, node.pointer)
+            if known != node.pointer:
+                self._refuse(node, node.dialect.id_keyword, f"the id {name[:80]!r} is given twice; rename one")
+        if fragment and node.dialect.is_old and not fragment.startswith("/"):
+            self._add_anchor(node, node.dialect.id_keyword, fragment)
 
-def _add_anchor(index: _Index, node: _Node, keyword: str, name: str) -> None:
-    if index.anchors.setdefault(name, node.pointer) != node.pointer:
-        message = f"the anchor {name[:80]!r} is defined twice; rename one"
-        index.problems.append(ShapeProblem(f"{node.pointer}/{keyword}", keyword, message))
+    def _add_anchor(self, node: Node, keyword: str, name: str) -> None:
+        if self._anchors.setdefault((node.base, name), node.pointer) != node.pointer:
+            self._refuse(node, keyword, f"the anchor {name[:80]!r} is defined twice; rename one")
+        if keyword == "$dynamicAnchor":
+            self._dynamic.setdefault(name, []).append(node.pointer)
 
+    def _refuse(self, node: Node, keyword: str, message: str) -> None:
+        self.problems.append(ShapeProblem(f"{node.pointer}/{keyword}", keyword, message))
 
-def _link(index: _Index) -> None:
-    for node in index.nodes.values():
+    # -- references
+
+    def link(self) -> None:
+        """Resolve every reference; what only a reference makes a schema is indexed with it."""
+        linked: set[str] = set()
+        while len(linked) < len(self.nodes) <= MAX_SUBSCHEMAS:
+            for pointer in [each for each in self.nodes if each not in linked]:
+                linked.add(pointer)
+                self._link(self.nodes[pointer])
+
+    def _link(self, node: Node) -> None:
         for keyword, reference in node.references:
-            target, message = _resolve(index, reference)
+            target, message = self._resolve(node, reference)
             if message is not None:
-                index.problems.append(ShapeProblem(f"{node.pointer}/{keyword}", keyword, message))
+                self._refuse(node, keyword, message)
             elif target is not None:
                 node.in_place.append(target)
+                if keyword != "$ref":
+                    # Which of these is meant depends on the way that led here: any of them may be.
+                    name = reference.partition("#")[2]
+                    node.in_place += [each for each in self._dynamic.get(name, ()) if each != target]
+
+    def _resolve(self, node: Node, reference: str) -> tuple[str | None, str | None]:
+        """Return the pointer that a reference names (None for ``true`` and ``false``), or why it names none."""
+        shown = repr(reference[:120])
+        address, _, fragment = reference.partition("#")
+        address = join(node.base, address) if address else node.base
+        root = self._resources.get(address)
+        if root is None:
+            if is_metaschema(address, node.dialect):
+                return None, None
+            remedy = f"'{'definitions' if node.dialect.is_old else '$defs'}'"
+            message = f"{shown} points outside this schema, and nothing is fetched; copy its target to {remedy}"
+            return None, message
+        fragment = unquote(fragment)
+        if fragment and not fragment.startswith("/"):
+            target = self._anchors.get((address, fragment))
+            return target, None if target is not None else f"there is no anchor for {shown} in this schema"
+        return self._follow(node, f"{root}{fragment}", shown)
+
+    def _follow(self, node: Node, pointer: str, shown: str) -> tuple[str | None, str | None]:
+        if pointer not in self.nodes and pointer not in self._booleans and not self._index_late(pointer):
+            remedy = f"'{'definitions' if node.dialect.is_old else '$defs'}'"
+            return None, f"{shown} names no schema here; define it under {remedy}"
+        return pointer if pointer in self.nodes else None, None
+
+    def _index_late(self, pointer: str) -> bool:
+        """Index what stands at a pointer where its dialect has no schemas; say whether it can be one."""
+        value: Any = self.document
+        owner, at = self.nodes[""], ""
+        for part in pointer.split("/")[1:]:
+            if at in self.nodes:
+                owner = self.nodes[at]
+                if part in DATA:
+                    return False
+            name = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(value, dict) and name in value:
+                value = value[name]
+            elif isinstance(value, list) and name.isdecimal() and int(name[:9]) < len(value):
+                value = value[int(name[:9])]
+            else:
+                return False
+            at = f"{at}/{part}"
+        if isinstance(value, bool):
+            self._booleans.add(pointer)
+        elif isinstance(value, dict):
+            self.index(pointer, value, owner.dialect, owner.base, is_named=owner.is_named)
+            self.documents.append(self.nodes[pointer])
+        return isinstance(value, dict | bool)
 
 
-def _resolve(index: _Index, reference: str) -> tuple[str | None, str | None]:
-    """Return the pointer that a reference names (None for ``true`` and ``false``), or why it names none."""
-    shown = repr(reference[:120])
-    if not reference.startswith("#"):
-        return (
-            None,
-            f"{shown} points outside this schema, and nothing is fetched; copy its target to '$defs'",
-        )
-    fragment = unquote(reference[1:])
-    if fragment and not fragment.startswith("/"):
-        target = index.anchors.get(fragment)
-        return target, None if target is not None else f"there is no anchor for {shown} in this schema"
-    if fragment in index.nodes:
-        return fragment, None
-    if fragment in index.booleans:
-        return None, None
-    return None, f"{shown} names no schema here; define it under '$defs'"
+def find_shape(schema: dict[str, Any], dialect: Dialect) -> Shape:
+    """Return the subschemas of a document and what in them is refused at sight: foreign keywords, wrong names.
+
+    Takes any document, also one that its metaschema refuses, and works in time linear in its size.
+    """
+    shape = Shape(schema)
+    shape.index("", schema, dialect, _BASE, is_named="$schema" in schema)
+    if len(shape.nodes) > MAX_SUBSCHEMAS:
+        shape.problems = [_too_many()]
+    return shape
 
 
-def _find_expansion(nodes: dict[str, _Node]) -> list[ShapeProblem]:
+def find_reference_problems(shape: Shape) -> list[ShapeProblem]:
+    """Return what is refused of the references of a document that its metaschema allows."""
+    shape.link()
+    if len(shape.nodes) > MAX_SUBSCHEMAS:
+        return [_too_many()]
+    return shape.problems or list(_find_expansion(shape.nodes))
+
+
+def join(base: str, reference: str) -> str:
+    """Return the address that a reference without fragment means, relative to a base (RFC 3986)."""
+    if _SCHEME.match(reference):
+        return reference
+    scheme, separator, rest = base.partition("://")
+    if not separator:
+        return reference
+    # The library joins only addresses of schemes that it knows.
+    return f"{scheme}{urljoin(f'http://{rest}', reference)[4:]}"
+
+
+def _is_ignored(node: Node, keyword: str) -> bool:
+    """Say whether a keyword has no effect because ``$ref`` stands beside it."""
+    return node.dialect.is_old and "$ref" in node.schema and keyword != "$ref"
+
+
+def _too_many() -> ShapeProblem:
+    return ShapeProblem("", "", f"over {MAX_SUBSCHEMAS} subschemas; simplify the schema")
+
+
+def _find_expansion(nodes: dict[str, Node]) -> Iterator[ShapeProblem]:
     """Follow what applies to the same value: a cycle never ends, and doubling grows without bound."""
     weights: dict[str, int] = {}
     for start in nodes:
@@ -166,15 +269,16 @@ def _find_expansion(nodes: dict[str, _Node]) -> list[ShapeProblem]:
                 weights[pointer] = 1 + sum(weights[each] for each in nodes[pointer].in_place)
                 if weights[pointer] > MAX_EXPANSION:
                     message = f"one value is held against over {MAX_EXPANSION} schemas here; simplify what doubles"
-                    return [ShapeProblem(pointer, "", message)]
+                    yield ShapeProblem(pointer, "", message)
+                    return
                 pending.pop()
                 del path[pointer]
             elif child in path:
                 message = (
                     "the schema applies itself to the same value without end; refer to it below 'properties' or 'items'"
                 )
-                return [ShapeProblem(child, "$ref", message)]
+                yield ShapeProblem(child, "$ref", message)
+                return
             elif child not in weights:
                 path[child] = None
                 pending.append((child, iter(nodes[child].in_place)))
-    return []

@@ -24,7 +24,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from agentic_core.cpu_timer import CpuTimer
-from agentic_core.schema import CompiledSchema, Verdict, compile_schema, judge_instance, judge_schema
+from agentic_core.schema import CompiledSchema, Verdict, compile_schema, judge_instance, judge_schema, preload
 from agentic_core.schema_problems import SchemaProblem, SchemaRefused, blame_schema
 
 REQUEST = struct.Struct("!4sBIId")
@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> int:
     channel = socket.socket(fileno=int(arguments[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     clock = _Clock()
+    preload()
     gc.collect()
     gc.freeze()
     while True:

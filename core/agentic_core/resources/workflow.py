@@ -82,11 +82,12 @@ class WorkflowSpec(Wire):
     ] = None
     input_schema: Annotated[
         JsonObject | None,
-        Field(description="JSON Schema (2020-12) of the inputs; derived from the graph where absent. At most 64 KiB."),
+        Field(
+            description="JSON Schema of the inputs: of the draft that $schema names, 2020-12 without. Where absent, the"
+            " graph itself decides. At most 64 KiB."
+        ),
     ] = None
-    output_schema: Annotated[
-        JsonObject | None, Field(description="JSON Schema (2020-12) of the result. At most 64 KiB.")
-    ] = None
+    output_schema: Annotated[JsonObject | None, Field(description="JSON Schema of the result. At most 64 KiB.")] = None
     ui_schema: Annotated[JsonObject | None, Field(description="Hints for forms that are made from inputSchema.")] = None
     env: Annotated[
         tuple[EnvVar, ...], Field(max_length=64, description="Environment variables.", json_schema_extra=MANY)
