@@ -14,7 +14,7 @@ def find_problems(
 ) -> tuple[Problem, ...]:
     """Return what is wrong with ``value``: for the API at all, then for ``schema`` where there is one."""
     try:
-        parse_strict_json(encode_json(value), max_bytes=max_bytes)
+        parse_strict_json(encode_json(value), max_bytes=max_bytes, as_stored=True)
     except JsonRefused as refused:
         return (Problem(refused.pointer, refused.message),)
     if schema is None:

@@ -10,6 +10,7 @@ from agentic_cli.forms import list_fields
 from agentic_cli.questions import Question, read_question
 from agentic_cli.sessions import Session, Workflow, parse_time
 from agentic_cli.terminal import printable
+from agentic_core.contract import MAX_INLINE_RESULT_BYTES
 from agentic_core.questions import clip_line, show_json
 
 Row = tuple[str, ...]
@@ -118,7 +119,9 @@ def _describe_result(session: Session) -> list[str]:
 def describe_reference(reference: Mapping[str, Any]) -> str:
     """Say where a result is that is too large for the status."""
     size, digest, url = reference.get("size", 0), reference.get("sha256", ""), reference.get("url", "")
-    return f"the result ({size} bytes, sha256 {digest}) is too large for the status; it is kept at {url}"
+    is_large = not isinstance(size, int) or size > MAX_INLINE_RESULT_BYTES
+    why = "is too large for the status" if is_large else "has integers that the status cannot keep"
+    return f"the result ({size} bytes, sha256 {digest}) {why}; it is kept at {url}"
 
 
 def describe_change(session: Session) -> str:

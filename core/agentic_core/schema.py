@@ -189,7 +189,7 @@ def judge_schema(text: bytes) -> Iterator[Verdict]:
 def judge_instance(compiled: CompiledSchema, text: bytes) -> Iterator[Verdict]:
     """Yield the verdicts over an input, given as the text that ``encode_json`` wrote."""
     try:
-        value = parse_strict_json(text, max_bytes=MAX_INSTANCE_BYTES, unique_keys=False)
+        value = parse_strict_json(text, max_bytes=MAX_INSTANCE_BYTES, unique_keys=False, as_stored=True)
     except JsonRefused as refused:
         yield Verdict((build_refusal(refused),), is_final=True)
     else:

@@ -3,6 +3,10 @@
 The API server, PostgreSQL (``jsonb``) and the checkpoints do not agree on the edges of JSON: numbers beyond a double,
 ``NaN``, lone surrogates, ``\\u0000``, doubled keys, deep nesting. What one of them would refuse later, or change in
 silence, is refused here with the JSON pointer of the value.
+
+The API server keeps integers of 64 bits and makes doubles of all longer ones, in silence: 12345678901234567890 is
+stored as 12345678901234567000. Once stored, such a number cannot be told from one that was meant so. Hence values that
+travel through it (``as_stored``) hold no number of 2⁶³ or more.
 """
 
 import json
@@ -21,6 +25,9 @@ _NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+MAX_INTEGER = 2**63 - 1
+MIN_INTEGER = -(2**63)
+_MAX_DIGITS = 4300
 _TO_ZEROS = bytes(ord("0") if chr(c).isdecimal() and c < 128 else ord("e") if c == ord("E") else c for c in range(256))
 
 
@@ -63,18 +70,25 @@ def encode_json(value: object) -> bytes:
 
 
 def parse_strict_json(
-    text: bytes | str, *, max_bytes: int = MAX_INSTANCE_BYTES, max_depth: int = MAX_DEPTH, unique_keys: bool = True
+    text: bytes | str,
+    *,
+    max_bytes: int = MAX_INSTANCE_BYTES,
+    max_depth: int = MAX_DEPTH,
+    unique_keys: bool = True,
+    as_stored: bool = False,
 ) -> object:
     """Parse one JSON document within the limits.
 
     The size counts the UTF-8 text as given. ``unique_keys=False`` saves the look at doubled keys for text that
-    ``encode_json`` wrote. Raises ``JsonRefused``.
+    ``encode_json`` wrote. ``as_stored`` refuses numbers that the API server would not keep. Raises ``JsonRefused``.
     """
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     refuse_oversize(raw, max_bytes)
     if has_deeper_nesting(raw, max_depth):
         raise _too_deep(max_depth)
     value = _parse(raw, unique_keys)
+    if as_stored and has_long_numbers(raw) and (wide := find_wide_number(value)) is not None:
+        raise wide
     if b"\\u0000" in raw and _NUL.search(raw):
         raise JsonRefused("the character \\u0000 cannot be stored; remove it", _find(value, _has_nul) or "")
     return value
@@ -104,8 +118,51 @@ def has_deeper_nesting(raw: bytes, limit: int) -> bool:
     return False
 
 
+def has_long_numbers(raw: bytes) -> bool:
+    """Say whether the JSON text may hold a number of 2⁶³ or more; cheap, and right when it says no."""
+    digits = raw.translate(_TO_ZEROS, b"+")
+    return b"0" * 19 in digits or b"e00" in digits
+
+
+def find_wide_number(value: object) -> JsonRefused | None:
+    """Return the refusal of the first number that the API server would not keep; None where there is none."""
+    for path, number in _numbers(value, ()):
+        if not MIN_INTEGER <= number <= MAX_INTEGER:
+            shown = str(number) if isinstance(number, float) else _show_integer(number)
+            message = f"the number {shown} is beyond 64 bits, which the API server would round in silence; use a string"
+            return JsonRefused(message, json_pointer(path))
+    return None
+
+
+def spell_wide_integers(value: object) -> object:
+    """Return a value in which the integers that the API server would round are texts with all their digits."""
+    if isinstance(value, dict):
+        return {name: spell_wide_integers(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [spell_wide_integers(item) for item in value]
+    if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
+        return str(value)
+    return value
+
+
+def _show_integer(number: int) -> str:
+    return str(number) if abs(number) < 10**40 else f"of over 40 digits ({str(number)[:20]}…)"
+
+
+def _numbers(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int | float]]:
+    if isinstance(value, int | float):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _numbers(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield from _numbers(member, (*path, key))
+
+
 def _parse(raw: bytes, unique_keys: bool) -> object:
-    suspicious = _may_overflow(raw)
+    digits = raw.translate(_TO_ZEROS, b"+")
+    numbers = _Numbers()
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -113,24 +170,27 @@ def _parse(raw: bytes, unique_keys: bool) -> object:
     try:
         value: object = json.loads(
             text,
-            parse_constant=_refuse_constant,
-            parse_float=_finite if suspicious else None,
+            parse_constant=numbers.note_constant,
+            parse_float=numbers.read_float if _may_overflow(digits) else None,
+            parse_int=numbers.read_integer if b"0" * _MAX_DIGITS in digits else None,
             object_pairs_hook=_unique if unique_keys else None,
         )
     except JsonRefused:
         raise
     except ValueError as error:
         raise JsonRefused(f"not JSON: {error}") from None
+    if numbers.refused:
+        place = next(path for path, number in _numbers(value, ()) if math.isinf(number) or math.isnan(number))
+        raise JsonRefused(numbers.refused[0], json_pointer(place))
     # An escape such as \ud800 passes the parser, but no database and no UTF-8 text can hold what it makes.
     if _SURROGATE_ESCAPE.search(raw):
         _refuse_surrogates(value)
     return value
 
 
-def _may_overflow(raw: bytes) -> bool:
+def _may_overflow(digits: bytes) -> bool:
     """Say whether a number in the text needs a second look; all other texts keep the C scanner's float parser."""
-    digits = raw.translate(_TO_ZEROS, b"+")
-    return b"e000" in digits or b"0" * 300 in digits
+    return b"e000" in digits or b"e-000" in digits or b"0" * 300 in digits
 
 
 def _undecodable(raw: bytes, error: UnicodeDecodeError) -> JsonRefused:
@@ -157,15 +217,31 @@ def _has_surrogate(text: str) -> bool:
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _refuse_constant(name: str) -> float:
-    raise JsonRefused(f"{name} is not a JSON number; use null or a string")
+class _Numbers:
+    """Reads what is no number that can be kept as infinity, and remembers why: only the whole value knows the place."""
 
+    def __init__(self) -> None:
+        self.refused: list[str] = []
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise JsonRefused(f"the number {text[:40]} is beyond the range of a double; use a string")
-    return number
+    def note_constant(self, name: str) -> float:
+        return self._refuse(f"{name} is not a JSON number; use null or a string")
+
+    def read_float(self, text: str) -> float:
+        number = float(text)
+        if math.isinf(number):
+            return self._refuse(f"the number {text[:40]} is beyond the range of a double; use a string")
+        if number == 0 and text.lstrip("-0.").lower()[:1] not in ("", "e"):
+            return self._refuse(f"the number {text[:40]} is too small for a double; use 0 or a string")
+        return number
+
+    def read_integer(self, text: str) -> int | float:
+        if len(text) > _MAX_DIGITS:
+            return self._refuse(f"an integer of {len(text)} digits is too long; use a string")
+        return int(text)
+
+    def _refuse(self, message: str) -> float:
+        self.refused.append(message)
+        return math.inf
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

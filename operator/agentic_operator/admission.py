@@ -10,6 +10,7 @@ from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES
 from agentic_core.errors import Problem
 from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
+from agentic_core.strict_json import find_wide_number
 from agentic_operator.classify import clip
 from agentic_operator.images import AllowedImages, InvalidImage, parse_image
 from agentic_operator.jobs import Definition
@@ -141,8 +142,10 @@ def find_input_rules(session: AgenticSession, definition: Definition) -> InputRu
 def check_deadline(session: AgenticSession) -> Refused | None:
     """Return the refusal of an input deadline that would resume with nothing."""
     limit = session.spec.input_deadline
-    if limit is None or limit.on_expiry != "Resume" or "value" in limit.model_fields_set:
+    if limit is None or limit.on_expiry != "Resume":
         return None
+    if "value" in limit.model_fields_set:
+        return _refuse_wide(limit.value, "/spec/inputDeadline/value")
     return Refused(
         Reason.INVALID_SPEC, "/spec/inputDeadline/value: onExpiry Resume needs the answer to go on with; give one"
     )
@@ -150,13 +153,22 @@ def check_deadline(session: AgenticSession) -> Refused | None:
 
 def check_fork(session: AgenticSession) -> Refused | None:
     """Return the refusal of inputs beside ``forkFrom``: a fork goes on from a state, and would never see them."""
-    if session.spec.fork_from is None or session.spec.inputs in (None, {}):
+    fork = session.spec.fork_from
+    if fork is None:
         return None
+    if session.spec.inputs in (None, {}):
+        return _refuse_wide(fork.values, "/spec/forkFrom/values")
     return Refused(
         Reason.INVALID_INPUT,
         "/spec/inputs: a session with forkFrom goes on from a checkpoint and takes no inputs; leave them out, or give"
         " the state values to change in forkFrom.values",
     )
+
+
+def _refuse_wide(value: object, pointer: str) -> Refused | None:
+    """Return the refusal of a value with a number that the API server did not keep as it was written."""
+    wide = find_wide_number(value)
+    return Refused(Reason.INVALID_INPUT, clip(f"{pointer}{wide.pointer}: {wide.message}")) if wide is not None else None
 
 
 def measure_inputs(session: AgenticSession) -> Refused | None:

@@ -179,7 +179,7 @@ def _parse_key(name: str) -> str | None:
 def _find_misfit(value: object) -> tuple[Problem, ...]:
     """Return why a value cannot be kept as an answer at all."""
     try:
-        parse_strict_json(encode_json(value), max_bytes=MAX_ANSWER_BYTES)
+        parse_strict_json(encode_json(value), max_bytes=MAX_ANSWER_BYTES, as_stored=True)
     except JsonRefused as refused:
         return (Problem(refused.pointer, refused.message),)
     return ()

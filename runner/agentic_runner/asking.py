@@ -11,6 +11,7 @@ from agentic_core import contract
 from agentic_core.errors import OutputTooLarge
 from agentic_core.questions import read_question
 from agentic_core.resources.session import AnswerOption, Interrupt
+from agentic_core.strict_json import spell_wide_integers
 from agentic_core.wire import Wire
 from agentic_runner.continuation import Question
 from agentic_runner.redaction import describe
@@ -53,12 +54,13 @@ def _build(question: Question, room: int) -> Interrupt:
     value, shown = _to_json(question.value, room)
     read = read_question(value, id_=question.id, schema=question.schema)
     options = tuple(AnswerOption(value=option.value, label=option.label) for option in read.options)
+    schema: Any = spell_wide_integers(dict(read.schema)) if read.schema is not None else None
     interrupt = Interrupt(
         id=question.id,
         node=question.node,
         prompt=read.prompt,
         options=options,
-        schema_=dict(read.schema) if read.schema is not None else None,
+        schema_=schema,
         value=shown,
     )
     if _measure(interrupt) > contract.MAX_SCHEMA_BYTES + contract.MAX_INLINE_RESULT_BYTES:
@@ -73,7 +75,7 @@ def _to_json(value: Any, room: int) -> tuple[Any, Any]:
     except (OutputTooLarge, UnstorableOutput) as error:
         lost = {"truncated": True, "reason": describe(error)}
         return lost, lost
-    plain = encoded.value()
+    plain = spell_wide_integers(encoded.value())
     if encoded.size <= room:
         return plain, plain
     reason = "the question is too large for the status: it is in the checkpoint"

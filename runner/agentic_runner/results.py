@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from agentic_core.contract import MAX_INLINE_RESULT_BYTES, MAX_OUTPUT_BYTES, MAX_STORED_OUTPUT_BYTES
 from agentic_core.errors import AgenticError, OutputTooLarge
+from agentic_core.strict_json import spell_wide_integers
 from agentic_runner.config import RunConfig
 from agentic_runner.drain import Drain
 from agentic_runner.report import compute_delay
@@ -107,11 +108,14 @@ class Keeper:
 
     def _keep_in_row(self, encoded: EncodedOutput) -> Kept:
         config = self._config
+        value = encoded.value() if encoded.size <= MAX_INLINE_RESULT_BYTES else None
+        is_rounded = value is not None and spell_wide_integers(value) != value
         result = Result(
             size=encoded.size,
             sha256=encoded.sha256,
             url=f"db://workflow_sessions/{config.namespace}/{config.session_name}",
-            value=encoded.value() if encoded.size <= MAX_INLINE_RESULT_BYTES else None,
+            value=None if is_rounded else value,
+            is_rounded=is_rounded,
         )
         return Kept(encoded, result, replacements=encoded.replacements)
 

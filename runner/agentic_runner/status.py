@@ -35,10 +35,12 @@ class Result:
     value: Any = None
     is_outside: bool = False
     """Whether it is in the object store."""
+    is_rounded: bool = False
+    """Whether the API server would not keep a number in it as it is: the row has every digit."""
 
     @property
     def is_inline(self) -> bool:
-        return not self.is_outside and self.size <= contract.MAX_INLINE_RESULT_BYTES
+        return not self.is_outside and not self.is_rounded and self.size <= contract.MAX_INLINE_RESULT_BYTES
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How inputs are judged where the author declared no schema: by what the graph itself would refuse."""
 
+import json
 from typing import Any, TypedDict
 
 import pytest
@@ -75,6 +76,30 @@ def test_the_command_judges_a_derived_schema_as_the_operator_does(space: Space, 
         "untyped": {"threshold": "high"},
         "nothing": {},
     }
+
+
+KEPT = ["9007199254740993", "-9223372036854775808", "9223372036854775807", "0.1", "1e-300"]
+ROUNDED = ["9223372036854775808", "12345678901234567890", "10000000000000000000001", "1e22"]
+
+
+def test_integers_keep_every_digit_or_are_refused_with_the_place(space: Space, admin: Person) -> None:
+    space.define("report")
+    space.operator()
+    for index, number in enumerate(KEPT):
+        space.start(f"kept-{index}", inputs={"n": [json.loads(number)]})
+    for index, number in enumerate(ROUNDED):
+        space.start(f"rounded-{index}", inputs={"n": [json.loads(number)]})
+    for index, number in enumerate(KEPT):
+        space.wait_status(f"kept-{index}", "Creating")
+        assert space.session(f"kept-{index}")["spec"]["inputs"] == {"n": [json.loads(number)]}
+    for index in range(len(ROUNDED)):
+        message = space.wait_status(f"rounded-{index}", "Failed", "InvalidInput")["message"]
+        assert message.startswith("/spec/inputs/n/0: the number ")
+        assert "use a string" in message
+    for number in ROUNDED:
+        told = admin.run("run", "report", "-p", f"n={number}")
+        assert told.returncode != 0
+        assert "/n: the number" in told.stderr
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_accepts_schema(schema: object) -> None:
         pytest.param({"allOf": [{}] * 5_001}, "", "over 5000 subschemas", id="too many subschemas"),
         pytest.param(doubled(16), "/$defs/", "held against over 10000 schemas", id="doubling references"),
         pytest.param(json.loads('{"not":' * 65 + "{}" + "}" * 65), "", "nested more than 64", id="too deep"),
-        pytest.param({"default": float("nan")}, "", "NaN is not a JSON number", id="NaN"),
+        pytest.param({"default": float("nan")}, "/default", "NaN is not a JSON number", id="NaN"),
         pytest.param({"title": "\0"}, "/title", r"\u0000", id="a NUL"),
     ],
 )
@@ -183,7 +183,7 @@ def test_names_every_place_of_a_schema_that_is_wrong() -> None:
         pytest.param(
             {},
             {"a": float("inf")},
-            SchemaProblem("", "Infinity is not a JSON number; use null or a string"),
+            SchemaProblem("/a", "Infinity is not a JSON number; use null or a string"),
             id="infinity",
         ),
     ],

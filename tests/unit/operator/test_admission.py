@@ -13,6 +13,7 @@ from agentic_operator.admission import (
     MAX_LISTED_PROBLEMS,
     Admitted,
     admit_workflow,
+    check_deadline,
     check_fork,
     check_image,
     find_input_rules,
@@ -70,6 +71,17 @@ def test_a_fork_takes_no_inputs(spec: dict[str, object], is_refused: bool) -> No
 
 
 DERIVED: dict[str, object] = {"properties": {"a": {"type": "integer"}}, "x-graph-accepts": {"type": "object"}}
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 1e22])
+def test_numbers_that_the_api_server_rounded_are_refused_in_every_value(number: float) -> None:
+    fork = check_fork(a_session().with_spec(inputs=None, forkFrom={"session": "s", "values": {"n": [number]}}).build())
+    limit = {"seconds": 60, "onExpiry": "Resume", "value": number}
+    deadline = check_deadline(a_session().with_spec(inputDeadline=limit).build())
+    assert fork is not None
+    assert deadline is not None
+    assert fork.message.startswith("/spec/forkFrom/values/n/0: the number ")
+    assert deadline.message.startswith("/spec/inputDeadline/value: the number ")
 
 
 def test_the_authors_schema_judges_and_a_derived_one_only_by_what_the_graph_refuses() -> None:

@@ -72,3 +72,13 @@ def test_no_more_interrupts_than_a_status_may_hold() -> None:
     assert len(fitted) == MAX_INTERRUPTS
     assert fitted[-1].id == "new"
     assert fitted[0].id == "q45"
+
+
+def test_integers_that_the_api_server_would_round_are_shown_with_every_digit() -> None:
+    long = 12345678901234567890
+    interrupt = built({"prompt": "which?", "options": [long, 2**63 - 1], "rows": [-long]})
+    assert interrupt.value == {"prompt": "which?", "options": [str(long), 2**63 - 1], "rows": [str(-long)]}
+    assert [each.value for each in interrupt.options] == [str(long), 2**63 - 1]
+    assert interrupt.schema_ == {"enum": [str(long), 2**63 - 1]}
+    assert built(long).value == str(long)
+    assert built("which?", schema={"const": long}).schema_ == {"const": str(long)}

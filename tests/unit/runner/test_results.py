@@ -41,6 +41,15 @@ async def test_a_result_for_the_row_is_the_same_as_encoded_at_once(value: object
     assert kept.result.is_inline == (kept.output.size <= 32 * 1024)
 
 
+@pytest.mark.parametrize(("value", "is_inline"), [(2**63 - 1, True), (1e22, True), (2**63, False), ([-(2**70)], False)])
+async def test_a_number_that_the_api_server_would_round_stays_in_the_row(value: object, is_inline: bool) -> None:
+    kept = await a_keeper().keep({"n": value})
+    assert kept.result.is_inline is is_inline
+    assert kept.result.value == ({"n": value} if is_inline else None)
+    assert kept.output.value() == {"n": value}
+    assert kept.result.url.startswith("db://")
+
+
 async def test_without_a_store_what_is_too_large_is_refused_and_mostly_never_encoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
