@@ -31,7 +31,7 @@ from agentic_core.schema_problems import (
     build_refusal,
     sort_problems,
 )
-from agentic_core.schema_shape import Node, Shape, ShapeProblem, find_reference_problems, find_shape
+from agentic_core.schema_shape import Node, Shape, ShapeProblem, find_reference_problems, find_shape, locate
 from agentic_core.strict_json import (
     MAX_INSTANCE_BYTES,
     MAX_SCHEMA_BYTES,
@@ -254,7 +254,8 @@ def _compile(schema: dict[str, Any], dialect: Dialect, shape: Shape) -> Compiled
     except Unusable as unusable:
         raise SchemaRefused((build_pattern_problem(unusable),)) from None
     except engine.ValidationError as error:
-        raise SchemaRefused((build_compile_problem(error),)) from None
+        problem = build_compile_problem(error)
+        raise SchemaRefused((replace(problem, pointer=problem.pointer or locate(shape, error.message)),)) from None
 
 
 def _refuse(faults: list[ShapeProblem]) -> None:

@@ -124,7 +124,7 @@ def find_dialect(address: object) -> Dialect | None:
 
 def refuse_dialect(address: object) -> str:
     """Return the words for a ``$schema`` of which nothing is known."""
-    shown = repr(address[:80]) if isinstance(address, str) else "this"
+    shown = repr(address)[:80]
     return (
         f"the dialect {shown} is not supported, and nothing is fetched; name a draft from 4 to 2020-12, such as"
         f" '{DRAFT_7.uri}#' or '{DRAFT_2020.uri}', or leave '$schema' out"

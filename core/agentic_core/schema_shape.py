@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote, urljoin
+from urllib.parse import quote, unquote, urljoin
 
 from agentic_core.schema_dialects import (
     DATA,
@@ -30,6 +30,8 @@ MAX_EXPANSION: Final = 10_000
 _REFERENCES: Final = {"$ref": DIALECTS, "$dynamicRef": (DRAFT_2020,), "$recursiveRef": (DRAFT_2019,)}
 _ANCHORS: Final = frozenset(("$anchor", "$dynamicAnchor"))
 _BASE: Final = "json-schema:///"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/#$._~:?@!&'()*+,;=%-]*")
+_URI: Final = "/#$._~:?@!&'()*+,;=%-"
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -95,6 +97,9 @@ class Shape:
     def _enter(self, node: Node) -> Node:
         """Take in what a subschema says of itself: dialect, address, anchors."""
         schema = node.schema
+        for keyword in (node.dialect.id_keyword, *_REFERENCES):
+            if isinstance(schema.get(keyword), str):
+                schema[keyword] = escape_address(schema[keyword])
         is_alone = node.dialect.is_old and "$ref" in schema
         name = schema.get(node.dialect.id_keyword)
         if "$schema" in schema and node.pointer:
@@ -232,6 +237,24 @@ def find_reference_problems(shape: Shape) -> list[ShapeProblem]:
     if len(shape.nodes) > MAX_SUBSCHEMAS:
         return [_too_many()]
     return shape.problems or list(_find_expansion(shape.nodes))
+
+
+def escape_address(address: str) -> str:
+    """Return an address in which what a URI may not hold, such as a space in a name, is escaped; what is, stays."""
+    if _PLAIN.fullmatch(address):
+        return address
+    path, separator, fragment = address.partition("#")
+    return f"{quote(path, safe=_URI + '[]')}{separator}{quote(fragment, safe=_URI)}"
+
+
+def locate(shape: Shape, message: str) -> str:
+    """Return the pointer of the reference or id that a message of the engine quotes; empty where there is none."""
+    for pointer, node in shape.nodes.items():
+        for keyword in (node.dialect.id_keyword, *_REFERENCES):
+            value = node.schema.get(keyword)
+            if isinstance(value, str) and value and value in message:
+                return f"{pointer}/{keyword}"
+    return ""
 
 
 def join(base: str, reference: str) -> str:

@@ -108,7 +108,7 @@ def _describe_whole(model: Callable[[], Any], plain: Callable[[], dict[str, Any]
 
 def _describe(builder: Any, declared: Any, names: list[str]) -> dict[str, Any]:
     """Return the schema of a state's keys ``names``; a type that has no schema is any value."""
-    schema = place_messages(_generate(builder, declared, names))
+    schema = _open_root(place_messages(_generate(builder, declared, names)))
     properties = schema.get("properties") or {}
     shown = {}
     for name in names:
@@ -117,6 +117,13 @@ def _describe(builder: Any, declared: Any, names: list[str]) -> dict[str, Any]:
         described = properties.get(name, {})
         shown[name] = accept_single(described) if is_message_reducer(reducer) else described
     return {**schema, "type": "object", "properties": shown}
+
+
+def _open_root(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema whose root says what it is: of a class that refers to itself, pydantic writes a reference."""
+    reference = schema.get("$ref")
+    target = (schema.get("$defs") or {}).get(str(reference).rpartition("/")[2])
+    return {**target, "$defs": schema["$defs"]} if reference and isinstance(target, dict) else schema
 
 
 def _generate(builder: Any, declared: Any, names: list[str]) -> dict[str, Any]:

@@ -216,6 +216,20 @@ def test_a_type_without_a_schema_is_any_value_and_the_others_keep_theirs() -> No
     assert properties["number"]["minimum"] == 1
 
 
+class Branch(BaseModel):
+    name: str
+    parts: list["Branch"] = []
+
+
+def test_a_state_that_refers_to_itself_shows_its_keys() -> None:
+    schema = derive_input_schema(_graph(Branch))
+    assert schema["properties"]["name"] == {"title": "Name", "type": "string"}
+    assert schema["required"] == ["name"]
+    assert "$ref" not in schema
+    assert check_instance(schema, {"name": "a", "parts": [{"name": "b"}]}) == ()
+    assert check_instance(schema, {"name": "a", "parts": [{"name": 1}]})
+
+
 def test_an_agent_s_inputs_are_its_messages() -> None:
     agent = create_agent(FakeListChatModel(responses=["ho"]), [])
     for graph in (agent, agent.with_config({"tags": ["a"]})):
