@@ -14,9 +14,11 @@ from agentic_cli import terminal
 from agentic_cli.checks import find_form_problems
 from agentic_cli.forms import Field, list_fields, list_missing
 from agentic_cli.questions import Question, check_answer, read_answer
-from agentic_cli.values import put, read_value
+from agentic_cli.values import put, read_several, read_value
+from agentic_core.choices import find_item_choices
 from agentic_core.errors import InvalidResource, PermanentError
-from agentic_core.questions import Action, show_json
+from agentic_core.questions import Action, Review, show_json
+from agentic_core.reviews import build_decision
 
 
 class NoAnswer(Exception):
@@ -64,7 +66,9 @@ def ask_field(dialogue: Dialogue, field: Field) -> tuple[bool, Any]:
     """Return whether the field is given a value, and which."""
     if field.description:
         dialogue.tell(terminal.printable(f"{field.name}: {field.description}"))
+    several = find_item_choices(field.schema)
     _tell_choices(dialogue, [_show(choice) for choice in field.choices])
+    _tell_choices(dialogue, [each.label or _show(each.value) for each in several])
     while True:
         text = dialogue.ask(_prompt(field)).strip()
         if not text:
@@ -111,14 +115,20 @@ def show_question(dialogue: Dialogue, question: Question) -> None:
         for name, value in question.details.items():
             dialogue.tell(terminal.printable(f"  {name}: {_show(value)}"))
     dialogue.tell(terminal.printable(f"  question {question.id}{where}"))
-    _tell_choices(dialogue, [option.label for option in question.options])
+    if question.review is None:
+        _tell_choices(dialogue, [option.label for option in question.options])
 
 
 def _ask_once(dialogue: Dialogue, question: Question) -> Any:
-    if question.actions:
-        return {"decisions": [_ask_decision(dialogue, action) for action in question.actions]}
+    if question.review is not None and all(action.decisions for action in question.review.actions):
+        review = question.review
+        return review.build_answer([_ask_decision(dialogue, review, action) for action in review.actions])
     if not question.options and list_fields(question.schema):
         return fill_form(dialogue, question.schema, {})
+    if not question.options and (several := find_item_choices(question.schema)):
+        _tell_choices(dialogue, [each.label or _show(each.value) for each in several])
+        text = dialogue.ask("answers, separated by commas:").strip()
+        return read_several(text, question.schema, "the answer", by_number=True)
     while not (text := dialogue.ask("answer:").strip()):
         dialogue.tell('  type an answer (or "" for empty text); Ctrl-D leaves the question to somebody else')
     if (index := _index(text, len(question.options))) is not None:
@@ -126,24 +136,23 @@ def _ask_once(dialogue: Dialogue, question: Question) -> Any:
     return "" if text == '""' else read_answer(question, text)
 
 
-def _ask_decision(dialogue: Dialogue, action: Action) -> dict[str, Any]:
+def _ask_decision(dialogue: Dialogue, review: Review, action: Action) -> dict[str, Any]:
     dialogue.tell(terminal.printable(f"  {action.name}({show_json(action.arguments)})"))
     for line in action.description.splitlines():
         dialogue.tell(terminal.printable(f"    {line}"))
     choices = action.decisions
     while (text := dialogue.ask(f"{terminal.printable(action.name)} [{'/'.join(choices)}]:").strip()) not in choices:
         dialogue.tell(f"  type one of {', '.join(choices)}")
+    message, arguments = "", None
     match text:
         case "edit":
-            arguments = read_value(dialogue.ask("arguments as JSON:"), {"type": "object"}, "the arguments")
-            return {"type": "edit", "edited_action": {"name": action.name, "args": arguments}}
+            typed = dialogue.ask("arguments as JSON (empty keeps them):").strip()
+            arguments = read_value(typed, {"type": "object"}, "the arguments") if typed else action.arguments
         case "reject":
             message = dialogue.ask("reason (may be empty):").strip()
-            return {"type": "reject", "message": message} if message else {"type": "reject"}
-        case "respond":
-            return {"type": "respond", "message": dialogue.ask("message:")}
-        case _:
-            return {"type": text}
+        case "respond" | "response":
+            message = dialogue.ask("message:")
+    return build_decision(review.form, action, text, message=message, arguments=arguments)
 
 
 def _prompt(field: Field) -> str:
@@ -161,6 +170,8 @@ def _read_field(text: str, field: Field) -> Any:
         index = _index(text, len(field.choices))
         if index is not None:
             return field.choices[index]
+    if find_item_choices(field.schema):
+        return read_several(text, field.schema, field.name, by_number=True)
     if text == '""' and "string" in (field.types or {"string"}):
         return ""
     return read_value(text, field.schema, field.name)

@@ -6,17 +6,17 @@ of ``interrupt()`` is read here, by the rules that the runner reads it by: ``age
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from agentic_cli.checks import find_problems
 from agentic_cli.sessions import Interrupt, Session
 from agentic_cli.values import find_types, read_value
 from agentic_core import questions
+from agentic_core.choices import is_same_json
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import InvalidResource, PermanentError, Problem
-from agentic_core.questions import Action, Option, clip_line, read_options, show_json, show_value
-
-_PLAIN_DECISIONS: Final = frozenset({"approve", "reject"})
+from agentic_core.questions import Option, Review, clip_line, read_options, show_json, show_value
+from agentic_core.reviews import Form
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Question:
     prompt: str
     options: tuple[Option, ...] = ()
     schema: Mapping[str, Any] | None = None
-    actions: tuple[Action, ...] = ()
+    review: Review | None = None
+    """Calls to decide about, where it asks about calls."""
     details: Mapping[str, Any] | None = None
     """What else the value holds."""
 
@@ -36,13 +37,11 @@ class Question:
 def read_question(interrupt: Interrupt) -> Question:
     """Return the question that an interrupt asks."""
     read = questions.read_question(interrupt.value, id_=interrupt.id, schema=interrupt.schema)
-    question = Question(
-        interrupt.id, interrupt.node, read.prompt, read.options, read.schema, read.actions, read.details
-    )
+    question = Question(interrupt.id, interrupt.node, read.prompt, read.options, read.schema, read.review, read.details)
     if not interrupt.prompt:
         return question
     # The runner has read the value already; what it wrote into the status is what answers are held against.
-    options = read_options(list(interrupt.options))
+    options = read_options(interrupt.options)
     return replace(question, prompt=interrupt.prompt, options=options, schema=interrupt.schema)
 
 
@@ -83,8 +82,8 @@ def _find(session: Session, wanted: str, *, may_replace: bool) -> Interrupt:
 
 def read_answer(question: Question, text: str) -> Any:
     """Return what a person's words mean as the answer; raise ``PermanentError`` where they mean nothing."""
-    if question.actions and text in _PLAIN_DECISIONS:
-        return {"decisions": [{"type": text} for _ in question.actions]}
+    if question.review is not None and text in question.review.common_decisions:
+        return question.review.decide_all(text)
     for option in question.options:
         # Not by number here: that is for who sees the list.
         if text in (option.value, option.label, show_value(option.value)):
@@ -99,35 +98,39 @@ def check_answer(question: Question, answer: Any) -> None:
     """
     if problems := find_problems(answer, None, max_bytes=MAX_ANSWER_BYTES):
         raise InvalidResource(problems)
-    if question.actions:
-        _check_decisions(question.actions, answer)
+    if question.review is not None:
+        _check_decisions(question.review, answer)
     is_choice = question.options and (question.schema is None or set(question.schema) == {"enum"})
-    if is_choice and not any(_is_same(answer, option.value) for option in question.options):
+    if is_choice and not any(is_same_json(answer, option.value) for option in question.options):
         choices = ", ".join(option.label for option in question.options)
         raise InvalidResource([Problem("", f"{show_json(answer)} is not among the options: {choices}")])
     if problems := find_problems(answer, question.schema, max_bytes=MAX_ANSWER_BYTES):
         raise InvalidResource(problems)
 
 
-def _check_decisions(actions: tuple[Action, ...], answer: Any) -> None:
-    decisions = answer.get("decisions") if isinstance(answer, Mapping) else None
-    if not isinstance(decisions, list) or len(decisions) != len(actions):
-        message = f"give one decision an action, {len(actions)} in all: approve, reject, or {{'decisions': [...]}}"
+def _check_decisions(review: Review, answer: Any) -> None:
+    decisions = review.find_decisions(answer)
+    if decisions is None:
+        whole = show_json(review.build_answer([{"type": "..."}]))
+        words = "".join(f"{each}, " for each in review.common_decisions)
+        message = f"give one decision a call, {len(review.actions)} in all: {words}or {whole}"
         raise InvalidResource([Problem("", message)])
     problems = [
-        Problem(f"/decisions/{index}/type", f"{action.name!r} takes {', '.join(action.decisions)}")
-        for index, (action, decision) in enumerate(zip(actions, decisions, strict=True))
-        if not isinstance(decision, Mapping) or decision.get("type") not in action.decisions
+        Problem(f"{_point(review, index, answer)}/type", f"{action.name!r} takes {', '.join(action.decisions)}")
+        for index, (action, decision) in enumerate(zip(review.actions, decisions, strict=True))
+        if action.decisions and (not isinstance(decision, Mapping) or decision.get("type") not in action.decisions)
     ]
     if problems:
         raise InvalidResource(problems)
 
 
+def _point(review: Review, index: int, answer: Any) -> str:
+    """Return the JSON pointer to a decision."""
+    if review.form is Form.MIDDLEWARE:
+        return f"/decisions/{index}"
+    return f"/{index}" if isinstance(answer, list) else ""
+
+
 def is_text(question: Question) -> bool:
     """Say whether any text is an answer as it is."""
-    return not question.options and not question.actions and find_types(question.schema) in ({"string"}, frozenset())
-
-
-def _is_same(left: Any, right: Any) -> bool:
-    # In Python True is 1; in JSON it is not.
-    return left == right and isinstance(left, bool) is isinstance(right, bool)
+    return not question.options and question.review is None and find_types(question.schema) in ({"string"}, frozenset())

@@ -95,7 +95,7 @@ def _describe_question(is_open: bool, question: Question, answered_by: str) -> l
         lines.append(f"  node:    {printable(question.node)}")
     if question.options:
         lines.append(f"  options: {printable(', '.join(option.label for option in question.options))}")
-    for action in question.actions:
+    for action in question.review.actions if question.review is not None else ():
         call = f"{action.name}({show_json(action.arguments)})"
         lines.append(f"  action:  {printable(clip_line(call, 200))} [{printable('/'.join(action.decisions))}]")
     if is_open and question.schema is not None:

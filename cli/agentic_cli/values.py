@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from agentic_core.choices import find_item_choices
 from agentic_core.errors import PermanentError
 from agentic_core.strict_json import JsonRefused, parse_strict_json
 
@@ -166,6 +167,8 @@ def read_value(text: str, schema: Schema | None, name: str = "the value", root: 
     types = find_types(schema, root)
     if not types:
         return _guess(text, name)
+    if types == {"array"} and text.lstrip()[:1] != "[" and find_item_choices(schema):
+        return read_several(text, schema, name)
     if types == {"string"}:
         return text
     is_json, value = _try_json(text, name)
@@ -178,6 +181,25 @@ def read_value(text: str, schema: Schema | None, name: str = "the value", root: 
     wanted = " or ".join(sorted(types - {"null"}) or ["null"])
     hint = "; write it as JSON" if types & {"array", "object"} else ""
     raise PermanentError(f"{name}: {_short(text)} is not {_article(wanted)} {wanted}{hint}")
+
+
+def read_several(text: str, schema: Schema | None, name: str, *, by_number: bool = False) -> list[Any]:
+    """Return the items that ``text`` names: a JSON array, or values or labels of the schema's choices between commas.
+
+    ``by_number`` is for who sees the list: a number is the place in it.
+    """
+    if text.lstrip()[:1] == "[":
+        found = _try_json(text, name)[1]
+        if isinstance(found, list):
+            return found
+    choices = find_item_choices(schema)
+    items: list[Any] = []
+    for part in (each.strip() for each in text.split(",")) if text.strip() else ():
+        known = [each.value for each in choices if part in (each.value, each.label, json.dumps(each.value))]
+        if not known and by_number and part.isascii() and part.isdigit() and 1 <= int(part) <= len(choices):
+            known = [choices[int(part) - 1].value]
+        items.append(known[0] if known else part)
+    return items
 
 
 def _guess(text: str, name: str) -> Any:

@@ -3,14 +3,17 @@
 ``interrupt()`` takes any value. Understood are
 
 - plain text: the question itself;
-- an object with ``prompt`` (or ``question``, ``message``, ``description``, ``title``, ``text``) and, as wanted,
-  ``options`` (complete answers: plain values, or objects with ``value`` and ``label``), ``schema`` (JSON Schema of the
-  answer) and ``default``;
-- the requests of LangChain's human-in-the-loop middleware, as they are, for a turn (``action_requests``) or for a
-  single call (``type: tool_approval``);
+- an object with ``prompt`` (or ``question``, ``message``, ``description``, ``title``, ``text``, ``query``,
+  ``instructions``, ``instruction``, ``task``) and, as wanted, ``options`` or ``choices``, ``multiple``, ``schema``
+  (JSON Schema of the answer) and ``default``;
+- LangChain's requests to decide about calls, as they are: ``agentic_core.reviews``;
 - a stop before or after a node, which asks nothing: any answer goes on.
 
 Anything else is shown as JSON, and any answer is one.
+
+An option is always a complete answer that the schema takes. Choices that are only part of one (several may be made, or
+they fill a field of an object) stand in the schema, and whoever asks by the schema offers them:
+``agentic_core.choices``.
 """
 
 import json
@@ -18,9 +21,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from agentic_core.choices import Choice, find_item_choices, fit_choices, read_choices
+from agentic_core.reviews import Action, Form, Review, read_review
+
 if TYPE_CHECKING:
     # The models take a while to import; a client that only reads questions need not.
     from agentic_core.resources.session import Interrupt
+
+__all__ = [
+    "BREAKPOINT_PREFIX",
+    "Action",
+    "Option",
+    "Question",
+    "Review",
+    "clip_line",
+    "describe_open",
+    "read_options",
+    "read_question",
+    "show_json",
+    "show_value",
+    "summarize",
+]
 
 BREAKPOINT_PREFIX: Final = "breakpoint-"
 """How the id of a stop by ``interrupt_before`` or ``interrupt_after`` begins; the checkpoint's id follows."""
@@ -30,41 +51,42 @@ MAX_SUMMARY_CHARACTERS: Final = 120
 _MAX_OPTIONS: Final = 64
 _MAX_LABEL: Final = 256
 
-_PROMPTS: Final = ("prompt", "question", "message", "description", "title", "text")
-_SCHEMAS: Final = ("schema", "response_schema")
+_PROMPTS: Final = (
+    "prompt",
+    "question",
+    "message",
+    "description",
+    "title",
+    "text",
+    "query",
+    "instructions",
+    "instruction",
+    "task",
+)
+_SCHEMAS: Final = ("schema", "response_schema", "answer_schema")
 _NO_PROMPT: Final = "an answer is wanted"
 
 
 @dataclass(frozen=True)
 class Option:
-    """One of the answers that a question offers."""
+    """One of the complete answers that a question offers."""
 
     value: Any
     label: str
 
 
 @dataclass(frozen=True)
-class Action:
-    """A tool call that an agent wants to make, and what a person may decide about it."""
-
-    name: str
-    arguments: Mapping[str, Any]
-    description: str
-    decisions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Question:
     """An interrupt's value in the form that a person can answer.
 
-    ``schema`` is what answers are held against: the author's, else what options or actions make it, else None for any.
+    ``schema`` is what answers are held against: the author's, else what choices or calls make it, else None for any.
     """
 
     prompt: str
     options: tuple[Option, ...] = ()
     schema: Mapping[str, Any] | None = None
-    actions: tuple[Action, ...] = ()
-    """Calls to decide about, one decision each, in their order: ``{"decisions": [...]}``."""
+    review: Review | None = None
+    """Calls to decide about, where it asks about calls."""
     default: Any = None
     details: Mapping[str, Any] | None = None
     """What else the value holds."""
@@ -75,25 +97,22 @@ def read_question(value: Any, *, id_: str = "", schema: Mapping[str, Any] | None
 
     ``schema`` is the one that the library gives beside the value, where it gives one; it counts before the value's own.
     """
+    if id_.startswith(BREAKPOINT_PREFIX) and isinstance(value, Mapping):
+        nodes = ", ".join(str(node) for node in value.get("before") or ()) or "the next node"
+        return Question(f"stopped before {nodes}; any answer goes on")
+    if (review := read_review(value, schema)) is not None:
+        return _ask_review(review, schema)
     if not isinstance(value, Mapping):
         prompt = value if isinstance(value, str) else show_json(value)
         return Question(_bound(prompt) or _NO_PROMPT, schema=schema)
-    if id_.startswith(BREAKPOINT_PREFIX):
-        nodes = ", ".join(str(node) for node in value.get("before") or ()) or "the next node"
-        return Question(f"stopped before {nodes}; any answer goes on")
-    if isinstance(value.get("action_requests"), list):
-        return _read_actions(value, schema)
-    if value.get("type") == "tool_approval" and "name" in value:
-        return _read_call(value, schema)
     key = next((name for name in _PROMPTS if isinstance(value.get(name), str) and value[name]), None)
-    options = read_options(value.get("options"))
     given = schema or next((value[name] for name in _SCHEMAS if isinstance(value.get(name), Mapping)), None)
-    if given is None and options:
-        given = {"enum": [option.value for option in options]}
-    read = {key, "options", "default", *_SCHEMAS}
+    offer = read_choices(value)
+    answers, given = fit_choices(offer, given)
+    read = {key, "default", *offer.read, *_SCHEMAS}
     return Question(
         _bound(value[key]) if key else _NO_PROMPT,
-        options,
+        tuple(_build_option(each) for each in answers) if len(answers) <= _MAX_OPTIONS else (),
         given,
         default=value.get("default"),
         details={name: each for name, each in value.items() if name not in read} or None,
@@ -115,6 +134,7 @@ def describe_open(interrupts: "Iterable[Interrupt]") -> str | None:
             Question(
                 each.prompt or show_value(each.value),
                 tuple(Option(option.value, option.label) for option in each.options),
+                each.schema_,
             )
             for each in interrupts
             if each.is_open
@@ -140,110 +160,34 @@ def show_value(value: Any) -> str:
 
 
 def _summarize(question: Question) -> str:
-    if not question.options:
-        return question.prompt
-    return f"{question.prompt} ({' / '.join(option.label for option in question.options)})"
+    if question.options:
+        return f"{question.prompt} ({' / '.join(option.label for option in question.options)})"
+    if choices := find_item_choices(question.schema):
+        return f"{question.prompt} (any of {', '.join(each.label or show_value(each.value) for each in choices)})"
+    return question.prompt
 
 
 def _bound(text: str) -> str:
     return text if len(text) <= MAX_PROMPT_CHARACTERS else text[: MAX_PROMPT_CHARACTERS - 1] + "…"
 
 
-def read_options(options: Any) -> tuple[Option, ...]:
-    """Return the answers that a list offers; none where it is no list, or too long for people."""
-    if not isinstance(options, list) or len(options) > _MAX_OPTIONS:
-        return ()
-    found = []
-    for each in options:
-        if isinstance(each, Mapping) and "value" in each:
-            found.append(
-                Option(each["value"], clip_line(str(each.get("label") or show_value(each["value"])), _MAX_LABEL))
-            )
-        else:
-            found.append(Option(each, clip_line(show_value(each), _MAX_LABEL)))
-    return tuple(found)
+def _build_option(choice: Choice) -> Option:
+    return Option(choice.value, clip_line(choice.label or show_value(choice.value), _MAX_LABEL))
 
 
-# -- LangChain's human-in-the-loop middleware --------------------------------------------------------------------------
+def read_options(options: Iterable[Mapping[str, Any]]) -> tuple[Option, ...]:
+    """Return the options as a status has them."""
+    return tuple(Option(each.get("value"), str(each.get("label") or show_value(each.get("value")))) for each in options)
 
 
-def _read_actions(value: Mapping[str, Any], schema: Mapping[str, Any] | None) -> Question:
-    configs = [each for each in value.get("review_configs") or () if isinstance(each, Mapping)]
-    allowed = {each.get("action_name"): each.get("allowed_decisions") for each in configs}
-    actions = tuple(
-        Action(
-            name=str(each.get("name", "")),
-            arguments=each["args"] if isinstance(each.get("args"), Mapping) else {},
-            description=str(each.get("description") or ""),
-            decisions=tuple(allowed.get(each.get("name")) or ("approve", "reject")),
-        )
-        for each in value["action_requests"]
-        if isinstance(each, Mapping)
+def _ask_review(review: Review, schema: Mapping[str, Any] | None) -> Question:
+    calls = "; ".join(f"{action.name}({show_json(action.arguments)})" for action in review.actions)
+    is_one = len(review.actions) == 1
+    prompt = f"may {calls} run?" if is_one else f"may these {len(review.actions)} calls run? {calls}"
+    options = tuple(
+        Option(review.decide_all(each), each if is_one else f"{each} all") for each in review.common_decisions
     )
-    calls = "; ".join(f"{action.name}({show_json(action.arguments)})" for action in actions)
-    prompt = f"may {calls} run?" if len(actions) == 1 else f"may these {len(actions)} calls run? {calls}"
-    return Question(_bound(prompt), schema=schema or _decisions_schema(actions), actions=actions)
-
-
-def _decisions_schema(actions: tuple[Action, ...]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["decisions"],
-        "properties": {
-            "decisions": {
-                "type": "array",
-                "minItems": len(actions),
-                "maxItems": len(actions),
-                "prefixItems": [_decision_schema(action) for action in actions],
-            }
-        },
-    }
-
-
-def _decision_schema(action: Action) -> dict[str, Any]:
-    edited = {
-        "type": "object",
-        "required": ["name", "args"],
-        "properties": {"name": {"type": "string"}, "args": {"type": "object"}},
-    }
-    schema: dict[str, Any] = {
-        "title": action.name,
-        "type": "object",
-        "required": ["type"],
-        "properties": {
-            "type": {"enum": list(action.decisions)},
-            "message": {"type": "string"},
-            "edited_action": edited,
-        },
-    }
-    # Not `oneOf`: its faults would not say which of the branches was meant.
-    needs = [
-        {"if": {"properties": {"type": {"const": decision}}, "required": ["type"]}, "then": {"required": [field]}}
-        for decision, field in (("edit", "edited_action"), ("respond", "message"))
-        if decision in action.decisions
-    ]
-    return {**schema, "allOf": needs} if needs else schema
-
-
-def _read_call(value: Mapping[str, Any], schema: Mapping[str, Any] | None) -> Question:
-    """Read the request for a single call; it is answered with one decision, and the library says of which kinds."""
-    allowed = _find_types(schema) if schema is not None else {"approve", "reject"}
-    options = tuple(Option({"type": each}, each) for each in ("approve", "reject") if each in allowed)
-    prompt = f"may {value['name']}({show_json(value.get('args') or {})}) run?"
-    details = {name: value[name] for name in ("name", "args", "description") if name in value}
-    return Question(_bound(prompt), options, schema, details=details)
-
-
-def _find_types(schema: Any) -> set[str]:
-    """Return the constants that a schema's ``type`` properties name, wherever they stand in it."""
-    if isinstance(schema, list):
-        return {found for each in schema for found in _find_types(each)}
-    if not isinstance(schema, Mapping):
-        return set()
-    found = {name for each in schema.values() for name in _find_types(each)}
-    properties = schema.get("properties")
-    kind = properties.get("type") if isinstance(properties, Mapping) else None
-    if isinstance(kind, Mapping):
-        names = [kind.get("const"), *(kind.get("enum") or ())]
-        found |= {name for name in names if isinstance(name, str)}
-    return found
+    if schema is None and review.form is not Form.CALL:
+        # The library says beside a single call what may be decided; where it does not, nobody knows.
+        schema = review.build_schema()
+    return Question(_bound(prompt), options, schema, review=review)

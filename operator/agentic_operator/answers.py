@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from agentic_core.choices import is_same_json
 from agentic_core.conditions import Condition, Reason, find_condition, with_condition
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
@@ -154,17 +155,6 @@ def find_answerers(managed_fields: object) -> dict[str, str]:
             if id_ is not None and mark > found.get(id_, ("", "")):
                 found[id_] = mark
     return {id_: manager for id_, (_, manager) in found.items() if manager}
-
-
-def is_same_json(left: object, right: object) -> bool:
-    """Say whether two JSON values are the same; in JSON, unlike in Python, ``true`` is not 1."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(is_same_json(left[key], right[key]) for key in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(is_same_json, left, right))
-    return left == right
 
 
 def _parse_key(name: str) -> str | None:

@@ -173,7 +173,7 @@ class WorkflowSnapshot(Wire):
 
 
 class AnswerOption(Wire):
-    """One of the answers that a question offers."""
+    """One of the complete answers that a question offers."""
 
     value: Annotated[AnyJson, Field(description="The answer.")] = None
     label: Annotated[ShortText, Field(description="The answer, for people.")]
@@ -190,7 +190,7 @@ class Interrupt(Wire):
         tuple[AnswerOption, ...],
         Field(
             max_length=64,
-            description="Answers to choose from.",
+            description="Complete answers to choose from. The schema may take others.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

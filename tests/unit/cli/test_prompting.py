@@ -167,6 +167,34 @@ def test_tool_calls_are_decided_each() -> None:
     assert '  send({"to": "ann"})' in person.told
 
 
+def test_a_human_interrupt_is_decided_in_the_words_of_agent_inbox() -> None:
+    config = dict.fromkeys(("allow_accept", "allow_edit", "allow_respond", "allow_ignore"), True)
+    value = [
+        {"action_request": {"action": name, "args": {"to": "ann"}}, "config": config, "description": f"about {name}"}
+        for name in ("send", "drop", "ask")
+    ]
+    answer, person = ask(["edit", "", "response", "use euros", "accept"], value)
+    assert answer == [
+        {"type": "edit", "args": {"action": "send", "args": {"to": "ann"}}},
+        {"type": "response", "args": "use euros"},
+        {"type": "accept", "args": None},
+    ]
+    assert "    about drop" in person.told
+
+
+@pytest.mark.parametrize("typed", ["2,1", "Pears, Apples", '["b", "a"]', "b,a"])
+def test_several_choices_are_typed_between_commas(typed: str) -> None:
+    labelled = [{"value": "a", "label": "Apples"}, {"value": "b", "label": "Pears"}]
+    answer, person = ask(["c", typed], {"prompt": "Which?", "options": labelled, "multiple": True})
+    assert answer == ["b", "a"]
+    assert "  2) Pears" in person.told
+
+
+def test_several_choices_in_a_form_are_typed_between_commas() -> None:
+    schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "array", "items": {"enum": [10, 20]}}}}
+    assert ask(["10,2"], {"prompt": "?", "schema": schema})[0] == {"n": [10, 20]}
+
+
 def test_what_a_graph_asks_cannot_steer_the_terminal() -> None:
     _, person = ask(["x"], {"prompt": "a\x1b[2Jb\r\u202ec", "evil": "\x9b31m"})
     assert "\x1b[2J" not in person.transcript

@@ -18,6 +18,13 @@ FORM = {
         "properties": {"decision": {"enum": ["approve", "reject"]}, "reason": {"type": "string"}},
     },
 }
+SEVERAL = {"prompt": "Which?", "options": ["a", "b"], "multiple": True}
+INBOX = [
+    {
+        "action_request": {"action": "send", "args": {}},
+        "config": {"allow_accept": True, "allow_respond": True, "allow_edit": False, "allow_ignore": False},
+    }
+]
 TOOLS = {
     "action_requests": [{"name": "send", "args": {"to": "ann"}, "description": "Mail"}, {"name": "drop", "args": {}}],
     "review_configs": [
@@ -75,7 +82,10 @@ def test_a_breakpoint_takes_any_answer() -> None:
 
 def test_tool_calls_are_decided_one_by_one_or_all_at_once() -> None:
     question = ask(TOOLS)
-    assert [action.decisions for action in question.actions] == [("approve", "edit", "reject"), ("approve", "reject")]
+    assert [action.decisions for action in question.review.actions] == [
+        ("approve", "edit", "reject"),
+        ("approve", "reject"),
+    ]
     answer = read_answer(question, "approve")
     assert answer == {"decisions": [{"type": "approve"}, {"type": "approve"}]}
     check_answer(question, answer)
@@ -93,6 +103,12 @@ def test_tool_calls_are_decided_one_by_one_or_all_at_once() -> None:
         pytest.param({"prompt": "?", "schema": {"type": "string"}}, "5", "5", id="text by its schema"),
         pytest.param({"prompt": "?", "schema": {"type": "boolean"}}, "yes", True, id="a word for true"),
         pytest.param(FORM, '{"decision": "approve"}', {"decision": "approve"}, id="a form as JSON"),
+        pytest.param(SEVERAL, "b, a", ["b", "a"], id="several between commas"),
+        pytest.param(SEVERAL, '["a"]', ["a"], id="several as JSON"),
+        pytest.param(INBOX, "accept", [{"type": "accept", "args": None}], id="a word for a call"),
+        pytest.param(
+            INBOX, '[{"type": "response", "args": "x"}]', [{"type": "response", "args": "x"}], id="a response as JSON"
+        ),
     ],
 )
 def test_words_mean_answers(value: Any, text: str, expected: Any) -> None:
@@ -109,7 +125,7 @@ def test_words_mean_answers(value: Any, text: str, expected: Any) -> None:
         pytest.param({"prompt": "?", "options": [1]}, True, "true is not among the options: 1", id="true is not 1"),
         pytest.param(FORM, {"decision": "x"}, '/decision: "x" is not one of', id="against the schema"),
         pytest.param(FORM, {}, '"decision" is a required property', id="a field is missing"),
-        pytest.param(TOOLS, "yes", "give one decision an action, 2 in all", id="no decisions"),
+        pytest.param(TOOLS, "yes", "give one decision a call, 2 in all", id="no decisions"),
         pytest.param(TOOLS, {"decisions": [{"type": "approve"}]}, "2 in all", id="too few decisions"),
         pytest.param(
             TOOLS,
@@ -117,6 +133,11 @@ def test_words_mean_answers(value: Any, text: str, expected: Any) -> None:
             "/decisions/1/type: 'drop' takes approve, reject",
             id="a decision that is not allowed",
         ),
+        pytest.param(
+            INBOX, [{"type": "ignore"}], "/0/type: 'send' takes accept, response", id="a response not allowed"
+        ),
+        pytest.param(INBOX, "yes", "1 in all: accept, or [{", id="no response"),
+        pytest.param(SEVERAL, "a", "/: ", id="one where several are wanted"),
         pytest.param("?", "\ud800", "lone surrogate", id="what nobody can store"),
         pytest.param("?", "x" * 40_000, "over the limit of 32768", id="too much"),
     ],

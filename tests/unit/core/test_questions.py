@@ -89,8 +89,12 @@ REQUEST = {
 )
 def test_a_request_of_the_middleware_gives_the_schema_of_its_decisions(decisions: Any, pointers: list[str]) -> None:
     question = read_question(REQUEST)
+    assert question.review is not None
     assert question.prompt == 'may these 2 calls run? send({"to": "ann"}); drop({})'
-    assert [action.decisions for action in question.actions] == [("approve", "edit", "reject"), ("reject", "respond")]
+    assert [action.decisions for action in question.review.actions] == [
+        ("approve", "edit", "reject"),
+        ("reject", "respond"),
+    ]
     assert check_schema(question.schema) == ()
     assert sorted({each.pointer for each in check_instance(question.schema, {"decisions": decisions})}) == pointers
 

@@ -38,7 +38,8 @@ async def answer(graph: Any, decision: dict[str, Any]) -> dict[str, Any]:
     await graph.ainvoke(REQUEST, CONFIG)
     (asked,) = (await graph.aget_state(CONFIG)).interrupts
     question = read_question(asked.value)
-    assert [(each.name, each.arguments) for each in question.actions] == [
+    assert question.review is not None
+    assert [(each.name, each.arguments) for each in question.review.actions] == [
         ("refund", {"order": "A-1001", "amount": 79.0})
     ]
     value = {"decisions": [decision]}
