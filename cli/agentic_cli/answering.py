@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from agentic_cli.manifests import build_answer
+from agentic_cli.manifests import build_answer, replaces_answer
 from agentic_cli.questions import Question, check_answer, choose_question
 from agentic_cli.sessions import Session
 from agentic_cli.target import Project
@@ -35,7 +35,8 @@ def answer_question(
             given.append(find_answer(question))
             check_answer(question, given[0])
         try:
-            return project.answer(name, build_answer(session, question.id, given[0])), question
+            body = build_answer(session, question.id, given[0])
+            return project.answer(name, question.id, body, replace=replaces_answer(session, question.id)), question
         except Conflict as conflict:
             # A runner writes its status every second; only a question that is gone is a reason to stop.
             last = conflict

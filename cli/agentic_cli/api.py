@@ -30,6 +30,10 @@ WATCH_SECONDS: Final = 60
 GRACE_SECONDS: Final = 15
 ATTEMPTS: Final = 4
 MERGE_PATCH: Final = "application/merge-patch+json"
+# JSON is YAML; older API servers know the type by this name alone.
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+# A field that the API server does not know is an error, and not dropped.
+STRICT: Final = {"fieldValidation": "Strict"}
 TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 
@@ -98,19 +102,27 @@ class Api:
     def create(self, kind: Kind, namespace: str, body: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create an object; fields that the API server does not know are refused, not dropped."""
         call = self._call("create", kind, namespace, body["metadata"].get("name"))
-        parameters = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
+        parameters = {**STRICT, **({"dryRun": "All"} if dry_run else {})}
         return self._request(call, "POST", _path(kind, namespace), parameters=parameters, body=body)
 
-    def patch(
-        self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], *, manager: str = ""
-    ) -> dict[str, Any]:
-        """Change an object by a JSON merge patch; a ``metadata.resourceVersion`` in it is a precondition.
+    def patch(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Change an object by a JSON merge patch; a ``metadata.resourceVersion`` in it is a precondition."""
+        call = self._call("patch", kind, namespace, name)
+        return self._request(call, "PATCH", _path(kind, namespace, name), parameters=STRICT, body=body)
 
-        ``manager`` is the name under which the API server records who set the fields.
+    def apply(
+        self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], *, manager: str, force: bool = False
+    ) -> dict[str, Any]:
+        """Set the fields of ``body`` by server-side apply, under the name ``manager``; raise ``Conflict``.
+
+        A field that another manager set otherwise is a conflict that names it, unless ``force`` takes it over. So is a
+        ``metadata.uid`` or ``metadata.resourceVersion`` that is not the object's.
         """
         call = self._call("patch", kind, namespace, name)
-        parameters = {"fieldValidation": "Strict", **({"fieldManager": manager} if manager else {})}
-        return self._request(call, "PATCH", _path(kind, namespace, name), parameters=parameters, body=body)
+        parameters = {**STRICT, "fieldManager": manager, "force": "true" if force else "false"}
+        return self._request(
+            call, "PATCH", _path(kind, namespace, name), parameters=parameters, body=body, content_type=APPLY_PATCH
+        )
 
     def watch(
         self,
@@ -163,9 +175,13 @@ class Api:
         parameters: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         accept: str = "application/json",
+        content_type: str = "",
     ) -> dict[str, Any]:
         content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode() if body is not None else None
-        headers = {"Accept": accept, "Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
+        headers = {
+            "Accept": accept,
+            "Content-Type": content_type or (MERGE_PATCH if method == "PATCH" else "application/json"),
+        }
         renewed = False
         attempt = 0
         while True:

@@ -152,6 +152,10 @@ def _explain_missing(call: Call, answer: Mapping[str, Any], message: str) -> Age
 
 
 def _explain_causes(answer: Mapping[str, Any], message: str) -> str:
+    _, is_strict, faults = message.partition("strict decoding error: ")
+    if is_strict:
+        # The fields' paths are in the words alone.
+        return faults.replace("unknown field", "no such field:").replace('"', "")
     causes = (answer.get("details") or {}).get("causes") or []
     told = [
         f"{cause['field']}: {cause['message']}" if cause.get("field") else str(cause["message"])

@@ -78,15 +78,21 @@ def build_fork(
 
 
 def build_answer(session: Session, interrupt: str, answer: Any) -> dict[str, Any]:
-    """Return the patch that answers one question and keeps all other answers.
+    """Return what is applied to answer one question; all other answers stay as they are.
 
     It holds for the session as it was read only: of two answers at the same moment one is refused, not lost.
     """
-    others = [each for each in session.spec.get("responses") or () if each.get("interruptId") != interrupt]
     return {
-        "metadata": {"resourceVersion": session.version},
-        "spec": {"responses": [*others, {"interruptId": interrupt, "value": answer}]},
+        "apiVersion": API_VERSION,
+        "kind": SESSIONS.kind,
+        "metadata": {"name": session.name, "uid": session.uid, "resourceVersion": session.version},
+        "spec": {"responses": [{"interruptId": interrupt, "value": answer}]},
     }
+
+
+def replaces_answer(session: Session, interrupt: str) -> bool:
+    """Say whether the question has an answer in the spec that a new one takes the place of."""
+    return any(each.get("interruptId") == interrupt for each in session.spec.get("responses") or ())
 
 
 def _inherit(source: Session) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from agentic_cli import completions
 from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
 from agentic_cli.sessions import Session, Workflow, parse_session, parse_workflow
 from agentic_core.errors import PermanentError
-from agentic_core.names import is_dns_label
+from agentic_core.names import answer_manager, is_dns_label
 
 if TYPE_CHECKING:
     from agentic_cli.api import Api
@@ -41,12 +41,13 @@ class Project:
         """Change a session and return it as it is then."""
         return parse_session(self.api.patch(SESSIONS, self.namespace, name, body))
 
-    def answer(self, name: str, body: Mapping[str, Any]) -> Session:
-        """Change a session's answers, under the name by which the kubeconfig knows the user."""
-        manager = self.api.connection.user[:128]
-        return parse_session(
-            self.api.patch(SESSIONS, self.namespace, name, body, manager=manager if manager.isprintable() else "")
-        )
+    def answer(self, name: str, interrupt: str, body: Mapping[str, Any], *, replace: bool = False) -> Session:
+        """Apply one answer, under the name by which the kubeconfig knows the user.
+
+        ``replace`` takes the place of somebody else's answer to the same question; ``body`` says as of which version.
+        """
+        manager = answer_manager(self.api.connection.user, interrupt)
+        return parse_session(self.api.apply(SESSIONS, self.namespace, name, body, manager=manager, force=replace))
 
     def fetch_workflow(self, name: str, *, cluster: bool) -> Workflow:
         """Return the definition; raise ``NotFound``."""

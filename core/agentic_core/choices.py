@@ -123,8 +123,8 @@ def find_item_choices(schema: Json | None) -> tuple[Choice, ...]:
     if items is None:
         return ()
     for keyword in ("enum", "examples"):
-        if isinstance(values := items.get(keyword), list):
-            return tuple(Choice(each) for each in values)
+        if values := items.get(keyword):
+            return tuple(Choice(each) for each in _list_raw(values))
     branches = items.get("anyOf") or items.get("oneOf")
     if not isinstance(branches, list):
         return ()
@@ -135,7 +135,7 @@ def find_item_choices(schema: Json | None) -> tuple[Choice, ...]:
         for choice in (
             [Choice(each["const"], str(each.get("title") or ""))]
             if "const" in each
-            else [Choice(one) for one in each.get("enum") or ()]
+            else [Choice(one) for one in _list_raw(each.get("enum"))]
         )
     )
 

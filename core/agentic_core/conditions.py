@@ -85,6 +85,7 @@ class Reason(StrEnum):
     RESULT_STORE_UNAVAILABLE = "ResultStoreUnavailable"
     SUSPENDED = "Suspended"
     STOPPED_BY_USER = "StoppedByUser"
+    DECLARED_ELSEWHERE = "DeclaredElsewhere"
 
 
 class Condition(Wire):

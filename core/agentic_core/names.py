@@ -26,12 +26,17 @@ MANAGED_BY: Final = "agentic-operator"
 FINALIZER: Final = f"{GROUP}/cleanup"
 # On a session, with the time: somebody wants a link to its result in the object store.
 DOWNLOAD_ANNOTATION: Final = f"{GROUP}/download-requested"
+# On a session, "true" or "false": whether something outside of the cluster declares it and would make it again.
+DECLARED_ANNOTATION: Final = f"{GROUP}/declared"
 
 RUNNER_SERVICE_ACCOUNT: Final = "agentic-runner"
 INSPECTOR_SERVICE_ACCOUNT: Final = "agentic-inspector"
 RUNNER_CONTAINER: Final = "runner"
 VAULT_CONTAINER: Final = "vault-init"
 
+# Kubernetes' own limit of a field manager's name.
+_MAX_MANAGER: Final = 128
+_MAX_PLAIN_ID: Final = 56
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -65,3 +70,25 @@ def inspection_job_name(definition: str, kind: str, fingerprint: str) -> str:
 def fingerprint(text: str) -> str:
     """Return ten hexadecimal digits that stand for ``text`` in a name."""
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def answer_manager(writer: str, interrupt_id: str) -> str:
+    """Return the field manager under which ``writer`` applies the answer to one question.
+
+    One for each answer: a later apply under the same name would take back what an earlier one set and it leaves out.
+    """
+    suffix = _answer_suffix(interrupt_id)
+    name = "".join(each if each.isprintable() else "?" for each in writer)
+    # Measured in bytes, by the API server.
+    limited = name.encode()[: _MAX_MANAGER - len(suffix)].decode(errors="ignore")
+    return (limited or "agentic") + suffix
+
+
+def read_answerer(manager: str, interrupt_id: str) -> str:
+    """Return who wrote an answer by the name of its field manager."""
+    return manager.removesuffix(_answer_suffix(interrupt_id)) or manager
+
+
+def _answer_suffix(interrupt_id: str) -> str:
+    plain = interrupt_id.isascii() and interrupt_id.isprintable() and len(interrupt_id) <= _MAX_PLAIN_ID
+    return "/" + (interrupt_id if plain else fingerprint(interrupt_id))

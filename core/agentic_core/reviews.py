@@ -265,7 +265,8 @@ def _find_types(schema: Any) -> set[str]:
     properties = schema.get("properties")
     kind = properties.get("type") if isinstance(properties, Mapping) else None
     if isinstance(kind, Mapping):
-        names = [kind.get("const"), *(kind.get("enum") or ())]
+        named = kind.get("enum")
+        names = [kind.get("const"), *(named if isinstance(named, list) else ())]
         found |= {name for name in names if isinstance(name, str)}
     return found
 

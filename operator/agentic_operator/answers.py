@@ -16,6 +16,7 @@ from agentic_core.choices import is_same_json
 from agentic_core.conditions import Condition, Reason, find_condition, with_condition
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
+from agentic_core.names import read_answerer
 from agentic_core.questions import describe_open
 from agentic_core.resources import AgenticSession, Interrupt
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
@@ -140,7 +141,8 @@ def describe_default_faults(checked: Checked) -> str:
 def find_answerers(managed_fields: object) -> dict[str, str]:
     """Return which field manager wrote each answer last, from ``metadata.managedFields``.
 
-    A hint: whoever writes an object chooses the name of its manager.
+    A hint: whoever writes an object chooses the name of its manager. Of one that is made for a single answer (see
+    ``agentic_core.names.answer_manager``) the writer's part is returned.
     """
     found: dict[str, tuple[str, str]] = {}
     for entry in managed_fields if isinstance(managed_fields, list) else ():
@@ -154,7 +156,13 @@ def find_answerers(managed_fields: object) -> dict[str, str]:
             mark = (str(entry.get("time") or ""), str(entry.get("manager") or ""))
             if id_ is not None and mark > found.get(id_, ("", "")):
                 found[id_] = mark
-    return {id_: manager for id_, (_, manager) in found.items() if manager}
+    return {id_: read_answerer(manager, id_) for id_, (_, manager) in found.items() if manager}
+
+
+def find_managers(managed_fields: object) -> frozenset[str]:
+    """Return who wrote fields of an object, from ``metadata.managedFields``."""
+    entries = managed_fields if isinstance(managed_fields, list) else ()
+    return frozenset(str(entry.get("manager") or "") for entry in entries)
 
 
 def _parse_key(name: str) -> str | None:

@@ -22,7 +22,7 @@ from agentic_operator.pinning import pin_image
 from agentic_operator.plan import Plan
 from agentic_operator.running import monitor
 from agentic_operator.seen import Rules, Seen
-from agentic_operator.statuses import refresh_session
+from agentic_operator.statuses import observe_generation
 from agentic_operator.waiting import record_answers, resume_suspended, wait_for_input
 
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -32,6 +32,16 @@ def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
     """Say what one reconcile pass wants done; an empty plan means nothing."""
     if session.metadata.deletion_timestamp is not None:
         return let_go(session, seen, session.metadata.deletion_timestamp)
+    plan = _take_and_decide(session, seen, now, rules)
+    if plan.delete_session:
+        return plan
+    # Whatever was decided, this generation was looked at: also by a pass that has nothing else to say, also at the end.
+    status = observe_generation(plan.status or session.status, session.metadata.generation)
+    is_news = plan.status is not None or (session.status.phase is not None and status != session.status)
+    return replace(plan, status=status) if is_news else plan
+
+
+def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     taken = take_answers(_pin_first_image(session, seen), seen.answers, now)
     if taken.is_answered:
         # Recorded before it acts: a pod that finds the question answered finds the answer, too.
@@ -39,7 +49,7 @@ def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
     plan = clear_held(_decide(taken.session, seen, now, rules), taken.session, seen, now)
     if taken.session is session:
         return plan
-    return replace(plan, status=plan.status or refresh_session(taken.session), notes=(*taken.notes, *plan.notes))
+    return replace(plan, status=plan.status or taken.session.status, notes=(*taken.notes, *plan.notes))
 
 
 def _decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:

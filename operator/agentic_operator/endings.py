@@ -3,16 +3,17 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from agentic_core.conditions import Reason
+from agentic_core.conditions import Reason, with_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession
+from agentic_operator.declared import find_declaration
 from agentic_operator.held import find_held
 from agentic_operator.jobs import effective_ttl
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.seen import Seen, find_present, list_names
-from agentic_operator.statuses import change_session, fail_session, refresh_session
+from agentic_operator.statuses import build_condition, change_session, fail_session, refresh_session
 
 # How long the database may hold up a deletion. What is left behind then is found and purged later.
 DELETION_PATIENCE: Final = timedelta(seconds=30)
@@ -21,6 +22,8 @@ LINGER: Final = timedelta(seconds=90)
 # How long a pod that is being deleted is waited for beyond the moment it should be gone; its node may be lost.
 POD_PATIENCE: Final = timedelta(seconds=60)
 LOOK_AGAIN: Final = timedelta(seconds=10)
+# How often a session that is kept because it is declared elsewhere is looked at again.
+KEPT_LOOK: Final = timedelta(hours=1)
 
 
 def let_go(session: AgenticSession, seen: Seen, since: datetime) -> Plan:
@@ -43,10 +46,29 @@ def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     ttl = effective_ttl(session, find_spec(session.status.workflow, seen.definition))
     if ttl is not None:
         due = ended + timedelta(seconds=ttl)
+        if now >= due and (mark := find_declaration(session.metadata, seen.managers)) is not None:
+            return _keep_declared(session, mark, now)
         if now >= due:
             return Plan(delete_session=True)
         wakes.append(due)
     return Plan(wake_at=min(wakes, default=None))
+
+
+def _keep_declared(session: AgenticSession, mark: str, now: datetime) -> Plan:
+    """Keep what would be made again and run anew; say so once."""
+    message = (
+        f"its time to live is over; it stays because {mark} says that it is declared elsewhere, and would be made again"
+        " and run anew: delete it there"
+    )
+    condition = build_condition("Expired", "True", Reason.DECLARED_ELSEWHERE, message, now, session.metadata.generation)
+    conditions = tuple(with_condition(session.status.conditions, condition))
+    notes = (Note(Reason.DECLARED_ELSEWHERE, message, action="Expire"),)
+    is_told = conditions == session.status.conditions
+    return Plan(
+        status=session.status.model_copy(update={"conditions": conditions}),
+        notes=() if is_told else notes,
+        wake_at=now + KEPT_LOOK,
+    )
 
 
 def stop(session: AgenticSession, seen: Seen, now: datetime) -> Plan:

@@ -24,6 +24,7 @@ TOKEN_SECONDS: Final = 60.0
 PAGE: Final = 200
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
+STRICT: Final = {"fieldValidation": "Strict"}
 METADATA_ALONE: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 Json = dict[str, Any]
@@ -189,7 +190,8 @@ class Kube:
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
         """Create an object; raise :class:`AlreadyExists`. Of a Job the metadata alone comes back: it is large."""
         accept = METADATA_ALONE if kind is JOBS else ""
-        made = await self._call("POST", kind.url(namespace), body=body, accept=accept)
+        # A field that this API server does not know would be dropped, and a promise of ours with it.
+        made = await self._call("POST", kind.url(namespace), body=body, params=STRICT, accept=accept)
         if kind is JOBS and self._meter is not None:
             self._meter.observe_job()
         return made

@@ -23,7 +23,7 @@ from agentic_operator.admission import (
     refuse_inputs,
 )
 from agentic_operator.announcer import Announcer
-from agentic_operator.answers import Checked, find_answerers, find_checks
+from agentic_operator.answers import Checked, find_answerers, find_checks, find_managers
 from agentic_operator.checker import Checker, find_input_problems
 from agentic_operator.decide import decide, needs_input_check
 from agentic_operator.endings import DELETION_PATIENCE
@@ -110,6 +110,7 @@ class SessionReconciler:
         session, body = found
         seen = await self._observe(session, key)
         now = datetime.now(UTC)
+        seen = replace(seen, managers=find_managers(body.get("metadata", {}).get("managedFields")))
         if session.spec.responses or session.spec.input_deadline is not None:
             seen = replace(seen, answers=await self._check_answers(session, body, now))
         plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)

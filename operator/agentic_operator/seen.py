@@ -37,6 +37,8 @@ class Seen:
     """Which keys of the inputs the graph does not know, where they were checked."""
     stall: Stall | None = None
     """What keeps the run that is on from getting its pod, or its pod from starting."""
+    managers: frozenset[str] = frozenset()
+    """Who wrote fields of the session, by ``metadata.managedFields``."""
     answers: Checked = field(default_factory=Checked)
     """What was found out about the answers."""
 

@@ -90,7 +90,19 @@ def fail_session(
 
 def refresh_session(session: AgenticSession) -> SessionStatus:
     """Return the status as it is, as of the generation that was looked at."""
-    return session.status.model_copy(update={"observed_generation": session.metadata.generation})
+    return observe_generation(session.status, session.metadata.generation)
+
+
+def observe_generation(status: SessionStatus, generation: int) -> SessionStatus:
+    """Return the status with its conditions as of ``generation``: a pass has looked at all that they speak of.
+
+    ``kubectl wait`` and other readers ignore a condition that is older than the object's spec.
+    """
+    conditions = tuple(
+        each if each.observed_generation == generation else each.model_copy(update={"observed_generation": generation})
+        for each in status.conditions
+    )
+    return status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def diff_status(old: Wire, new: Wire) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import yaml
 from agentic_cli.api import Api
 from agentic_cli.kinds import SESSIONS
 from agentic_cli.kubeconfig import find_connection
+from agentic_core.names import answer_manager
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import Kubectl
 from tests.support.kube import GROUP_PATH, Space
@@ -249,7 +250,7 @@ def test_an_answer_is_checked_and_written(space: Space, person: Person, waiting:
         each["manager"] for each in session["metadata"]["managedFields"] if "f:responses" in str(each["fieldsV1"])
     ]
     # Who answered is recorded under the name that the kubeconfig has for the user.
-    assert managers == [find_connection(person.environment).user]
+    assert managers == [answer_manager(find_connection(person.environment).user, "q1")]
 
 
 def test_a_second_answer_is_refused_unless_it_is_to_replace(space: Space, person: Person, waiting: str) -> None:

@@ -69,7 +69,12 @@ class UserContext(Wire):
 
 
 class Response(Wire):
-    """An answer to one interrupt."""
+    """An answer to one interrupt.
+
+    It is written as a whole: of two people who apply different answers one is told, and none is made of parts of both.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     interrupt_id: Annotated[
         str, Field(min_length=1, max_length=128, description="The id that status.interrupts shows.")
@@ -282,8 +287,8 @@ class SessionStatus(Wire):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="Accepted, Scheduled, Running, WaitingForInput, InputAccepted, CheckpointsLost, Complete and"
-            " Failed.",
+            description="Accepted, Scheduled, Running, WaitingForInput, InputAccepted, CheckpointsLost, Complete,"
+            " Failed and Expired.",
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()

@@ -229,3 +229,14 @@ def test_a_session_is_named_as_kubectl_names_it(text: str) -> None:
 def test_what_is_no_name_never_gets_into_an_address(text: str) -> None:
     with pytest.raises(PermanentError, match="name"):
         read_name(SESSIONS, text)
+
+
+def test_an_unknown_field_is_told_with_its_path() -> None:
+    message = (
+        'AgenticSession in version "v1alpha1" cannot be handled as a AgenticSession: strict decoding error:'
+        ' unknown field "spec.inputz", unknown field "spec.env[0].secret"'
+    )
+    body = json.dumps({"kind": "Status", "code": 400, "reason": "BadRequest", "message": message}).encode()
+    error = build_error(Call("https://k", "create", SESSIONS, "team", "s"), 400, body)
+    assert "no such field: spec.inputz, no such field: spec.env[0].secret" in str(error)
+    assert "strict decoding" not in str(error)

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.manifests import build_answer, build_fork, build_retry, build_session, generate_prefix
+from agentic_cli.manifests import (
+    build_answer,
+    build_fork,
+    build_retry,
+    build_session,
+    generate_prefix,
+    replaces_answer,
+)
 from agentic_cli.sessions import parse_session
 from agentic_core.errors import PermanentError
 from tests.support.raw_sessions import a_raw_session, a_waiting_session
@@ -108,10 +115,14 @@ def test_a_fork_of_what_never_ran_is_refused() -> None:
         build_fork(parse_session(a_raw_session()), name=None, checkpoint=None, values=None)
 
 
-def test_an_answer_keeps_the_others_and_holds_for_what_was_read() -> None:
+def test_an_answer_is_applied_alone_and_holds_for_what_was_read() -> None:
     responses = [{"interruptId": "a", "value": 1}, {"interruptId": "i1", "value": "old"}]
     session = parse_session(a_waiting_session(responses=responses))
     assert build_answer(session, "i1", "new") == {
-        "metadata": {"resourceVersion": "7"},
-        "spec": {"responses": [{"interruptId": "a", "value": 1}, {"interruptId": "i1", "value": "new"}]},
+        "apiVersion": "agentic-operator.dev/v1alpha1",
+        "kind": "AgenticSession",
+        "metadata": {"name": "s", "uid": "uid-of-s", "resourceVersion": "7"},
+        "spec": {"responses": [{"interruptId": "i1", "value": "new"}]},
     }
+    assert replaces_answer(session, "i1")
+    assert not replaces_answer(session, "i2")

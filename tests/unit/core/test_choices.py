@@ -130,3 +130,24 @@ def test_the_librarys_schema_and_the_values_choices_agree() -> None:
 @pytest.mark.parametrize("word", ["query", "instructions", "instruction", "task"])
 def test_more_words_for_the_prompt(word: str) -> None:
     assert read_question({word: "Really?", "draft": 1}) == Question("Really?", details={"draft": 1})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"anyOf": [{"const": 1, "title": 2}, {"enum": 3}, 5]}},
+        {"type": "array", "items": {"anyOf": 1}},
+        {"type": "array", "items": {"enum": 3}},
+        {"type": "array", "items": [1]},
+        {"type": "array", "items": {"$ref": 5}},
+        {"type": "array", "items": {"$ref": "#/$defs/x"}},
+        {"properties": {"type": {"enum": 7}}},
+        {"properties": 5, "required": 5},
+        {"required": [5], "properties": {"5": {}}},
+    ],
+)
+def test_a_schema_that_is_none_never_ends_the_asking(schema: Any) -> None:
+    for value in ("?", {"prompt": "?", "options": ["a"]}, {"type": "tool_approval", "name": "x"}):
+        question = read_question(value, schema=schema)
+        assert summarize([question])
+        assert question.schema is not None

@@ -107,3 +107,15 @@ def test_a_user_cannot_pose_as_a_public_session_of_another_name() -> None:
 def test_an_empty_part_is_refused(namespace: str, session: str) -> None:
     with pytest.raises(ValueError, match="needs a namespace and a session name"):
         thread_id(namespace, session)
+
+
+@pytest.mark.parametrize("writer", ["ann", "ann@example.com", "ü" * 200, "", "a\nb", "a/b"])
+@pytest.mark.parametrize("id_", ["9f7b6d", "breakpoint-" + "1" * 36, "x" * 128, "ä", "a\tb"])
+def test_every_answer_has_a_field_manager_that_names_its_writer(writer: str, id_: str) -> None:
+    manager = names.answer_manager(writer, id_)
+    assert manager.isprintable()
+    assert len(manager.encode()) <= 128
+    assert names.answer_manager(writer, id_ + "2") != manager
+    answerer = names.read_answerer(manager, id_)
+    assert writer.replace("\n", "?").startswith(answerer) or (not writer and answerer == "agentic")
+    assert names.read_answerer("kubectl-patch", id_) == "kubectl-patch"

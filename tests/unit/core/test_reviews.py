@@ -12,12 +12,12 @@ from agentic_core.schema import check_instance, check_schema
 ALL = {"allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": True}
 
 
-def human_interrupt(action: str = "send", description: str = "Mail to ann", **allowed: bool) -> dict[str, Any]:
+def human_interrupt(action: str = "send", **allowed: bool) -> dict[str, Any]:
     config = {**dict.fromkeys(ALL, False), **allowed}
-    return {"action_request": {"action": action, "args": {"to": "ann"}}, "config": config, "description": description}
+    return {"action_request": {"action": action, "args": {"to": "ann"}}, "config": config, "description": "Mail to ann"}
 
 
-ONE = [human_interrupt(**ALL)]
+ONE = [human_interrupt("send", **ALL)]
 TWO = [human_interrupt("send", allow_accept=True, allow_ignore=True), human_interrupt("drop", allow_respond=True)]
 
 
@@ -97,7 +97,7 @@ def test_a_request_that_is_no_list_takes_one_response_or_a_list_of_it(answer: An
     [
         [],
         [human_interrupt()],
-        [human_interrupt(**ALL), "more"],
+        [human_interrupt("send", **ALL), "more"],
         [{"action_request": {"action": 5}, "config": ALL}],
         [{"action_request": {"action": "x", "args": {}}}],
         {"action_request": "send", "config": ALL},
@@ -154,7 +154,7 @@ def test_a_schema_that_is_moved_keeps_its_references_and_its_data() -> None:
 @pytest.mark.parametrize("flags", range(1, 16))
 def test_whatever_is_allowed_every_decision_that_is_built_is_an_answer(flags: int) -> None:
     allowed = {name: bool(flags >> place & 1) for place, name in enumerate(ALL)}
-    question = read_question([human_interrupt(**allowed)])
+    question = read_question([human_interrupt("send", **allowed)])
     assert question.review is not None
     assert question.schema is not None
     (action,) = question.review.actions

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agentic_core.choices import is_same_json
 from agentic_core.conditions import find_condition
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
@@ -16,7 +17,6 @@ from agentic_operator.answers import (
     find_answerers,
     find_checks,
     input_deadline,
-    is_same_json,
     take_answers,
 )
 from agentic_operator.decide import decide

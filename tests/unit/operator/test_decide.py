@@ -17,7 +17,17 @@ from agentic_operator.observed import PodSeen
 from agentic_operator.plan import Plan
 from agentic_operator.running import MAX_RESTARTS
 from agentic_operator.seen import Rules, Seen
-from tests.support.builders import NOW, READY, SessionBuilder, a_definition, a_job, a_pod, a_session, condition
+from tests.support.builders import (
+    NOW,
+    READY,
+    SessionBuilder,
+    a_definition,
+    a_job,
+    a_pod,
+    a_session,
+    condition,
+    wire_time,
+)
 
 RULES = Rules()
 READY_SEEN = Seen(definition=a_definition())
@@ -448,7 +458,17 @@ def test_a_finished_session_is_left_alone_whatever_its_spec_says(phase: Phase) -
 
 
 def test_a_finished_session_without_completion_time_is_left_alone() -> None:
-    assert decided(a_session().with_status(phase="Completed")) == Plan()
+    assert decided(a_session().with_status(phase="Completed", observedGeneration=1)) == Plan()
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_pass_observes_the_generation_with_all_conditions_also_after_the_end(phase: Phase) -> None:
+    session = a_session().accepted(phase).with_status(completionTime=wire_time(NOW), reason="Because")
+    plan = decided(session.with_metadata(generation=7), replace(READY_SEEN, jobs=(a_job(),)))
+    assert plan.status is not None
+    assert plan.status.observed_generation == 7
+    assert plan.status.conditions
+    assert {each.observed_generation for each in plan.status.conditions} == {7}
 
 
 def test_a_finished_session_goes_after_its_ttl() -> None:
