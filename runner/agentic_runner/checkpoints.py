@@ -16,6 +16,7 @@ from agentic_store.tenants import memory_label
 if TYPE_CHECKING:
     from agentic_runner.grouping import GroupingSaver, OnSaved
     from agentic_runner.long_term import ProjectStore
+    from agentic_runner.state_types import StateTypes
 
 
 def checkpoint_version() -> int:
@@ -26,9 +27,15 @@ def checkpoint_version() -> int:
 
 
 def build_saver(
-    database: Database, keyring: Keyring | None = None, *, on_saved: "OnSaved | None" = None
+    database: Database,
+    keyring: Keyring | None = None,
+    *,
+    on_saved: "OnSaved | None" = None,
+    state_types: "StateTypes | None" = None,
 ) -> "GroupingSaver":
     """Return the checkpointer of this process; needs a running event loop.
+
+    ``state_types`` are those that a state is restored with: of the modules that are loaded, where absent.
 
     Without a keyring it encrypts nothing, and says of an encrypted checkpoint which key that takes. ``on_saved`` hears
     of each checkpoint of a thread's own graph, once it is saved.
@@ -38,7 +45,7 @@ def build_saver(
 
     # The saver only asks for connections with dict rows; its annotation names one row class.
     pool: Any = database.pool
-    serde = SealingSerializer(keyring or Keyring())
+    serde = SealingSerializer(keyring or Keyring(), state_types)
     return SealedSaver(pool, serde=serde, on_saved=on_saved or ignore)
 
 

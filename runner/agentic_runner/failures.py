@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, Superseded, TransientError
 from agentic_runner.encryption import CannotDecrypt
+from agentic_runner.not_restorable import NotRestorable
 from agentic_runner.redaction import describe
 from agentic_runner.tracking import Tracker
 from agentic_store.errors import translate
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Kind(StrEnum):
@@ -52,6 +55,10 @@ def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool) -> F
     meaning = translate(error)
     if isinstance(meaning, Superseded):
         return Failure(Kind.SUPERSEDED, "Superseded", str(meaning))
+    if (refused := find_link(error, NotRestorable)) is not None:
+        node = tracker.find_node(refused.task_id) or tracker.progress.current_node
+        placed = refused.at(channel=refused.channel, node=node or "")
+        return Failure(Kind.GRAPH, "StateNotRestorable", str(placed), node=node, is_retriable=False)
     node, inner = tracker.failure or (None, error)
     if meaning is not None and (tracker.failure is None or passed_persistence(inner)):
         return _persistence_failure(meaning)
@@ -77,13 +84,18 @@ def _persistence_failure(meaning: AgenticError) -> Failure:
 
 def find_undecryptable(error: BaseException) -> CannotDecrypt | None:
     """Return what says that a checkpoint could not be decrypted, where ``error`` came of that."""
+    return find_link(error, CannotDecrypt)
+
+
+def find_link(error: BaseException, wanted: type[E]) -> E | None:
+    """Return the error of a type that ``error`` is, came of, or holds as a member of its group."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
         link = waiting.pop()
         if link is None or id(link) in seen:
             continue
-        if isinstance(link, CannotDecrypt):
+        if isinstance(link, wanted):
             return link
         seen.add(id(link))
         waiting += [

@@ -236,6 +236,7 @@ class Run:
         from agentic_runner.checkpoints import build_saver, build_store, checkpoint_version
         from agentic_runner.graphs import import_attribute, open_graph
         from agentic_runner.project import enter_project, find_target, read_project
+        from agentic_runner.state_types import StateTypes, find_folders, read_allowed
 
         wanted = replace(schema, checkpoint_program=checkpoint_version())
         if not wanted.is_current:
@@ -245,7 +246,8 @@ class Run:
         enter_project(project)
         value = import_attribute(project, target)
         graph_config = build_config(self._config.thread_id, self._config.run)
-        saver = build_saver(database, self._config.keyring, on_saved=self._confirm)
+        state_types = StateTypes(read_allowed(project.settings), find_folders(project.root, project.dependencies))
+        saver = build_saver(database, self._config.keyring, on_saved=self._confirm, state_types=state_types)
         async with AsyncExitStack() as stack:
             graph = await stack.enter_async_context(
                 open_graph(
@@ -256,6 +258,7 @@ class Run:
                     store=build_store(database, self._config.namespace, self._config.keyring),
                 )
             )
+            state_types.note_loaded()
             log.info("loaded the graph", extra={"graph": target.name, "target": str(target)})
             await self._enter_thread(graph, graph_config, database)
             # All that is loaded now stays to the end: the collector, off until here, need never look at it.

@@ -7,12 +7,15 @@ stays readable is what the history of a thread is made of: ids, times, steps, th
 
 import base64
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -28,6 +31,9 @@ from agentic_core.errors import PermanentError
 from agentic_runner.encryption import CIPHER, Keyring
 from agentic_runner.grouping import GroupingSaver, OnSaved, ignore
 from agentic_runner.long_term import ProjectStore
+from agentic_runner.not_restorable import NotRestorable
+from agentic_runner.state_codec import StateCodec, describe_type, is_encodable
+from agentic_runner.state_types import StateTypes
 
 SEALED: Final = "agentic_sealed"
 # What LangGraph and the history of a session look for in metadata. Everything else in it is an author's.
@@ -50,7 +56,7 @@ _MAX_REMEMBERED: Final = 10_000
 # encrypted, a statement more only pays for what the server would take long to read as JSON.
 _LONGEST_SEALED: Final = 1024
 _LONGEST_PLAIN: Final = 8192
-_SEALED_TEXT: Final = re.compile(rf"{SEALED}:(json\+{CIPHER}[0-9a-f]{{8}}):([A-Za-z0-9+/]+={{0,2}})")
+_SEALED_TEXT: Final = re.compile(rf"{SEALED}:(json(?:\+{CIPHER}[0-9a-f]{{8}})?):([A-Za-z0-9+/]+={{0,2}})")
 
 
 class SealingSerializer(JsonPlusSerializer):
@@ -59,12 +65,25 @@ class SealingSerializer(JsonPlusSerializer):
     As with the library's own, the type of an encrypted value is ``TYPE+CIPHER``; ours is bound to its type, too.
     """
 
-    def __init__(self, keyring: Keyring) -> None:
-        super().__init__(pickle_fallback=False, allowed_json_modules=None, allowed_msgpack_modules=None)
+    def __init__(self, keyring: Keyring, state_types: StateTypes | None = None) -> None:
+        self._codec = StateCodec(state_types or StateTypes())
+        super().__init__(
+            pickle_fallback=False,
+            allowed_json_modules=None,
+            allowed_msgpack_modules=None,
+            __unpack_ext_hook__=self._codec.unpack_object,
+        )
         self.keyring = keyring
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        type_, data = super().dumps_typed(obj)
+        """Return type and bytes of a value; raise ``NotRestorable`` where they would not give it back.
+
+        An exception by itself is what LangGraph keeps of a task that failed, for people: its text.
+        """
+        if obj is None or isinstance(obj, bytes | bytearray | BaseException):
+            type_, data = super().dumps_typed(obj)
+        else:
+            type_, data = "msgpack", self._codec.pack(obj)
         return self.seal(type_, data) if self.keyring.is_encrypting else (type_, data)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
@@ -84,8 +103,10 @@ class SealingSerializer(JsonPlusSerializer):
     # JSON comes back as the library's own JSON does, and nothing in it is taken for a constructor.
 
     def seal_text(self, value: Any) -> str:
-        """Return JSON as a text that holds it encrypted."""
-        type_, data = self.seal("json", json.dumps(value).encode())
+        """Return JSON as a text that holds it, encrypted where there are keys: PostgreSQL takes any such text."""
+        type_, data = "json", json.dumps(value).encode()
+        if self.keyring.is_encrypting:
+            type_, data = self.seal(type_, data)
         return f"{SEALED}:{type_}:{base64.b64encode(data).decode()}"
 
     def open_text(self, value: Any) -> Any:
@@ -106,8 +127,37 @@ class SealingSerializer(JsonPlusSerializer):
 
 
 def is_short(value: Any, *, longest: int = _LONGEST_SEALED) -> bool:
-    """Say whether a value stays in the checkpoint's row."""
+    """Say whether a value is short enough for the checkpoint's row."""
     return not isinstance(value, str) or len(value) <= longest
+
+
+def is_inline(value: Any) -> bool:
+    """Say whether the database's JSON gives a text or number back as it is.
+
+    It takes neither U+0000 nor half a surrogate pair, nan nor infinity, has no negative zero, and writes 1e22 as an
+    integer; a member of an enum would come back as its bare value.
+    """
+    if isinstance(value, Enum):
+        return False
+    if isinstance(value, float):
+        return math.isfinite(value) and "e" not in float.__repr__(value) and (value != 0 or math.copysign(1, value) > 0)
+    return not isinstance(value, str) or is_storable_text(value)
+
+
+def is_storable_text(text: str) -> bool:
+    """Say whether PostgreSQL stores a text as it is, and it is not taken for something sealed."""
+    if "\0" in text or text.startswith(SEALED):
+        return False
+    return text.isascii() or is_encodable(text)
+
+
+def is_storable_json(value: Any) -> bool:
+    """Say whether PostgreSQL stores JSON as it is."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except ValueError:
+        return False
+    return "\\u0000" not in text and SEALED not in text and is_encodable(text)
 
 
 _PLAIN: Final[Mapping[type | None, Callable[[Any], Any]]] = {str: str.__str__, int: int.__int__, float: float.__float__}
@@ -171,18 +221,20 @@ class SealedSaver(GroupingSaver):
             # Nothing is to be seen of None, and LangGraph's triggers hold nothing else.
             if value is None or _kind(value) is None:
                 continue
-            if is_short(value, longest=longest):
+            if is_short(value, longest=longest) and (
+                is_inline(value) or (is_encrypting and not isinstance(value, Enum))
+            ):
                 if is_encrypting:
                     values[channel] = self._sealing.seal_text(_as_json(value))
                 continue
-            values[channel] = _Boxed(_as_json(value))
+            values[channel] = _Boxed(value if isinstance(value, Enum) else _as_json(value))
             version = checkpoint["channel_versions"][channel]
             # An unchanged one may stand in the row of an older checkpoint alone, where another program wrote that.
             name = (place["thread_id"], place.get("checkpoint_ns", ""), channel)
             if self._kept.get(name) != version:
                 added[name] = versions[channel] = version
         sealed_checkpoint = cast("Checkpoint", {**checkpoint, "channel_values": values})
-        if is_encrypting:
+        if is_encrypting or not is_storable_json(get_serializable_checkpoint_metadata(config, metadata)):
             metadata = self._seal_metadata(config, metadata)
             config = {"configurable": {key: place[key] for key in _PLACE if key in place}}
         saved = await super().aput(config, sealed_checkpoint, metadata, versions)
@@ -236,7 +288,37 @@ class SealedSaver(GroupingSaver):
         self, thread_id: str, checkpoint_ns: str, values: dict[str, Any], versions: ChannelVersions
     ) -> list[tuple[str, str, str, str, str, bytes | None]]:
         bare = {name: value.value if isinstance(value, _Boxed) else value for name, value in values.items()}
-        return super()._dump_blobs(thread_id, checkpoint_ns, bare, versions)
+        try:
+            return super()._dump_blobs(thread_id, checkpoint_ns, bare, versions)
+        except NotRestorable as error:
+            raise self._place(error, [(name, bare[name]) for name in versions if name in bare]) from None
+
+    def _dump_writes(
+        self,
+        thread_id: str,
+        checkpoint_ns: str,
+        checkpoint_id: str,
+        task_id: str,
+        task_path: str,
+        writes: Sequence[tuple[str, Any]],
+    ) -> list[tuple[str, str, str, str, str, int, str, str, bytes]]:
+        for channel, value in writes:
+            if isinstance(value, BaseException) and channel not in WRITES_IDX_MAP:
+                reason = "exceptions are not restored: keep their text in the state"
+                raise NotRestorable(describe_type(type(value)), reason, channel=channel, task_id=task_id)
+        try:
+            return super()._dump_writes(thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, writes)
+        except NotRestorable as error:
+            raise self._place(error, writes, task_id) from None
+
+    def _place(self, error: NotRestorable, values: Sequence[tuple[str, Any]], task_id: str = "") -> NotRestorable:
+        """Return the error with the channel whose value caused it."""
+        for channel, value in values:
+            try:
+                self.serde.dumps_typed(value)
+            except NotRestorable as found:
+                return found.at(channel=channel, task_id=task_id)
+        return error
 
     def _build_delta_channels_writes_history(
         self, *, seed_inline_by_ch: Mapping[str, Any], **found: Any

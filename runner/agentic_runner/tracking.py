@@ -71,6 +71,7 @@ class Tracker:
         self._finished: list[str] = []
         self._first_step = first_step
         self._running: dict[str, str] = {}
+        self._nodes: dict[str, str] = {}
         self._last_node: str | None = None
         self._progress: str | None = None
         self._message: str | None = None
@@ -93,6 +94,10 @@ class Tracker:
             history=tuple(self._history),
         )
 
+    def find_node(self, task_id: str) -> str | None:
+        """Return the node of a task of this super-step, in a subgraph, too; None where there is none."""
+        return self._nodes.get(task_id)
+
     def see(self, namespace: tuple[str, ...], mode: str, data: Any) -> list[StreamEvent]:
         """Take one part of the stream and return the events that it is worth."""
         if mode == "tasks":
@@ -112,7 +117,7 @@ class Tracker:
         about = {"node": path, "task": task["id"]}
         if "result" not in task and "error" not in task:
             self.has_started = True
-            self._running[task["id"]] = self._last_node = path
+            self._running[task["id"]] = self._nodes[task["id"]] = self._last_node = path
             return [StreamEvent("node_started", about)]
         self._running.pop(task["id"], None)
         if (error := task.get("error")) is not None:
@@ -142,6 +147,7 @@ class Tracker:
                 )
             )
         self._finished.clear()
+        self._nodes = dict(self._running)
 
     def _see_custom(self, namespace: tuple[str, ...], data: Any) -> StreamEvent:
         node = "/".join(part.partition(":")[0] for part in namespace) or None

@@ -1,0 +1,236 @@
+"""Which types of a state are restored from a checkpoint, and how each is made again.
+
+LangGraph by default imports whatever module a checkpoint names and calls whatever it names there. Here the boundary is:
+
+- Nothing is imported because a checkpoint names it, but modules of the project's own folders: they are the author's
+  code, and a run before this one imported them. Everything else has to be loaded by the project itself.
+- Only classes that hold data are made: pydantic models, dataclasses, enums, named tuples, pydantic's secrets, and
+  subclasses of the value types that LangGraph restores anyway (dates, sets, decimals, paths, …). Never a function.
+- A name stands for the class that calls itself so. What is imported elsewhere under that name does not count.
+- Our own packages are no part of a project.
+
+LangGraph's own list of safe types is always restored, and what ``langgraph.json`` allows.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, time, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum, StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path, PurePath
+from types import ModuleType
+from typing import Any, Final
+from uuid import UUID
+
+from langgraph.checkpoint.serde import _msgpack as library
+from pydantic import BaseModel
+
+_VALUES: Final = (
+    *(date, time, timedelta, tzinfo, Decimal, UUID, PurePath, set, frozenset, deque),
+    *(IPv4Address, IPv4Network, IPv6Address, IPv6Network),
+)
+_OWN: Final = ("agentic_core", "agentic_store", "agentic_runner")
+_DEEPEST: Final = 8
+
+
+class Make(StrEnum):
+    """How an object of a type is made again from what was saved of it."""
+
+    MODEL = "a pydantic model"
+    OLD_MODEL = "a model of pydantic 1"
+    DATACLASS = "a dataclass"
+    NAMED_TUPLE = "a named tuple"
+    ENUM = "an enum"
+    SECRET = "a secret"  # noqa: S105  (a kind of type)
+    VALUE = "a value"
+    ALLOWED = "allowed by langgraph.json"
+    SAFE = "on LangGraph's list of safe types"
+
+
+@dataclasses.dataclass(frozen=True)
+class Restorable:
+    """A type that is restored, and how."""
+
+    type: Any
+    make: Make
+
+
+def read_allowed(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the types that ``langgraph.json`` allows: lists of a module's parts and a class, as its CLI has them."""
+    node: Any = settings
+    for key in ("checkpointer", "serde", "allowed_msgpack_modules"):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    entries = node if isinstance(node, list) else []
+    paths = [entry for entry in entries if isinstance(entry, list) and all(isinstance(part, str) for part in entry)]
+    return [(".".join(path[:-1]), path[-1]) for path in paths if len(path) > 1]
+
+
+def find_folders(root: Path, dependencies: Iterable[str]) -> list[Path]:
+    """Return the folders that hold a project's own code."""
+    return [root, *(root / each for each in dependencies if each.startswith("."))]
+
+
+class StateTypes:
+    """The types that a project's states are restored with; one object a process.
+
+    ``allowed`` are pairs of module and name from ``langgraph.json``; ``folders`` the project's own.
+    """
+
+    def __init__(self, allowed: Iterable[tuple[str, str]] = (), folders: Iterable[Path] = ()) -> None:
+        self._allowed = frozenset(allowed)
+        self._folders = tuple(folder.resolve() for folder in folders)
+        self._loaded: frozenset[str] | None = None
+        self._known: dict[tuple[str, str], Restorable] = {}
+        self._savable: dict[type, str | None] = {}
+
+    def note_loaded(self) -> None:
+        """Note what is loaded now, with the graph: what a node imports later, another process does not have."""
+        self._loaded = frozenset(sys.modules)
+
+    def find(self, module: object, name: object) -> Restorable | None:
+        """Return the type that a checkpoint names by module and name; None where it is not to be restored."""
+        if not (isinstance(module, str) and isinstance(name, str)):
+            return None
+        key = (module, name)
+        if (known := self._known.get(key)) is not None:
+            return known
+        found = self._find(key)
+        if found is not None:
+            self._known[key] = found
+        return found
+
+    def find_reason_against(self, cls: type) -> str | None:
+        """Return why objects of a class could not be restored by another process; None where they could."""
+        if cls not in self._savable:
+            self._savable[cls] = self._judge(cls)
+        return self._savable[cls]
+
+    def _find(self, key: tuple[str, str]) -> Restorable | None:
+        module, name = key
+        if key in library.SAFE_MSGPACK_TYPES:
+            return Restorable(getattr(importlib.import_module(module), name), Make.SAFE)
+        if key in self._allowed:
+            return Restorable(_walk(importlib.import_module(module), name), Make.ALLOWED)
+        if module.partition(".")[0] in _OWN:
+            return None
+        loaded = sys.modules.get(module)
+        if loaded is None and self._is_own_module(module):
+            loaded = importlib.import_module(module)
+        if loaded is None:
+            return None
+        cls = _find_class(loaded, name)
+        make = None if cls is None else find_make(cls)
+        return None if make is None else Restorable(cls, make)
+
+    def _judge(self, cls: type) -> str | None:
+        module, name = cls.__module__, cls.__name__
+        key = (module, name)
+        if key in library.SAFE_MSGPACK_TYPES or key in self._allowed or (module, cls.__qualname__) in self._allowed:
+            return None
+        if issubclass(cls, BaseException):
+            return "exceptions are not restored: keep their text in the state"
+        if "<locals>" in cls.__qualname__:
+            return "it is defined inside of a function: define it at the top of a module"
+        if find_make(cls) is None:
+            return "it is no pydantic model, dataclass, enum or named tuple: keep plain data in the state" + (
+                f', or allow ["{module}", "{name}"] in checkpointer.serde.allowed_msgpack_modules of langgraph.json'
+                if module != "builtins"
+                else ""
+            )
+        if self._loaded is not None and module not in self._loaded and not self._is_own_module(module):
+            return f"a node imported {module!r}, and another pod would not: import it at the top of the graph's module"
+        found = self.find(module, name)
+        if found is None or found.type is not cls:
+            return f"{module!r} has no such class under that name: give each class of a state a name of its own there"
+        return None
+
+    def _is_own_module(self, module: str) -> bool:
+        """Say whether a module is of the project's own folders, without running any code but of its packages."""
+        top = module.partition(".")[0]
+        own = sys.modules.get(top)
+        places: Iterator[str] | list[str]
+        if own is not None:
+            places = _places(own)
+        else:
+            try:
+                spec = importlib.util.find_spec(top)
+            except (ImportError, ValueError):
+                return False
+            places = [] if spec is None else [*(spec.submodule_search_locations or ()), *filter(None, [spec.origin])]
+        is_own = any(self._is_own_file(place) for place in places)
+        if not is_own or module in sys.modules:
+            return is_own
+        try:
+            return importlib.util.find_spec(module) is not None
+        except (ImportError, ValueError, AttributeError):
+            return False
+
+    def _is_own_file(self, place: str) -> bool:
+        path = Path(place)
+        if not path.is_absolute() or {"site-packages", "dist-packages"} & set(path.parts):
+            return False
+        return any(path.resolve().is_relative_to(folder) for folder in self._folders)
+
+
+def _places(module: ModuleType) -> Iterator[str]:
+    yield from getattr(module, "__path__", ())
+    if isinstance(file := getattr(module, "__file__", None), str):
+        yield file
+
+
+def find_make(cls: object) -> Make | None:
+    """Return how objects of a class are made again; None for a class that does more than to hold data."""
+    if not isinstance(cls, type):
+        return None
+    if issubclass(cls, BaseModel):
+        return Make.MODEL
+    if _is_old_model(cls):
+        return Make.OLD_MODEL
+    if issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):
+        return Make.NAMED_TUPLE
+    if issubclass(cls, Enum):
+        return Make.ENUM
+    if dataclasses.is_dataclass(cls):
+        return Make.DATACLASS
+    if issubclass(cls, _VALUES):
+        return Make.VALUE
+    if cls.__module__ in ("pydantic.types", "pydantic.v1.types") and callable(getattr(cls, "get_secret_value", None)):
+        return Make.SECRET
+    return None
+
+
+def _is_old_model(cls: type) -> bool:
+    old = sys.modules.get("pydantic.v1.main") or sys.modules.get("pydantic.v1")
+    base = getattr(old, "BaseModel", None)
+    return isinstance(base, type) and issubclass(cls, base)
+
+
+def _find_class(module: ModuleType, name: str) -> type | None:
+    """Return the class of a module that calls itself ``name``: LangGraph saves no more of a nested one than that."""
+    direct = module.__dict__.get(name)
+    if isinstance(direct, type) and direct.__module__ == module.__name__ and direct.__name__ == name:
+        return direct
+    nested = [cls for cls in _nested(vars(module), module.__name__, 0) if cls.__name__ == name]
+    return nested[0] if len(nested) == 1 else None
+
+
+def _nested(names: Mapping[str, Any], module: str, depth: int) -> Iterator[type]:
+    for value in list(names.values()) if depth < _DEEPEST else ():
+        if isinstance(value, type) and value.__module__ == module:
+            inner = [each for each in vars(value).values() if isinstance(each, type) and each.__module__ == module]
+            own = [each for each in inner if each.__qualname__.startswith(f"{value.__qualname__}.")]
+            yield from own
+            for each in own:
+                yield from _nested({each.__name__: each}, module, depth + 1)
+
+
+def _walk(module: ModuleType, name: str) -> Any:
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
