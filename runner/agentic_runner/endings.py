@@ -42,7 +42,7 @@ from agentic_runner.rewind import Loss
 from agentic_runner.status import Result, Verdict
 from agentic_runner.tracking import Progress, StreamEvent, keep_saved
 from agentic_store.database import Database
-from agentic_store.errors import UnstorableOutput
+from agentic_store.errors import Unfenced, UnstorableOutput
 from agentic_store.objects import ObjectStoreRefused, ObjectStoreUnavailable
 from agentic_store.records import Fence, SessionRow
 
@@ -197,6 +197,8 @@ class Teller:
                 raise DatabaseUnavailable(message)
             case Kind.SCHEMA:
                 raise SchemaMismatch(message)
+            case Kind.UNFENCED:
+                raise Unfenced(message)
             case Kind.INPUT:
                 verdict = Verdict(Reason.INVALID_INPUT, failure.type, message)
                 return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
@@ -238,7 +240,7 @@ class Teller:
             case UnstorableOutput():
                 verdict = Verdict(Reason.GRAPH_ERROR, name, f"the result cannot be stored: {message}")
                 return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
-            case CannotDecrypt():
+            case CannotDecrypt() | Unfenced():
                 verdict = Verdict(Reason.RUNNER_MISCONFIGURED, name, message)
                 return await self._tell_verdict(verdict, ExitCode.CONFIGURATION, database)
             case ObjectStoreRefused():

@@ -10,7 +10,7 @@ from agentic_runner.encryption import CannotDecrypt
 from agentic_runner.not_restorable import NotRestorable
 from agentic_runner.redaction import describe
 from agentic_runner.tracking import Tracker
-from agentic_store.errors import translate
+from agentic_store.errors import Unfenced, translate
 
 E = TypeVar("E", bound=BaseException)
 
@@ -22,6 +22,8 @@ class Kind(StrEnum):
     DATABASE = "database"
     """Passing: the same again may work."""
     SCHEMA = "schema"
+    UNFENCED = "unfenced"
+    """The fence did not reach the server."""
     INPUT = "input"
     GRAPH = "graph"
 
@@ -75,6 +77,8 @@ def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool) -> F
 
 def _persistence_failure(meaning: AgenticError) -> Failure:
     name = type(meaning).__name__
+    if isinstance(meaning, Unfenced):
+        return Failure(Kind.UNFENCED, name, meaning.said, is_retriable=False)
     if isinstance(meaning, SchemaMismatch):
         return Failure(Kind.SCHEMA, name, str(meaning), is_retriable=False)
     if isinstance(meaning, TransientError):

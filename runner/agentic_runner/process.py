@@ -73,7 +73,7 @@ def _read_dsn(environ: Mapping[str, str]) -> "Dsn":
     from agentic_store.dsn import read_dsn
 
     try:
-        return read_dsn(environ)
+        return read_dsn(environ, is_isolated=True)
     except PermanentError as error:
         raise ConfigurationError([str(error)]) from error
 

@@ -10,6 +10,7 @@ from psycopg.rows import scalar_row
 
 from agentic_core.errors import DatabaseUnavailable, PermanentError
 from agentic_store.dsn import Dsn
+from agentic_store.libpq import shield
 
 CONNECT_TIMEOUT_SECONDS: Final = 5
 _PAUSE_SECONDS: Final = 0.5
@@ -27,13 +28,14 @@ _HOPELESS: Final = (
 async def connect(dsn: Dsn, *, application_name: str, autocommit: bool = True) -> psycopg.AsyncConnection[Any]:
     """Open one connection; raise ``DatabaseUnavailable`` or, where trying again cannot help, ``PermanentError``."""
     try:
-        return await psycopg.AsyncConnection.connect(
+        connecting = psycopg.AsyncConnection.connect(
             dsn.conninfo,
             autocommit=autocommit,
             application_name=application_name,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             prepare_threshold=None,
         )
+        return await (shield(connecting) if dsn.is_isolated else connecting)
     except psycopg.Error as error:
         reason = _shorten(dsn.redact(str(error)))
         message = f"cannot connect to PostgreSQL at {dsn.describe()}: {reason}"

@@ -61,9 +61,11 @@ class Database:
     async def carry(self, fence: Fence) -> None:
         """Write under ``fence`` from now on: every write of this process is refused once a newer run takes the thread.
 
-        Connections that are lent at this moment keep what they had: carry before anything else writes.
+        Connections that are lent at this moment keep what they had: carry before anything else writes. Raises
+        ``Unfenced`` where the server does not find the fence in our connections' names.
         """
         self._connections.carry(fence)
+        await self._connections.prove()
 
 
 @asynccontextmanager

@@ -11,6 +11,8 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from agentic_core.errors import PermanentError
+from agentic_store.foreign_dsn import understand
+from agentic_store.libpq import isolate
 
 FILE_VARIABLE: Final = "POSTGRES_CONNECTION_STRING_FILE"
 VARIABLE: Final = "POSTGRES_CONNECTION_STRING"
@@ -29,14 +31,23 @@ _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 class Dsn:
     """A connection string, kept as a secret: its text forms show everything but the password."""
 
-    def __init__(self, conninfo: str, *, environ: Mapping[str, str] | None = None, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        file: Path | None = None,
+        is_isolated: bool = False,
+    ) -> None:
         """Take a valid libpq connection string; ``environ`` is where libpq finds what it leaves out.
 
-        ``file`` is where the string came from, and where a newer one may come to stand.
+        ``file`` is where the string came from, and where a newer one may come to stand. One that ``is_isolated`` is all
+        that shapes its connections: variables of the process do not (``agentic_store.libpq``).
         """
         environ = environ or {}
         known = conninfo_to_dict(conninfo)
-        self.conninfo: Final = conninfo
+        self.conninfo: Final = isolate(conninfo) if is_isolated else conninfo
+        self.is_isolated: Final = is_isolated
         self._file: Final = file
         self.host: Final = str(known.get("host") or known.get("hostaddr") or environ.get("PGHOST") or "localhost")
         self.port: Final = str(known.get("port") or environ.get("PGPORT") or "5432")
@@ -48,15 +59,16 @@ class Dsn:
         self._secrets: Final = sorted(filter(None, forms), key=len, reverse=True)
 
     @classmethod
-    def parse(cls, text: str, *, file: Path | None = None) -> "Dsn":
+    def parse(cls, text: str, *, file: Path | None = None, is_isolated: bool = False) -> "Dsn":
         """Read a URI or a ``key=value`` string; raise ``PermanentError``, without quoting it, where it is neither.
 
-        A password in a URI may hold ``@ / % # ?`` as they are: what is not percent-encoded yet gets encoded.
+        A password in a URI may hold ``@ / % # ?`` as they are: what is not percent-encoded yet gets encoded. Forms of
+        other drivers are understood where they can mean one thing only.
         """
-        text = text.strip()
+        text = understand(text)
         try:
             # make_conninfo parses what it is given, and leaves the host of a Unix socket alone.
-            return cls(make_conninfo(_escape_password(text)), file=file)
+            return cls(make_conninfo(_escape_password(text)), file=file, is_isolated=is_isolated)
         except ProgrammingError:
             # libpq's message quotes the part that it stumbled over, which may be a piece of the password.
             raise PermanentError(
@@ -66,14 +78,14 @@ class Dsn:
 
     def with_login(self, user: str, password: str) -> "Dsn":
         """Return the same connection for somebody else."""
-        return Dsn(make_conninfo(self.conninfo, user=user, password=password))
+        return Dsn(make_conninfo(self.conninfo, user=user, password=password), is_isolated=self.is_isolated)
 
     def refresh(self) -> "Dsn":
         """Return what the file says now; itself where it came from none, or where that cannot be used at the moment."""
         if self._file is None:
             return self
         try:
-            return read_dsn({}, file=self._file)
+            return read_dsn({}, file=self._file, is_isolated=self.is_isolated)
         except PermanentError:
             return self
 
@@ -105,10 +117,11 @@ class Dsn:
         return hash(self.conninfo)
 
 
-def read_dsn(environ: Mapping[str, str] = os.environ, *, file: Path | None = None) -> Dsn:
+def read_dsn(environ: Mapping[str, str] = os.environ, *, file: Path | None = None, is_isolated: bool = False) -> Dsn:
     """Find the connection string: ``file``, the file named by a variable, the variable itself, libpq's variables.
 
-    Raises ``PermanentError`` where nothing is set or the file cannot be read.
+    With ``is_isolated`` libpq's variables are somebody else's, and not looked at. Raises ``PermanentError`` where
+    nothing is set or the file cannot be read.
     """
     if file is None and environ.get(FILE_VARIABLE):
         file = Path(environ[FILE_VARIABLE])
@@ -120,10 +133,10 @@ def read_dsn(environ: Mapping[str, str] = os.environ, *, file: Path | None = Non
             raise PermanentError(f"cannot read the connection string from {str(file)!r}: {reason}") from error
         if not text.strip():
             raise PermanentError(f"the connection string file {str(file)!r} is empty")
-        return Dsn.parse(text, file=file)
+        return Dsn.parse(text, file=file, is_isolated=is_isolated)
     if environ.get(VARIABLE):
-        return Dsn.parse(environ[VARIABLE])
-    if any(environ.get(name) for name in _LIBPQ_VARIABLES):
+        return Dsn.parse(environ[VARIABLE], is_isolated=is_isolated)
+    if not is_isolated and any(environ.get(name) for name in _LIBPQ_VARIABLES):
         return Dsn("", environ=environ)
     raise PermanentError(
         f"no database is configured: set {FILE_VARIABLE} (a file with the connection string), {VARIABLE}, "

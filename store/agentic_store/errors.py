@@ -23,12 +23,25 @@ from agentic_core.errors import (
 SUPERSEDED_SQLSTATE: Final = "AG001"
 # Raised by the trigger of the migration `checkpoint_parents`.
 LOST_SQLSTATE: Final = "AG002"
+# Raised by the trigger of the migration `fence_required`.
+UNFENCED_SQLSTATE: Final = "AG003"
 OUTPUT_SIZE_CONSTRAINT: Final = "workflow_sessions_output_size_check"
 OUTPUT_TOO_LARGE: Final = "output data exceeds 100MB limit"
 
 
 class UnstorableOutput(PermanentError):
     """A result cannot be written as JSON at all: it contains itself, or is nested too deep."""
+
+
+class Unfenced(PermanentError):
+    """The fence does not reach the server: something between changes the names of connections."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+        super().__init__(
+            f"{said}: a connection pooler changes application_name, which says which run writes; let it keep the name "
+            "(docs/clusters.md, Poolers), use its port for sessions, or connect to the server itself"
+        )
 
 
 class CheckpointsLost(DatabaseUnavailable):
@@ -85,6 +98,8 @@ def _translate_one(error: BaseException) -> AgenticError | None:
     said = error.diag.message_primary or str(error)
     if error.sqlstate == SUPERSEDED_SQLSTATE:
         return Superseded(said)
+    if error.sqlstate == UNFENCED_SQLSTATE:
+        return Unfenced(said)
     if error.sqlstate == LOST_SQLSTATE:
         return CheckpointsLost(said)
     match error:

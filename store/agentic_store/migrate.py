@@ -29,6 +29,7 @@ from agentic_store.connect import connect_when_ready, is_pooled
 from agentic_store.dsn import Dsn
 from agentic_store.errors import translated
 from agentic_store.migration_files import Migration, Script, discover
+from agentic_store.schema import refuse_unfit
 from agentic_store.statements import load_statements
 
 MINIMUM_SERVER: Final = 14
@@ -178,6 +179,7 @@ async def connected(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncItera
             raise PermanentError(
                 f"the server is PostgreSQL {conn.info.server_version // 10_000}: {MINIMUM_SERVER} or newer is needed"
             )
+        refuse_unfit(conn)
         conn.add_notice_handler(lambda said: report(f"{said.severity}: {said.message_primary}"))
         with translated():
             yield conn
@@ -192,8 +194,18 @@ async def _locked(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterato
                 "a migration holds a lock of its session, connect to the server itself"
             )
         if await _fetch_value(conn, "only_reads"):
-            raise DatabaseUnavailable(
-                f"the database {dsn.describe()} only reads: connect to the primary, not to a standby"
+            is_standby = conn.info.parameter_status("in_hot_standby") == "on"
+            remedy = (
+                "connect to the primary, not to a standby"
+                if is_standby
+                else f'run `ALTER DATABASE "{conn.info.dbname}" RESET default_transaction_read_only`, or the same for'
+                " the role, unless it is meant to"
+            )
+            raise DatabaseUnavailable(f"the database {dsn.describe()} only reads: {remedy}")
+        if (path := await _fetch_value(conn, "lost_path")) is not None:
+            raise PermanentError(
+                f"search_path of {dsn.user!r} is {path!r}, and it may make tables in none of these schemas: run "
+                "`GRANT USAGE, CREATE ON SCHEMA … TO …`, or `ALTER ROLE … SET search_path = …` with one that is there"
             )
         report(f"connected to PostgreSQL {conn.info.server_version // 10_000}")
         await conn.execute(_SQL["prepare_session"])

@@ -7,11 +7,12 @@ quiet, is alive as far as anybody can tell.
 """
 
 import asyncio
+import re
 import select
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -20,7 +21,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from agentic_core.errors import AgenticError, DatabaseUnavailable
 from agentic_store.connect import CONNECT_TIMEOUT_SECONDS, connect, is_pooled
 from agentic_store.dsn import Dsn
-from agentic_store.errors import translated
+from agentic_store.errors import Unfenced, translated
+from agentic_store.libpq import shield
 from agentic_store.records import Fence
 from agentic_store.statements import load_statements
 
@@ -48,6 +50,12 @@ def build_name(application_name: str, fence: Fence | None) -> str:
     return application_name[: _LONGEST_NAME - len(carried)] + carried
 
 
+def carries(name: str, fence: Fence) -> bool:
+    """Say whether a connection's name, as the server has it, carries ``fence``; the trigger reads it the same way."""
+    found = re.search(r" fence=([0-9]{1,18})/([0-9]{1,18})(?![0-9])", name)
+    return found is not None and (int(found[1]), int(found[2])) == (fence.number, fence.epoch)
+
+
 async def prepare_for_pooler(conn: psycopg.AsyncConnection[Any]) -> None:
     """Prepare no statements on a connection whose transactions may each come to another backend."""
     if await is_pooled(conn):
@@ -67,6 +75,14 @@ class CarryingConnection(psycopg.AsyncConnection[DictRow]):
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)
         return not poll.poll(0)
+
+
+class IsolatedConnection(CarryingConnection):
+    """One that variables of the process have no part in."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        return await shield(super().connect(conninfo, **kwargs))
 
 
 class CarryingPool:
@@ -89,7 +105,7 @@ class CarryingPool:
         self._fence: Fence | None = None
         self.pool: AsyncConnectionPool[CarryingConnection] = AsyncConnectionPool(
             self._read_conninfo,
-            connection_class=CarryingConnection,
+            connection_class=IsolatedConnection if dsn.is_isolated else CarryingConnection,
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,
@@ -134,6 +150,23 @@ class CarryingPool:
         """Let every connection that is handed out from now on write under ``fence``."""
         self._fence = fence
 
+    async def prove(self) -> None:
+        """Raise ``Unfenced`` unless the server finds the fence in the names of our connections.
+
+        A pooler may give the next statement another connection of the server: while the one before is busy it has to.
+        Nothing is held meanwhile, so that any number of runs may do this behind few connections.
+        """
+        fence = self._fence
+        if fence is None:
+            return
+        async with self.connection() as conn:
+            if not await is_pooled(conn) or self.pool.max_size == 1:
+                await _require_carried(conn, fence)
+                return
+            async with self.connection() as other:
+                for busy, asked in ((other, conn), (conn, other)):
+                    await asyncio.gather(busy.execute(_SQL["be_busy"], prepare=False), _require_carried(asked, fence))
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection for one operation, with its errors translated and its time bounded."""
@@ -159,3 +192,10 @@ class CarryingPool:
             elif not conn.is_fresh(now):
                 await AsyncConnectionPool.check_connection(conn)
         conn.lent_at = now
+
+
+async def _require_carried(conn: Connection, fence: Fence) -> None:
+    row = await (await conn.execute(_SQL["carried"], prepare=False)).fetchone()
+    name = str((row or {}).get("name"))
+    if not carries(name, fence):
+        raise Unfenced(f"a connection that we named {build_name('…', fence)!r} has arrived as {name[:63]!r}")

@@ -13,7 +13,7 @@ from agentic_core.errors import SchemaMismatch
 from agentic_store.errors import translated
 
 # The number of the newest file in migrations/.
-SCHEMA_VERSION: Final = 13
+SCHEMA_VERSION: Final = 14
 
 MIGRATIONS_TABLE: Final = "agentic_migrations"
 
@@ -26,6 +26,8 @@ class SchemaState:
     program: int = SCHEMA_VERSION
     oldest_program: int = 0
     """The oldest program that a database of a later version still serves."""
+    elsewhere: str = ""
+    """Schema that holds the tables where this role's search path does not find them."""
     checkpoint_database: int | None = None
     checkpoint_program: int | None = None
 
@@ -40,6 +42,11 @@ class SchemaState:
 
     def describe(self) -> str:
         """Say in one line what is there, what is wanted and what to do."""
+        if self.elsewhere:
+            return (
+                f"the tables are in schema {self.elsewhere!r}, which this role's search_path does not name: "
+                f"run `ALTER ROLE … SET search_path = {self.elsewhere}`, or grant it USAGE there"
+            )
         versions = f"database is at version {self.database}, this program wants {self.program}"
         if self.database < self.program:
             return f"{versions}: run `agentic migrate up`"
@@ -61,6 +68,8 @@ async def check_schema(conn: psycopg.AsyncConnection[Any], *, checkpoint_version
     """Compare the database with this program, and its checkpoint tables with the library's version, where given."""
     with translated():
         database = await _fetch_version(conn, MIGRATIONS_TABLE, "version")
+        if database == 0 and (elsewhere := await _find_elsewhere(conn)):
+            return SchemaState(database, elsewhere=elsewhere)
         oldest = await _fetch_version(conn, MIGRATIONS_TABLE, "oldest_program") if database > SCHEMA_VERSION else 0
         if checkpoint_version is None:
             return SchemaState(database, oldest_program=oldest)
@@ -72,10 +81,35 @@ async def check_schema(conn: psycopg.AsyncConnection[Any], *, checkpoint_version
 
 async def require_schema(conn: psycopg.AsyncConnection[Any], *, checkpoint_version: int | None = None) -> SchemaState:
     """Do as ``check_schema`` and raise ``SchemaMismatch`` unless the program can work on the database."""
+    refuse_unfit(conn)
     state = await check_schema(conn, checkpoint_version=checkpoint_version)
     if not state.is_current:
         raise SchemaMismatch(state.describe())
     return state
+
+
+def refuse_unfit(conn: psycopg.AsyncConnection[Any]) -> None:
+    """Raise ``SchemaMismatch`` for a database that cannot hold what is written; it said so when it was connected to."""
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        raise SchemaMismatch(
+            f"database {conn.info.dbname!r} has encoding {encoding}, which cannot hold every text: make one with "
+            "`CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"
+        )
+    if conn.info.parameter_status("standard_conforming_strings") == "off":
+        raise SchemaMismatch(
+            f"standard_conforming_strings is off in database {conn.info.dbname!r}, which changes what the migrations' "
+            f'functions mean: run `ALTER DATABASE "{conn.info.dbname}" SET standard_conforming_strings = on`'
+        )
+
+
+async def _find_elsewhere(conn: psycopg.AsyncConnection[Any]) -> str:
+    async with conn.cursor(row_factory=psycopg.rows.scalar_row) as cursor:
+        await cursor.execute(
+            "SELECT min(relnamespace::regnamespace::text) FROM pg_class WHERE relname = %s AND relkind = 'r'",
+            (MIGRATIONS_TABLE,),
+        )
+        return str(await cursor.fetchone() or "")
 
 
 async def _fetch_version(conn: psycopg.AsyncConnection[Any], table: str, column: str) -> int:

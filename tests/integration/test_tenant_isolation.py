@@ -48,6 +48,8 @@ SAVED = (
     "INSERT INTO store (prefix, key, value) VALUES (%(prefix)s, 'k', %(json)s)",
 )
 THREAD_B = thread_id("b", "report")
+# Without a fence nothing of a tenant's is written at all, whosever thread it is.
+CARRY = "SELECT set_config('application_name', 'x fence=' || number || '/' || epoch, false) FROM thread_fences"
 
 
 async def fill(store: Database, namespace: str) -> None:
@@ -111,8 +113,9 @@ def others_rows(database: PostgresDatabase) -> list[str]:
 
 
 def run(dsn: Dsn, *statements: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Run statements in one connection and return the rows of the last."""
+    """Run statements in one connection, under the fence of the own thread, and return the rows of the last."""
     with psycopg.connect(dsn.conninfo, autocommit=True) as conn:
+        conn.execute(CARRY, prepare=False)
         for statement in statements[:-1]:
             conn.execute(statement.encode())
         cursor = conn.execute(statements[-1].encode(), params or None)

@@ -34,8 +34,8 @@ def find_pgbouncer() -> str:
 
 
 @contextlib.contextmanager
-def start_pgbouncer(server: PostgresServer, *, pool_mode: str, pool_size: int) -> Iterator[PgBouncer]:
-    """Run a pooler of ``server`` that lets the superuser in without a password."""
+def start_pgbouncer(server: PostgresServer, *, pool_mode: str, pool_size: int, more: str = "") -> Iterator[PgBouncer]:
+    """Run a pooler of ``server`` that lets the superuser in without a password; ``more`` are lines of its settings."""
     bouncer = PgBouncer(free_port())
     account = server_account() if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="agentic-pgbouncer-") as folder:
@@ -45,7 +45,7 @@ def start_pgbouncer(server: PostgresServer, *, pool_mode: str, pool_size: int) -
             f"[databases]\n* = host=127.0.0.1 port={server.port}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {bouncer.port}\nunix_socket_dir =\n"
             f"auth_type = trust\nauth_file = {users}\npool_mode = {pool_mode}\n"
-            f"default_pool_size = {pool_size}\nmax_client_conn = 1000\nserver_round_robin = 1\n"
+            f"default_pool_size = {pool_size}\nmax_client_conn = 1000\nserver_round_robin = 1\n{more}\n"
         )
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)

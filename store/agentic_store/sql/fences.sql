@@ -45,6 +45,12 @@ WHERE thread_id = %(thread_id)s;
 -- name: carry
 SELECT set_config('application_name', %(name)s, false);
 
+-- name: be_busy
+SELECT pg_sleep(0.02);
+
+-- name: carried
+SELECT current_setting('application_name') AS name;
+
 -- A writer that was stopped between two messages holds its share of the fence for as long as its connection lives:
 -- whoever waits for its client and blocks this backend is disconnected.
 

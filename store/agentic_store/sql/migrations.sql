@@ -15,6 +15,9 @@ SELECT
 -- name: only_reads
 SELECT current_setting('transaction_read_only') = 'on';
 
+-- name: lost_path
+SELECT current_setting('search_path') WHERE current_schema() IS NULL;
+
 -- name: try_lock
 SELECT pg_try_advisory_lock(%(key)s);
 
