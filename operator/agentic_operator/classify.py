@@ -165,7 +165,7 @@ def read_message(text: str) -> str:
     if text.startswith("{"):
         try:
             parsed = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
         if isinstance(parsed, dict) and isinstance(parsed.get("message"), str):
             kind = parsed.get("type")

@@ -14,7 +14,7 @@ from agentic_core.resources.session import AnswerOption, Interrupt
 from agentic_core.strict_json import spell_wide_integers
 from agentic_core.wire import Wire
 from agentic_runner.continuation import Question
-from agentic_runner.redaction import describe
+from agentic_runner.redaction import bounded, describe
 from agentic_store.errors import UnstorableOutput
 from agentic_store.output import encode_output
 
@@ -36,7 +36,10 @@ def build_interrupts(questions: Iterable[Question]) -> list[Interrupt]:
 
 
 def fit_interrupts(interrupts: Sequence[Interrupt]) -> tuple[Interrupt, ...]:
-    """Return as many interrupts as a status holds: of old ones that were acted upon, only that they were there."""
+    """Return as many interrupts as a status holds: of old ones that were acted upon, only that they were there.
+
+    Of more open questions than it lists, the first ones: a graph that goes on with their answers asks the others again.
+    """
     kept = list(interrupts)
     surplus = sum(map(_measure, kept)) - ROOM_FOR_INTERRUPTS
     for index, each in enumerate(kept):
@@ -47,7 +50,7 @@ def fit_interrupts(interrupts: Sequence[Interrupt]) -> tuple[Interrupt, ...]:
             surplus -= _measure(each) - _measure(kept[index])
     acted = [each for each in kept if each.resumed_at is not None]
     doomed = {id(each) for each in acted[: max(0, len(kept) - MAX_INTERRUPTS)]}
-    return tuple(each for each in kept if id(each) not in doomed)
+    return tuple(each for each in kept if id(each) not in doomed)[:MAX_INTERRUPTS]
 
 
 def _build(question: Question, room: int) -> Interrupt:
@@ -57,7 +60,7 @@ def _build(question: Question, room: int) -> Interrupt:
     schema: Any = spell_wide_integers(dict(read.schema)) if read.schema is not None else None
     interrupt = Interrupt(
         id=question.id,
-        node=question.node,
+        node=question.node and bounded(question.node, 256),
         prompt=read.prompt,
         options=options,
         schema_=schema,

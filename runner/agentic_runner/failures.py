@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
 
 from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, Superseded, TransientError
 from agentic_runner.encryption import CannotDecrypt
 from agentic_runner.not_restorable import NotRestorable
-from agentic_runner.redaction import describe
+from agentic_runner.redaction import bounded, describe
+from agentic_runner.source_location import find_source
 from agentic_runner.tracking import Tracker
 from agentic_store.errors import Unfenced, translate
 
@@ -47,8 +49,8 @@ _NEVER_SUCCEED: Final = frozenset({"GraphRecursionError", "InvalidUpdateError", 
 _PERSISTENCE: Final = ("langgraph.checkpoint.postgres", "langgraph.store.postgres", "agentic_store")
 
 
-def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool) -> Failure:
-    """Say what ``error`` means.
+def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool, root: Path | None = None) -> Failure:
+    """Say what ``error`` means; ``root`` is where the author's project is, from which its files are named.
 
     A node may use a database of its own: only errors that passed through our checkpointer or store are ours. Where the
     run ``takes_inputs``, an error before any node ran is about them. Everything else is the graph's, and retriable but
@@ -65,14 +67,18 @@ def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool) -> F
     if meaning is not None and (tracker.failure is None or passed_persistence(inner)):
         return _persistence_failure(meaning)
     if takes_inputs and not tracker.has_started:
-        return Failure(Kind.INPUT, type(error).__name__, f"the graph refuses the inputs: {describe(error)}")
+        return Failure(Kind.INPUT, _name(error), f"the graph refuses the inputs: {describe(error)}")
     return Failure(
         Kind.GRAPH,
-        type(error).__name__,
-        describe(error),
+        _name(error),
+        describe(error, lambda raised: find_source(raised, root)),
         node=node,
         is_retriable=not _NEVER_SUCCEED.intersection(cls.__name__ for cls in type(error).__mro__),
     )
+
+
+def _name(error: BaseException) -> str:
+    return bounded(type(error).__name__, 256)
 
 
 def _persistence_failure(meaning: AgenticError) -> Failure:

@@ -13,7 +13,7 @@ from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
 from agentic_runner.logs import configure_logging
-from agentic_runner.redaction import Redactor, describe
+from agentic_runner.redaction import Redactor, bounded, describe
 from agentic_runner.termination import write_termination
 
 if TYPE_CHECKING:
@@ -55,8 +55,11 @@ def run_process(environ: Mapping[str, str]) -> int:
         return asyncio.run(_run(config, dsn, redactor, drain, environ))
     except SystemExit as error:
         # A node's; it ends the event loop, and its code, perhaps 0, says nothing about the session.
-        return _fail(environ, f"the graph called sys.exit({error.code!r}) in a node: raise an exception instead")
-    except Exception as error:
+        said = redactor.redact(bounded(f"sys.exit({error.code!r})", 256))
+        return _fail(environ, f"the graph called {said} in a node: raise an exception instead")
+    except KeyboardInterrupt:
+        return _fail(environ, "the graph raised KeyboardInterrupt in a node: raise another exception instead")
+    except BaseException as error:
         log.exception("unexpected")
         return _fail(environ, redactor.redact(describe(error)))
 

@@ -4,11 +4,21 @@ Exceptions of drivers and of authors' code quote connection strings and headers;
 (status, termination log, event, log line) passes here first.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 _MASK = "***"
 _SHORTEST_SECRET = 4
+# Of an exception's text; what is shown of it anywhere is far less.
+_LONGEST_TEXT: Final = 16_384
+_LONGEST_NAME: Final = 200
+_MOST_LEAVES: Final = 5
+_REPLACEMENT: Final = "\ufffd"
+_ESCAPES: Final = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-Z\\\\^_])")
+# Controls but for tab and line feed, half pairs, and what turns the direction of the text around it.
+_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass
@@ -35,16 +45,65 @@ class Redactor:
         return text
 
 
+def clean(text: str) -> str:
+    """Return ``text`` as any reader can take it: without escape sequences, control characters or half pairs.
+
+    Neither the API server, a database nor a terminal has to cope with what an exception of an author's holds.
+    """
+    return _UNPRINTABLE.sub(_REPLACEMENT, _ESCAPES.sub("", text))
+
+
 def bounded(text: str, limit: int) -> str:
-    """Return ``text`` in at most ``limit`` characters; what is cut says so."""
-    if len(text) <= limit:
-        return text
+    """Return ``text``, cleaned, in at most ``limit`` characters; what is cut says so."""
+    # What is far longer than the limit is never shown: it need not be looked at either.
+    shown = clean(text[: 4 * limit + 64])
+    if len(text) <= 4 * limit + 64 and len(shown) <= limit:
+        return shown
     mark = f"… ({len(text)} characters)"
-    return text[: max(0, limit - len(mark))] + mark
+    return shown[: max(0, limit - len(mark))] + mark
 
 
-def describe(error: BaseException) -> str:
-    """Return ``Type: message`` of an exception, without a traceback."""
-    message = str(error).strip()
-    name = type(error).__name__
-    return f"{name}: {message}" if message else name
+def describe(error: BaseException, locate: Callable[[BaseException], str] = lambda _: "") -> str:
+    """Return ``Type: message (place)`` of an exception, without a traceback; of a group, its leaves as well.
+
+    ``locate`` says where an exception was raised. Whatever the exception is, this returns.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return _describe_one(error, locate)
+    leaves = _list_leaves(error)
+    named = "; ".join(_describe_one(leaf, locate) for leaf in leaves[:_MOST_LEAVES])
+    more = f"; and {len(leaves) - _MOST_LEAVES} more" if len(leaves) > _MOST_LEAVES else ""
+    return f"{_describe_one(error, lambda _: '')}: {named}{more}"
+
+
+def _describe_one(error: BaseException, locate: Callable[[BaseException], str]) -> str:
+    try:
+        message = str(error)
+    except Exception as trouble:  # noqa: BLE001  (an author's __str__ may do anything)
+        message = f"its text cannot be read: {type(trouble).__name__}"
+    name = clean(type(error).__name__[:_LONGEST_NAME])
+    place = locate(error)
+    text = f"{name}: {_shorten(message)}" if message.strip() else name
+    return f"{text} ({place})" if place else text
+
+
+def _shorten(message: str) -> str:
+    if len(message) <= _LONGEST_TEXT:
+        return clean(message.strip())
+    return f"{clean(message[:_LONGEST_TEXT].strip())}… ({len(message)} characters)"
+
+
+def _list_leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    seen: set[int] = set()
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        if isinstance(error, BaseExceptionGroup):
+            waiting[:0] = error.exceptions
+        else:
+            leaves.append(error)
+    return leaves

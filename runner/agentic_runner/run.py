@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from agentic_core.conditions import Reason
@@ -121,6 +122,7 @@ class Run:
         self._reporter = reporter
         self._importing = importing
         self._teller = Teller(config, redactor, drain, reporter)
+        self._root: Path | None = None
 
     async def execute(self) -> Ending:
         """Do the run, tell its end, and return it."""
@@ -243,12 +245,14 @@ class Run:
             raise SchemaMismatch(wanted.describe())
         project = read_project(self._config.project_file)
         target = find_target(project, self._config.graph)
+        self._root = project.root
         enter_project(project)
         value = import_attribute(project, target)
         graph_config = build_config(self._config.thread_id, self._config.run)
         state_types = StateTypes(read_allowed(project.settings), find_folders(project.root, project.dependencies))
         saver = build_saver(database, self._config.keyring, on_saved=self._confirm, state_types=state_types)
-        async with AsyncExitStack() as stack:
+        ending = _Ending()
+        async with ending.watching_exits(), AsyncExitStack() as stack:
             graph = await stack.enter_async_context(
                 open_graph(
                     value,
@@ -264,7 +268,9 @@ class Run:
             # All that is loaded now stays to the end: the collector, off until here, need never look at it.
             gc.freeze()
             gc.enable()
-            return await self._execute_with_people(graph, graph_config, database)
+            with ending:
+                ending.outcome = await self._execute_with_people(graph, graph_config, database)
+        return ending.resolve()
 
     def _confirm(self, thread_id: str, checkpoint_id: str) -> None:
         """Tell of a saved checkpoint, unless it is one of a graph that a node runs on a thread of its own."""
@@ -327,10 +333,12 @@ class Run:
                 )
             except (HeldBack, ApiUnavailable):
                 raise
-            except Exception as error:
+            except (asyncio.CancelledError, SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
                 if (sealed := find_undecryptable(error)) is not None:
                     raise sealed from error
-                failure = classify(error, tracker, takes_inputs=takes_inputs)
+                failure = classify(error, tracker, takes_inputs=takes_inputs, root=self._root)
                 attempt = 1 if tracker.progress.steps > steps else attempt + 1
                 steps = max(steps, tracker.progress.steps)
                 if failure.kind is Kind.DATABASE and self._drain.reason is not None:
@@ -342,6 +350,39 @@ class Run:
                     continue
                 log.exception("the run failed: %s", failure.message)
                 raise RunFailed(failure) from error
+
+
+class _Ending:
+    """How a graph's run ended, whatever the exits of its factory do afterwards: raise, or swallow what was raised."""
+
+    def __init__(self) -> None:
+        self.outcome: Outcome | None = None
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._error = error
+
+    @asynccontextmanager
+    async def watching_exits(self) -> AsyncIterator[None]:
+        """Let nothing that is raised after the run's end take its place."""
+        try:
+            yield
+        except Exception as error:
+            if self.outcome is None and self._error is None:
+                raise
+            if error is not self._error:
+                log.warning("the factory of the graph failed at its end: %s", describe(error), exc_info=error)
+
+    def resolve(self) -> Outcome:
+        """Return the run's outcome, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        if self.outcome is None:
+            raise GraphLoadError("the factory of the graph swallows exceptions: let them pass through its `yield`")
+        return self.outcome
 
 
 def build_record(session: AgenticSession, config: RunConfig) -> SessionRecord:

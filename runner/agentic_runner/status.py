@@ -198,6 +198,9 @@ def waiting(
     interrupts = fit_interrupts((*_take(session, known.values(), now, acted), *asked))
     count = len(questions)
     message = f"waits for {count} answer{'' if count == 1 else 's'} in spec.responses"
+    listed = len(ids & {each.id for each in interrupts})
+    if listed < count:
+        message += f"; {listed} questions are listed, the others are asked once some of these are answered"
     return status.model_copy(
         update={
             "phase": Phase.WAITING_FOR_INPUT,
@@ -264,9 +267,12 @@ def failed(session: AgenticSession, now: datetime, verdict: Verdict, progress: P
             "message": message,
             "completion_time": now,
             "question": None,
-            "current_node": verdict.node,
+            "current_node": verdict.node and bounded(verdict.node, 256),
             "error": RunError(
-                type=bounded(verdict.type, 256), message=message, node=verdict.node, retriable=verdict.retriable
+                type=bounded(verdict.type, 256),
+                message=message,
+                node=verdict.node and bounded(verdict.node, 256),
+                retriable=verdict.retriable,
             ),
             "conditions": _conditions(
                 session, now, ("Running", "False", verdict.reason, ""), ("Failed", "True", verdict.reason, message)
