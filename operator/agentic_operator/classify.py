@@ -14,7 +14,8 @@ from agentic_core.conditions import Reason
 from agentic_core.contract import MAX_MESSAGE_LENGTH, ExitCode
 from agentic_operator.observed import JobSeen, PodSeen
 
-# How long a pod may fail to start for a cause that sometimes passes, before its session is failed.
+# How long a pod may fail to start for a cause that sometimes passes, before its session is failed. It counts from when
+# the pod came so far: to its node, through its volumes and its init containers. Kubernetes keeps that time.
 START_PATIENCE: Final = timedelta(seconds=60)
 
 _HOPELESS_WAITS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
@@ -120,7 +121,7 @@ def find_trouble(pods: Iterable[PodSeen], now: datetime) -> Trouble | None:
 
 
 def _patience(reason: Reason, pod: PodSeen, now: datetime) -> Trouble:
-    fatal_at = (pod.created_at or now) + START_PATIENCE
+    fatal_at = (pod.begun_at or pod.created_at or now) + START_PATIENCE
     return Trouble(reason, _waiting_text(pod), is_fatal=now >= fatal_at, fatal_at=fatal_at)
 
 

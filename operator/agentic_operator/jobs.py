@@ -52,6 +52,7 @@ from agentic_operator.pods import (
     add_extra_volumes,
     build_api_volume,
     build_env,
+    build_job_labels,
     build_pod_metadata,
     build_pod_spec,
     build_resources,
@@ -237,7 +238,7 @@ def build_job(
         "metadata": {
             "name": name,
             "namespace": session.namespace,
-            "labels": {**labels, SESSION_UID_LABEL: session.metadata.uid},
+            "labels": {**build_job_labels(spec, session), **labels, SESSION_UID_LABEL: session.metadata.uid},
             "ownerReferences": [owner_reference(session)],
         },
         "spec": job,
@@ -296,7 +297,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         "metadata": {
             "name": inspection_job_name(definition.name, definition.kind, inspection_fingerprint(spec)),
             "namespace": namespace,
-            "labels": labels,
+            "labels": {**build_job_labels(spec), **labels},
             "ownerReferences": [owner_reference(definition)],
         },
         "spec": {

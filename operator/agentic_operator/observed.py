@@ -6,12 +6,15 @@ They are read from watch events and lists in one place, and are all that is kept
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from agentic_core.contract import ExitCode
 from agentic_core.names import INSPECTION_LABEL, RUN_LABEL, RUNNER_CONTAINER, SESSION_LABEL, VAULT_CONTAINER
 
 Raw = Mapping[str, Any]
+
+# What a container says that is on its way: nothing to count patience for.
+_STARTING: Final = (None, "", "PodInitializing", "ContainerCreating")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class PodSeen:
     uid: str = ""
     phase: str = "Pending"
     created_at: datetime | None = None
+    begun_at: datetime | None = None
+    """When it last got on, to a node, through its volumes or init containers; None unless something keeps it now."""
     waiting_reason: str = ""
     waiting_message: str = ""
     has_started: bool = False
@@ -156,6 +161,7 @@ def observe_pod(raw: Raw) -> PodSeen:
         job=owner.get("name") or (meta.get("labels") or {}).get("batch.kubernetes.io/job-name", ""),
         phase=status.get("phase") or "Pending",
         created_at=parse_time(meta.get("creationTimestamp")),
+        begun_at=_find_begin(conditions) if waiting.get("reason") not in _STARTING else None,
         waiting_reason=waiting.get("reason") or "",
         waiting_message=waiting.get("message") or "",
         has_started=has_started,
@@ -173,6 +179,13 @@ def observe_pod(raw: Raw) -> PodSeen:
         image_id=container.get("imageID") or "",
         memory_limit=_memory_limit(raw),
     )
+
+
+def _find_begin(conditions: Sequence[Raw]) -> datetime | None:
+    """Return when a pod that has not started got on last: what keeps it now cannot have kept it before."""
+    steps = ("PodScheduled", "PodReadyToStartContainers", "Initialized")
+    times = [parse_time(found.get("lastTransitionTime")) for step in steps if (found := _condition(conditions, step))]
+    return max((at for at in times if at is not None), default=None)
 
 
 def _state(container: Raw, name: str) -> Raw:

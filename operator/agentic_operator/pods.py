@@ -14,6 +14,8 @@ from agentic_operator.config import JobDefaults
 RUNNER_UID: Final = 65532
 GRACE_SECONDS: Final = 30
 TOKEN_SECONDS: Final = 3600
+# Kueue's: the queue that a Job waits in, and how urgent it is there.
+QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
 
 # Empty, they mean the same as unset. An image's PATH has to stay as it is.
 BLANKED_ENV: Final = tuple(name for name in FORBIDDEN_ENV if name != "PATH")
@@ -77,16 +79,34 @@ def add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts
 def build_pod_metadata(spec: WorkflowSpec | None, labels: dict[str, str]) -> Manifest:
     """Return labels and annotations: the author's, without those that mean something to Kubernetes or to us."""
     template = spec.pod_template if spec is not None else None
-    extra = {k: v for k, v in ((template.labels if template else None) or {}).items() if not _is_reserved(k)}
-    metadata: Manifest = {"labels": {**extra, **labels}}
+    metadata: Manifest = {"labels": {**_list_labels(spec), **labels}}
     if template is not None and template.annotations:
         metadata["annotations"] = dict(template.annotations)
     return metadata
 
 
+def build_job_labels(spec: WorkflowSpec | None, session: AgenticSession | None = None) -> dict[str, str]:
+    """Return the author's labels of a Job: those of its pods, and those by which queues for Jobs know it.
+
+    A session says its queue itself. Of its other labels none is taken over: they could bring its pods under policies
+    and services of others, and what says that a session belongs to an application of GitOps would have the Job deleted
+    as something that Git does not know.
+    """
+    template = spec.pod_template if spec is not None else None
+    given = (template.labels if template is not None else None) or {}
+    own = session.metadata.labels if session is not None else {}
+    queues = {name: value for labels in (given, own) for name, value in labels.items() if name in QUEUE_LABELS}
+    return {**_list_labels(spec), **queues}
+
+
+def _list_labels(spec: WorkflowSpec | None) -> dict[str, str]:
+    template = spec.pod_template if spec is not None else None
+    return {k: v for k, v in ((template.labels if template else None) or {}).items() if not _is_reserved(k)}
+
+
 def _is_reserved(label: str) -> bool:
     domain = label.partition("/")[0]
-    return domain.endswith(("kubernetes.io", "k8s.io", API_VERSION.partition("/")[0]))
+    return domain.endswith(("kubernetes.io", "k8s.io", "argoproj.io", "fluxcd.io", API_VERSION.partition("/")[0]))
 
 
 def build_container_context() -> Manifest:

@@ -171,7 +171,7 @@ class Stalls:
             f"Job {late.job.name!r} in {namespace!r} is held back by its spec.suspend, which a queue for Jobs or a"
             " person set; it starts once that is false"
         )
-        self._keep(late.key, Stall(late.job.name, "", Reason.POD_NOT_STARTED, message))
+        self._keep(late.key, Stall(late.job.name, "", Reason.QUEUED, message))
         return True
 
     def _keep(self, key: Key, stall: Stall) -> None:

@@ -293,7 +293,7 @@ def test_a_job_that_somebody_holds_back_is_told(defined: Space) -> None:
     defined.wait_pod("s-r1")
     job = path(defined, "jobs", "s-r1", api="/apis/batch/v1")
     defined.plane.request("PATCH", job, {"spec": {"suspend": True}})
-    is_told(defined, "Creating", "PodNotStarted", "Job 's-r1'", "spec.suspend")
+    is_told(defined, "Creating", "Queued", "Job 's-r1'", "spec.suspend")
     defined.plane.request("PATCH", job, {"spec": {"suspend": False}})
     starts(defined)
 

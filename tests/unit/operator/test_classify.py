@@ -74,6 +74,17 @@ def test_a_failed_job_is_explained_by_its_last_pod_or_itself() -> None:
             Reason.CONTAINER_CONFIG_ERROR,
             True,
         ),
+        # It came to its node late: until then nothing was pulled.
+        (
+            a_pod(waiting_reason="ErrImagePull", created_at=NOW - timedelta(hours=1), begun_at=NOW),
+            Reason.IMAGE_PULL_FAILED,
+            False,
+        ),
+        (
+            a_pod(waiting_reason="ErrImagePull", created_at=NOW - timedelta(hours=1), begun_at=LONG_AGO),
+            Reason.IMAGE_PULL_FAILED,
+            True,
+        ),
         (a_pod(unschedulable="no node", created_at=NOW - timedelta(hours=1)), Reason.UNSCHEDULABLE, False),
         (a_pod(phase="Failed", waiting_reason="ErrImagePull"), None, False),
         (a_pod(deleting_since=NOW, waiting_reason="ErrImagePull"), None, False),

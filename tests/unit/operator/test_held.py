@@ -173,3 +173,17 @@ def test_a_held_pod_that_is_being_deleted_is_left_to_the_kubelet() -> None:
     going = held(1, NOW - timedelta(minutes=1), deleting_since=NOW)
     plan = decided(a_session().running(), going, retries=3)
     assert (plan.delete_pods, plan.delete_jobs, plan.job) == ((), (), None)
+
+
+@pytest.mark.parametrize("step", ["PodScheduled", "PodReadyToStartContainers", "Initialized"])
+def test_patience_counts_from_when_a_pod_came_so_far(step: str) -> None:
+    late = {"type": step, "status": "True", "lastTransitionTime": wire_time(NOW)}
+    early = {"type": "PodScheduled", "status": "True", "lastTransitionTime": wire_time(LONG)}
+    not_yet = {"type": "Initialized", "status": "False", "lastTransitionTime": wire_time(NOW + SIDECAR_GRACE)}
+    before = [] if step == "PodScheduled" else [early]
+    stuck = {"containerStatuses": [container("runner", waiting={"reason": "ErrImagePull"})]}
+    assert observe_pod(a_raw_pod(conditions=[*before, late], **stuck)).begun_at == NOW
+    assert observe_pod(a_raw_pod(conditions=[early, not_yet], **stuck)).begun_at == LONG
+    assert observe_pod(a_raw_pod(**stuck)).begun_at is None
+    # One that starts as it should is no news with every step.
+    assert observe_pod(a_raw_pod(conditions=[late])).begun_at is None

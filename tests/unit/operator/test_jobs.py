@@ -220,3 +220,31 @@ def test_an_inspection_is_named_by_what_it_depends_on() -> None:
     cluster = build_inspection_job(a_cluster_definition(), "agentic-system", DEFAULTS)
     assert cluster["metadata"]["name"] == f"cwfd-report-{one}"
     assert cluster["metadata"]["labels"]["agentic-operator.dev/inspects"] == "cwfd.report"
+
+
+def test_labels_of_the_author_reach_job_and_pod_and_a_queues_name_the_job() -> None:
+    labels = {
+        "cost-center": "42",
+        "kueue.x-k8s.io/queue-name": "small",
+        "kueue.x-k8s.io/priority-class": "low",
+        "app.kubernetes.io/managed-by": "me",
+        "agentic-operator.dev/session": "other",
+        "batch.kubernetes.io/job-name": "other",
+        "argocd.argoproj.io/instance": "release",
+    }
+    definition = a_definition(podTemplate={"labels": labels})
+    own = {"kueue.x-k8s.io/queue-name": "large", "app": "database", "argocd.argoproj.io/instance": "release"}
+    job = built(a_session().with_metadata(labels=own), definition)
+    made = job["metadata"]["labels"]
+    assert (made["cost-center"], made["kueue.x-k8s.io/queue-name"]) == ("42", "large")
+    assert made["kueue.x-k8s.io/priority-class"] == "low"
+    pod = job["spec"]["template"]["metadata"]["labels"]
+    assert pod["cost-center"] == "42"
+    # What a queue manages is the Job.
+    assert not any("kueue" in name for name in pod)
+    for found in (made, pod):
+        assert found["app.kubernetes.io/managed-by"] == "agentic-operator"
+        assert found["agentic-operator.dev/session"] == "s"
+        assert not {"batch.kubernetes.io/job-name", "argocd.argoproj.io/instance", "app"} & set(found)
+    inspection = build_inspection_job(definition, "team", DEFAULTS)["metadata"]["labels"]
+    assert (inspection["cost-center"], inspection["kueue.x-k8s.io/queue-name"]) == ("42", "small")
