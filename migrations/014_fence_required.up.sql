@@ -1,9 +1,10 @@
 -- A run whose name did not arrive writes nothing: poolers exist that give connections names of their own, and without a
 -- fence nobody could tell an outdated run from the one that has the thread. Roles that are runners alone (members of
--- agentic_runner or agentic_tenant, and neither of agentic_operator nor superusers) insert and update checkpoints under a
--- fence or not at all. What a pooler appends to a name does no harm.
+-- agentic_runner or agentic_tenant, and neither of agentic_operator nor superusers) save checkpoints under a fence or
+-- not at all. What a pooler appends to a name does no harm.
 --
--- Safe to repeat. Deletions stay as they were: taking a thread empties it before the fence is carried.
+-- Safe to repeat. Every save is an insert. Deletions and updates stay as they were: taking a thread empties it before the
+-- fence is carried, and a namespace's role may encrypt its rows anew.
 
 CREATE OR REPLACE FUNCTION agentic_check_fence() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -22,7 +23,7 @@ BEGIN
     ELSIF position(' fence=' IN said) = 0 THEN
         fenced_thread := current_setting('agentic.thread_id', true);
         IF fenced_thread IS NULL OR fenced_thread = '' THEN
-            IF TG_OP <> 'DELETE' AND starts_with(TG_TABLE_NAME, 'checkpoint') AND EXISTS (
+            IF TG_OP = 'INSERT' AND starts_with(TG_TABLE_NAME, 'checkpoint') AND EXISTS (
                 SELECT 1 FROM pg_roles AS own
                 WHERE own.rolname = current_user
                     AND NOT own.rolsuper
