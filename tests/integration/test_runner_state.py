@@ -136,7 +136,8 @@ def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str
 def test_channels_of_any_keep_types_and_values_over_an_answer_and_a_kill(
     runners: RunnerBench, environment: dict[str, str]
 ) -> None:
-    session = runners.session(STATE, {}, **environment)
+    session = runners.session(STATE, {})
+    session.environment |= environment
     assert session.run() == 0
     session.answer(run=2, ask="yes")
     killed = session.start(2)
@@ -150,7 +151,8 @@ def test_channels_of_any_keep_types_and_values_over_an_answer_and_a_kill(
 
 
 def test_results_of_tasks_keep_types_and_values(runners: RunnerBench, environment: dict[str, str]) -> None:
-    session = runners.session(TASKS, {}, **environment)
+    session = runners.session(TASKS, {})
+    session.environment |= environment
     assert session.run() == 0
     (question,) = session.status["interrupts"]
     session.answer(run=2, **{question["node"]: "yes"})

@@ -27,6 +27,7 @@ from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, Tool
 from langgraph.checkpoint.serde import jsonplus
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
+from pydantic import SecretStr
 
 from agentic_runner.encryption import Keyring, parse_keyring
 from agentic_runner.not_restorable import NotRestorable
@@ -53,7 +54,7 @@ OBJECTS: list[Any] = [
     HTTPStatus.OK,
     samples.Point(1, samples.Point(2)),
     *(samples.Note("a", ["b"], 3), samples.Frozen(samples.Frozen(1)), samples.Strict(a=1, b=2)),
-    samples.Report(reportTitle="t", lines=[samples.Report.Line(text="l")], key=samples.SecretStr("k")),
+    samples.Report(reportTitle="t", lines=[samples.Report.Line(text="l")], key=SecretStr("k")),
     samples.Report.Line(text="nested class"),
     samples.Reports(items=[samples.Report()]),
     samples.Names(["a"]),
