@@ -9,6 +9,7 @@ import asyncio
 import gc
 import importlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -246,10 +247,11 @@ class Run:
         project = read_project(self._config.project_file)
         target = find_target(project, self._config.graph)
         self._root = project.root
+        folders = find_folders(project.root, project.dependencies)
+        state_types = StateTypes(read_allowed(project.settings), folders, before=sys.modules)
         enter_project(project)
         value = import_attribute(project, target)
         graph_config = build_config(self._config.thread_id, self._config.run)
-        state_types = StateTypes(read_allowed(project.settings), find_folders(project.root, project.dependencies))
         saver = build_saver(database, self._config.keyring, on_saved=self._confirm, state_types=state_types)
         ending = _Ending()
         async with ending.watching_exits(), AsyncExitStack() as stack:

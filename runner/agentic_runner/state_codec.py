@@ -108,6 +108,8 @@ class StateCodec:
             return ormsgpack.Ext(value.code, value.data if value.data is not None else self.pack(value.pairs))
         cls = type(value)
         is_known = cls in (_DeltaSnapshot, re.Pattern) or _is_array(value)
+        if _is_array(value) and (value.dtype.hasobject or value.dtype.names):
+            raise NotRestorable(describe_type(cls), f"arrays of {value.dtype} are not restored: keep value.tolist()")
         if not is_known and (reason := self._types.find_reason_against(cls)) is not None:
             raise NotRestorable(describe_type(cls), reason)
         try:
@@ -161,8 +163,9 @@ def _make_object(code: int, found: Restorable, content: Any, method: str) -> Any
     if code == jsonplus.EXT_METHOD_SINGLE_ARG:
         return getattr(cls, method)(content)
     if code == jsonplus.EXT_CONSTRUCTOR_SINGLE_ARG:
-        # MessagePack has no tuples: the value of an enum's member may be one.
-        return cls(_as_key(content) if found.make is Make.ENUM else content)
+        # MessagePack has no tuples. The value of an enum's member may be one, and what is in a set is never a list.
+        is_hashable = found.make is Make.ENUM or (isinstance(cls, type) and issubclass(cls, set | frozenset))
+        return cls(_as_key(content) if is_hashable else content)
     if code == jsonplus.EXT_CONSTRUCTOR_POS_ARGS:
         if found.make is Make.SAFE and cls.__name__ == "Send" and len(content) > 2:
             return cls(content[0], content[1], timeout=content[2])
@@ -234,7 +237,7 @@ def _extend(value: Any) -> Any:
 
 
 def _as_key(key: Any) -> Any:
-    return tuple(_as_key(each) for each in key) if isinstance(key, list) else key
+    return tuple(_as_key(each) for each in key) if isinstance(key, list | tuple) else key
 
 
 def _is_plain_key(key: Any) -> bool:

@@ -2,22 +2,23 @@
 
 LangGraph by default imports whatever module a checkpoint names and calls whatever it names there. Here the boundary is:
 
-- Nothing is imported because a checkpoint names it, but modules of the project's own folders: they are the author's
-  code, and a run before this one imported them. Everything else has to be loaded by the project itself.
+- Nothing is imported because a checkpoint names it. A class counts where its module is loaded; where it is not, the
+  modules that the project's own source imports inside of functions are imported, by their names there, and no other.
 - Only classes that hold data are made: pydantic models, dataclasses, enums, named tuples, pydantic's secrets, and
   subclasses of the value types that LangGraph restores anyway (dates, sets, decimals, paths, …). Never a function.
+- What the runner itself had loaded before the project counts only where the project's source imports it, too; but for
+  enums and named tuples, whose making runs nothing. Our own packages never count.
 - A name stands for the class that calls itself so. What is imported elsewhere under that name does not count.
-- Our own packages are no part of a project.
 
 LangGraph's own list of safe types is always restored, and what ``langgraph.json`` allows.
 """
 
 import dataclasses
 import importlib
-import importlib.util
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -29,6 +30,8 @@ from uuid import UUID
 
 from langgraph.checkpoint.serde import _msgpack as library
 from pydantic import BaseModel
+
+from agentic_runner.imported_names import find_imported
 
 _VALUES: Final = (
     *(date, time, timedelta, tzinfo, Decimal, UUID, PurePath, set, frozenset, deque),
@@ -50,6 +53,9 @@ class Make(StrEnum):
     VALUE = "a value"
     ALLOWED = "allowed by langgraph.json"
     SAFE = "on LangGraph's list of safe types"
+
+
+_HARMLESS: Final = (Make.ENUM, Make.NAMED_TUPLE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,11 +84,19 @@ def find_folders(root: Path, dependencies: Iterable[str]) -> list[Path]:
 class StateTypes:
     """The types that a project's states are restored with; one object a process.
 
-    ``allowed`` are pairs of module and name from ``langgraph.json``; ``folders`` the project's own.
+    ``allowed`` are pairs of module and name from ``langgraph.json``; ``folders`` the project's own; ``before`` the
+    modules that were loaded before the project.
     """
 
-    def __init__(self, allowed: Iterable[tuple[str, str]] = (), folders: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        allowed: Iterable[tuple[str, str]] = (),
+        folders: Iterable[Path] = (),
+        before: Iterable[str] = (),
+    ) -> None:
         self._allowed = frozenset(allowed)
+        self._before = frozenset(before)
+        self._imported: frozenset[str] | None = None
         self._folders = tuple(folder.resolve() for folder in folders)
         self._loaded: frozenset[str] | None = None
         self._known: dict[tuple[str, str], Restorable] = {}
@@ -91,6 +105,7 @@ class StateTypes:
     def note_loaded(self) -> None:
         """Note what is loaded now, with the graph: what a node imports later, another process does not have."""
         self._loaded = frozenset(sys.modules)
+        self._imported = None
 
     def find(self, module: object, name: object) -> Restorable | None:
         """Return the type that a checkpoint names by module and name; None where it is not to be restored."""
@@ -118,14 +133,34 @@ class StateTypes:
             return Restorable(_walk(importlib.import_module(module), name), Make.ALLOWED)
         if module.partition(".")[0] in _OWN:
             return None
+        if module not in sys.modules:
+            self._import_as_the_project_does(module)
         loaded = sys.modules.get(module)
-        if loaded is None and self._is_own_module(module):
-            loaded = importlib.import_module(module)
-        if loaded is None:
-            return None
-        cls = _find_class(loaded, name)
+        cls = None if loaded is None else _find_class(loaded, name)
         make = None if cls is None else find_make(cls)
-        return None if make is None else Restorable(cls, make)
+        if make is None or not (make in _HARMLESS or self._is_the_projects(module)):
+            return None
+        return Restorable(cls, make)
+
+    def _is_the_projects(self, module: str) -> bool:
+        """Say whether a module was loaded by the project, or its source imports the package."""
+        return module not in self._before or module.partition(".")[0] in {
+            name.partition(".")[0] for name in self._find_imported()
+        }
+
+    def _find_imported(self) -> frozenset[str]:
+        if self._imported is None:
+            own = [each for each in list(sys.modules.values()) if any(map(self._is_own_file, _places(each)))]
+            self._imported = find_imported(own)
+        return self._imported
+
+    def _import_as_the_project_does(self, module: str) -> None:
+        top = module.partition(".")[0]
+        for name in sorted(self._find_imported()):
+            if name.partition(".")[0] == top and name not in sys.modules and (module + ".").startswith(name + "."):
+                with suppress(ImportError):  # a name that is no module: `from module import name`
+                    importlib.import_module(name)
+        self._imported = None
 
     def _judge(self, cls: type) -> str | None:
         module, name = cls.__module__, cls.__name__
@@ -142,33 +177,19 @@ class StateTypes:
                 if module != "builtins"
                 else ""
             )
-        if self._loaded is not None and module not in self._loaded and not self._is_own_module(module):
+        if self._loaded is not None and module not in self._loaded and not self._is_imported(module):
             return f"a node imported {module!r}, and another pod would not: import it at the top of the graph's module"
         found = self.find(module, name)
+        if found is None and _find_class(sys.modules[module], name) is cls:
+            top = module.partition(".")[0]
+            return f"the project does not import {top!r}: import it, or allow the class in langgraph.json"
         if found is None or found.type is not cls:
             return f"{module!r} has no such class under that name: give each class of a state a name of its own there"
         return None
 
-    def _is_own_module(self, module: str) -> bool:
-        """Say whether a module is of the project's own folders, without running any code but of its packages."""
-        top = module.partition(".")[0]
-        own = sys.modules.get(top)
-        places: Iterator[str] | list[str]
-        if own is not None:
-            places = _places(own)
-        else:
-            try:
-                spec = importlib.util.find_spec(top)
-            except (ImportError, ValueError):
-                return False
-            places = [] if spec is None else [*(spec.submodule_search_locations or ()), *filter(None, [spec.origin])]
-        is_own = any(self._is_own_file(place) for place in places)
-        if not is_own or module in sys.modules:
-            return is_own
-        try:
-            return importlib.util.find_spec(module) is not None
-        except (ImportError, ValueError, AttributeError):
-            return False
+    def _is_imported(self, module: str) -> bool:
+        parts = module.split(".")
+        return any(".".join(parts[:count]) in self._find_imported() for count in range(1, len(parts) + 1))
 
     def _is_own_file(self, place: str) -> bool:
         path = Path(place)
@@ -178,7 +199,6 @@ class StateTypes:
 
 
 def _places(module: ModuleType) -> Iterator[str]:
-    yield from getattr(module, "__path__", ())
     if isinstance(file := getattr(module, "__file__", None), str):
         yield file
 

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import decimal
+import importlib
 import ipaddress
 import math
 import pathlib
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -68,7 +69,7 @@ OBJECTS: list[Any] = [
     *(Send("n", {"a": samples.Frozen(1)}), Interrupt({"q": 1}, id="i"), Command(goto="n", update={"a": 1})),
     *(datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), date(2026, 1, 2), time(1, 2, 3), timedelta(1, 2, 3), UTC),
     *(ZoneInfo("Europe/Berlin"), uuid.UUID(int=7), decimal.Decimal("1.10"), pathlib.PosixPath("/a/b")),
-    *({1, 2}, frozenset({"a"}), deque([1, 2]), re.compile("a+", re.IGNORECASE)),
+    *({1, 2}, {(1, (2, 3))}, frozenset({"a"}), deque([1, 2]), re.compile("a+", re.IGNORECASE)),
     *(ipaddress.ip_address("::1"), ipaddress.ip_network("10.0.0.0/8"), b"bytes"),
 ]
 
@@ -190,25 +191,69 @@ def test_a_class_that_another_hides_is_refused(monkeypatch: pytest.MonkeyPatch) 
         make_codec().pack(hidden)
 
 
-def test_what_a_node_imports_by_itself_is_refused_unless_the_project_owns_it(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "late_module.py").write_text("from typing import NamedTuple\nclass P(NamedTuple):\n    x: int\n")
+@pytest.fixture
+def project(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pathlib.Path]:
+    """A project whose node imports one module, and which has a script that nothing imports."""
+    (tmp_path / "a_project").mkdir()
+    (tmp_path / "a_project" / "__init__.py").touch()
+    point = "from typing import NamedTuple\nclass P(NamedTuple):\n    x: int\n"
+    (tmp_path / "a_project" / "late.py").write_text(point)
+    (tmp_path / "a_project" / "script.py").write_text(point + "open(__file__ + '.ran', 'w')\n")
+    (tmp_path / "a_project" / "graph.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .script import P\n"
+        "def node():\n    from .late import P\n    return P(1)\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
-    foreign, own = StateTypes(), StateTypes(folders=find_folders(tmp_path, ["."]))
-    for each in (foreign, own):
-        each.note_loaded()
-    import late_module  # type: ignore[import-not-found]
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("a_project")]:
+        del sys.modules[name]
 
-    value = late_module.P(1)
+
+def test_what_the_projects_source_imports_in_a_node_is_restored_and_nothing_else_is_imported(
+    project: pathlib.Path,
+) -> None:
+    graph = importlib.import_module("a_project.graph")
+    state_types = StateTypes(folders=find_folders(project, ["."]))
+    state_types.note_loaded()
+    value = graph.node()
+    packed = StateCodec(state_types).pack(value)
+    for name in ("a_project.late", "a_project.graph"):
+        del sys.modules[name]
+    # Another process, in which the graph is loaded and the node has not run.
+    importlib.import_module("a_project.graph")
+    restored = StateCodec(StateTypes(folders=[project])).unpack(packed)
+    assert (type(restored).__name__, restored) == ("P", (1,))
+    planted = ext(jsonplus.EXT_CONSTRUCTOR_KW_ARGS, "a_project.script", "P", {"x": 1})
+    assert StateCodec(StateTypes(folders=[project])).unpack(planted) == {"x": 1}
+    assert not (project / "a_project" / "script.py.ran").exists()
+    assert "a_project.script" not in sys.modules
+
+
+def test_what_only_importlib_imports_is_refused(project: pathlib.Path) -> None:
+    state_types = StateTypes(folders=[project])
+    state_types.note_loaded()
+    value = importlib.import_module("a_project.late").P(1)
     with pytest.raises(NotRestorable, match="import it at the top"):
-        StateCodec(foreign).pack(value)
-    packed = StateCodec(own).pack(value)
-    monkeypatch.delitem(sys.modules, "late_module")
-    assert StateCodec(foreign).unpack(packed) == {"x": 1}
-    assert "late_module" not in sys.modules
-    assert type(StateCodec(StateTypes(folders=[tmp_path])).unpack(packed)).__name__ == "P"
-    monkeypatch.delitem(sys.modules, "late_module")
+        StateCodec(state_types).pack(value)
+
+
+def test_what_the_runner_had_loaded_counts_where_the_project_imports_it() -> None:
+    before = StateTypes(before=["tests.support.state_samples"])
+    name = "tests.support.state_samples"
+    assert before.find(name, "Report") is None
+    assert before.find(name, "Note") is None
+    assert before.find(name, "Colour") is not None
+    assert before.find(name, "Point") is not None
+    with pytest.raises(NotRestorable, match="the project does not import 'tests'"):
+        StateCodec(before).pack(samples.Report())
+    imports = StateTypes(before=[name], folders=[pathlib.Path(__file__).parent])
+    assert imports.find(name, "Report") is not None
+
+
+@pytest.mark.parametrize("dtype", ["O", [("a", "i4"), ("b", "f8")]], ids=["objects", "records"])
+def test_arrays_that_would_lose_what_they_hold_are_refused(dtype: Any) -> None:
+    with pytest.raises(NotRestorable, match="tolist"):
+        make_codec().pack([np.zeros(2, dtype=dtype)])
 
 
 def ext(code: int, *content: Any) -> bytes:
