@@ -14,6 +14,7 @@ from agentic_cli import terminal
 from agentic_cli.outcome import ExitStatus
 from agentic_core.errors import AgenticError, PermanentError
 from agentic_store import migrate as migrations
+from agentic_store import vectors as vector_tables
 from agentic_store import verify as verification
 from agentic_store.dsn import FILE_VARIABLE, VARIABLE, Dsn, read_dsn
 from agentic_store.migration_files import Migration, discover
@@ -91,16 +92,53 @@ def down(to: int, confirm: str | None, yes: bool, dsn_file: Path | None, wait_se
     for migration in undoing:
         report(f"{migration.down_script.file_name}: {migration.loss}")
     if undoing and confirm is None and not yes:
-        if not terminal.is_interactive():
-            raise click.UsageError(
-                f"this deletes the data of {len(undoing)} migrations: say --confirm with the database's name, or --yes"
-            )
-        confirm = click.prompt("Type the name of the database to delete this data", err=True)
+        confirm = _ask_for_name(f"this deletes the data of {len(undoing)} migrations")
     undone = _run(
         dsn, functools.partial(migrations.down, to=to, confirm=confirm, wait_seconds=wait_seconds, report=report)
     )
     if undone:
         report(f"done: database is at version {to}")
+
+
+@migrate.command()
+@click.option(
+    "--dims",
+    type=click.IntRange(min=1, max=vector_tables.MAX_DIMS),
+    metavar="N",
+    help="Make the tables, for embeddings of N dimensions.",
+)
+@click.option("--remove", is_flag=True, help="DELETE all vectors and their tables; the items stay.")
+@click.option("--confirm", metavar="DBNAME", help="With --remove: the database's name, instead of being asked for it.")
+@click.option("--yes", is_flag=True, help="With --remove: do not ask.")
+@connection_options
+def vectors(
+    dims: int | None, remove: bool, confirm: str | None, yes: bool, dsn_file: Path | None, wait_seconds: float
+) -> None:
+    """Make or remove the tables for semantic search of the long-term store. Needs the extension pgvector.
+
+    A database has vectors of one dimension: that of `store.index.dims` in the projects' langgraph.json.
+    """
+    if (dims is None) is not remove:
+        raise click.UsageError("say either --dims with the dimension of the embeddings, or --remove")
+    dsn = read_dsn(file=dsn_file)
+    report = terminal.build_reporter(dsn)
+    if dims is not None:
+        made = functools.partial(vector_tables.make_vectors, dims=dims, wait_seconds=wait_seconds, report=report)
+        is_new = _run(dsn, made)
+        report(f"done: the database has vectors of {dims} dimensions" + ("" if is_new else ", as before"))
+        return
+    report(f"removing vectors from {dsn.describe()}: {vector_tables.read_loss()}")
+    if confirm is None and not yes:
+        confirm = _ask_for_name("this deletes all vectors")
+    removed = functools.partial(vector_tables.remove_vectors, confirm=confirm, wait_seconds=wait_seconds, report=report)
+    report("done: the vectors are deleted" if _run(dsn, removed) else "nothing to remove: the database has no vectors")
+
+
+def _ask_for_name(loss: str) -> str:
+    if not terminal.is_interactive():
+        raise click.UsageError(f"{loss}: say --confirm with the database's name, or --yes")
+    name: str = click.prompt("Type the name of the database to delete this data", err=True)
+    return name
 
 
 @migrate.command()

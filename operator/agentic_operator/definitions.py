@@ -33,6 +33,7 @@ from agentic_operator.refusals import REASONS
 from agentic_operator.seen import Rules
 from agentic_operator.stalls import Stall
 from agentic_operator.statuses import build_condition
+from agentic_store.vector_dims import explain_obstacle
 
 REPORT_BEGIN: Final = "-----BEGIN AGENTIC INSPECTION-----"
 REPORT_END: Final = "-----END AGENTIC INSPECTION-----"
@@ -40,6 +41,7 @@ MIN_RETRY: Final = timedelta(seconds=30)
 MAX_RETRY: Final = timedelta(minutes=10)
 # At most one write of the count in this time: a burst of sessions must not become a burst of definition writes.
 COUNT_INTERVAL: Final = timedelta(seconds=5)
+VECTORS_INTERVAL: Final = timedelta(minutes=5)
 MAX_IGNORED: Final = 32
 _NOT_STARTED: Final = frozenset(
     {
@@ -64,6 +66,13 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """What the database has for the vectors of the long-term store."""
+
+    dims: int | None
+
+
+@dataclass(frozen=True)
 class DefinitionSeen:
     """What was observed beside the definition itself."""
 
@@ -75,6 +84,8 @@ class DefinitionSeen:
     """What keeps the inspection's pod from starting, where the cluster says so."""
     report: Report | None = None
     """The report of the current inspection Job, where it completed."""
+    vectors: Vectors | None = None
+    """Those of the database; None where it could not be looked at."""
     active_sessions: int = 0
     counted_at: datetime | None = None
     """When the count was last written by this process."""
@@ -115,10 +126,12 @@ def _read_project(raw: dict[str, Any]) -> ProjectStatus | None:
         return None
     settings = [each for each in ignored if isinstance(each, dict) and isinstance(each.get("setting"), str)]
     return ProjectStatus(
+        vector_dims=raw.get("vectorDims"),
+        checkpoint_ttl=raw.get("checkpointTtl"),
         ignored=tuple(
             IgnoredSetting(setting=each["setting"][:256], message=str(each.get("message") or "")[:1024])
             for each in settings[:MAX_IGNORED]
-        )
+        ),
     )
 
 
@@ -144,8 +157,7 @@ def decide_definition(
         "Inspected", "Unknown", Reason.NOT_READY, "not inspected: the definition is refused", now, generation
     )
     status = definition.status
-    project = step.fields.get("project", status.project)
-    supported = _supported(inspected, project if isinstance(project, ProjectStatus) else None, now, generation)
+    supported = _supported(inspected, status.model_copy(update=step.fields), seen, rules, now, generation)
     conditions: list[Condition] = list(status.conditions)
     for condition in (schema, image, inspected, supported, _ready(schema, image, inspected, now)):
         conditions = with_condition(conditions, condition)
@@ -169,9 +181,16 @@ def decide_definition(
         delete_jobs=step.delete_jobs,
         delete_pods=step.delete_pods,
         status=planned,
-        wake_at=min((at for at in (wake_at, step.wake_at) if at is not None), default=None),
+        wake_at=min((at for at in (wake_at, step.wake_at, _look_again(planned, now)) if at is not None), default=None),
         notes=notes,
     )
+
+
+def _look_again(status: WorkflowStatus, now: datetime) -> datetime | None:
+    """Return when to compare with the database again: its vectors may be made, or made anew, at any time."""
+    if status.project is None or status.project.vector_dims is None:
+        return None
+    return now + VECTORS_INTERVAL
 
 
 def _says_more(old: WorkflowStatus, new: WorkflowStatus) -> bool:
@@ -206,18 +225,32 @@ def _image_condition(definition: Definition, now: datetime, rules: Rules, genera
     return build_condition("ImageAllowed", "False", refused.reason, f"/spec/image: {refused.message}", now, generation)
 
 
-def _supported(inspected: Condition, project: ProjectStatus | None, now: datetime, generation: int) -> Condition:
+def _supported(
+    inspected: Condition, status: WorkflowStatus, seen: DefinitionSeen, rules: Rules, now: datetime, generation: int
+) -> Condition:
     """Name the project's settings that have no effect; a definition with some of them is ready all the same."""
-    kind = "ProjectSupported"
+    kind, project = "ProjectSupported", status.project
     if inspected.status != "True":
         reason = Reason.INSPECTING if inspected.reason == Reason.INSPECTING else Reason.NOT_READY
         return build_condition(kind, "Unknown", reason, "its project was not inspected", now, generation)
     if project is None:
         message = "the inspection did not report the project's settings: build the image with a newer runner"
         return build_condition(kind, "Unknown", Reason.NOT_REPORTED, message, now, generation)
-    if not project.ignored:
+    ignored = list(project.ignored)
+    if project.vector_dims is not None:
+        if seen.vectors is None and not rules.jobs.has_encryption:
+            old = find_condition(status.conditions, kind)
+            if old is not None and old.observed_generation == generation and old.status != "Unknown":
+                return old
+            message = "the database could not be asked whether it has vectors for /store/index"
+            return build_condition(kind, "Unknown", Reason.DATABASE_UNAVAILABLE, message, now, generation)
+        present = seen.vectors.dims if seen.vectors is not None else None
+        obstacle = explain_obstacle(project.vector_dims, present, is_encrypting=rules.jobs.has_encryption)
+        if obstacle is not None:
+            ignored.append(IgnoredSetting(setting="/store/index", message=obstacle))
+    if not ignored:
         return build_condition(kind, "True", Reason.SUPPORTED, "", now, generation)
-    said = clip("; ".join(f"{each.setting}: {each.message}" for each in project.ignored))
+    said = clip("; ".join(f"{each.setting}: {each.message}" for each in ignored))
     return build_condition(kind, "False", Reason.SETTINGS_IGNORED, f"langgraph.json: {said}", now, generation)
 
 

@@ -127,6 +127,7 @@ async def _lead(
             checker=checker,
             rules=Rules(settings.jobs, settings.allowed_images),
             recorder=recorder,
+            fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
         )
         rows = database.sessions if database is not None else None
         sweep = Sweep(kube, registry, queue, settings.watch_namespaces, rows, remove)
@@ -143,6 +144,7 @@ async def _lead(
             sampling = sample_database(database.fetch_statistics, metrics.sources)
             background += [
                 asyncio.create_task(retention.run(), name="retention"),
+                asyncio.create_task(retention.run_expiry(), name="expiry"),
                 asyncio.create_task(sampling, name="sampler"),
             ]
         if recorder is not None:

@@ -73,6 +73,8 @@ class Parts:
     rules: Rules
     stalls: Stalls
     recorder: Recorder | None = None
+    fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
+    """Asks the database; None where there is none."""
 
     async def tell(
         self,

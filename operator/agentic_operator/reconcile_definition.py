@@ -13,6 +13,7 @@ from agentic_operator.classify import newest
 from agentic_operator.definitions import (
     DefinitionSeen,
     Report,
+    Vectors,
     decide_definition,
     inspection_namespace,
     read_report,
@@ -109,7 +110,10 @@ class DefinitionReconciler:
                     jobs[name] = job
             report = await self._look_closer(key, definition, namespace, jobs.get(name))
         pods = self._registry.pods_of(key)
+        project = report.project if report is not None else definition.status.project
+        wants_vectors = project is not None and project.vector_dims is not None
         return DefinitionSeen(
+            vectors=await self._look_at_vectors() if wants_vectors else None,
             schema_problems=problems,
             jobs=tuple(jobs.values()),
             pods=pods,
@@ -118,6 +122,15 @@ class DefinitionReconciler:
             active_sessions=self._registry.count_active(key),
             counted_at=self._counted_at.get(key),
         )
+
+    async def _look_at_vectors(self) -> Vectors | None:
+        if self._parts.fetch_vector_dims is None:
+            return None
+        try:
+            return Vectors(await self._parts.fetch_vector_dims())
+        except AgenticError as error:
+            logger.warning("the database cannot be asked for its vectors: %s", error)
+            return None
 
     async def _look_closer(
         self, key: DefinitionKey, definition: Definition, namespace: str, job: JobSeen | None

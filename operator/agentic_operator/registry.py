@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from agentic_core.conditions import find_condition
+from agentic_core.resources import CheckpointTtl
 from agentic_operator.admission import Queue
 from agentic_operator.jobs import Definition
 from agentic_operator.observed import JobSeen, PodSeen
@@ -329,6 +330,15 @@ class Registry:
     def find_definition(self, key: DefinitionKey) -> Definition | None:
         """Return a definition as last seen."""
         return self._definitions.get(key)
+
+    def list_checkpoint_ttls(self, namespace: str) -> list[tuple[DefinitionKey, CheckpointTtl]]:
+        """Return what the workflows that a namespace's sessions may run say of how long checkpoints are kept."""
+        found = []
+        for key, definition in self._definitions.items():
+            project = definition.status.project
+            if key.namespace in ("", namespace) and project is not None and project.checkpoint_ttl is not None:
+                found.append((key, project.checkpoint_ttl))
+        return found
 
     # -- places
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeAlias
 from agentic_core.errors import AgenticError, DatabaseUnavailable, TransientError
 from agentic_operator.kube import NAMESPACES, Forbidden, Json, Kube
 from agentic_operator.plan import Note
-from agentic_operator.registry import Registry, SessionKey
+from agentic_operator.registry import DefinitionKey, Registry, SessionKey
 from agentic_operator.retention_rules import (
     MAX_CLOCK_DIFFERENCE,
     InvalidDays,
@@ -29,6 +29,8 @@ from agentic_operator.retention_rules import (
 from agentic_store.retention import Ended, Gone, Kept, PostgresRetention, Step
 
 INTERVAL_SECONDS: Final = 3600.0
+# LangGraph's own default. Runners return no item that has expired, unless the project asks for those.
+EXPIRY_SECONDS: Final = 300.0
 FIRST_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 60.0
 # Threads without an owner are rare, and finding them goes through all there are.
@@ -64,6 +66,8 @@ class Progress:
     gone: Gone = field(default_factory=Gone)
     threads: Counter[str] = field(default_factory=Counter)
     """By what was done: removed, pruned, ownerless."""
+    expired: int = 0
+    """Items of the long-term store."""
     rounds: int = 0
     failures: int = 0
     is_running: bool = False
@@ -113,6 +117,34 @@ class Retention:
                 self.progress.failures += 1
                 delay = RETRY_SECONDS
                 logger.warning("a round of retention was cut short, the next goes on: %s", error)
+
+    async def run_expiry(self) -> None:
+        """Delete, for ever, the items of the long-term store whose time is over."""
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            try:
+                await self.expire_items()
+            except AgenticError as error:
+                self.progress.failures += 1
+                logger.warning("items of the long-term store that expired stay until the next round: %s", error)
+
+    async def expire_items(self) -> int:
+        """Delete, once, the items of the long-term store whose time is over; return how many they were.
+
+        Their times are the database's own, and no other clock is asked.
+        """
+        expired = 0
+        while True:
+            began = time.monotonic()
+            gone = await self._store.expire_items(self._namespaces or None, rows=self._rows // SMALL)
+            expired += gone
+            if gone < self._rows // SMALL:
+                break
+            await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
+        if expired:
+            self.progress.expired += expired
+            logger.info("deleted %d items of the long-term store that expired", expired)
+        return expired
 
     async def go_round(self) -> None:
         """Remove, once, whatever is due."""
@@ -175,24 +207,41 @@ class Retention:
 
     async def _serve(self, project: str, namespace: tuple[Json, Keep], now: datetime) -> None:
         raw, keep = namespace
-        removed = await self._remove(project, keep, now)
-        pruned = await self._prune(project, keep, now)
-        for name, verb, days, done in (
-            ("CheckpointsRemoved", "removed the checkpoints and events", keep.days, removed),
-            ("CheckpointsPruned", "pruned the checkpoints", keep.prune_days, pruned),
-        ):
+        terms = [
+            _Term(Kept.NONE, timedelta(days=keep.days), f"{keep.days} days"),
+            _Term(Kept.NEEDED, timedelta(days=keep.prune_days), f"{keep.prune_days} days"),
+            *self._read_terms(project),
+        ]
+        for term in terms:
+            if not term.age:
+                continue
+            if term.leaves is Kept.NONE:
+                name, verb = "CheckpointsRemoved", "removed the checkpoints and events"
+                done = await self._remove(project, term, now)
+            else:
+                name, verb = "CheckpointsPruned", "pruned the checkpoints"
+                done = await self._prune(project, term, now)
             if done.sessions:
                 message = (
-                    f"{verb} of {done.sessions} sessions that were idle for more than {days} days:"
+                    f"{verb} of {done.sessions} sessions that were idle for more than {term.said}:"
                     f" {done.gone.total} rows, {done.gone.bytes} bytes"
                 )
                 logger.info("%s", message, extra={"namespace": project})
                 self._announcer.announce_about(raw, Note(name, message, action="Retain"))
 
-    async def _remove(self, project: str, keep: Keep, now: datetime) -> "_Done":
+    def _read_terms(self, project: str) -> "list[_Term]":
+        """Return what the workflows of a project's sessions say of their own: ``checkpointer.ttl``."""
+        terms = []
+        for key, ttl in self._registry.list_checkpoint_ttls(project):
+            leaves = Kept.NONE if ttl.strategy == "delete" else Kept.NEEDED
+            said = f"{ttl.seconds / 60:g} minutes, as langgraph.json of {key.name!r} says"
+            terms.append(_Term(leaves, timedelta(seconds=ttl.seconds), said, key))
+        return terms
+
+    async def _remove(self, project: str, term: "_Term", now: datetime) -> "_Done":
         done, limit = _Done(), self._rows // SMALL
         for kept in (Kept.ALL, Kept.NEEDED):
-            async for batch in self._find_due(project, kept, keep.days, now):
+            async for batch in self._find_due(project, kept, term, now):
                 began = time.monotonic()
                 sizes = await self._store.measure(batch, limit=limit + 1)
                 self.progress.busy_seconds += time.monotonic() - began
@@ -211,29 +260,32 @@ class Retention:
     def _emptying(self, pieces: Sequence[Sequence[str]]) -> "_Take":
         return lambda _: self._store.empty(pieces, rest=PIECE_REST)
 
-    async def _prune(self, project: str, keep: Keep, now: datetime) -> "_Done":
+    async def _prune(self, project: str, term: "_Term", now: datetime) -> "_Done":
         done = _Done()
-        async for batch in self._find_due(project, Kept.ALL, keep.prune_days, now):
+        async for batch in self._find_due(project, Kept.ALL, term, now):
             for uid in batch:
                 done += await self._work("pruned", [uid], lambda uids: self._store.prune(uids[0], rows=self._rows))
         return done
 
-    async def _find_due(self, project: str, kept: Kept, days: int, now: datetime) -> AsyncIterator[list[str]]:
+    async def _find_due(self, project: str, kept: Kept, term: "_Term", now: datetime) -> AsyncIterator[list[str]]:
         """Yield the sessions of a project whose time has come, some at a time, oldest first."""
-        if days == 0:
-            return
-        before, last = now - timedelta(days=days), None
+        before, last = now - term.age, None
+        workflow = term.of.name if term.of is not None else None
         while True:
-            page = await self._store.list_ended(project, before=before, kept=kept, after=last, limit=SESSIONS)
-            if due := [ended.session_uid for ended in page if self._is_due(ended, days, now)]:
+            page = await self._store.list_ended(
+                project, before=before, kept=kept, workflow=workflow, after=last, limit=SESSIONS
+            )
+            if due := [ended.session_uid for ended in page if self._is_due(ended, term, now)]:
                 yield due
             if len(page) < SESSIONS:
                 return
             last = page[-1]
 
-    def _is_due(self, ended: Ended, days: int, now: datetime) -> bool:
+    def _is_due(self, ended: Ended, term: "_Term", now: datetime) -> bool:
         entry = self._registry.find(SessionKey(ended.project_name, ended.session_name))
-        return is_due(ended, entry, days=days, now=now)
+        # Definitions of a namespace and of the cluster may have one name.
+        is_meant = term.of is None or (entry is not None and entry.workflow == term.of)
+        return is_meant and is_due(ended, entry, age=term.age, now=now)
 
     async def _look_for_ownerless(self, now: datetime) -> None:
         """Remove, once a day, the threads without an owner; what keeps from it keeps from nothing else."""
@@ -295,6 +347,17 @@ class Retention:
             self.progress.threads[action] += len(step.finished)
             await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
         return done
+
+
+@dataclass(frozen=True)
+class _Term:
+    """When something of a session's checkpoints goes, and what is left of them then; an age of zero is never."""
+
+    leaves: Kept
+    age: timedelta
+    said: str
+    of: DefinitionKey | None = None
+    """The workflow whose sessions are meant; None for all of a project."""
 
 
 _Take: TypeAlias = Callable[[Sequence[str]], Awaitable[Step]]

@@ -56,11 +56,11 @@ def compute_idle_since(seen: Ended, now: datetime) -> datetime:
     return max(times)
 
 
-def is_due(seen: Ended, entry: Entry | None, *, days: int, now: datetime) -> bool:
-    """Say whether a session's time has come: ended by its row and by its resource, and idle for ``days``."""
-    if days == 0 or entry is None or entry.uid != seen.session_uid or not entry.is_final or entry.is_deleting:
+def is_due(seen: Ended, entry: Entry | None, *, age: timedelta, now: datetime) -> bool:
+    """Say whether a session's time has come: ended by its row and by its resource, and idle for ``age`` (0: never)."""
+    if not age or entry is None or entry.uid != seen.session_uid or not entry.is_final or entry.is_deleting:
         return False
-    return compute_idle_since(seen, now) < now - timedelta(days=days)
+    return compute_idle_since(seen, now) < now - age
 
 
 def find_owner(thread: Thread, *, days: int, now: datetime) -> tuple[str, str] | None:

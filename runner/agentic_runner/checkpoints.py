@@ -7,16 +7,23 @@ branches save meanwhile goes together (``grouping``, ``save_queue``), which cost
 Nothing here creates or changes a table: that is the migration's. ``setup()`` is never called.
 """
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, Final
 
+from agentic_core.errors import GraphLoadError
 from agentic_runner.encryption import Keyring
 from agentic_store.database import Database
 from agentic_store.tenants import memory_label
+from agentic_store.vector_dims import explain_obstacle
 
 if TYPE_CHECKING:
     from agentic_runner.grouping import GroupingSaver, OnSaved
-    from agentic_runner.long_term import ProjectStore
+    from agentic_runner.long_term import ProjectStore, Warn
+    from agentic_runner.memory import Index
+    from agentic_runner.project import Project
     from agentic_runner.state_types import StateTypes
+
+log: Final = logging.getLogger(__name__)
 
 
 def checkpoint_version() -> int:
@@ -49,9 +56,52 @@ def build_saver(
     return SealedSaver(pool, serde=serde, on_saved=on_saved or ignore)
 
 
-def build_store(database: Database, namespace: str, keyring: Keyring | None = None) -> "ProjectStore":
-    """Return the long-term store that graphs of a project may use; needs a running event loop."""
+def build_store(database: Database, namespace: str, keyring: Keyring | None = None, **options: Any) -> "ProjectStore":
+    """Return the long-term store that graphs of a project may use; needs a running event loop.
+
+    ``options`` are those of ``ProjectStore``: index, ttl, and what to say of an index that does not work.
+    """
     from agentic_runner.sealed import SealedStore, SealingSerializer
 
     serde = SealingSerializer(keyring or Keyring())
-    return SealedStore(database.pool, label=memory_label(namespace), serde=serde)
+    return SealedStore(database.pool, label=memory_label(namespace), serde=serde, **options)
+
+
+async def open_store(
+    database: Database, namespace: str, keyring: Keyring | None, project: "Project", warn: "Warn"
+) -> "ProjectStore":
+    """Return the long-term store as a project's ``langgraph.json`` wants it, as far as the database can."""
+    from agentic_runner.memory import read_memory
+
+    memory = read_memory(project.settings)
+    options: dict[str, Any] = {"warn": warn, "obstacle": memory.flaw}
+    if memory.ttl is not None:
+        options["ttl"] = {
+            "default_ttl": memory.ttl.default_minutes,
+            "refresh_on_read": memory.ttl.refresh_on_read,
+            "omit_expired": memory.ttl.omit_expired,
+        }
+    if memory.index is not None:
+        is_encrypting = keyring is not None and keyring.is_encrypting
+        present = None if is_encrypting else await database.fetch_vector_dims()
+        options["obstacle"] = explain_obstacle(memory.index.dims, present, is_encrypting=is_encrypting)
+        if options["obstacle"] is None:
+            options |= _open_index(project, memory.index)
+    if options["obstacle"] is not None:
+        log.warning("the long-term store has no semantic search: %s", options["obstacle"])
+    return build_store(database, namespace, keyring, **options)
+
+
+def _open_index(project: "Project", index: "Index") -> dict[str, Any]:
+    from agentic_runner.embedding import load_embeddings
+
+    try:
+        embeddings = load_embeddings(project, index)
+    except GraphLoadError as error:
+        return {"obstacle": f"/store/index/embed: {error}"}
+    made: dict[str, Any] = {"dims": index.dims, "embed": embeddings}
+    if index.fields is not None:
+        made["fields"] = list(index.fields)
+    if index.distance_type is not None:
+        made["distance_type"] = index.distance_type
+    return {"index": made}

@@ -13,7 +13,8 @@ from agentic_core.errors import GraphLoadError
 from agentic_runner.config import project_file
 from agentic_runner.execute import build_config
 from agentic_runner.graphs import import_attribute, open_graph
-from agentic_runner.ignored import find_ignored
+from agentic_runner.ignored import Ignored
+from agentic_runner.memory import Memory, read_memory
 from agentic_runner.project import Project, enter_project, find_target, read_project
 from agentic_runner.redaction import describe
 from agentic_runner.schemas import derive_input_schema, derive_output_schema
@@ -48,9 +49,27 @@ async def _inspect(project: Project, wanted: str | None) -> dict[str, Any]:
         return {
             "graphs": sorted(project.graphs),
             "name": target.name,
-            "ignored": [{"setting": each.setting, "message": each.message} for each in find_ignored(project.settings)],
+            **build_settings_report(project, read_memory(project.settings)),
             **build_report(graph),
         }
+
+
+def build_settings_report(project: Project, memory: Memory) -> dict[str, Any]:
+    """Return what the operator has to know of the project's settings: those without effect, and those that are its."""
+    ignored, index, ttl = list(memory.ignored), memory.index, memory.checkpoint_ttl
+    if index is not None:
+        from agentic_runner.embedding import load_embeddings
+
+        try:
+            load_embeddings(project, index)
+        except GraphLoadError as error:
+            ignored.append(Ignored("/store/index/embed", f"{error}; until then nothing is searched by meaning"))
+            index = None
+    return {
+        "ignored": [{"setting": each.setting, "message": each.message} for each in ignored],
+        "vectorDims": None if index is None else index.dims,
+        "checkpointTtl": None if ttl is None else {"strategy": ttl.strategy, "seconds": ttl.seconds},
+    }
 
 
 def build_report(graph: "Graph") -> dict[str, Any]:

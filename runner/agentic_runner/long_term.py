@@ -3,25 +3,95 @@
 A graph chooses the namespaces of its items, and would share them with every other project of the database. Here each of
 them is kept below a label of the project; row-level security lets the project's role write nowhere else. The graph
 does not notice: it gives and gets namespaces without the label.
+
+A search by meaning that cannot be done is never answered with something else in silence. Where the project asks for an
+index that does not work, it is refused with the reason. Where it asks for none, LangGraph's store returns the newest
+items, and so does this one, and says so once.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
 
-from langgraph.store.base import GetOp, Item, ListNamespacesOp, MatchCondition, Op, PutOp, Result, SearchOp
+from langgraph.store.base import (
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    Result,
+    SearchOp,
+    TTLConfig,
+    validate_op_namespace,
+)
 from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.postgres.base import PostgresIndexConfig
+
+from agentic_core.errors import PermanentError
+
+NO_INDEX: Final = (
+    "search(query=…) returned the newest items of its namespace: langgraph.json declares no `store.index`,"
+    " so nothing is searched by meaning"
+)
+
+Warn = Callable[[str], Awaitable[None]]
 
 
 class ProjectStore(AsyncPostgresStore):
     """LangGraph's own store below one label; every operation of it comes through ``abatch``."""
 
-    def __init__(self, connections: Any, *, label: str) -> None:
-        super().__init__(connections)
+    def __init__(
+        self,
+        connections: Any,
+        *,
+        label: str,
+        index: PostgresIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        obstacle: str | None = None,
+        warn: Warn | None = None,
+    ) -> None:
+        """``obstacle`` says why the index that the project asks for does not work; ``warn`` is told what to tell."""
+        super().__init__(connections, index=index, ttl=ttl)
         self._label = label
+        self._obstacle = obstacle
+        self._warn = warn
+        self._warned: set[str] = set()
+
+    async def asearch(self, namespace_prefix: tuple[str, ...], /, **given: Any) -> Any:
+        """Do as LangGraph's; a query that cannot be answered is refused before others wait in one batch with it."""
+        self._refuse_query(given.get("query"))
+        return await super().asearch(namespace_prefix, **given)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Do the operations with the label in front of their namespaces, and take it off the results."""
-        return [self._without_label(result) for result in await super().abatch([self._with_label(op) for op in ops])]
+        wanted = list(ops)
+        for op in wanted:
+            validate_op_namespace(op)
+            if isinstance(op, SearchOp):
+                self._refuse_query(op.query)
+        results = await super().abatch([self._with_label(op) for op in wanted])
+        await self._tell(wanted)
+        return [self._without_label(result) for result in results]
+
+    def _refuse_query(self, query: str | None) -> None:
+        if query and self._obstacle is not None:
+            raise PermanentError(f"the long-term store cannot be searched by meaning: {self._obstacle}")
+
+    async def _tell(self, ops: list[Op]) -> None:
+        """Warn once of what is not done as its author may expect."""
+        if self.index_config is not None:
+            return
+        if any(isinstance(op, SearchOp) and op.query for op in ops):
+            await self._tell_once(NO_INDEX)
+        if self._obstacle is not None and any(
+            isinstance(op, PutOp) and op.value is not None and op.index is not False for op in ops
+        ):
+            await self._tell_once(f"items are put without vectors: {self._obstacle}")
+
+    async def _tell_once(self, warning: str) -> None:
+        if self._warn is not None and warning not in self._warned:
+            self._warned.add(warning)
+            await self._warn(warning)
 
     def _with_label(self, op: Op) -> Op:
         match op:

@@ -236,7 +236,7 @@ class Run:
                 " langgraph-checkpoint-postgres"
             ) from error
         # They import LangGraph, and so must not be imported before the thread above did.
-        from agentic_runner.checkpoints import build_saver, build_store, checkpoint_version
+        from agentic_runner.checkpoints import build_saver, checkpoint_version, open_store
         from agentic_runner.graphs import import_attribute, open_graph
         from agentic_runner.project import enter_project, find_target, read_project
         from agentic_runner.state_types import StateTypes, find_folders, read_allowed
@@ -253,16 +253,11 @@ class Run:
         value = import_attribute(project, target)
         graph_config = build_config(self._config.thread_id, self._config.run)
         saver = build_saver(database, self._config.keyring, on_saved=self._confirm, state_types=state_types)
+        store = await open_store(database, self._config.namespace, self._config.keyring, project, self._warn)
         ending = _Ending()
         async with ending.watching_exits(), AsyncExitStack() as stack:
             graph = await stack.enter_async_context(
-                open_graph(
-                    value,
-                    target,
-                    graph_config,
-                    checkpointer=saver,
-                    store=build_store(database, self._config.namespace, self._config.keyring),
-                )
+                open_graph(value, target, graph_config, checkpointer=saver, store=store)
             )
             state_types.note_loaded()
             log.info("loaded the graph", extra={"graph": target.name, "target": str(target)})
@@ -278,6 +273,11 @@ class Run:
         """Tell of a saved checkpoint, unless it is one of a graph that a node runs on a thread of its own."""
         if thread_id == self._config.thread_id:
             self._teller.confirm(checkpoint_id)
+
+    async def _warn(self, message: str) -> None:
+        """Tell of something that the graph's author should know, and that keeps nothing from going on."""
+        log.warning("%s", message)
+        await self._teller.put_event("warning", {"message": message})
 
     async def _execute_with_people(self, graph: Any, graph_config: Any, database: Database) -> Outcome:
         """Run the graph, and on with every answer that comes while this process may still wait for one."""

@@ -24,11 +24,11 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.store.base import Item, Op, PutOp, Result, SearchOp
+from langgraph.store.base import GetOp, Item, Op, PutOp, Result, SearchItem, SearchOp
 from psycopg.rows import DictRow
 
-from agentic_core.errors import PermanentError
 from agentic_runner.encryption import CIPHER, Keyring
+from agentic_runner.filters import matches
 from agentic_runner.grouping import GroupingSaver, OnSaved, ignore
 from agentic_runner.long_term import ProjectStore
 from agentic_runner.not_restorable import NotRestorable
@@ -56,6 +56,8 @@ _MAX_REMEMBERED: Final = 10_000
 # encrypted, a statement more only pays for what the server would take long to read as JSON.
 _LONGEST_SEALED: Final = 1024
 _LONGEST_PLAIN: Final = 8192
+# So many of an encrypted store's items are read to be filtered, and more where they are not enough.
+_FIRST_READ: Final = 500
 _SEALED_TEXT: Final = re.compile(rf"{SEALED}:(json(?:\+{CIPHER}[0-9a-f]{{8}})?):([A-Za-z0-9+/]+={{0,2}})")
 
 
@@ -340,26 +342,47 @@ class SealedSaver(GroupingSaver):
 
 
 class SealedStore(ProjectStore):
-    """A project's long-term store with the values of its items encrypted; their keys and namespaces are not."""
+    """A project's long-term store with the values of its items encrypted; their keys and namespaces are not.
 
-    def __init__(self, connections: Any, *, label: str, serde: SealingSerializer) -> None:
-        super().__init__(connections, label=label)
+    The database cannot look into them: what a search filters by is looked for here.
+    """
+
+    def __init__(self, connections: Any, *, label: str, serde: SealingSerializer, **options: Any) -> None:
+        super().__init__(connections, label=label, **options)
         self._sealing = serde
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Do the operations on encrypted values."""
-        return [self._open(result) for result in await super().abatch([self._seal(op) for op in ops])]
+        wanted = list(ops)
+        if not self._sealing.keyring.is_encrypting:
+            return [self._open(result) for result in await super().abatch(wanted)]
+        sent = [self._seal(op) for op in wanted if not _is_filtered(op)]
+        found = iter(await super().abatch(sent)) if sent else iter(())
+        results: list[Result] = []
+        for op in wanted:
+            filtered = isinstance(op, SearchOp) and _is_filtered(op)
+            results.append(await self._filter(op) if filtered else self._open(next(found)))  # type: ignore[arg-type]
+        return results
+
+    async def _filter(self, op: SearchOp) -> list[SearchItem]:
+        """Return what a search with a filter finds, newest first, of the items as they are decrypted."""
+        end, limit = op.offset + op.limit, _FIRST_READ
+        while True:
+            # From the beginning each time: where one ends, a moment later, is no place to go on from.
+            (found,) = await super().abatch([op._replace(filter=None, limit=limit, offset=0, refresh_ttl=False)])
+            items = cast("list[SearchItem]", found)
+            matching = [item for item in items if self._open(item) and matches(item.value, op.filter or {})]
+            if len(items) < limit or len(matching) >= end:
+                break
+            limit *= 8
+        chosen = matching[op.offset : end]
+        if op.refresh_ttl and chosen:
+            await super().abatch([GetOp(item.namespace, item.key, refresh_ttl=True) for item in chosen])
+        return chosen
 
     def _seal(self, op: Op) -> Op:
-        if not self._sealing.keyring.is_encrypting:
-            return op
         if isinstance(op, PutOp) and op.value is not None:
             return op._replace(value=self._sealing.seal_json(dict(op.value)))
-        if isinstance(op, SearchOp) and op.filter:
-            raise PermanentError(
-                f"the store's items are encrypted and cannot be filtered by {sorted(op.filter)!r}: search by namespace"
-                " and filter what is found"
-            )
         return op
 
     def _open(self, result: Result) -> Result:
@@ -370,3 +393,7 @@ class SealedStore(ProjectStore):
                 if isinstance(each, Item):
                     self._open(each)
         return result
+
+
+def _is_filtered(op: Op) -> bool:
+    return isinstance(op, SearchOp) and bool(op.filter)

@@ -17,6 +17,7 @@ from agentic_store.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
 from agentic_store.tenants import PostgresTenants
 from agentic_store.threads import PostgresThreads
+from agentic_store.vector_dims import fetch_dims
 
 if TYPE_CHECKING:
     from agentic_store.retention import PostgresRetention
@@ -51,6 +52,11 @@ class Database:
         """Raise ``SchemaMismatch`` unless the database is at the migration that this program needs."""
         async with self._connections.connection() as conn:
             return await require_schema(conn, checkpoint_version=checkpoint_version)
+
+    async def fetch_vector_dims(self) -> int | None:
+        """Return the dimension of the long-term store's vectors, None where the database has no tables for them."""
+        async with self._connections.connection() as conn:
+            return await fetch_dims(conn)
 
     async def fetch_statistics(self) -> "DatabaseStatistics":
         """Return sizes, estimates and the migration's state."""

@@ -115,8 +115,10 @@ def _translate_one(error: BaseException) -> AgenticError | None:
             return PermanentError(
                 f"the database role may not do this: {said}: make it a member of `agentic_operator` or `agentic_runner`"
             )
+        case pg.ForeignKeyViolation() if error.diag.table_name == "store_vectors":
+            return TransientError(f"an item of the long-term store was deleted while its vectors were written: {said}")
         case pg.ForeignKeyViolation():
-            # The only key of that kind leads from an event to its session.
+            # The other key of that kind leads from an event to its session.
             return Superseded(f"the session is gone, it was deleted or replaced: {said}")
         case pg.UniqueViolation():
             return Conflict(f"somebody else wrote the same row: {said}")

@@ -37,7 +37,7 @@ MINIMUM_SERVER: Final = 14
 # Of this project alone; advisory locks are counted per database.
 _LOCK_KEY: Final = 4_702_111_234_474_983_745
 # A statement that waits for a lock holds up everybody behind it, so it waits briefly and often.
-_PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.5
 # Somebody else's setup() or a busy table came between: every file is safe to repeat.
 _RETRIED: Final = (
@@ -49,6 +49,8 @@ _RETRIED: Final = (
     pg.UniqueViolation,
 )
 _CONCURRENT_INDEX: Final = re.compile(r"INDEX CONCURRENTLY IF NOT EXISTS (?P<name>\w+)")
+# Tenants' rules as the vectors' tables have them.
+_VECTORS_NEED: Final = 11
 _SQL: Final = load_statements("migrations")
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
@@ -99,7 +101,7 @@ async def up(
     to: int | None = None,
     directory: Path | None = None,
     wait_seconds: float = 0,
-    patience_seconds: float = _PATIENCE_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
     report: Report = lambda _: None,
 ) -> list[Migration]:
     """Apply what is missing up to version ``to`` (default: all) and return it.
@@ -111,13 +113,13 @@ async def up(
     migrations = discover(directory)
     if to is not None and to not in {migration.version for migration in migrations}:
         raise PermanentError(f"there is no migration {to!r}: the newest is {migrations[-1].version}")
-    async with _locked(dsn, wait_seconds, report) as conn:
+    async with locked(dsn, wait_seconds, report) as conn:
         await conn.execute(_SQL["create_table"])
         status = await read_status(conn, migrations)
         report(f"checking what is applied: version {status.version} of {status.latest}")
         _refuse_differences(status)
         wanted = [migration for migration in status.pending if to is None or migration.version <= to]
-        patience = _Patience(patience_seconds, report)
+        patience = Patience(patience_seconds, report)
         for migration in wanted:
             report(f"applying {migration.version:03} {migration.name}")
             await _apply(conn, migration, patience)
@@ -133,7 +135,7 @@ async def down(
     confirm: str | None,
     directory: Path | None = None,
     wait_seconds: float = 0,
-    patience_seconds: float = _PATIENCE_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
     report: Report = lambda _: None,
 ) -> list[Migration]:
     """Undo all migrations above version ``to``, newest first, and return them. This deletes data.
@@ -144,14 +146,19 @@ async def down(
     migrations = discover(directory)
     if to < 0:
         raise PermanentError(f"cannot go down to version {to!r}: 0 undoes everything")
-    async with _locked(dsn, wait_seconds, report) as conn:
+    async with locked(dsn, wait_seconds, report) as conn:
         dbname = conn.info.dbname
         if confirm not in (None, dbname):
             raise PermanentError(f"{confirm!r} is not the name of this database: repeat with --confirm {dbname}")
         status = await read_status(conn, migrations)
         _refuse_differences(status)
         wanted = [m for m in reversed(migrations) if m.version > to and m.version in status.applied]
-        patience = _Patience(patience_seconds, report)
+        if any(migration.version <= _VECTORS_NEED for migration in wanted) and await _fetch_value(conn, "has_vectors"):
+            raise PermanentError(
+                f"the vectors of the long-term store need migration {_VECTORS_NEED}: delete them first by"
+                " `agentic migrate vectors --remove`"
+            )
+        patience = Patience(patience_seconds, report)
         for migration in wanted:
             report(f"undoing {migration.version:03} {migration.name}")
             await _undo(conn, migration, patience)
@@ -186,7 +193,7 @@ async def connected(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncItera
 
 
 @asynccontextmanager
-async def _locked(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterator[Connection]:
+async def locked(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterator[Connection]:
     async with connected(dsn, wait_seconds, report) as conn:
         if await is_pooled(conn):
             raise PermanentError(
@@ -259,29 +266,30 @@ def _refuse_differences(status: Status) -> None:
         )
 
 
-async def _apply(conn: Connection, migration: Migration, patience: "_Patience") -> None:
+async def _apply(conn: Connection, migration: Migration, patience: "Patience") -> None:
     record = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
-    await _run(conn, migration.up_script, ("record", record), patience)
+    await run_script(conn, migration.up_script, ("record", record), patience)
 
 
-async def _undo(conn: Connection, migration: Migration, patience: "_Patience") -> None:
-    await _run(conn, migration.down_script, ("forget", {"version": migration.version}), patience)
+async def _undo(conn: Connection, migration: Migration, patience: "Patience") -> None:
+    await run_script(conn, migration.down_script, ("forget", {"version": migration.version}), patience)
 
 
-async def _run(conn: Connection, script: Script, record: tuple[str, dict[str, Any]], patience: "_Patience") -> None:
-    """Run a file and its record: as one transaction, or one statement after the other where the file asks for it."""
-    name, params = record
+async def run_script(
+    conn: Connection, script: Script, record: tuple[str, dict[str, Any]] | None, patience: "Patience"
+) -> None:
+    """Run a file and its record, a named statement, as one transaction; or one by one where the file asks for it."""
     while True:
         try:
             if script.is_transaction:
                 async with conn.transaction():
                     await conn.execute(script.text.encode())
-                    await conn.execute(_SQL[name], params)
+                    await _note(conn, record)
             else:
                 for statement in script.statements:
                     await _drop_unfinished_index(conn, statement)
                     await conn.execute(statement.encode())
-                await conn.execute(_SQL[name], params)
+                await _note(conn, record)
         except _RETRIED as error:
             await patience.wait_for_others(conn, script, error)
         except pg.DatabaseError as error:
@@ -290,6 +298,12 @@ async def _run(conn: Connection, script: Script, record: tuple[str, dict[str, An
             raise _explain(script, error) from error
         else:
             return
+
+
+async def _note(conn: Connection, record: tuple[str, dict[str, Any]] | None) -> None:
+    if record is not None:
+        name, params = record
+        await conn.execute(_SQL[name], params)
 
 
 async def _drop_unfinished_index(conn: Connection, statement: str) -> None:
@@ -315,7 +329,7 @@ def _explain(script: Script, error: psycopg.DatabaseError) -> AgenticError:
             return PermanentError(said)
 
 
-class _Patience:
+class Patience:
     """Waits for whoever else uses the tables, for a bounded time in all, and says who that is."""
 
     def __init__(self, seconds: float, report: Report) -> None:

@@ -13,6 +13,10 @@ from agentic_core.errors import PermanentError
 
 DIRECTORY_VARIABLE: Final = "AGENTIC_MIGRATIONS_DIR"
 VERIFICATION: Final = "verification.sql"
+# The optional step for semantic search (``vectors``).
+VECTORS_UP: Final = "vectors.up.sql"
+VECTORS_DOWN: Final = "vectors.down.sql"
+_UNNUMBERED: Final = frozenset({VERIFICATION, VECTORS_UP, VECTORS_DOWN})
 # The first line of a file that builds indexes while others write, which PostgreSQL does in no transaction.
 OUTSIDE_A_TRANSACTION: Final = "-- outside a transaction"
 
@@ -32,6 +36,12 @@ class Script:
     def is_transaction(self) -> bool:
         """Whether the file is run as a whole or not at all."""
         return not self.text.startswith(OUTSIDE_A_TRANSACTION)
+
+    @property
+    def loss(self) -> str:
+        """The first paragraph of the file's comment, which says what the file deletes."""
+        lines = itertools.takewhile(lambda line: line.startswith("-- "), self.text.splitlines())
+        return " ".join(line.removeprefix("-- ") for line in lines if line != OUTSIDE_A_TRANSACTION)
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -63,9 +73,8 @@ class Migration:
 
     @property
     def loss(self) -> str:
-        """What undoing it deletes: the first paragraph of the file's comment."""
-        lines = itertools.takewhile(lambda line: line.startswith("-- "), self.down.splitlines())
-        return " ".join(line.removeprefix("-- ") for line in lines if line != OUTSIDE_A_TRANSACTION)
+        """What undoing it deletes."""
+        return self.down_script.loss
 
     @property
     def up_script(self) -> Script:
@@ -90,7 +99,7 @@ def discover(directory: Path | None = None) -> tuple[Migration, ...]:
     directory = directory or find_directory()
     files: dict[tuple[int, str], tuple[str, str]] = {}
     for path in sorted(directory.glob("*.sql")):
-        if path.name == VERIFICATION:
+        if path.name in _UNNUMBERED:
             continue
         match = _FILE_NAME.fullmatch(path.name)
         if match is None:

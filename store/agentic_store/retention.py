@@ -17,6 +17,7 @@ from psycopg.rows import class_row, scalar_row
 
 from agentic_store.pool import Connection, Connections
 from agentic_store.statements import load_statements
+from agentic_store.tenants import memory_label
 
 _SQL: Final = load_statements("retention")
 _TABLES: Final = ("checkpoints", "writes", "blobs", "events")
@@ -115,11 +116,22 @@ class PostgresRetention:
             return await (await cursor.execute(_SQL["projects"])).fetchall()
 
     async def list_ended(
-        self, project: str, *, before: datetime, kept: Kept, after: Ended | None = None, limit: int = 100
+        self,
+        project: str,
+        *,
+        before: datetime,
+        kept: Kept,
+        workflow: str | None = None,
+        after: Ended | None = None,
+        limit: int = 100,
     ) -> list[Ended]:
-        """Return the sessions of a project that ended before a time and of which ``kept`` is left, oldest first."""
+        """Return the sessions of a project that ended before a time and of which ``kept`` is left, oldest first.
+
+        With ``workflow``, those that run workflows of this name alone.
+        """
         params = {
             "project_name": project,
+            "workflow_name": workflow,
             "kept": kept.value,
             "before": before,
             "after_completed_at": _BEGINNING if after is None else after.completed_at,
@@ -222,6 +234,15 @@ class PostgresRetention:
             gone, is_all = await _delete(conn, ("checkpoints", "writes", "blobs"), params, rows)
             await conn.execute(_SQL["delete_fences"], params)
             return Step(gone, finished=tuple(claimed)) if is_all else Step(gone, left=tuple(claimed))
+
+    async def expire_items(self, projects: Sequence[str] | None = None, *, rows: int = 1000) -> int:
+        """Delete up to ``rows`` items of the long-term store whose time is over, of these projects or of all.
+
+        Returns how many they were; their vectors go with them.
+        """
+        labels = None if projects is None else [memory_label(project) for project in projects]
+        async with self._transaction() as conn:
+            return (await conn.execute(_SQL["expire"], {"labels": labels, "limit": rows})).rowcount
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:

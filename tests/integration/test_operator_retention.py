@@ -18,7 +18,8 @@ from agentic_operator import retention as module
 from agentic_operator.announcer import Announcer
 from agentic_operator.connection import read_kubeconfig
 from agentic_operator.kube import open_kube
-from agentic_operator.registry import Registry
+from agentic_operator.lookup import parse_definition
+from agentic_operator.registry import DefinitionKey, Registry
 from agentic_operator.retention import Retention
 from agentic_operator.retention_rules import Keep
 from agentic_store.database import Database, open_database
@@ -52,15 +53,16 @@ class Bench:
     announcer: Announcer
     retention: Retention
 
-    def session(self, name: str, phase: Phase = Phase.COMPLETED, **planted: Any) -> str:
+    def session(self, name: str, phase: Phase = Phase.COMPLETED, *, workflow: str = "report", **planted: Any) -> str:
         """Make a session as a resource in ``phase`` and as a row with a thread; return the thread."""
-        self.space.start(name)
+        self.space.start(name, workflow)
         for step in ("Pending", *PATHS[phase]):
             ends = {"completionTime": "2026-01-01T00:00:00Z"} if Phase(step).is_final else {}
             self.space.report(name, phase=step, **ends)
         raw = self.space.session(name)
         self.registry.see_session(raw)
-        return plant(self.database, name, project=self.space.name, uid=raw["metadata"]["uid"], **planted)
+        uid = raw["metadata"]["uid"]
+        return plant(self.database, name, project=self.space.name, uid=uid, workflow=workflow, **planted)
 
     def annotate(self, **days: str) -> None:
         annotations = {f"agentic-operator.dev/checkpoint-{name}-days": value for name, value in days.items()}
@@ -197,6 +199,28 @@ async def test_finished_threads_are_pruned_where_a_namespace_wants_it_and_remove
     bench.annotate(retention="7")
     await bench.retention.go_round()
     assert count(bench.database, thread) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("strategy", "left"), [("delete", (0, 0, 0)), ("keep_latest", (1, 1, 1))])
+async def test_a_projects_own_ttl_acts_on_its_finished_sessions_and_on_no_others(
+    bench: Bench, strategy: str, left: tuple[int, ...]
+) -> None:
+    hours = {"strategy": strategy, "seconds": 7200}
+    made = bench.space.define("w", status={"project": {"checkpointTtl": hours}})
+    key = DefinitionKey("WorkflowDefinition", bench.space.name, "w")
+    bench.registry.see_definition(key, parse_definition(key, made))
+
+    old = bench.session("old", workflow="w", ended=days_ago(0.1))
+    young = bench.session("young", workflow="w", ended=days_ago(0.05))
+    waits = bench.session("waits", Phase.WAITING_FOR_INPUT, workflow="w", ended=days_ago(0.1))
+    other = bench.session("other", ended=days_ago(0.1))
+    await bench.retention.go_round()
+    assert count(bench.database, old) == left
+    assert [count(bench.database, thread) for thread in (young, waits, other)] == [(3, 3, 3)] * 3
+    # The operator's own days are over all.
+    longer = bench.session("longer", workflow="w", ended=days_ago(31))
+    await bench.retention.go_round()
+    assert count(bench.database, longer) == (0, 0, 0)
 
 
 async def test_threads_without_an_owner_go_and_those_of_others_stay(bench: Bench) -> None:

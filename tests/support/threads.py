@@ -50,6 +50,7 @@ def plant(
     status: Phase = Phase.COMPLETED,
     project: str = "team",
     uid: str = "",
+    workflow: str = "w",
     steps: int = 3,
     ts: str | None = None,
     id_time: datetime | None = None,
@@ -67,8 +68,18 @@ def plant(
     if has_row:
         database.execute(
             "INSERT INTO workflow_sessions (session_uid, project_name, session_name, workflow_name, status, thread_id,"
-            " run, created_at, updated_at, completed_at) VALUES (%s, %s, %s, 'w', %s, %s, 1, %s, %s, %s)",
-            [uid, project, name, status.wire, thread, at - timedelta(hours=1), at, ended if status.is_final else None],
+            " run, created_at, updated_at, completed_at) VALUES (%s, %s, %s, %s, %s, %s, 1, %s, %s, %s)",
+            [
+                uid,
+                project,
+                name,
+                workflow,
+                status.wire,
+                thread,
+                at - timedelta(hours=1),
+                at,
+                ended if status.is_final else None,
+            ],
         )
         database.execute("INSERT INTO session_events (session_uid, seq, run, type) VALUES (%s, 1, 1, 'x')", [uid])
     if has_fence:

@@ -34,6 +34,7 @@ from agentic_core.resources.session import (
 
 if TYPE_CHECKING:
     from agentic_core.resources.workflow import (
+        CheckpointTtl,
         ClusterWorkflowDefinition,
         GraphDrawing,
         IgnoredSetting,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgenticSession",
     "AnswerOption",
+    "CheckpointTtl",
     "ClusterWorkflowDefinition",
     "EnvFromSource",
     "EnvVar",

@@ -136,6 +136,15 @@ class IgnoredSetting(Wire):
     message: Annotated[str, Field(max_length=1024, description="Why it has no effect, and what to do instead.")]
 
 
+class CheckpointTtl(Wire):
+    """How long the checkpoints of sessions that ended are kept, by the project's own word."""
+
+    strategy: Annotated[
+        Literal["delete", "keep_latest"], Field(description="Whether all of them go, or all but the last.")
+    ]
+    seconds: Annotated[int, Field(ge=1, le=3_153_600_000, description="How long a session must have been idle.")]
+
+
 class ProjectStatus(Wire):
     """What the inspection found in the project's settings."""
 
@@ -147,6 +156,12 @@ class ProjectStatus(Wire):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    vector_dims: Annotated[
+        int | None, Field(ge=1, le=16_000, description="Dimension of the vectors that store.index asks for.")
+    ] = None
+    checkpoint_ttl: Annotated[
+        CheckpointTtl | None, Field(description="What checkpointer.ttl says of sessions that ended.")
+    ] = None
 
 
 class WorkflowStatus(Wire):

@@ -75,3 +75,22 @@ DELETE FROM agentic_migrations WHERE version = %(version)s;
 
 -- name: unfinished_index
 SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%(name)s)) AND NOT indisvalid;
+
+-- name: has_vectors
+SELECT to_regclass('store_vectors') IS NOT NULL;
+
+-- What vectors.up.sql reads, for its transaction.
+
+-- name: set_vectors
+SELECT
+    set_config('agentic.vector_dims', %(dims)s, false), set_config('agentic.vectors_checksum', %(checksum)s, false);
+
+-- The dimension of a type is its modifier.
+
+-- name: vector_dims
+SELECT atttypmod
+FROM pg_attribute
+WHERE attrelid = to_regclass('store_vectors')
+    AND attname = 'embedding'
+    AND format_type(atttypid, NULL) LIKE '%%vector'
+    AND NOT attisdropped;

@@ -48,6 +48,7 @@ FROM (
         AND checkpoints_kept = %(kept)s
         AND checkpoints_kept <> 'none'
         AND completed_at < %(before)s
+        AND (%(workflow_name)s::text IS NULL OR workflow_name = %(workflow_name)s)
         AND (completed_at, session_uid) > (%(after_completed_at)s, %(after_session_uid)s)
     ORDER BY completed_at, session_uid
     LIMIT %(limit)s
@@ -360,3 +361,21 @@ WHERE thread_id = %(thread_id)s
     )
     AND parent_checkpoint_id IS NOT NULL
     AND NOT parent_checkpoint_id = ANY(%(ids)s);
+
+-- Items of the long-term store whose time is over. One that is read or written at this moment has another version, which
+-- is not the row that was looked for.
+
+-- name: expire
+DELETE FROM store
+WHERE ctid = ANY(ARRAY(
+        SELECT ctid
+        FROM store
+        WHERE expires_at < now()
+            AND CASE WHEN %(labels)s::text[] IS NULL
+                THEN starts_with(prefix, 'project-')
+                ELSE split_part(prefix, '.', 1) = ANY(%(labels)s)
+            END
+        ORDER BY expires_at
+        LIMIT %(limit)s
+    ))
+    AND expires_at < now();

@@ -10,15 +10,18 @@ import pytest
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.errors import Problem
 from agentic_core.names import inspection_job_name
-from agentic_core.resources import IgnoredSetting, ProjectStatus, WorkflowDefinition
+from agentic_core.resources import CheckpointTtl, IgnoredSetting, ProjectStatus, WorkflowDefinition
+from agentic_operator.config import JobDefaults
 from agentic_operator.definitions import (
     COUNT_INTERVAL,
     MAX_RETRY,
     MIN_RETRY,
     REPORT_BEGIN,
     REPORT_END,
+    VECTORS_INTERVAL,
     DefinitionSeen,
     Report,
+    Vectors,
     decide_definition,
     read_report,
 )
@@ -118,6 +121,38 @@ def test_settings_without_effect_are_named_and_leave_the_definition_ready() -> N
 def test_a_project_without_such_settings_is_supported_and_an_older_runner_reports_none() -> None:
     assert conditions(_inspected_as(ProjectStatus()))["ProjectSupported"] == ("True", "Supported")
     assert conditions(_inspected_as(None))["ProjectSupported"] == ("Unknown", "NotReported")
+
+
+@pytest.mark.parametrize(
+    ("vectors", "has_encryption", "expected", "words"),
+    [
+        pytest.param(Vectors(1536), False, ("True", "Supported"), "", id="the dimension that is wanted"),
+        pytest.param(Vectors(None), False, ("False", "SettingsIgnored"), "migrate vectors --dims 1536", id="none"),
+        pytest.param(Vectors(768), False, ("False", "SettingsIgnored"), "has vectors of 768 dimensions", id="another"),
+        pytest.param(Vectors(1536), True, ("False", "SettingsIgnored"), "items are encrypted", id="with encryption"),
+        pytest.param(None, False, ("Unknown", "DatabaseUnavailable"), "could not be asked", id="no database"),
+    ],
+)
+def test_an_index_is_compared_with_the_vectors_that_the_database_has(
+    vectors: Vectors | None, has_encryption: bool, expected: tuple[str, str], words: str
+) -> None:
+    report = replace(REPORT, project=ProjectStatus(vector_dims=1536))
+    done = (replace(JOB, is_complete=True),)
+    rules = Rules(jobs=JobDefaults(has_encryption=has_encryption))
+    plan = decided(NEW, DefinitionSeen(jobs=done, pods=(POD,), report=report, vectors=vectors), rules)
+    assert plan.status is not None
+    found = find_condition(plan.status.conditions, "ProjectSupported")
+    assert found is not None
+    assert (found.status, found.reason) == expected
+    assert words in found.message
+    assert ("langgraph.json: /store/index: " in found.message) is (expected[0] == "False")
+    assert conditions(plan)["Ready"] == ("True", "Ready")
+    # The database may be migrated at any time: it is looked at again, and what it said stays while it is away.
+    assert plan.wake_at == NOW + VECTORS_INTERVAL
+    settled = NEW.model_copy(update={"status": plan.status})
+    assert conditions(decided(settled, rules=rules))["ProjectSupported"] == expected
+    later = decided(settled, DefinitionSeen(vectors=Vectors(1536)), Rules())
+    assert conditions(later)["ProjectSupported"] == ("True", "Supported")
 
 
 def test_a_ready_definition_needs_nothing_more() -> None:
@@ -242,7 +277,13 @@ def test_the_count_of_sessions_is_written_at_most_every_few_seconds() -> None:
 
 
 def test_a_report_is_read_from_between_its_markers() -> None:
-    raw = {"nodes": ["a", "b"], "edges": ["a -> b"], "mermaid": "graph TD;", "inputSchema": {}, "langgraphVersion": "1"}
+    raw: dict[str, Any] = {
+        "nodes": ["a", "b"],
+        "edges": ["a -> b"],
+        "mermaid": "graph TD;",
+        "inputSchema": {},
+        "langgraphVersion": "1",
+    }
     log = f"noise\n{REPORT_BEGIN}\n{json.dumps(raw)}\n{REPORT_END}\nmore noise"
     report = read_report(log)
     assert report is not None
@@ -250,6 +291,10 @@ def test_a_report_is_read_from_between_its_markers() -> None:
     assert (report.drawing.nodes, report.drawing.edges) == (("a", "b"), ("a -> b",))
     assert report.input_schema == {}
     assert report.project is None
+    settings = {"ignored": [], "vectorDims": 3, "checkpointTtl": {"strategy": "delete", "seconds": 60}}
+    newer = read_report(f"{REPORT_BEGIN}\n{json.dumps({**raw, **settings})}\n{REPORT_END}")
+    assert newer is not None
+    assert newer.project == ProjectStatus(vector_dims=3, checkpoint_ttl=CheckpointTtl(strategy="delete", seconds=60))
 
 
 @pytest.mark.parametrize(

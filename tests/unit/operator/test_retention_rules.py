@@ -64,21 +64,21 @@ def entry(phase: Phase = Phase.COMPLETED, *, uid: str = "uid", is_deleting: bool
     ],
 )
 def test_thirty_days_by_the_latest_of_all_clocks(seen: Ended, expected: bool) -> None:
-    assert is_due(seen, entry(), days=30, now=NOW) is expected
+    assert is_due(seen, entry(), age=timedelta(days=30), now=NOW) is expected
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if not phase.is_final])
 def test_a_session_whose_resource_has_not_ended_is_never_due(phase: Phase) -> None:
-    assert not is_due(ended(ago(days=4000)), entry(phase), days=1, now=NOW)
+    assert not is_due(ended(ago(days=4000)), entry(phase), age=timedelta(days=1), now=NOW)
 
 
 def test_row_and_resource_have_to_be_the_same_session_and_to_exist() -> None:
     seen = ended(ago(days=4000))
-    assert is_due(seen, entry(), days=1, now=NOW)
-    assert not is_due(seen, None, days=1, now=NOW)
-    assert not is_due(seen, entry(uid="made again"), days=1, now=NOW)
-    assert not is_due(seen, entry(is_deleting=True), days=1, now=NOW)
-    assert not is_due(seen, entry(), days=0, now=NOW)
+    assert is_due(seen, entry(), age=timedelta(days=1), now=NOW)
+    assert not is_due(seen, None, age=timedelta(days=1), now=NOW)
+    assert not is_due(seen, entry(uid="made again"), age=timedelta(days=1), now=NOW)
+    assert not is_due(seen, entry(is_deleting=True), age=timedelta(days=1), now=NOW)
+    assert not is_due(seen, entry(), age=timedelta(days=0), now=NOW)
 
 
 def test_a_database_clock_that_jumped_back_does_not_make_a_session_older() -> None:
