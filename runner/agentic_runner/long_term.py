@@ -9,7 +9,8 @@ index that does not work, it is refused with the reason. Where it asks for none,
 items, and so does this one, and says so once.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+import math
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from langgraph.store.base import (
@@ -26,6 +27,7 @@ from langgraph.store.base import (
 )
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
+from psycopg import DataError
 
 from agentic_core.errors import PermanentError
 
@@ -35,6 +37,42 @@ NO_INDEX: Final = (
 )
 
 Warn = Callable[[str], Awaitable[None]]
+
+
+def explain_unstorable(ops: Iterable[Op]) -> str | None:
+    """Say which item the database cannot take, and where in it; None where that is not what it refused."""
+    for op in ops:
+        if isinstance(op, PutOp) and op.value is not None:
+            item: dict[str, Any] = {"": [*op.namespace, op.key]}
+            for pointer, value in _walk((item, dict(op.value)), ""):
+                if (fault := _find_fault(value)) is not None:
+                    where = pointer.removeprefix("/1") if pointer.startswith("/1") else "its name"
+                    return (
+                        f"the item {op.key!r} of {op.namespace!r} cannot be stored: {where or '/'} has {fault}, which"
+                        " PostgreSQL's JSON does not take: leave it out, or store its repr()"
+                    )
+    return None
+
+
+def _walk(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+    yield pointer, value
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield pointer, key
+            yield from _walk(item, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _walk(item, f"{pointer}/{index}")
+
+
+def _find_fault(value: Any) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"the number {value!r}"
+    if isinstance(value, str) and "\0" in value:
+        return "the character U+0000"
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        return "half of a surrogate pair"
+    return None
 
 
 class ProjectStore(AsyncPostgresStore):
@@ -69,7 +107,12 @@ class ProjectStore(AsyncPostgresStore):
             validate_op_namespace(op)
             if isinstance(op, SearchOp):
                 self._refuse_query(op.query)
-        results = await super().abatch([self._with_label(op) for op in wanted])
+        try:
+            results = await super().abatch([self._with_label(op) for op in wanted])
+        except DataError as error:
+            if (said := explain_unstorable(wanted)) is None:
+                raise
+            raise PermanentError(said) from error
         await self._tell(wanted)
         return [self._without_label(result) for result in results]
 

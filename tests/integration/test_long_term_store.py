@@ -363,6 +363,32 @@ async def test_an_encrypted_item_is_found_behind_many_others(database: PostgresD
     assert database.execute("SELECT count(*) FROM store WHERE value::text LIKE '%wanted%'") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("namespace", "key", "value", "words"),
+    [
+        pytest.param(("n",), "k", {"a": ["x", {"b": "\0"}]}, "/a/1/b has the character U+0000", id="U+0000"),
+        pytest.param(("n",), "k", {"a": {"\0": 1}}, "/a has the character U+0000", id="in a key"),
+        pytest.param(("n",), "k", {"a": float("nan")}, "/a has the number nan", id="NaN"),
+        pytest.param(("n",), "k", {"a": "\ud800"}, "/a has half of a surrogate pair", id="a lone surrogate"),
+        pytest.param(("n",), "k\0", {}, "its name has the character U+0000", id="in its name"),
+    ],
+)
+async def test_what_the_database_cannot_take_is_named_and_comes_back_where_it_is_encrypted(
+    opened: Open, namespace: tuple[str, ...], key: str, value: dict[str, Any], words: str
+) -> None:
+    plain, sealed = await opened("plain"), await opened("sealed", KEYS)
+    with pytest.raises(PermanentError) as refused:
+        await plain.aput(namespace, key, value)
+    assert words in str(refused.value)
+    if key.isprintable():
+        await sealed.aput(namespace, key, value)
+        item = await sealed.aget(namespace, key)
+        assert item is not None
+        assert repr(item.value) == repr(value)
+    # The next one goes through.
+    await plain.aput(namespace, "next", {"a": "é"})
+
+
 async def test_names_that_langgraph_refuses_are_refused_below_the_label_too(opened: Open) -> None:
     store = await opened()
     for op in (PutOp(("a.b",), "k", {}), GetOp(("",), "k"), SearchOp(("a.b",))):

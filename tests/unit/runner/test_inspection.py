@@ -63,6 +63,22 @@ def test_a_good_graph_is_reported_on_one_line_between_the_markers(tmp_path: Path
     assert not (tmp_path / "termination").exists()
 
 
+def test_the_settings_that_are_the_operators_are_reported_and_embeddings_that_do_not_load_are_named(
+    tmp_path: Path,
+) -> None:
+    code = GRAPH + "\ndef embed(texts): return [[0.0] for text in texts]\n"
+    for embed, dims, ignored in (("./graph.py:embed", 1, []), ("./graph.py:nothing", None, ["/store/index/embed"])):
+        store, ttl = {"index": {"dims": 1, "embed": embed}}, {"ttl": {"default_ttl": 2}}
+        settings = {"graphs": {"main": "./graph.py:graph"}, "store": store, "checkpointer": ttl}
+        (tmp_path / "other.json").write_text(json.dumps(settings))
+        done = _inspect(tmp_path, code, LANGGRAPH_CONFIG="other.json")
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout.splitlines()[-2])
+        assert report["vectorDims"] == dims
+        assert report["checkpointTtl"] == {"strategy": "delete", "seconds": 120}
+        assert [each["setting"] for each in report["ignored"]] == ignored
+
+
 def test_a_type_without_a_schema_is_any_value(tmp_path: Path) -> None:
     code = GRAPH.replace("    rows: int", "    rows: Odd\n    n: int")
     done = _inspect(tmp_path, code.replace("class Input", "class Odd: pass\nclass Input"))
