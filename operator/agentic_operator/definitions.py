@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
 from agentic_core.contract import MAX_SCHEMA_BYTES, ExitCode
 from agentic_core.errors import Problem
+from agentic_core.inspection import find_report
 from agentic_core.names import inspection_job_name
 from agentic_core.resources import (
     ClusterWorkflowDefinition,
@@ -35,8 +36,6 @@ from agentic_operator.stalls import Stall
 from agentic_operator.statuses import build_condition
 from agentic_store.vector_dims import explain_obstacle
 
-REPORT_BEGIN: Final = "-----BEGIN AGENTIC INSPECTION-----"
-REPORT_END: Final = "-----END AGENTIC INSPECTION-----"
 MIN_RETRY: Final = timedelta(seconds=30)
 MAX_RETRY: Final = timedelta(minutes=10)
 # At most one write of the count in this time: a burst of sessions must not become a burst of definition writes.
@@ -92,15 +91,11 @@ class DefinitionSeen:
 
 
 def read_report(log: str) -> Report | None:
-    """Return the report between its markers in the inspector's output; None where there is none that can be read."""
-    _, begin, rest = log.rpartition(REPORT_BEGIN)
-    text, end, _ = rest.partition(REPORT_END)
-    if not begin or not end:
+    """Return the last report in the inspector's output; None where there is none that can be read."""
+    raw = find_report(log)
+    if raw is None:
         return None
     try:
-        raw = json.loads(text)
-        if not isinstance(raw, dict):
-            return None
         return Report(
             drawing=_read_drawing(raw),
             input_schema=_bounded_schema(raw.get("inputSchema")),

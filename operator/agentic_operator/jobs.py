@@ -57,6 +57,7 @@ from agentic_operator.pods import (
     build_pod_spec,
     build_resources,
     build_secret_volume,
+    escape_variables,
 )
 
 INSPECTION_SECONDS: Final = 300
@@ -161,7 +162,7 @@ def build_job(
             RUN=str(run),
             JOB_NAME=name,
             THREAD_ID=thread_id,
-            GRAPH=snapshot.graph or "",
+            GRAPH=escape_variables(snapshot.graph or ""),
             WORKFLOW_IMAGE=snapshot.image,
             BACKEND_URL=defaults.backend_url,
             WEBSOCKET_URL="",
@@ -267,7 +268,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
     }
     env = [
         *build_env(
-            GRAPH=spec.graph or "",
+            GRAPH=escape_variables(spec.graph or ""),
             WORKFLOW_IMAGE=spec.image,
             WORKSPACE_DIR=WORKSPACE_DIR,
             LANGGRAPH_STRICT_MSGPACK="true",

@@ -228,9 +228,9 @@ class Kube:
             return False
         return True
 
-    async def read_log(self, namespace: str, pod: str, container: str, *, limit_bytes: int) -> str:
-        """Read what a pod wrote; raise :class:`NotFound` or :class:`Invalid` where there is nothing to read."""
-        params = {"container": container, "limitBytes": str(limit_bytes)}
+    async def read_log(self, namespace: str, pod: str, container: str, *, limit_bytes: int, tail_lines: int) -> str:
+        """Read the end of a pod's log; raise :class:`NotFound` or :class:`Invalid` where there is nothing to read."""
+        params = {"container": container, "limitBytes": str(limit_bytes), "tailLines": str(tail_lines)}
         async with self._send("GET", PODS.url(namespace, pod, "log"), params=params) as response:
             return await response.text(errors="replace")
 

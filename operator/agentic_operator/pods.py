@@ -6,7 +6,6 @@ take the place of one of our volumes, or reach the node.
 
 from typing import Any, Final
 
-from agentic_core.contract import FORBIDDEN_ENV
 from agentic_core.names import API_VERSION, RUNNER_CONTAINER
 from agentic_core.resources import AgenticSession, WorkflowSpec
 from agentic_operator.config import JobDefaults
@@ -17,15 +16,17 @@ TOKEN_SECONDS: Final = 3600
 # Kueue's: the queue that a Job waits in, and how urgent it is there.
 QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
 
-# Empty, they mean the same as unset. An image's PATH has to stay as it is.
-BLANKED_ENV: Final = tuple(name for name in FORBIDDEN_ENV if name != "PATH")
-
 Manifest = dict[str, Any]
 
 
 def build_env(**values: str) -> list[Manifest]:
     """Return plain variables."""
     return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def escape_variables(text: str) -> str:
+    """Return ``text`` as the value of a variable that Kubernetes leaves as it is: ``$(NAME)`` would be replaced."""
+    return text.replace("$", "$$")
 
 
 def build_resources(session: AgenticSession | None, spec: WorkflowSpec | None, defaults: JobDefaults) -> Manifest:
@@ -165,8 +166,6 @@ def build_pod_spec(
     if spec.image_pull_policy is not None:
         container["imagePullPolicy"] = spec.image_pull_policy
     if spec.env_from:
-        # A variable stands before one of the same name from a ConfigMap or Secret, whose keys nobody checks.
-        container["env"] = [*env, *build_env(**dict.fromkeys(BLANKED_ENV, ""))]
         container["envFrom"] = [source.to_wire() for source in spec.env_from]
     if spec.image_pull_secrets:
         pod["imagePullSecrets"] = [secret.to_wire() for secret in spec.image_pull_secrets]

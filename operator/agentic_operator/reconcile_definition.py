@@ -7,6 +7,7 @@ from typing import Final
 
 from agentic_core.conditions import find_condition
 from agentic_core.errors import AgenticError, Problem, TransientError
+from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
 from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
 from agentic_core.resources import WorkflowStatus
 from agentic_operator.classify import newest
@@ -27,8 +28,9 @@ from agentic_operator.reconcile import Parts
 from agentic_operator.registry import DefinitionKey
 from agentic_operator.statuses import diff_status
 
-MAX_LOG_BYTES: Final = 1024 * 1024
 MAX_CHECKED: Final = 1000
+# For what something beside the inspection may write after it.
+SPARE_LINES: Final = 50
 
 logger: Final = logging.getLogger(__name__)
 
@@ -146,9 +148,10 @@ class DefinitionReconciler:
         if pod is None or not (job.is_complete or (pod.has_ended and pod.exit_code == 0)):
             return None
         try:
-            return read_report(
-                await self._kube.read_log(namespace, pod.name, RUNNER_CONTAINER, limit_bytes=MAX_LOG_BYTES)
+            log = await self._kube.read_log(
+                namespace, pod.name, RUNNER_CONTAINER, limit_bytes=MAX_LOG_BYTES, tail_lines=MAX_LINES + SPARE_LINES
             )
+            return read_report(log)
         except TransientError:
             raise
         except AgenticError as error:

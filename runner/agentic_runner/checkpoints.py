@@ -8,10 +8,12 @@ Nothing here creates or changes a table: that is the migration's. ``setup()`` is
 """
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentic_core.errors import GraphLoadError
 from agentic_runner.encryption import Keyring
+from agentic_runner.modules import run_in_import_thread
 from agentic_store.database import Database
 from agentic_store.tenants import memory_label
 from agentic_store.vector_dims import explain_obstacle
@@ -86,7 +88,7 @@ async def open_store(
         present = None if is_encrypting else await database.fetch_vector_dims()
         options["obstacle"] = explain_obstacle(memory.index.dims, present, is_encrypting=is_encrypting)
         if options["obstacle"] is None:
-            options |= _open_index(project, memory.index)
+            options |= await run_in_import_thread(partial(_open_index, project, memory.index))
     if options["obstacle"] is not None:
         log.warning("the long-term store has no semantic search: %s", options["obstacle"])
     return build_store(database, namespace, keyring, **options)

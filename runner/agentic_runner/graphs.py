@@ -4,18 +4,25 @@ LangGraph is imported inside the functions: whoever asks for a graph has importe
 """
 
 import importlib
-import importlib.util
 import inspect
-import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.project import Project, Target, confine
+from agentic_runner.factories import FactoryInput, build_arguments
+from agentic_runner.ignored import is_javascript
+from agentic_runner.modules import import_file, run_in_import_thread
+from agentic_runner.project import Project, Target, confine, enter_project, locate
 from agentic_runner.redaction import describe
 
 if TYPE_CHECKING:
@@ -27,10 +34,24 @@ if TYPE_CHECKING:
     Graph: TypeAlias = Pregel[Any, Any, Any, Any]
 
 
+async def load_value(project: Project, target: Target) -> Any:
+    """Enter the project and import the target's attribute, in the thread for the author's imports."""
+
+    def load() -> Any:
+        # Several distributions share this package: a module of that name on a later folder would take its place.
+        importlib.import_module("langgraph.graph")
+        enter_project(project)
+        return import_attribute(project, target)
+
+    return await run_in_import_thread(load)
+
+
 def import_attribute(project: Project, target: Target) -> Any:
     """Import the target's module and return its attribute; raise :class:`GraphLoadError` with the author's line."""
+    if target.path and is_javascript(target.path):
+        raise GraphLoadError(f"graph {target.name!r}: {target} is written in JavaScript: only graphs in Python are run")
     try:
-        module = _import_path(project, target.path) if target.path else importlib.import_module(str(target.module))
+        module = _import_module(project, target)
     except GraphLoadError:
         raise
     except SystemExit as error:
@@ -38,10 +59,10 @@ def import_attribute(project: Project, target: Target) -> Any:
             f"graph {target.name!r}: {target} calls sys.exit({error.code!r}) while it is imported:"
             f' guard it by `if __name__ == "__main__":`{_where(error, project.root)}'
         ) from error
-    except Exception as error:
+    except BaseException as error:
         raise GraphLoadError(
             f"graph {target.name!r}: importing {target.path or target.module} failed: {describe(error)}"
-            f"{_where(error, project.root)}"
+            f"{_where(error, project.root)}{_hint(error, project.root)}"
         ) from error
     if not target.attribute:
         return _only_graph(module, target)
@@ -52,28 +73,28 @@ def import_attribute(project: Project, target: Target) -> Any:
         except AttributeError:
             graphs = ", ".join(_graphs_in(module)) or "none"
             raise GraphLoadError(
-                f"graph {target.name!r}: {target.path or target.module} has no attribute {target.attribute!r};"
-                f" graphs there: {graphs}"
+                f"graph {target.name!r}: {target.path or target.module} ({getattr(module, '__file__', 'built in')})"
+                f" has no attribute {target.attribute!r}; graphs there: {graphs}"
             ) from None
     return value
 
 
-def _import_path(project: Project, path: str) -> ModuleType:
-    file = confine(project.root, path)
-    name = ".".join(file.relative_to(project.root).with_suffix("").parts).replace("-", "_").replace(".", "__")
-    if name in sys.modules:
-        name = f"{name}__graph"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise GraphLoadError(f"{path!r} is no Python file: name one that ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+def _import_module(project: Project, target: Target) -> ModuleType:
+    if target.path is None:
+        return importlib.import_module(str(target.module))
+    find = locate if target.is_authors else confine
+    return import_file(find(project.root, target.path), project.root)
+
+
+def _hint(error: BaseException, root: Path) -> str:
+    """Return a remedy for a module that is missing though the project has one of that name."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if not name:
+        return ""
+    found = next((each for each in (root / name, root / "src" / name) if each.is_dir()), None)
+    if found is not None:
+        return f': add "./{found.parent.relative_to(root)}" to "dependencies" of langgraph.json'
+    return f": install what provides {name!r} in the image"
 
 
 def _where(error: BaseException, root: Path) -> str:
@@ -98,6 +119,12 @@ def _graphs_in(module: ModuleType) -> dict[str, Any]:
 
 def _only_graph(module: ModuleType, target: Target) -> Any:
     graphs = _graphs_in(module)
+    from langgraph.pregel import Pregel
+
+    compiled = {name: value for name, value in graphs.items() if isinstance(value, Pregel)}
+    if len(compiled) == 1:
+        # Its builder stands beside it.
+        return next(iter(compiled.values()))
     if len(graphs) != 1:
         found = ", ".join(graphs) or "none"
         raise GraphLoadError(f"graph {target.name!r}: {target} holds {len(graphs)} graphs ({found}): add ':attribute'")
@@ -112,16 +139,20 @@ async def open_graph(
     *,
     checkpointer: "BaseCheckpointSaver[Any] | None" = None,
     store: "BaseStore | None" = None,
+    context: Any = None,
+    is_for_execution: bool = True,
 ) -> AsyncIterator["Graph"]:
     """Make a compiled graph of ``value`` and bind our checkpointer and store to it.
 
-    A factory takes nothing or the run's config, and may be sync, async, or a context manager that stays open for the
-    length of the run. An author's own checkpointer or store is replaced: the session's thread is the only memory.
+    A factory takes the run's config, LangGraph's runtime, both or neither (``factories``), and may be sync, async, a
+    generator, or a context manager that stays open for the length of the run. An author's own checkpointer or store is
+    replaced: the session's thread is the only memory.
     """
     from langgraph.graph import StateGraph
     from langgraph.pregel import Pregel
 
-    async with _made(value, target, config, (Pregel, StateGraph)) as made:
+    given = FactoryInput(config, store, context, is_for_execution)
+    async with _made(value, target, given, (Pregel, StateGraph)) as made:
         try:
             graph = made.compile() if isinstance(made, StateGraph) else made
         except Exception as error:
@@ -135,17 +166,29 @@ async def open_graph(
 
 
 @asynccontextmanager
-async def _made(value: Any, target: Target, config: "RunnableConfig", wanted: tuple[type, ...]) -> AsyncIterator[Any]:
+async def _made(value: Any, target: Target, given: FactoryInput, wanted: tuple[type, ...]) -> AsyncIterator[Any]:
     if not isinstance(value, wanted):
-        value = await _call_factory(value, target, config)
-    if isinstance(value, AbstractAsyncContextManager):
-        async with value as inner:
-            yield _checked(inner, target, wanted)
-    elif isinstance(value, AbstractContextManager):
-        with value as inner:
-            yield _checked(inner, target, wanted)
-    else:
-        yield _checked(value, target, wanted)
+        value = await _call_factory(value, target, given)
+    async with AsyncExitStack() as stack:
+        yield _checked(await _enter(value, target, stack), target, wanted)
+
+
+async def _enter(value: Any, target: Target, stack: AsyncExitStack) -> Any:
+    """Return what a context manager or a generator gives; it is left when the run ends."""
+    if inspect.isasyncgen(value):
+        generated = value
+        value = asynccontextmanager(lambda: generated)()
+    elif inspect.isgenerator(value):
+        yielded = value
+        value = contextmanager(lambda: yielded)()
+    try:
+        if isinstance(value, AbstractAsyncContextManager):
+            return await stack.enter_async_context(value)
+        if isinstance(value, AbstractContextManager):
+            return stack.enter_context(value)
+    except Exception as error:
+        raise _failed(target, error) from error
+    return value
 
 
 def _checked(value: Any, target: Target, wanted: tuple[type, ...]) -> Any:
@@ -157,28 +200,19 @@ def _checked(value: Any, target: Target, wanted: tuple[type, ...]) -> Any:
     return value
 
 
-async def _call_factory(factory: Any, target: Target, config: "RunnableConfig") -> Any:
+async def _call_factory(factory: Any, target: Target, given: FactoryInput) -> Any:
     if not callable(factory):
         return factory
     try:
-        value = factory(*_arguments(factory, target, config))
+        positional, named = build_arguments(factory, given, f"graph {target.name!r}: the factory {target}")
+        value = factory(*positional, **named)
         return await value if inspect.isawaitable(value) else value
     except GraphLoadError:
         raise
-    except Exception as error:
-        raise GraphLoadError(f"graph {target.name!r}: the factory {target} failed: {describe(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise _failed(target, error) from error
 
 
-def _arguments(factory: Callable[..., Any], target: Target, config: "RunnableConfig") -> tuple[Any, ...]:
-    required = [
-        parameter
-        for parameter in inspect.signature(factory).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(required) > 1:
-        names = ", ".join(parameter.name for parameter in required)
-        raise GraphLoadError(
-            f"graph {target.name!r}: the factory {target} wants ({names}): it may take the run's config and no more"
-        )
-    return (config,) if required else ()
+def _failed(target: Target, error: BaseException) -> GraphLoadError:
+    place = _where(error, Path.cwd())
+    return GraphLoadError(f"graph {target.name!r}: the factory {target} failed: {describe(error)}{place}")

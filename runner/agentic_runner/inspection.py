@@ -2,61 +2,52 @@
 
 import asyncio
 import importlib.metadata
-import json
 import platform
-import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from agentic_core.contract import ExitCode
 from agentic_core.errors import GraphLoadError
 from agentic_runner.config import project_file
 from agentic_runner.execute import build_config
-from agentic_runner.graphs import import_attribute, open_graph
-from agentic_runner.ignored import Ignored
+from agentic_runner.graphs import load_value, open_graph
+from agentic_runner.ignored import Ignored, find_ignored
 from agentic_runner.memory import Memory, read_memory
-from agentic_runner.project import Project, enter_project, find_target, read_project
+from agentic_runner.modules import run_in_import_thread
+from agentic_runner.project import Project, find_target, read_project
 from agentic_runner.redaction import describe
 from agentic_runner.schemas import derive_input_schema, derive_output_schema
-from agentic_runner.termination import write_termination
 
 if TYPE_CHECKING:
     from agentic_runner.graphs import Graph
 
-BEGIN: Final = "-----BEGIN AGENTIC INSPECTION-----"
-END: Final = "-----END AGENTIC INSPECTION-----"
 
-
-def inspect_project(environ: Mapping[str, str]) -> int:
-    """Print the report of the project's graph between two marker lines; on a fault say it briefly and return 4."""
-    try:
-        project = read_project(project_file(environ))
-        report = asyncio.run(_inspect(project, environ.get("GRAPH", "").strip() or None))
-    except GraphLoadError as error:
-        sys.stderr.write(f"agentic-runner: {error}\n")
-        write_termination(environ, str(error))
-        return ExitCode.GRAPH_NOT_LOADED
-    sys.stdout.write(f"\n{BEGIN}\n{json.dumps(report, ensure_ascii=False)}\n{END}\n")
-    sys.stdout.flush()
-    return ExitCode.DONE
+def inspect_project(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the report of the project's graph; raise :class:`GraphLoadError` where it cannot be loaded."""
+    project = read_project(project_file(environ), environ)
+    return asyncio.run(_inspect(project, environ.get("GRAPH", "").strip() or None))
 
 
 async def _inspect(project: Project, wanted: str | None) -> dict[str, Any]:
     target = find_target(project, wanted)
-    enter_project(project)
-    value = import_attribute(project, target)
-    async with open_graph(value, target, build_config("inspection", 0)) as graph:
+    value = await load_value(project, target)
+    # It may import embeddings of the project's own.
+    settings = await run_in_import_thread(lambda: build_settings_report(project, read_memory(project.settings)))
+    from langgraph.store.memory import InMemoryStore
+
+    config = build_config("inspection", 0)
+    async with open_graph(value, target, config, store=InMemoryStore(), is_for_execution=False) as graph:
         return {
             "graphs": sorted(project.graphs),
             "name": target.name,
-            **build_settings_report(project, read_memory(project.settings)),
+            **settings,
             **build_report(graph),
         }
 
 
 def build_settings_report(project: Project, memory: Memory) -> dict[str, Any]:
     """Return what the operator has to know of the project's settings: those without effect, and those that are its."""
-    ignored, index, ttl = list(memory.ignored), memory.index, memory.checkpoint_ttl
+    ignored = [*find_ignored(project.settings), *memory.ignored]
+    index, ttl = memory.index, memory.checkpoint_ttl
     if index is not None:
         from agentic_runner.embedding import load_embeddings
 

@@ -1,7 +1,8 @@
-"""The author's project: its ``langgraph.json``, and files that may not lie outside of it.
+"""The author's project: its ``langgraph.json``, or what ``langgraph build`` made of one, and where its modules lie.
 
 The format is the LangGraph CLI's: ``graphs`` maps names to ``./file.py:attribute`` or ``package.module:attribute``,
-``dependencies`` names folders to import from, ``env`` a file or mapping of variables.
+``dependencies`` names folders to import from, ``env`` a file or mapping of variables. What stands there is the
+author's, and may lie anywhere in the image; a graph that a resource names may not be a file outside of the project.
 """
 
 import json
@@ -14,18 +15,34 @@ from typing import Any, Final
 
 from agentic_core import contract
 from agentic_core.errors import GraphLoadError
+from agentic_runner.folders import find_import_folders
 
 _MAX_FILE: Final = 1024 * 1024
+# What `langgraph build` writes into an image instead of its langgraph.json.
+GRAPHS_VARIABLE: Final = "LANGSERVE_GRAPHS"
+_SETTINGS_VARIABLES: Final = {
+    "LANGGRAPH_STORE": "store",
+    "LANGGRAPH_AUTH": "auth",
+    "LANGGRAPH_ENCRYPTION": "encryption",
+    "LANGGRAPH_PRIORITY": "priority",
+    "LANGGRAPH_HTTP": "http",
+    "LANGGRAPH_WEBHOOKS": "webhooks",
+    "LANGGRAPH_CHECKPOINTER": "checkpointer",
+    "LANGGRAPH_UI": "ui",
+    "LANGGRAPH_UI_CONFIG": "ui_config",
+}
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a graph is: a file below the project's root or a module, and the attribute in it ("" for the only one)."""
+    """Where a graph is: a file or a module, and the attribute in it ("" for the only one)."""
 
     name: str
     path: str | None
     module: str | None
     attribute: str
+    is_authors: bool = True
+    """Whether the author's own settings name it, and not a resource."""
 
     def __str__(self) -> str:
         return f"{self.path or self.module}:{self.attribute}" if self.attribute else str(self.path or self.module)
@@ -33,7 +50,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a ``langgraph.json``."""
+    """A folder with a ``langgraph.json``, or an image that ``langgraph build`` made."""
 
     root: Path
     graphs: Mapping[str, str] = field(default_factory=dict)
@@ -43,80 +60,120 @@ class Project:
     """The whole of it, as it stands there."""
 
 
-def read_project(file: Path) -> Project:
-    """Read ``langgraph.json``; raise :class:`GraphLoadError` that says what is wrong in it."""
+def read_project(file: Path, environ: Mapping[str, str] | None = None) -> Project:
+    """Read ``langgraph.json``; raise :class:`GraphLoadError` that says what is wrong in it.
+
+    Graphs of ``LANGSERVE_GRAPHS`` come before those of the file: they name the same ones by where the build put them.
+    """
+    environ = os.environ if environ is None else environ
     root = file.absolute().parent.resolve()
+    built = environ.get(GRAPHS_VARIABLE, "").strip()
+    document = _read_document(file) if file.exists() or not built else {}
+    if built:
+        built_settings = {
+            setting: _parse_variable(name, environ[name])
+            for name, setting in _SETTINGS_VARIABLES.items()
+            if environ.get(name, "").strip()
+        }
+        document = {**document, **built_settings, "graphs": _parse_variable(GRAPHS_VARIABLE, built)}
+    where = GRAPHS_VARIABLE if built else str(file)
+    return Project(
+        root=root,
+        graphs=_graphs(document.get("graphs"), where),
+        dependencies=_dependencies(document.get("dependencies"), where),
+        env=_environment(document.get("env"), root, where),
+        settings=document,
+    )
+
+
+def _read_document(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise GraphLoadError(
             f"{str(file)!r} does not exist in {str(Path.cwd())!r}: put langgraph.json into the image's working"
-            " directory or name it by LANGGRAPH_CONFIG"
+            f" directory, name it by LANGGRAPH_CONFIG, or set {GRAPHS_VARIABLE} in the image"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise GraphLoadError(f"{str(file)!r} cannot be read: {error}") from error
     if len(text) > _MAX_FILE:
         raise GraphLoadError(f"{str(file)!r} is over 1 MiB: it should hold a handful of names")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise GraphLoadError(f"{str(file)!r} is not JSON: {error}") from error
+    document = _parse_json(repr(str(file)), text)
     if not isinstance(document, dict):
         raise GraphLoadError(f"{str(file)!r} must hold a JSON object")
-    return Project(
-        root=root,
-        graphs=_graphs(document.get("graphs"), file),
-        dependencies=tuple(d for d in document.get("dependencies") or () if isinstance(d, str)),
-        env=_environment(document.get("env"), root),
-        settings=document,
-    )
+    return document
 
 
-def _graphs(value: Any, file: Path) -> dict[str, str]:
+def _parse_variable(name: str, text: str) -> Any:
+    return _parse_json(f"variable {name}", text)
+
+
+def _parse_json(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GraphLoadError(f"{where} is not JSON: {error}") from error
+
+
+def _graphs(value: Any, where: str) -> dict[str, str]:
     if not isinstance(value, dict) or not value:
-        raise GraphLoadError(f'{str(file)!r} declares no graphs: add "graphs": {{"name": "./file.py:attribute"}}')
+        raise GraphLoadError(f'{where!r} declares no graphs: add "graphs": {{"name": "./file.py:attribute"}}')
     graphs: dict[str, str] = {}
     for name, entry in value.items():
         target = entry.get("path") if isinstance(entry, dict) else entry
-        if not isinstance(target, str) or not target:
-            raise GraphLoadError(f'graph {name!r} in {str(file)!r} is {entry!r}: write "./file.py:attribute"')
-        graphs[name] = target
+        if not isinstance(target, str) or not target.strip():
+            raise GraphLoadError(f'graph {name!r} in {where!r} is {entry!r}: write "./file.py:attribute"')
+        graphs[name] = target.strip()
     return graphs
 
 
-def _environment(value: Any, root: Path) -> dict[str, str]:
+def _dependencies(value: Any, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise GraphLoadError(f'"dependencies" in {where!r} is no list of texts: write ["."]')
+    return tuple(value)
+
+
+def _environment(value: Any, root: Path, where: str) -> dict[str, str]:
+    if value is None:
+        return {}
     if isinstance(value, dict):
-        return {str(key): str(item) for key, item in value.items()}
-    if not isinstance(value, str) or not (root / value).exists():
-        return {}  # an .env file is for the author's machine; images often leave it out
-    return parse_env_file(confine(root, value).read_text(encoding="utf-8"))
+        return {str(key): str(item) for key, item in value.items() if item is not None}
+    if not isinstance(value, str):
+        raise GraphLoadError(f'"env" in {where!r} must be a mapping or the name of a file')
+    file = root / value
+    # An .env file is for the author's machine; images often leave it out.
+    return read_env_file(file) if value and file.is_file() else {}
 
 
-def parse_env_file(text: str) -> dict[str, str]:
-    """Return the variables of an ``.env`` file: ``NAME=value`` lines, optional ``export`` and quotes, # comments."""
-    variables: dict[str, str] = {}
-    for line in text.splitlines():
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        name, value = name.strip(), value.strip()
-        if not equals or not name or name.startswith("#"):
-            continue
-        if value[:1] in ("'", '"') and value.find(value[0], 1) > 0:
-            value = value[1 : value.find(value[0], 1)]
-        else:
-            value = value.split(" #", 1)[0].rstrip()
-        variables[name] = value
-    return variables
+def read_env_file(file: Path) -> dict[str, str]:
+    """Return the variables of an ``.env`` file, read by the library that LangGraph reads it with."""
+    from dotenv import dotenv_values
+
+    try:
+        return {name: value for name, value in dotenv_values(file, encoding="utf-8-sig").items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise GraphLoadError(f"{str(file)!r} cannot be read as variables: {error}") from error
 
 
 def confine(root: Path, path: str) -> Path:
     """Return the real path of ``path`` below ``root``; raise :class:`GraphLoadError` where it leads outside."""
-    try:
-        resolved = (root / path).resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a loop of symbolic links"
-        raise GraphLoadError(f"{path!r} cannot be opened below {str(root)!r}: {reason}") from error
+    resolved = locate(root, path)
     if not resolved.is_relative_to(root):
         raise GraphLoadError(f"{path!r} leads out of the project {str(root)!r}: keep the graph's files inside of it")
+    return resolved
+
+
+def locate(root: Path, path: str) -> Path:
+    """Return the real path of the file that the author names from ``root``; raise :class:`GraphLoadError`."""
+    try:
+        resolved = (root / path.replace("\\", "/")).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such file can be"
+        raise GraphLoadError(f"{path!r} cannot be opened below {str(root)!r}: {reason}") from error
+    if not resolved.is_file():
+        raise GraphLoadError(f"{path!r} is a folder: name a Python file in it")
     return resolved
 
 
@@ -127,11 +184,14 @@ def find_target(project: Project, wanted: str | None) -> Target:
         if len(project.graphs) != 1:
             raise GraphLoadError(f"langgraph.json declares {len(project.graphs)} graphs ({names}): name one in `graph`")
         wanted = next(iter(project.graphs))
+    if wanted not in project.graphs:
+        # A variable of a pod carries no blanks at its ends.
+        wanted = next((name for name in project.graphs if name.strip() == wanted), wanted)
     if wanted in project.graphs:
         return _parse_target(wanted, project.graphs[wanted])
     if ":" not in wanted:
         raise GraphLoadError(f"there is no graph {wanted!r} in langgraph.json: it declares {names or 'none'}")
-    target = _parse_target(wanted, wanted)
+    target = _parse_target(wanted, wanted, is_authors=False)
     # The name came from a resource, not from the author: the standard library holds no graphs, only tools.
     top = (target.module or "").partition(".")[0]
     if top in sys.stdlib_module_names or top.startswith("agentic_"):
@@ -139,21 +199,25 @@ def find_target(project: Project, wanted: str | None) -> Target:
     return target
 
 
-def _parse_target(name: str, text: str) -> Target:
+def _parse_target(name: str, text: str, *, is_authors: bool = True) -> Target:
     where, _, attribute = text.rpartition(":") if ":" in text else (text, "", "")
     is_path = "/" in where or "\\" in where or where.endswith(".py")
     if not where or (attribute and not all(part.isidentifier() for part in attribute.split("."))):
         raise GraphLoadError(f"graph {name!r} is {text!r}: write './file.py:attribute' or 'package.module:attribute'")
-    return Target(name, where if is_path else None, None if is_path else where, attribute)
+    return Target(name, where if is_path else None, None if is_path else where, attribute, is_authors)
 
 
 def enter_project(project: Project, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Make the project importable and set its variables, as the LangGraph CLI does; what the pod sets wins."""
-    own = [each for each in project.dependencies if each.startswith(".") and (project.root / each).is_dir()]
-    folders = [project.root, *(confine(project.root, each) for each in own)]
-    for folder in reversed(folders):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+    """Make the project importable and set its variables, as the LangGraph CLI does; what the pod sets wins.
+
+    Its folders come last: a file of the project that is called as a module of the standard library, or as an installed
+    one, takes neither's place.
+    """
+    given = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    folders = find_import_folders(project.root, project.dependencies, project.settings)
+    for folder in (*given, *map(str, folders)):
+        if folder not in sys.path:
+            sys.path.append(folder)
     reserved = {*contract.ENV, *contract.FORBIDDEN_ENV}
     for name, value in project.env.items():
         if name not in reserved:

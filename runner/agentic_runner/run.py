@@ -237,8 +237,8 @@ class Run:
             ) from error
         # They import LangGraph, and so must not be imported before the thread above did.
         from agentic_runner.checkpoints import build_saver, checkpoint_version, open_store
-        from agentic_runner.graphs import import_attribute, open_graph
-        from agentic_runner.project import enter_project, find_target, read_project
+        from agentic_runner.graphs import load_value, open_graph
+        from agentic_runner.project import find_target, read_project
         from agentic_runner.state_types import StateTypes, find_folders, read_allowed
 
         wanted = replace(schema, checkpoint_program=checkpoint_version())
@@ -249,8 +249,7 @@ class Run:
         self._root = project.root
         folders = find_folders(project.root, project.dependencies)
         state_types = StateTypes(read_allowed(project.settings), folders, before=sys.modules)
-        enter_project(project)
-        value = import_attribute(project, target)
+        value = await load_value(project, target)
         graph_config = build_config(self._config.thread_id, self._config.run)
         saver = build_saver(database, self._config.keyring, on_saved=self._confirm, state_types=state_types)
         store = await open_store(database, self._config.namespace, self._config.keyring, project, self._warn)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agentic_operator.definitions import REPORT_BEGIN
+from agentic_core.inspection import REPORT_BEGIN
 from tests.support.builders import wire_time
 from tests.support.kube import Json, Space
 from tests.support.waiting import wait_for

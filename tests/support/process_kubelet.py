@@ -458,7 +458,11 @@ class ProcessKubelet:
         if not named:
             return web.Response(status=404, text=f"pod {parts[3]!r} has not started")
         limit = int(request.query.get("limitBytes", "0")) or None
-        return web.Response(body=named[-1].log.encode()[:limit], content_type="text/plain")
+        lines = named[-1].log.splitlines(keepends=True)
+        tail = int(request.query.get("tailLines", len(lines)))
+        return web.Response(
+            body="".join(lines[max(0, len(lines) - tail) :]).encode()[:limit], content_type="text/plain"
+        )
 
 
 _BASE = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}

@@ -55,7 +55,7 @@ class WorkflowRef(Wire):
         Field(
             min_length=1,
             max_length=256,
-            pattern=r"^[A-Za-z0-9_./:-]+$",
+            pattern=r"^[^\x00-\x1f\x7f]+$",
             description="Another graph of the same image than the definition's.",
         ),
     ] = None

@@ -75,7 +75,7 @@ class WorkflowSpec(Wire):
         Field(
             min_length=1,
             max_length=256,
-            pattern=r"^[A-Za-z0-9_./:-]+$",
+            pattern=r"^[^\x00-\x1f\x7f]+$",
             description="A key of the image's langgraph.json, or package.module:attribute. Optional when there is only"
             " one graph.",
         ),

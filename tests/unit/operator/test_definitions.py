@@ -9,6 +9,7 @@ import pytest
 
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.errors import Problem
+from agentic_core.inspection import REPORT_BEGIN, REPORT_END
 from agentic_core.names import inspection_job_name
 from agentic_core.resources import CheckpointTtl, IgnoredSetting, ProjectStatus, WorkflowDefinition
 from agentic_operator.config import JobDefaults
@@ -16,8 +17,6 @@ from agentic_operator.definitions import (
     COUNT_INTERVAL,
     MAX_RETRY,
     MIN_RETRY,
-    REPORT_BEGIN,
-    REPORT_END,
     VECTORS_INTERVAL,
     DefinitionSeen,
     Report,

@@ -10,7 +10,6 @@ from agentic_core.names import MAX_SESSION_NAME
 from agentic_core.resources import AgenticSession, WorkflowDefinition, WorkflowSnapshot
 from agentic_operator.config import JobDefaults
 from agentic_operator.jobs import build_claim, build_inspection_job, build_job, inspection_fingerprint
-from agentic_operator.pods import BLANKED_ENV
 from tests.support.builders import IMAGE, SessionBuilder, a_cluster_definition, a_definition, a_session
 
 SNAPSHOT = WorkflowSnapshot(image=IMAGE, graph="main")
@@ -159,14 +158,26 @@ def test_variables_of_the_session_stand_before_those_of_the_definition() -> None
     assert (variables["A"], variables["B"]) == ("1", "2")
 
 
-def test_keys_of_a_config_map_cannot_change_which_code_runs() -> None:
+def test_keys_of_a_config_map_and_variables_of_the_image_reach_the_project_as_they_are() -> None:
     definition = a_definition(envFrom=[{"configMapRef": {"name": "settings"}}])
-    for job in (built(definition=definition), build_inspection_job(definition, "team", DEFAULTS)):
-        variables = env(job)
-        assert {name for name, value in variables.items() if value == ""} >= set(BLANKED_ENV)
-        assert "PATH" not in variables
-        names = [entry["name"] for entry in container(job)["env"]]
-        assert len(names) == len(set(names))
+    plain = a_definition()
+    for job, without in (
+        (built(definition=definition), built(definition=plain)),
+        (build_inspection_job(definition, "team", DEFAULTS), build_inspection_job(plain, "team", DEFAULTS)),
+    ):
+        assert container(job)["envFrom"] == [{"configMapRef": {"name": "settings"}}]
+        # Nothing stands before what the image sets: our program starts isolated from it by itself.
+        assert env(job) == env(without)
+        assert {"LD_LIBRARY_PATH", "PYTHONPATH", "PATH"}.isdisjoint(env(job))
+
+
+@pytest.mark.parametrize("name", ["my agent", "a/b:c", "$(TOKEN_FILE)", "日本語"])
+def test_a_graph_of_any_name_reaches_the_runner_as_it_is(name: str) -> None:
+    definition = a_definition(graph=name)
+    given = env(build_inspection_job(definition, "team", DEFAULTS))["GRAPH"]
+    # Kubernetes makes one dollar sign of two, and replaces nothing after it.
+    assert given.replace("$$", "$") == name
+    assert "$(" not in given.replace("$$", "")
 
 
 def test_the_pod_template_is_taken_over_but_cannot_replace_what_is_ours() -> None:

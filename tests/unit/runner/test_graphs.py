@@ -99,9 +99,9 @@ async def test_a_file_in_a_package_imports_its_siblings_by_their_full_name(root:
     ("code", "words"),
     [
         pytest.param("graph = 1", "is 'int': it must be a compiled graph", id="a number"),
-        pytest.param("other = 1", r"no attribute 'graph'; graphs there: builder", id="no such name"),
+        pytest.param("other = 1", r"has no attribute 'graph'; graphs there: builder", id="no such name"),
         pytest.param(
-            "def graph(a, b):\n    pass", r"wants \(a, b\): it may take the run's config", id="two parameters"
+            "def graph(a, b):\n    pass", r"wants \(a, b\): it may take the run's config", id="two unknown parameters"
         ),
         pytest.param("def graph():\n    return None", "is 'NoneType'", id="a factory of nothing"),
         pytest.param("def graph():\n    return 1 / 0", "failed: ZeroDivisionError", id="a factory that raises"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.project import Project, confine, enter_project, find_target, parse_env_file, read_project
+from agentic_runner.project import Project, confine, enter_project, find_target, read_env_file, read_project
 
 
 def _write(folder: Path, document: object) -> Path:
@@ -117,9 +117,56 @@ def test_a_link_within_the_project_is_followed(fenced: Path) -> None:
     assert confine(fenced, "fine.py") == fenced / "inside" / "a.py"
 
 
-def test_env_files_are_read_as_shells_write_them() -> None:
-    text = "# comment\nA=1\nexport B = two words \nC='#no comment' # one\nD=\"x=y\"\nE=1 # why\nnothing\n=x\nF=\n"
-    assert parse_env_file(text) == {"A": "1", "B": "two words", "C": "#no comment", "D": "x=y", "E": "1", "F": ""}
+def test_env_files_are_read_by_the_library_that_langgraph_reads_them_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTSIDE", "there")
+    (tmp_path / ".env").write_text(
+        "\ufeff# comment\nA=1\nexport B = two words \nC='#no comment' # one\nD=\"x=y\\nz\"\nE=1 # why\nnothing\nF=\n"
+        "G=${A}-${OUTSIDE}-${NOWHERE:-else}\nH='${A}'\nI=\"two\nlines\"\n"
+    )
+    assert read_env_file(tmp_path / ".env") == {
+        "A": "1",
+        "B": "two words",
+        "C": "#no comment",
+        "D": "x=y\nz",
+        "E": "1",
+        "F": "",
+        "G": "1-there-else",
+        "H": "1",
+        "I": "two\nlines",
+    }
+
+
+def test_an_env_file_may_lie_outside_of_the_folder_and_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "shared.env").write_text("A=1")
+    (tmp_path / "app").mkdir()
+    graphs = {"graphs": {"a": "./a.py:g"}}
+    assert read_project(_write(tmp_path / "app", {**graphs, "env": "../shared.env"})).env == {"A": "1"}
+    assert read_project(_write(tmp_path / "app", {**graphs, "env": "../no.env"})).env == {}
+
+
+def test_graphs_of_a_built_image_come_from_its_variables(tmp_path: Path) -> None:
+    environ = {
+        "LANGSERVE_GRAPHS": json.dumps({"my agent": {"path": "/deps/outer-app/src/agent.py:graph"}}),
+        "LANGGRAPH_HTTP": json.dumps({"app": "./x.py:app"}),
+    }
+    built = read_project(tmp_path / "langgraph.json", environ)
+    assert built.graphs == {"my agent": "/deps/outer-app/src/agent.py:graph"}
+    assert built.settings["http"] == {"app": "./x.py:app"}
+    # The file beside them still says the rest.
+    file = _write(tmp_path, {"graphs": {"my agent": "./agent.py:graph"}, "env": {"A": "1"}})
+    both = read_project(file, environ)
+    assert (both.graphs, both.env) == (built.graphs, {"A": "1"})
+    with pytest.raises(GraphLoadError, match="variable LANGSERVE_GRAPHS is not JSON"):
+        read_project(tmp_path / "none.json", {"LANGSERVE_GRAPHS": "{"})
+
+
+@pytest.mark.parametrize("name", ["my agent", "日本語: エージェント", "a/b\\c", "x:y", "--help", "'; drop"])
+def test_a_graph_may_be_called_anything(name: str) -> None:
+    project = Project(root=Path("/"), graphs={name: "./a.py:graph", "other": "./b.py:graph"})
+    target = find_target(project, name)
+    assert (target.name, target.path, target.attribute) == (name, "./a.py", "graph")
 
 
 def test_what_the_pod_sets_wins_over_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +174,16 @@ def test_what_the_pod_sets_wins_over_the_project(tmp_path: Path, monkeypatch: py
     (tmp_path / "lib").mkdir()
     project = Project(
         root=tmp_path.resolve(),
-        dependencies=(".", "./lib", "./missing"),
+        dependencies=(".", "./lib", "langchain"),
         env={"MODEL": "small", "LANG_OF": "project", "LD_PRELOAD": "evil.so", "SESSION_NAME": "x"},
     )
     environ = {"MODEL": "large"}
     enter_project(project, environ)
     assert environ == {"MODEL": "large", "LANG_OF": "project"}
-    assert sys.path[:2] == [str(tmp_path.resolve()), str(tmp_path.resolve() / "lib")]
+    # Behind what is installed: a module of the project takes no other one's place.
+    assert sys.path[-2:] == [str(tmp_path.resolve()), str(tmp_path.resolve() / "lib")]
+
+
+def test_a_local_dependency_that_is_not_in_the_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GraphLoadError, match=r"dependency '\./missing' .* copy it"):
+        enter_project(Project(root=tmp_path.resolve(), dependencies=("./missing",)), {})
