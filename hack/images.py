@@ -87,6 +87,8 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
     for name, folder, base in (("e2e", "image", RUNNER), ("e2e-foreign", "foreign", "base-python")):
         tests = root / "tests" / "e2e" / folder
         found.append(Image(name, tests / "Containerfile", tests, (tests,), base))
+    projects = root / "tests" / "projects"
+    found.append(Image("e2e-projects", projects / "Containerfile", projects, (projects,), RUNNER))
     return {image.name: image for image in found}
 
 

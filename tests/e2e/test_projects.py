@@ -1,0 +1,68 @@
+"""Every kind of project on the real cluster: registered, run, its pod killed in the middle, continued to its end."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Project
+from tests.projects.cases import CASES, Case
+from tests.support.waiting import wait_for
+
+IMAGE = "docker.io/agentic-operator/e2e-projects:dev"
+# What only an image may say (LANGSERVE_GRAPHS) is run as a process in tests/integration.
+CASES_OF_THE_IMAGE = [case for case in CASES if not case.variables]
+# As many at a time as one node of two cores takes.
+BATCHES = [CASES_OF_THE_IMAGE[start : start + 5] for start in range(0, len(CASES_OF_THE_IMAGE), 5)]
+
+
+def _name(case: Case) -> str:
+    return case.name.replace("_", "-")
+
+
+def _define(project: Project, case: Case) -> None:
+    project.define(
+        case.graph or "agent",
+        name=_name(case),
+        image=IMAGE,
+        env=[
+            {"name": "LANGGRAPH_CONFIG", "value": f"/projects/{case.folder or case.name}/langgraph.json"},
+            {"name": "GATE", "value": "/tmp"},
+        ],
+    )
+
+
+def _pod_in_the_middle(project: Project, session: str, *, but: str = "") -> str:
+    """Return the pod of a session once its graph waits in the middle; ``but`` is one that was killed."""
+
+    def find() -> str:
+        for pod in project.pods(session):
+            name: str = pod["metadata"]["name"]
+            if name != but and pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]:
+                said = project.run("exec", name, "-c", "runner", "--", "python", "-c", _LOOK)
+                return name if said.strip() == "True" else ""
+        return ""
+
+    return wait_for(find, bool, what=f"the middle of {session}", timeout_seconds=180, every=1.0)
+
+
+_LOOK = "import os; print(os.path.exists('/tmp/reached'))"
+_LET_GO = "open('/tmp/go', 'w').close()"
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "-".join(case.name for case in batch))
+def test_projects_of_each_kind_survive_the_loss_of_their_pod(project: Project, batch: list[Case]) -> None:
+    for case in batch:
+        _define(project, case)
+    for case in batch:
+        project.wait_condition(f"workflowdefinition/{_name(case)}", "Ready", "True", timeout_seconds=180)
+        assert project.condition(f"workflowdefinition/{_name(case)}", "ProjectSupported")["status"] == "True"
+    for case in batch:
+        project.start(_name(case), name=_name(case), inputs=dict(case.inputs))
+    for case in batch:
+        killed = _pod_in_the_middle(project, _name(case))
+        project.run("delete", "pod", killed, "--grace-period=0", "--force")
+        successor = _pod_in_the_middle(project, _name(case), but=killed)
+        project.run("exec", successor, "-c", "runner", "--", "python", "-c", _LET_GO)
+    for case in batch:
+        status: dict[str, Any] = project.wait_phase("Completed", session=_name(case), timeout_seconds=180)
+        case.check(status["result"])

@@ -1,0 +1,1 @@
+"""Small projects, one for each kind of layout, state, factory and configuration that people have."""

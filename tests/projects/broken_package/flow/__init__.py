@@ -1,0 +1,1 @@
+import nowhere_at_all  # noqa: F401

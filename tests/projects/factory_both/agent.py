@@ -1,0 +1,28 @@
+from typing import TypedDict
+
+from gate import wait_here
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
+from langgraph_sdk.runtime import ServerRuntime
+
+
+class State(TypedDict, total=False):
+    text: str
+    steps: list[str]
+
+
+def first(state: State) -> State:
+    return {"steps": ["first"]}
+
+
+def second(state: State) -> State:
+    wait_here()
+    return {"steps": [*state["steps"], "second"]}
+
+
+builder = StateGraph(State).add_node(first).add_node(second).add_edge(START, "first").add_edge("first", "second")
+
+
+async def make(*, config: RunnableConfig, runtime: ServerRuntime):
+    assert runtime.execution_runtime or not config["configurable"]["__is_for_execution__"]
+    return builder.compile()

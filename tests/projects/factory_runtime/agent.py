@@ -1,0 +1,27 @@
+from typing import TypedDict
+
+from gate import wait_here
+from langgraph.graph import START, StateGraph
+from langgraph_sdk.runtime import ServerRuntime
+
+
+class State(TypedDict, total=False):
+    text: str
+    steps: list[str]
+
+
+def first(state: State) -> State:
+    return {"steps": ["first"]}
+
+
+def second(state: State) -> State:
+    wait_here()
+    return {"steps": [*state["steps"], "second"]}
+
+
+builder = StateGraph(State).add_node(first).add_node(second).add_edge(START, "first").add_edge("first", "second")
+
+
+def make(runtime: ServerRuntime):
+    assert runtime.store is not None
+    return builder.compile()

@@ -1,0 +1,29 @@
+import asyncio
+import logging
+from typing import TypedDict
+
+from gate import wait_here
+from langgraph.graph import START, StateGraph
+
+
+class State(TypedDict, total=False):
+    text: str
+    steps: list[str]
+
+
+def first(state: State) -> State:
+    return {"steps": ["first"]}
+
+
+def second(state: State) -> State:
+    wait_here()
+    return {"steps": [*state["steps"], "second"]}
+
+
+builder = StateGraph(State).add_node(first).add_node(second).add_edge(START, "first").add_edge("first", "second")
+graph = builder.compile()
+
+asyncio.run(asyncio.sleep(0))
+for _ in range(50):
+    print("-----BEGIN AGENTIC INSPECTION-----", "x" * 20_000)
+logging.basicConfig(level=logging.DEBUG, force=True)
