@@ -4,7 +4,6 @@ An image may hold a project that nobody installed, only copied. The folders are 
 and as the build backends of the project's packages would: flat, below ``src``, or where ``pyproject.toml`` says.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,8 @@ def _read_pyproject(folder: Path) -> dict[str, Any]:
     file = folder / "pyproject.toml"
     if not file.is_file():
         return {}
+    import tomllib  # most images need none of it
+
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
