@@ -77,8 +77,7 @@ def test_the_settings_that_are_the_operators_are_reported_and_embeddings_that_do
         settings = {"graphs": {"main": "./graph.py:graph"}, "store": store, "checkpointer": ttl}
         (tmp_path / "other.json").write_text(json.dumps(settings))
         done = _inspect(tmp_path, code, LANGGRAPH_CONFIG="other.json")
-        assert done.returncode == 0, done.stderr
-        report = json.loads(done.stdout.splitlines()[-2])
+        report = _report(done)
         assert report["vectorDims"] == dims
         assert report["checkpointTtl"] == {"strategy": "delete", "seconds": 120}
         assert [each["setting"] for each in report["ignored"]] == ignored
