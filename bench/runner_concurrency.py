@@ -15,7 +15,7 @@ from typing import TypedDict
 from langgraph.graph import START, StateGraph
 
 from agentic_runner.checkpoints import build_saver
-from agentic_runner.execute import build_config
+from agentic_runner.given import build_config
 from agentic_store import migrate
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn

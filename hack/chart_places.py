@@ -215,7 +215,7 @@ def build_rights() -> tuple[Template, ...]:
                 f'ame: {policy}.{{{{ include "agentic-operator.domain" . }}}}\n',
                 3,
             )
-            for policy in ("runner-writes-own-session", "inputs-are-immutable")
+            for policy in ("runner-writes-own-session", "inputs-are-immutable", "reserved-config-keys")
         ),
     )
     return rbac, admission

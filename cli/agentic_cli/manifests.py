@@ -14,6 +14,8 @@ _GENERATED: Final = 5
 _INHERITED: Final = (
     "workflowRef",
     "inputs",
+    "config",
+    "context",
     "displayName",
     "userContext",
     "timeoutSeconds",

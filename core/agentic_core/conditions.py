@@ -36,6 +36,7 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     INVALID_INPUT = "InvalidInput"
     UNKNOWN_INPUT = "UnknownInput"
+    INVALID_CONFIG = "InvalidConfig"
     WORKFLOW_NOT_FOUND = "WorkflowNotFound"
     WORKFLOW_NOT_READY = "WorkflowNotReady"
     WORKFLOW_SUSPENDED = "WorkflowSuspended"
@@ -75,6 +76,7 @@ class Reason(StrEnum):
     # of an end
     COMPLETED = "Completed"
     GRAPH_ERROR = "GraphError"
+    RECURSION_LIMIT_REACHED = "RecursionLimitReached"
     OUTPUT_TOO_LARGE = "OutputTooLarge"
     OOM_KILLED = "OOMKilled"
     DEADLINE_EXCEEDED = "DeadlineExceeded"

@@ -46,6 +46,9 @@ ENV: Final = (
     "HOME",
 )
 
+# What an inspection is told instead: the config and context that the definition gives to all of its sessions, as JSON.
+GRAPH_DEFAULTS: Final = "GRAPH_DEFAULTS"
+
 # They would let an env entry run code in the container or stand in for a mounted secret.
 FORBIDDEN_ENV: Final = (
     "LD_PRELOAD",
@@ -65,6 +68,10 @@ MAX_INPUT_BYTES: Final = 256 * 1024
 MAX_SCHEMA_BYTES: Final = 64 * 1024
 MAX_INLINE_RESULT_BYTES: Final = 32 * 1024
 MAX_ANSWER_BYTES: Final = 32 * 1024
+MAX_CONFIG_BYTES: Final = 32 * 1024
+MAX_CONTEXT_BYTES: Final = 32 * 1024
+MAX_RECURSION_LIMIT: Final = 1_000_000
+MAX_TIMEOUT_SECONDS: Final = 31_536_000
 MAX_PINNED_SPEC_BYTES: Final = 128 * 1024
 MAX_OUTPUT_BYTES: Final = 100 * 1024 * 1024
 # Where there is an object store, what is larger goes there.

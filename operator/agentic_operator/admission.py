@@ -9,7 +9,14 @@ from agentic_core.conditions import Reason, find_condition
 from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES
 from agentic_core.errors import Problem
 from agentic_core.input_rules import InputRules, read_rules
-from agentic_core.resources import AgenticSession, WorkflowSnapshot
+from agentic_core.resources import AgenticSession, RunDefaults, WorkflowSnapshot
+from agentic_core.run_settings import (
+    RunSettings,
+    find_context_problems,
+    find_settings_problems,
+    find_unknown_settings,
+    merge_settings,
+)
 from agentic_core.strict_json import find_wide_number
 from agentic_operator.classify import clip
 from agentic_operator.images import AllowedImages, InvalidImage, parse_image
@@ -129,14 +136,34 @@ def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
     return Waits(Reason.QUEUED, f"the workflow runs at most {limit} sessions at once; this one waits its turn")
 
 
+def is_inspected(session: AgenticSession, definition: Definition) -> bool:
+    """Say whether the session runs the graph that was inspected: nothing is known of another one of its image."""
+    named = session.spec.workflow_ref.graph
+    return named is None or named == definition.spec.graph
+
+
+def merge_given(session: AgenticSession, definition: Definition) -> RunSettings:
+    """Return what the session's runs would be given beside the inputs, had it pinned the definition as it is now."""
+    said = definition.spec.defaults or RunDefaults()
+    return merge_settings(said.config, said.context, session.spec.config, session.spec.context)
+
+
+def warn_of_settings(session: AgenticSession, definition: Definition | None) -> str:
+    """Return a warning of keys in config and context that look mistyped; empty for none."""
+    if definition is None or not is_inspected(session, definition):
+        return ""
+    status, given = definition.status, merge_given(session, definition)
+    found = find_unknown_settings(status.config_schema, status.context_schema, given)
+    return clip("; ".join(map(str, found[:MAX_LISTED_PROBLEMS])))
+
+
 def find_input_rules(session: AgenticSession, definition: Definition) -> InputRules:
     """Return by what a session's inputs are judged: the author's schema, else what the inspection saw of the graph.
 
     Nothing is known of another graph of the same image.
     """
-    named = session.spec.workflow_ref.graph
-    is_inspected = named is None or named == definition.spec.graph
-    return read_rules(definition.spec.input_schema, definition.status.input_schema if is_inspected else None)
+    derived = definition.status.input_schema if is_inspected(session, definition) else None
+    return read_rules(definition.spec.input_schema, derived)
 
 
 def check_deadline(session: AgenticSession) -> Refused | None:
@@ -148,6 +175,16 @@ def check_deadline(session: AgenticSession) -> Refused | None:
         return _refuse_wide(limit.value, "/spec/inputDeadline/value")
     return Refused(
         Reason.INVALID_SPEC, "/spec/inputDeadline/value: onExpiry Resume needs the answer to go on with; give one"
+    )
+
+
+def check_settings(session: AgenticSession, definition: Definition | None) -> Refused | None:
+    """Return the refusal of a config or context that no graph may be given, or that this one cannot take."""
+    problems = find_settings_problems(session.spec.config, session.spec.context, "/spec")
+    if definition is not None and not problems and is_inspected(session, definition):
+        problems = find_context_problems(definition.status.context_schema, merge_given(session, definition))
+    return (
+        Refused(Reason.INVALID_CONFIG, clip("; ".join(map(str, problems[:MAX_LISTED_PROBLEMS])))) if problems else None
     )
 
 

@@ -18,9 +18,12 @@ from agentic_operator.admission import (
     check_deadline,
     check_image,
     check_queue,
+    check_settings,
+    warn_of_settings,
 )
+from agentic_operator.classify import clip
 from agentic_operator.endings import fail
-from agentic_operator.jobs import build_claim, build_job
+from agentic_operator.jobs import build_claim, build_job, effective_limits
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.seen import Rules, Seen
@@ -35,7 +38,9 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
         return run_again(session, seen, now, rules, session.status.run + 1, restarts=0)
     admission: Admission = admit_workflow(session, seen.definition, rules.allowed)
     if isinstance(admission, Admitted):
-        admission = check_deadline(session) or seen.refused_inputs or admission
+        # A Job made just before a crash was made of what had been checked.
+        refused = None if seen.jobs else check_settings(session, seen.definition)
+        admission = check_deadline(session) or refused or seen.refused_inputs or admission
     # A Job made just before a crash holds its place already.
     if isinstance(admission, Admitted) and not seen.jobs:
         admission = check_queue(seen.definition, seen.queue) or admission
@@ -73,6 +78,8 @@ def create_run(
 ) -> Plan:
     """Make the Job of a run, and say in the status that it starts."""
     spec = find_spec(snapshot, seen.definition)
+    warnings = (seen.input_warning, warn_of_settings(session, seen.definition) if run == 1 else "")
+    warning = clip("; ".join(filter(None, warnings)))
     user = session.spec.user_context
     thread = session.status.thread_id or thread_id(
         session.namespace, session.name, user.user_id if user is not None and user.private else None
@@ -83,19 +90,20 @@ def create_run(
         Reason.JOB_CREATED,
         message or f"run {run} starts",
         now,
-        conditions=_accept(session, seen.input_warning, now),
+        conditions=_accept(session, warning, now),
         run=run,
         restarts=restarts or None,
         job_name=job_name(session.name, run),
         thread_id=thread,
         workflow=snapshot,
+        limits=session.status.limits or effective_limits(session, spec, rules.jobs),
     )
     plan = Plan(
         add_finalizer=FINALIZER not in session.metadata.finalizers,
         status=status,
         notes=(
             Note(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),
-            *_warn(seen.input_warning),
+            *_warn(warning),
         ),
     )
     if any(job.run == run for job in seen.jobs):

@@ -133,7 +133,10 @@ def classify_failure(job: JobSeen, pods: Iterable[PodSeen]) -> Verdict:
     """Say why a failed Job failed, from its own reason and the pod that ended last."""
     ended = newest(pod for pod in pods if pod.is_over or pod.exit_code is not None)
     if job.failure_reason == "DeadlineExceeded":
-        return Verdict(Reason.DEADLINE_EXCEEDED, "the run took longer than its timeoutSeconds")
+        message = (
+            "the run took longer than status.limits.timeoutSeconds: raise timeoutSeconds of the session or definition"
+        )
+        return Verdict(Reason.DEADLINE_EXCEEDED, message)
     if ended is None:
         return Verdict(Reason.RUNNER_LOST, clip(job.failure_message or "its pod is gone without a trace"))
     return classify_pod(ended)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from agentic_core.contract import MAX_RECURSION_LIMIT, MAX_TIMEOUT_SECONDS
 from agentic_core.names import is_dns_label
 from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
 
@@ -61,6 +62,8 @@ class JobDefaults:
     retention_days: int = 30
     backend_url: str = ""
     retries: int = 3
+    recursion_limit: int = 10_000
+    timeout_seconds: int = 86_400
     has_result_store: bool = False
     """Whether results over 90 MB go to an object store; its Secret is mounted."""
     has_encryption: bool = False
@@ -133,6 +136,8 @@ OPTIONS: Final = (
     _Option("RUNNER_REQUESTS", "cpu=100m,memory=256Mi", "default requests of runners"),
     _Option("RUNNER_LIMITS", "cpu=2,memory=1Gi", "default limits of runners"),
     _Option("RUNNER_RETRIES", "3", "how often a failed attempt is repeated where nobody says otherwise"),
+    _Option("RUNNER_RECURSION_LIMIT", "10000", "how many super-steps a run may take where nobody says otherwise"),
+    _Option("RUNNER_TIMEOUT_SECONDS", "86400", "how long a run may execute where nobody says otherwise"),
     _Option("CHECKPOINT_RETENTION_DAYS", "30", "how long checkpoints of finished sessions are kept; 0 for ever"),
     _Option("CHECKPOINT_PRUNE_DAYS", "0", "when finished threads are cut down to their last checkpoint; 0 for never"),
     _Option("JOB_TTL_SECONDS", "300", "how long a finished Job stays, to be looked at"),
@@ -200,6 +205,8 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             retention_days=_number(values, "CHECKPOINT_RETENTION_DAYS", 0, 36_500),
             backend_url=_url(values, "BACKEND_URL"),
             retries=_number(values, "RUNNER_RETRIES", 0, 100),
+            recursion_limit=_number(values, "RUNNER_RECURSION_LIMIT", 1, MAX_RECURSION_LIMIT),
+            timeout_seconds=_number(values, "RUNNER_TIMEOUT_SECONDS", 1, MAX_TIMEOUT_SECONDS),
             has_result_store=_choice(values, "RESULT_STORE", ("on", "off")) == "on",
             has_encryption=_choice(values, "ENCRYPTION", ("on", "off")) == "on",
             vault=_vault(values),

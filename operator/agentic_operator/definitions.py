@@ -59,6 +59,8 @@ class Report:
 
     drawing: GraphDrawing | None = None
     input_schema: dict[str, Any] | None = None
+    config_schema: dict[str, Any] | None = None
+    context_schema: dict[str, Any] | None = None
     langgraph_version: str | None = None
     project: ProjectStatus | None = None
     """None where the runner is older than this part of the report."""
@@ -99,6 +101,8 @@ def read_report(log: str) -> Report | None:
         return Report(
             drawing=_read_drawing(raw),
             input_schema=_bounded_schema(raw.get("inputSchema")),
+            config_schema=_bounded_schema(raw.get("configSchema")),
+            context_schema=_bounded_schema(raw.get("contextSchema")),
             langgraph_version=str(raw["langgraphVersion"])[:64] if raw.get("langgraphVersion") else None,
             project=_read_project(raw),
         )
@@ -338,6 +342,8 @@ def _conclude(
     fields: dict[str, object] = {
         "graph": seen.report.drawing,
         "input_schema": seen.report.input_schema if definition.spec.input_schema is None else None,
+        "config_schema": seen.report.config_schema,
+        "context_schema": seen.report.context_schema,
         "langgraph_version": seen.report.langgraph_version,
         "project": seen.report.project,
         "image_digest": pin_image(definition.spec.image, pod.image_id if pod is not None else ""),

@@ -4,13 +4,14 @@ What their pods look like is in ``pods``.
 """
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from agentic_core.contract import (
     API_DIR,
     ENCRYPTION_DIR,
     ENCRYPTION_SECRET,
     ENCRYPTION_SECRET_KEY,
+    GRAPH_DEFAULTS,
     PERMANENT_EXIT_CODES,
     POSTGRES_DIR,
     POSTGRES_SECRET_KEY,
@@ -41,10 +42,13 @@ from agentic_core.resources import (
     AgenticSession,
     ClusterWorkflowDefinition,
     Resource,
+    RunDefaults,
     WorkflowDefinition,
     WorkflowSnapshot,
     WorkflowSpec,
 )
+from agentic_core.resources.graph_config import RunLimits
+from agentic_core.run_settings import merge_settings
 from agentic_operator.config import JobDefaults
 from agentic_operator.credentials import build_database_access
 from agentic_operator.pods import (
@@ -87,6 +91,19 @@ def effective_retries(session: AgenticSession, definition: WorkflowSpec | None, 
     if given is None and definition is not None and definition.defaults is not None:
         given = definition.defaults.retries
     return defaults.retries if given is None else given
+
+
+def effective_limits(session: AgenticSession, definition: WorkflowSpec | None, defaults: JobDefaults) -> RunLimits:
+    """Return what ends a run that would go on for ever: the session's word, then the definition's, then the default."""
+    said = definition.defaults if definition is not None else None
+    settings = merge_settings(said.config if said is not None else None, None, session.spec.config)
+    timeout = session.spec.timeout_seconds
+    if timeout is None and said is not None:
+        timeout = said.timeout_seconds
+    return RunLimits(
+        recursion_limit=defaults.recursion_limit if settings.recursion_limit is None else settings.recursion_limit,
+        timeout_seconds=defaults.timeout_seconds if timeout is None else timeout,
+    )
 
 
 def effective_ttl(session: AgenticSession, definition: WorkflowSpec | None) -> int | None:
@@ -151,9 +168,9 @@ def build_job(
     }
     retries = effective_retries(session, spec, defaults)
     keep_warm = effective_keep_warm(session, spec)
-    timeout = session.spec.timeout_seconds
-    if timeout is None and spec is not None and spec.defaults is not None:
-        timeout = spec.defaults.timeout_seconds
+    # Those that the status shows, once it does: the operator's defaults may have changed since.
+    limits = session.status.limits or effective_limits(session, spec, defaults)
+    timeout = limits.timeout_seconds or defaults.timeout_seconds
     env = [
         *build_env(
             SESSION_NAME=session.name,
@@ -225,14 +242,13 @@ def build_job(
         "completions": 1,
         "parallelism": 1,
         "ttlSecondsAfterFinished": defaults.job_ttl_seconds,
+        # A warm pod's wait is no execution, but goes on in its Job.
+        "activeDeadlineSeconds": timeout + keep_warm,
         # A new pod only when the old one is really over: two runners of one thread would only fence each other.
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": [*_failure_rules(), *access.failure_rules]},
         "template": {"metadata": build_pod_metadata(spec, labels), "spec": pod},
     }
-    if timeout is not None:
-        # A warm pod's wait is no execution, but goes on in its Job.
-        job["activeDeadlineSeconds"] = timeout + keep_warm
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -254,7 +270,16 @@ def inspection_fingerprint(spec: WorkflowSpec) -> str:
         exclude_none=True,
         include={"image", "image_pull_policy", "image_pull_secrets", "graph", "env", "env_from", "pod_template"},
     )
+    if given := _graph_defaults(spec):
+        parts["graphDefaults"] = given
     return fingerprint(json.dumps(parts, sort_keys=True))
+
+
+def _graph_defaults(spec: WorkflowSpec) -> dict[str, Any]:
+    """Return the config and context that all sessions of a definition get; empty where it gives none."""
+    said = spec.defaults or RunDefaults()
+    config = said.config.model_dump(mode="json", by_alias=True, exclude_defaults=True) if said.config else {}
+    return {**({"config": config} if config else {}), **({"context": said.context} if said.context else {})}
 
 
 def build_inspection_job(definition: Definition, namespace: str, defaults: JobDefaults) -> Manifest:
@@ -266,6 +291,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         MANAGED_BY_LABEL: MANAGED_BY,
         COMPONENT_LABEL: "inspector",
     }
+    given = _graph_defaults(spec)
     env = [
         *build_env(
             GRAPH=escape_variables(spec.graph or ""),
@@ -273,6 +299,8 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
             WORKSPACE_DIR=WORKSPACE_DIR,
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108
+            # A dollar sign would begin a reference to another variable.
+            **({GRAPH_DEFAULTS: json.dumps(given, ensure_ascii=False).replace("$", "$$")} if given else {}),
         ),
         *(entry.to_wire() for entry in spec.env),
     ]

@@ -287,8 +287,8 @@ class SessionReconciler:
         if not change:
             return False
         version = session.metadata.resource_version
-        if "interrupts" in change:
-            # Questions and answers are people's values: a null in them is one, too.
+        if not change.keys().isdisjoint(("interrupts", "workflow")):
+            # Questions, answers and a definition's config are people's values: a null in them is one, too.
             operations = build_exact_patch(version, session.status, status)
             raw = await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
         else:

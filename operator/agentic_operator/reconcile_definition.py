@@ -10,6 +10,7 @@ from agentic_core.errors import AgenticError, Problem, TransientError
 from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
 from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
 from agentic_core.resources import WorkflowStatus
+from agentic_core.run_settings import find_settings_problems
 from agentic_operator.classify import newest
 from agentic_operator.definitions import (
     DefinitionSeen,
@@ -169,6 +170,8 @@ class DefinitionReconciler:
             if schema is not None:
                 faults = await self._parts.checker.check_schema(schema)
                 problems += [Problem(f"/spec/{field}{fault.pointer}", fault.message) for fault in faults]
+        if spec.defaults is not None:
+            problems += find_settings_problems(spec.defaults.config, spec.defaults.context, "/spec/defaults")
         if len(self._checked) >= MAX_CHECKED:
             self._checked.clear()
         self._checked[version] = tuple(problems)

@@ -34,6 +34,7 @@ from agentic_runner.eventlog import EventQueue
 from agentic_runner.execute import Drained, Finished, Outcome, Waits
 from agentic_runner.failures import Failure, Kind
 from agentic_runner.forking import ForkRefused
+from agentic_runner.given import SettingsRefused
 from agentic_runner.history import extend
 from agentic_runner.redaction import Redactor, bounded
 from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_delay
@@ -211,7 +212,7 @@ class Teller:
             await self.put_event("attempt_failed", {"attempt": failures, "of": retries + 1, "error": message[:1024]})
             await self._tell_in_passing(lambda session, now: statuses.retrying(session, now, told))
             return Ending(ExitCode.RETRIABLE, told)
-        verdict = Verdict(Reason.GRAPH_ERROR, failure.type, message, failure.node, failure.is_retriable)
+        verdict = Verdict(failure.reason, failure.type, message, failure.node, failure.is_retriable)
         return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
 
     async def tell_failure(self, error: AgenticError, database: Database | None) -> Ending:
@@ -227,6 +228,9 @@ class Teller:
                 return Ending(ExitCode.API_UNAVAILABLE, message)
             case ForkRefused(reason=reason):
                 verdict = Verdict(reason, name, message)
+                return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
+            case SettingsRefused():
+                verdict = Verdict(Reason.INVALID_CONFIG, name, message)
                 return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
             case GraphLoadError():
                 verdict = Verdict(Reason.GRAPH_LOAD_FAILED, name, message)
@@ -327,6 +331,7 @@ class Teller:
 
 _VERDICT_CODES: Final = {
     Reason.INVALID_INPUT: ExitCode.INPUT_REFUSED,
+    Reason.INVALID_CONFIG: ExitCode.INPUT_REFUSED,
     Reason.FORK_SOURCE_NOT_FOUND: ExitCode.INPUT_REFUSED,
     Reason.FORBIDDEN: ExitCode.INPUT_REFUSED,
     Reason.GRAPH_LOAD_FAILED: ExitCode.GRAPH_NOT_LOADED,

@@ -42,11 +42,6 @@ class Drained:
 Outcome = Finished | Waits | Drained
 
 
-def build_config(thread_id: str, run: int) -> "RunnableConfig":
-    """Return LangGraph's config of a run."""
-    return {"configurable": {"thread_id": thread_id}, "metadata": {"agentic_run": run}}
-
-
 def find_first_step(graph: "Graph") -> int:
     """Return the number of the first super-step of nodes: a state graph's step 0 takes the inputs."""
     return 1 if "__start__" in graph.nodes else 0
@@ -86,6 +81,7 @@ async def execute(
     config: "RunnableConfig",
     given: Any,
     *,
+    context: Any = None,
     durability: Durability,
     tracker: Tracker,
     drain: Drain,
@@ -109,6 +105,7 @@ async def execute(
         parts = graph.astream(
             given,
             config,
+            context=context,
             stream_mode=list(STREAM_MODES),
             # What `ainvoke` returns: the graph's output schema, not its whole state.
             output_keys=graph.output_channels,

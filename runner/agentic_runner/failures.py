@@ -1,11 +1,13 @@
 """What an exception out of a graph run means: whose it is, and whether another attempt could end otherwise."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
 
+from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, Superseded, TransientError
 from agentic_runner.encryption import CannotDecrypt
 from agentic_runner.not_restorable import NotRestorable
@@ -39,11 +41,18 @@ class Failure:
     message: str
     node: str | None = None
     is_retriable: bool = True
+    reason: Reason = Reason.GRAPH_ERROR
+    """Of a graph's failure: what the session's status calls it."""
 
 
 # Names, so that LangGraph need not be imported to compare them. Each says that the graph itself is wrong: the state
 # that led to it is in the checkpoint, and the same step would end the same way.
-_NEVER_SUCCEED: Final = frozenset({"GraphRecursionError", "InvalidUpdateError", "EmptyInputError"})
+_RECURSION: Final = "GraphRecursionError"
+_NEVER_SUCCEED: Final = frozenset({_RECURSION, "InvalidUpdateError", "EmptyInputError"})
+_RECURSION_REMEDY: Final = (
+    "; if the graph does end, give it more super-steps in spec.config.recursion_limit (or in the definition's"
+    " defaults.config): `agentic fork` goes on from the last checkpoint"
+)
 
 # Frames of these belong to the checkpointer and store, also where a subgraph's node called them.
 _PERSISTENCE: Final = ("langgraph.checkpoint.postgres", "langgraph.store.postgres", "agentic_store")
@@ -68,17 +77,25 @@ def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool, root
         return _persistence_failure(meaning)
     if takes_inputs and not tracker.has_started:
         return Failure(Kind.INPUT, _name(error), f"the graph refuses the inputs: {describe(error)}")
+    if _is_named(error, {_RECURSION}):
+        message = f"{describe(error)}{_RECURSION_REMEDY}"
+        reason = Reason.RECURSION_LIMIT_REACHED
+        return Failure(Kind.GRAPH, _name(error), message, node, is_retriable=False, reason=reason)
     return Failure(
         Kind.GRAPH,
         _name(error),
         describe(error, lambda raised: find_source(raised, root)),
         node=node,
-        is_retriable=not _NEVER_SUCCEED.intersection(cls.__name__ for cls in type(error).__mro__),
+        is_retriable=not _is_named(error, _NEVER_SUCCEED),
     )
 
 
 def _name(error: BaseException) -> str:
     return bounded(type(error).__name__, 256)
+
+
+def _is_named(error: BaseException, names: Set[str]) -> bool:
+    return not names.isdisjoint(cls.__name__ for cls in type(error).__mro__)
 
 
 def _persistence_failure(meaning: AgenticError) -> Failure:

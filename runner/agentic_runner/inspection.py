@@ -7,15 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentic_core.errors import GraphLoadError
+from agentic_core.run_settings import RunSettings
 from agentic_runner.config import project_file
-from agentic_runner.execute import build_config
+from agentic_runner.given import SettingsRefused, build_config, copy_context, read_defaults
 from agentic_runner.graphs import load_value, open_graph
 from agentic_runner.ignored import Ignored, find_ignored
 from agentic_runner.memory import Memory, read_memory
 from agentic_runner.modules import run_in_import_thread
 from agentic_runner.project import Project, find_target, read_project
 from agentic_runner.redaction import describe
-from agentic_runner.schemas import derive_input_schema, derive_output_schema
+from agentic_runner.schemas import (
+    derive_config_schema,
+    derive_context_schema,
+    derive_input_schema,
+    derive_output_schema,
+)
 
 if TYPE_CHECKING:
     from agentic_runner.graphs import Graph
@@ -24,18 +30,24 @@ if TYPE_CHECKING:
 def inspect_project(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the report of the project's graph; raise :class:`GraphLoadError` where it cannot be loaded."""
     project = read_project(project_file(environ), environ)
-    return asyncio.run(_inspect(project, environ.get("GRAPH", "").strip() or None))
+    return asyncio.run(_inspect(project, environ.get("GRAPH", "").strip() or None, read_defaults(environ)))
 
 
-async def _inspect(project: Project, wanted: str | None) -> dict[str, Any]:
+async def _inspect(project: Project, wanted: str | None, given: RunSettings) -> dict[str, Any]:
     target = find_target(project, wanted)
     value = await load_value(project, target)
     # It may import embeddings of the project's own.
     settings = await run_in_import_thread(lambda: build_settings_report(project, read_memory(project.settings)))
     from langgraph.store.memory import InMemoryStore
 
-    config = build_config("inspection", 0)
-    async with open_graph(value, target, config, store=InMemoryStore(), is_for_execution=False) as graph:
+    try:
+        config = build_config("inspection", 0, given)
+    except SettingsRefused as error:
+        raise GraphLoadError(str(error)) from error
+    opening = open_graph(
+        value, target, config, store=InMemoryStore(), context=copy_context(given), is_for_execution=False
+    )
+    async with opening as graph:
         return {
             "graphs": sorted(project.graphs),
             "name": target.name,
@@ -81,6 +93,8 @@ def build_report(graph: "Graph") -> dict[str, Any]:
         "mermaid": None if drawn is None else derived("mermaid", lambda: drawn.draw_mermaid()),
         "inputSchema": derived("inputSchema", lambda: derive_input_schema(graph)),
         "outputSchema": derived("outputSchema", lambda: derive_output_schema(graph)),
+        "configSchema": derived("configSchema", lambda: derive_config_schema(graph)),
+        "contextSchema": derived("contextSchema", lambda: derive_context_schema(graph)),
         "langgraphVersion": importlib.metadata.version("langgraph"),
         "pythonVersion": platform.python_version(),
         **({"notes": notes} if notes else {}),

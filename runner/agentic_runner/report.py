@@ -162,6 +162,21 @@ class Reporter:
         self._trouble = None
         await persist(partial(self._write, partial(statuses.rewound, loss=loss)), self._config.api_patience_seconds)
 
+    async def await_begin(self) -> AgenticSession:
+        """Return the session once the operator has said that its first run begins, and pinned what its runs are given.
+
+        The Job is made before that is written. Raises as :meth:`conclude` does.
+        """
+
+        async def fetch() -> None:
+            if not self._session.status.run:
+                await self._read_again()
+            if not self._session.status.run:
+                raise TransientError("the operator has not said yet that the session's first run begins")
+
+        await persist(fetch, self._config.api_patience_seconds)
+        return self._session
+
     async def find_answers(self, questions: Collection[str]) -> bool | None:
         """Read the session; say whether one of its questions was answered, None where it waits no more.
 

@@ -30,10 +30,11 @@ from agentic_core.errors import (
 )
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import AgenticSession, HistoryEntry
+from agentic_core.run_settings import RunSettings, read_settings
 from agentic_runner import status as statuses
 from agentic_runner.api import open_api
 from agentic_runner.config import RunConfig
-from agentic_runner.continuation import Action
+from agentic_runner.continuation import Action, Entry
 from agentic_runner.drain import Drain
 from agentic_runner.endings import Ending, RunFailed, Teller
 from agentic_runner.eventlog import EventQueue
@@ -41,7 +42,6 @@ from agentic_runner.execute import (
     Drained,
     Outcome,
     Waits,
-    build_config,
     build_input,
     build_tracker,
     execute,
@@ -50,10 +50,11 @@ from agentic_runner.execute import (
 )
 from agentic_runner.failures import Kind, classify, find_undecryptable
 from agentic_runner.forking import enter_fork
+from agentic_runner.given import build_config, build_context, choose_limit, copy_context
 from agentic_runner.history import recall
 from agentic_runner.ids import follow
 from agentic_runner.redaction import Redactor, describe
-from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, check_ours, compute_delay, persist
+from agentic_runner.report import ApiUnavailable, Change, HeldBack, Reporter, check_ours, compute_delay, persist
 from agentic_runner.rewind import find_loss
 from agentic_runner.tracking import StreamEvent
 from agentic_runner.warmth import Warmth
@@ -122,6 +123,7 @@ class Run:
         self._drain = drain
         self._reporter = reporter
         self._importing = importing
+        self._settings = RunSettings()
         self._teller = Teller(config, redactor, drain, reporter)
         self._root: Path | None = None
 
@@ -250,16 +252,29 @@ class Run:
         folders = find_folders(project.root, project.dependencies)
         state_types = StateTypes(read_allowed(project.settings), folders, before=sys.modules)
         value = await load_value(project, target)
-        graph_config = build_config(self._config.thread_id, self._config.run)
+        session = await self._reporter.await_begin()
+        self._settings = read_settings(session)
+        graph_config = build_config(self._config.thread_id, self._config.run, self._settings)
         saver = build_saver(database, self._config.keyring, on_saved=self._confirm, state_types=state_types)
         store = await open_store(database, self._config.namespace, self._config.keyring, project, self._warn)
         ending = _Ending()
         async with ending.watching_exits(), AsyncExitStack() as stack:
             graph = await stack.enter_async_context(
-                open_graph(value, target, graph_config, checkpointer=saver, store=store)
+                open_graph(
+                    value,
+                    target,
+                    graph_config,
+                    checkpointer=saver,
+                    store=store,
+                    context=copy_context(self._settings),
+                )
             )
             state_types.note_loaded()
             log.info("loaded the graph", extra={"graph": target.name, "target": str(target)})
+            build_context(graph.context_schema, self._settings)
+            limits = session.status.limits
+            limit = choose_limit(graph, self._settings, limits.recursion_limit if limits is not None else None)
+            self._settings = replace(self._settings, recursion_limit=limit)
             await self._enter_thread(graph, graph_config, database)
             # All that is loaded now stays to the end: the collector, off until here, need never look at it.
             gc.freeze()
@@ -294,6 +309,10 @@ class Run:
                     return outcome
             await self._start_record(database)
 
+    def _begin(self, entry: Entry) -> Change:
+        limit = self._settings.recursion_limit
+        return partial(statuses.running, answered=tuple(entry.answers), recursion_limit=limit)
+
     async def _execute_durably(self, graph: Any, graph_config: Any, database: Database) -> Outcome:
         """Run the graph, from its last checkpoint again where the database was lost and comes back in time."""
         session = self._reporter.session
@@ -320,12 +339,13 @@ class Run:
                 self._teller.take_answers(entry.answers)
                 if not is_begun:
                     is_begun = True
-                    self._reporter.start(partial(statuses.running, answered=tuple(entry.answers)))
+                    self._reporter.start(self._begin(entry))
                     await self._teller.put_event("run_started", {"action": entry.action.value})
                 return await execute(
                     graph,
-                    graph_config,
+                    build_config(self._config.thread_id, self._config.run, self._settings),
                     build_input(entry, session.spec.inputs),
+                    context=build_context(graph.context_schema, self._settings),
                     durability=self._config.durability,
                     tracker=tracker,
                     drain=self._drain,

@@ -45,6 +45,66 @@ def derive_input_schema(graph: "Graph") -> dict[str, Any]:
     return {**described, **({"required": required} if required else {}), GRAPH_ACCEPTS: accepted}
 
 
+def derive_context_schema(graph: "Graph") -> dict[str, Any] | None:
+    """Return the JSON Schema of the graph's context; None where it has none.
+
+    ``GRAPH_ACCEPTS`` says what LangGraph cannot make the context of: a dataclass takes no other keys than its fields,
+    a model lacks what it requires. It makes nothing of a ``TypedDict``, which therefore takes anything.
+    """
+    from pydantic import BaseModel
+
+    declared = graph.context_schema
+    if declared is None:
+        return None
+    described = place_messages(_describe_context(declared))
+    names = _list_keywords(declared)
+    accepted: dict[str, Any] = {"type": "object"}
+    if required := _list_required(declared):
+        accepted["required"] = required
+    # pydantic's own dataclasses ignore what they do not know.
+    is_closed = (dataclasses.is_dataclass(declared) and not hasattr(declared, "__pydantic_config__")) or (
+        inspect.isclass(declared) and issubclass(declared, BaseModel) and declared.model_config.get("extra") == "forbid"
+    )
+    if is_closed and names is not None:
+        accepted |= {"properties": {name: {} for name in names}, "additionalProperties": False}
+    described.pop("required", None)
+    described.pop("additionalProperties", None)
+    return {**described, **({"required": required} if required else {}), GRAPH_ACCEPTS: accepted}
+
+
+def derive_config_schema(graph: "Graph") -> dict[str, Any] | None:
+    """Return the JSON Schema of ``config["configurable"]``, which refuses nothing; None where the graph declares none.
+
+    LangGraph takes a ``config_schema``, as it was called before, for the schema of the context, and the other way
+    round: a graph may read the same keys in both places.
+    """
+    described = derive_context_schema(graph)
+    if described is None:
+        return None
+    shown = {key: value for key, value in described.items() if key not in (GRAPH_ACCEPTS, "required")}
+    return {**shown, GRAPH_ACCEPTS: {}}
+
+
+def _describe_context(declared: Any) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    try:
+        return TypeAdapter(_made_portable(declared)).json_schema(by_alias=True, schema_generator=_generator())
+    except Exception:  # noqa: BLE001  (a field without a schema: the names are worth something without their types)
+        names = _list_keywords(declared) or typing.get_type_hints(declared)
+        return {"title": declared.__name__, "type": "object", "properties": {name: {} for name in names}}
+
+
+def _list_keywords(declared: Any) -> list[str] | None:
+    """Return the names that a class takes when it is called; None where it leaves them open."""
+    if not inspect.isclass(declared) or typing.is_typeddict(declared):
+        return None
+    parameters = inspect.signature(declared).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return None
+    return [each.name for each in parameters if each.kind is not each.POSITIONAL_ONLY]
+
+
 def derive_output_schema(graph: "Graph") -> dict[str, Any]:
     """Return the JSON Schema of what the graph gives."""
     builder = getattr(graph, "builder", None)

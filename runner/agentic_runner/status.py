@@ -13,6 +13,7 @@ from agentic_core.conditions import Condition, ConditionStatus, Reason, find_con
 from agentic_core.errors import AgenticError, GraphLoadError
 from agentic_core.lifecycle import Phase
 from agentic_core.questions import describe_open
+from agentic_core.resources.graph_config import RunLimits
 from agentic_core.resources.session import AgenticSession, Interrupt, ResultRef, RunError, SessionStatus
 from agentic_runner.asking import fit_interrupts
 from agentic_runner.history import extend
@@ -98,8 +99,16 @@ def _acted_before_loss(session: AgenticSession, answered: Interrupt) -> bool:
     return answered.resumed_at <= lost.last_transition_time
 
 
-def running(session: AgenticSession, now: datetime, *, answered: Collection[str] = ()) -> SessionStatus:
-    """The run executes; ``answered`` are the interrupts whose answers it just took."""
+def running(
+    session: AgenticSession, now: datetime, *, answered: Collection[str] = (), recursion_limit: int | None = None
+) -> SessionStatus:
+    """The run executes; ``answered`` are the interrupts whose answers it just took.
+
+    ``recursion_limit`` is what holds of this graph, which may have one of its own.
+    """
+    limits = session.status.limits or RunLimits()
+    if recursion_limit is not None:
+        limits = limits.model_copy(update={"recursion_limit": recursion_limit})
     interrupts = _take(session, session.status.interrupts, now, answered)
     changes: list[tuple[str, ConditionStatus, Reason, str]] = [("Running", "True", Reason.RUNNING, "")]
     if _waited(session):
@@ -111,6 +120,7 @@ def running(session: AgenticSession, now: datetime, *, answered: Collection[str]
             # After a failed attempt the reason of it stays in sight until there is news.
             "message": session.status.message if session.status.reason == Reason.RETRYING else None,
             "start_time": session.status.start_time or now,
+            "limits": limits if limits != RunLimits() else session.status.limits,
             "conditions": _conditions(session, now, *changes),
             "interrupts": interrupts,
             "question": describe_open(interrupts),

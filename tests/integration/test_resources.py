@@ -11,6 +11,12 @@ import pytest
 import yaml
 
 from agentic_core.lifecycle import Phase, is_legal
+from agentic_core.run_settings import (
+    RESERVED_CONFIGURABLE,
+    RESERVED_CONFIGURABLE_PREFIXES,
+    RESERVED_METADATA,
+    RESERVED_METADATA_PREFIXES,
+)
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.kubectl import ROOT, Kubectl
@@ -60,6 +66,18 @@ VALID = {
         responses=[{"interruptId": "i", "value": {"ok": True}}, {"interruptId": "j", "value": 1}]
     ),
     "limits in both spellings": a_session(resources={"limits": {"cpu": 1, "memory": "512Mi"}}),
+    "config and context": a_session(
+        config={
+            "configurable": {"model": "m", "n": None, "source": "web", "deep": {"thread_id": 1}},
+            "recursion_limit": 1_000_000,
+            "tags": ["t"],
+            "metadata": {"team": "red"},
+        },
+        context={"thread_id": "mine"},
+    ),
+    "defaults of config and context": a_definition(
+        defaults={"config": {"configurable": {"a": [1]}, "recursion_limit": 5}, "context": {"a": {"b": None}}}
+    ),
     "the least definition": a_definition(),
     "a definition with a name at the limit": a_definition("w" * 52),
     "an image by digest": a_definition(image="registry.example.com:5000/team/flow@sha256:" + "a" * 64),
@@ -118,6 +136,33 @@ INVALID = {
         "name exactly one source",
     ),
     "a quantity that is none": (a_session(resources={"limits": {"memory": "much"}}), "limits.memory: Invalid value"),
+    "a recursion limit of nothing": (
+        a_session(config={"recursion_limit": 0}),
+        "spec.config.recursion_limit: Invalid value",
+    ),
+    "a recursion limit without bound": (
+        a_session(config={"recursion_limit": 1_000_001}),
+        "spec.config.recursion_limit: Invalid value",
+    ),
+    "a context that is no object": (a_session(context=["a"]), "spec.context: Invalid value"),
+    **{
+        f"{key} in configurable": (
+            a_session(config={"configurable": {"mine": 1, key: "x"}}),
+            f"spec.config.configurable.{key} is set by the system or by LangGraph; leave it out",
+        )
+        for key in (*RESERVED_CONFIGURABLE, *(f"{start}x" for start in RESERVED_CONFIGURABLE_PREFIXES))
+    },
+    **{
+        f"{key} in a definition's metadata": (
+            a_definition(defaults={"config": {"metadata": {key: "x"}}}),
+            f"spec.defaults.config.metadata.{key} is recorded by the system or by LangGraph",
+        )
+        for key in (*RESERVED_METADATA, *(f"{start}x" for start in RESERVED_METADATA_PREFIXES))
+    },
+    "the tag that hides every node": (
+        a_session(config={"tags": ["langsmith:hidden"]}),
+        "would hide every node from the status",
+    ),
     "too many tags": (a_definition(tags=[f"t{n}" for n in range(33)]), "must have at most 32 items"),
 }
 
@@ -158,6 +203,10 @@ def test_a_host_path_does_not_exist(api: ControlPlane) -> None:
         ("inputs", {"a": 1}, {"a": 2}),
         ("inputs", {"a": 1}, None),
         ("inputs", None, {"a": 1}),
+        ("config", {"configurable": {"a": {"b": 1}}}, {"configurable": {"a": {"b": 2}}}),
+        ("config", {"recursion_limit": 5}, None),
+        ("context", {"a": 1}, {"a": 2}),
+        ("context", None, {"a": 1}),
         ("timeoutSeconds", 10, 20),
         ("timeoutSeconds", None, 20),
         ("timeoutSeconds", 10, None),

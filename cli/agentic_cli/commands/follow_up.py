@@ -8,6 +8,7 @@ import click
 from agentic_cli import terminal
 from agentic_cli.commands.run import finish_creation, follow_options
 from agentic_cli.completions import complete_sessions
+from agentic_cli.given import build_given, given_options
 from agentic_cli.kinds import SESSIONS, read_name
 from agentic_cli.manifests import build_fork, build_retry
 from agentic_cli.options import output_option
@@ -51,6 +52,7 @@ def retry(target: Target, session: str, new_name: str | None, output: str | None
     "-f", "--file", "source", metavar="FILE", type=click.Path(), help="State values as JSON or YAML; - is stdin."
 )
 @click.option("--as-node", metavar="NODE", help="The node that counts as the writer of the values.")
+@given_options
 @_name_option
 @follow_options
 @output_option("json", "yaml", "name")
@@ -62,23 +64,39 @@ def fork(
     pairs: tuple[str, ...],
     source: str | None,
     as_node: str | None,
+    configs: tuple[str, ...],
+    config_file: str | None,
+    contexts: tuple[str, ...],
+    context_file: str | None,
+    recursion_limit: int | None,
     new_name: str | None,
     output: str | None,
     **follow: Any,
 ) -> int:
     """Start a new session from a checkpoint of another one, with changed state values if wanted.
 
-    The two go separate ways from there. VALUE is JSON where it reads as JSON, else text.
+    The two go separate ways from there. VALUE is JSON where it reads as JSON, else text. Config and context are the
+    other session's, with what the options say over them.
 
     \b
     Examples:
       agentic fork outliers-x7k2p
       agentic fork outliers-x7k2p --checkpoint 1f0c9a2e --set threshold=3 --name outliers-strict
+      agentic fork outliers-x7k2p --recursion-limit 500
     """
     with target.open() as project:
         values = _read_values(source, pairs)
         origin = project.fetch_session(read_name(SESSIONS, session))
         body = build_fork(origin, name=new_name, checkpoint=checkpoint, values=values, as_node=as_node)
+        body["spec"] |= build_given(
+            body["spec"],
+            configs=configs,
+            config_file=config_file,
+            contexts=contexts,
+            context_file=context_file,
+            recursion_limit=recursion_limit,
+            status={},
+        )
         return finish_creation(project, project.create_session(body), output, **follow)
 
 

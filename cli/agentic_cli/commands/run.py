@@ -13,6 +13,7 @@ from agentic_cli.completions import complete_workflows
 from agentic_cli.durations import convert_duration
 from agentic_cli.following import Clock
 from agentic_cli.forms import list_fields, list_missing
+from agentic_cli.given import build_given, given_options
 from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name
 from agentic_cli.manifests import build_session
 from agentic_cli.options import no_answer_option, output_option, print_object, timeout_option
@@ -73,6 +74,7 @@ def finish_creation(
 @click.option("--retries", type=click.IntRange(0, 100), help="How often a failed attempt is repeated.")
 @click.option("--run-timeout", callback=convert_duration, metavar="DURATION", help="How long the session may execute.")
 @click.option("--ttl", callback=convert_duration, metavar="DURATION", help="When the finished session is deleted.")
+@given_options
 @click.option("--dry-run", is_flag=True, help="Let the API server check the session, but create nothing.")
 @follow_options
 @output_option("json", "yaml", "name")
@@ -90,6 +92,11 @@ def run(
     retries: int | None,
     run_timeout: float | None,
     ttl: float | None,
+    configs: tuple[str, ...],
+    config_file: str | None,
+    contexts: tuple[str, ...],
+    context_file: str | None,
+    recursion_limit: int | None,
     dry_run: bool,
     output: str | None,
     **follow: Any,
@@ -106,6 +113,7 @@ def run(
       agentic run outliers -f inputs.yaml -p options.method=iqr --watch
       cat inputs.json | agentic run outliers -f - --name nightly --wait --timeout 1h
       agentic run shared-report --cluster -o name
+      agentic run chat -p question=hello -c user_id=ann --graph-context model=large --recursion-limit 50
     """
     kind = CLUSTER_WORKFLOWS if cluster else WORKFLOWS
     workflow = read_name(kind, workflow)
@@ -122,6 +130,15 @@ def run(
             name=name,
             graph=graph,
             inputs=inputs,
+            **build_given(
+                {},
+                configs=configs,
+                config_file=config_file,
+                contexts=contexts,
+                context_file=context_file,
+                recursion_limit=recursion_limit,
+                status=_find_derived(definition, graph),
+            ),
             displayName=display_name,
             retries=retries,
             timeoutSeconds=None if run_timeout is None else round(run_timeout),
@@ -156,6 +173,13 @@ def _has_cluster_workflow(project: Project, name: str) -> bool:
     except PermanentError:
         return False
     return True
+
+
+def _find_derived(definition: Workflow | None, graph: str | None) -> Mapping[str, Any]:
+    """Return the status with the schemas of config and context; of another graph nothing is known."""
+    if definition is None or (graph is not None and graph != definition.spec.get("graph")):
+        return {}
+    return definition.raw.get("status") or {}
 
 
 def _find_rules(definition: Workflow | None, graph: str | None) -> InputRules:

@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from agentic_core.contract import ENV, FORBIDDEN_ENV
+from agentic_core.contract import ENV, FORBIDDEN_ENV, GRAPH_DEFAULTS
 from agentic_core.wire import JsonObject, Quantity, ShortText, Wire
 
 RESERVED_ENV_RULE: dict[str, Any] = {
-    "rule": f"!(self.name in [{', '.join(repr(name) for name in (*ENV, *FORBIDDEN_ENV))}])",
+    "rule": f"!(self.name in [{', '.join(repr(name) for name in (*ENV, GRAPH_DEFAULTS, *FORBIDDEN_ENV))}])",
     "message": "this variable is set by the operator or could change which code runs; choose another name",
     "fieldPath": ".name",
 }

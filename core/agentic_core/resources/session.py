@@ -8,6 +8,7 @@ from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.lifecycle import Phase, phase_rule
 from agentic_core.names import MAX_DEFINITION_NAME, MAX_SESSION_NAME
+from agentic_core.resources.graph_config import GraphConfig, GraphContext, RunLimits
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
 from agentic_core.wire import AnyJson, JsonObject, LongText, ShortText, Time, Wire
@@ -19,7 +20,7 @@ SESSION_NAME_RULE = {
     " lower-case letters, digits and '-'",
 }
 
-# `inputs` may be any JSON, which CEL in a CRD cannot compare: an admission policy guards it.
+# `inputs`, `config` and `context` hold any JSON, which CEL in a CRD cannot compare: an admission policy guards them.
 IMMUTABLE = (
     "workflowRef",
     "userContext",
@@ -122,6 +123,10 @@ class SessionSpec(Wire):
     inputs: Annotated[
         AnyJson, Field(description="The inputs, any JSON that the workflow's input schema takes. At most 256 KiB.")
     ] = None
+    config: Annotated[
+        GraphConfig | None, Field(description="LangGraph's config, beside the definition's defaults.config.")
+    ] = None
+    context: GraphContext = None
     display_name: Annotated[str | None, Field(max_length=128, description="A name for people.")] = None
     user_context: Annotated[UserContext | None, Field(description="For whom it runs.")] = None
     timeout_seconds: Annotated[
@@ -300,6 +305,7 @@ class SessionStatus(Wire):
     job_name: Annotated[str | None, Field(max_length=63, description="Job of this run.")] = None
     thread_id: Annotated[str | None, Field(max_length=1024, description="LangGraph's thread id.")] = None
     workflow: Annotated[WorkflowSnapshot | None, Field(description="The pinned workflow.")] = None
+    limits: Annotated[RunLimits | None, Field(description="What ends a run that would go on for ever.")] = None
     start_time: Annotated[Time | None, Field(description="When the first run started.")] = None
     completion_time: Annotated[Time | None, Field(description="When the session ended.")] = None
     current_node: Annotated[ShortText | None, Field(description="A node that runs now.")] = None

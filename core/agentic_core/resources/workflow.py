@@ -6,6 +6,7 @@ from pydantic import Field
 
 from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.names import MAX_DEFINITION_NAME
+from agentic_core.resources.graph_config import GraphConfig, GraphContext
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import (
     MANY,
@@ -42,6 +43,11 @@ class RunDefaults(Wire):
     keep_warm_seconds: Annotated[
         int | None, Field(ge=0, le=3600, description="How long a pod stays for a quick answer to its question.")
     ] = None
+    config: Annotated[
+        GraphConfig | None,
+        Field(description="LangGraph's config: a session's own is put over it key by key."),
+    ] = None
+    context: GraphContext = None
 
 
 class WorkflowSpec(Wire):
@@ -182,6 +188,12 @@ class WorkflowStatus(Wire):
     ] = None
     project: Annotated[
         ProjectStatus | None, Field(description="The project's settings; absent where its runner reports none.")
+    ] = None
+    config_schema: Annotated[
+        JsonObject | None, Field(description="Schema of config.configurable, derived from the graph.")
+    ] = None
+    context_schema: Annotated[
+        JsonObject | None, Field(description="Schema of context, derived from the graph; absent where it has none.")
     ] = None
     image_digest: Annotated[
         str | None, Field(max_length=512, description="The image by digest, as the inspection ran it.")

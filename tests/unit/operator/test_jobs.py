@@ -47,15 +47,15 @@ def test_the_contracts_variables_are_all_there_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("session", "definition", "seconds", "deadline"),
     [
-        ({}, {}, "0", None),
+        ({}, {}, "0", 86_400),
         ({}, {"timeoutSeconds": 100, "keepWarmSeconds": 30}, "30", 130),
         ({"keepWarmSeconds": 0}, {"timeoutSeconds": 100, "keepWarmSeconds": 30}, "0", 100),
         ({"keepWarmSeconds": 5, "timeoutSeconds": 10}, {}, "5", 15),
-        ({"keepWarmSeconds": 5}, {}, "5", None),
+        ({"keepWarmSeconds": 5}, {}, "5", 86_405),
     ],
 )
 def test_a_warm_wait_is_no_execution(
-    session: dict[str, Any], definition: dict[str, Any], seconds: str, deadline: int | None
+    session: dict[str, Any], definition: dict[str, Any], seconds: str, deadline: int
 ) -> None:
     job = built(a_session().with_spec(**session), a_definition(defaults=definition))
     assert env(job)["KEEP_WARM_SECONDS"] == seconds
@@ -131,7 +131,7 @@ def test_retries_come_from_the_session_then_the_definition_then_the_default(
 
 
 def test_a_timeout_bounds_the_run() -> None:
-    assert "activeDeadlineSeconds" not in built()["spec"]
+    assert built(timeout_seconds=7200)["spec"]["activeDeadlineSeconds"] == 7200
     assert built(a_session().with_spec(timeoutSeconds=60))["spec"]["activeDeadlineSeconds"] == 60
     job = built(definition=a_definition(defaults={"timeoutSeconds": 90}))
     assert job["spec"]["activeDeadlineSeconds"] == 90

@@ -20,12 +20,12 @@ from agentic_runner.execute import (
     Finished,
     Outcome,
     Waits,
-    build_config,
     build_input,
     build_tracker,
     execute,
     find_entry,
 )
+from agentic_runner.given import build_config
 from agentic_runner.tracking import StreamEvent, Tracker
 
 CONFIG = build_config("t", 1)

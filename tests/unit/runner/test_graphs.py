@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.execute import build_config
+from agentic_runner.given import build_config
 from agentic_runner.graphs import import_attribute, open_graph
 from agentic_runner.project import Project, enter_project, find_target
 

@@ -1,0 +1,85 @@
+"""What a run gives to its graph beside the inputs: LangGraph's config, and the context of a graph that has a schema."""
+
+import copy
+import inspect
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentic_core.contract import GRAPH_DEFAULTS
+from agentic_core.errors import PermanentError
+from agentic_core.resources.graph_config import GraphConfig
+from agentic_core.run_settings import RunSettings, find_reserved, merge_settings
+from agentic_runner.redaction import describe
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+log = logging.getLogger(__name__)
+
+
+class SettingsRefused(PermanentError):
+    """The session's config or context cannot be given to the graph."""
+
+
+def build_config(thread_id: str, run: int, settings: RunSettings | None = None) -> "RunnableConfig":
+    """Return LangGraph's config of a run, a copy of its own that no node's changes outlive.
+
+    Raises :class:`SettingsRefused` where the settings name what is not theirs to set.
+    """
+    given = copy.deepcopy(settings or RunSettings())
+    if problems := find_reserved(given):
+        raise SettingsRefused("; ".join(f"/spec{problem}" for problem in problems))
+    config: RunnableConfig = {
+        "configurable": {**given.configurable, "thread_id": thread_id},
+        "metadata": {**given.metadata, "agentic_run": run},
+    }
+    if given.tags:
+        config["tags"] = list(given.tags)
+    if given.recursion_limit is not None:
+        config["recursion_limit"] = given.recursion_limit
+    return config
+
+
+def read_defaults(environ: Mapping[str, str]) -> RunSettings:
+    """Return what the definition gives to all of its sessions, as an inspection is told it."""
+    given = json.loads(environ.get(GRAPH_DEFAULTS) or "{}")
+    return merge_settings(GraphConfig.model_validate(given.get("config") or {}), given.get("context"))
+
+
+def choose_limit(graph: Any, settings: RunSettings, default: int | None) -> int | None:
+    """Return how many super-steps a run may take: by session or definition, by the graph's own config, by default."""
+    own = (getattr(graph, "config", None) or {}).get("recursion_limit")
+    return next((limit for limit in (settings.recursion_limit, own, default) if limit is not None), None)
+
+
+def copy_context(settings: RunSettings) -> dict[str, Any] | None:
+    """Return the context as session and definition give it, a copy; None where neither does."""
+    return None if settings.context is None else copy.deepcopy(dict(settings.context))
+
+
+def build_context(schema: Any, settings: RunSettings) -> dict[str, Any] | None:
+    """Return the context for LangGraph to make an instance of ``schema`` from; None for none.
+
+    Where nobody gives one, LangGraph's context is None and so it stays if the schema cannot be made of nothing; if it
+    can, its defaults are the context. Raises :class:`SettingsRefused` where the schema refuses what is given.
+    """
+    given = copy_context(settings) or {}
+    if not _is_called(schema):
+        return given or None
+    try:
+        schema(**given)
+    except Exception as error:
+        if not given:
+            log.info("there is no context: %s cannot be made without one: %s", schema.__name__, describe(error))
+            return None
+        raise SettingsRefused(f"/spec/context: the graph's {schema.__name__} refuses it: {describe(error)}") from error
+    return given
+
+
+def _is_called(schema: Any) -> bool:
+    from pydantic import BaseModel
+
+    return inspect.isclass(schema) and (issubclass(schema, BaseModel) or is_dataclass(schema))
