@@ -178,15 +178,17 @@ def copy_with_types(saver: AsyncPostgresSaver, number: int) -> Any:
 
 async def test_what_copies_of_a_saver_acknowledge_is_in_the_database(database: PostgresDatabase) -> None:
     async with opened(database) as (_, saver):
-        clones = [saver, *(copy_with_types(saver, number) for number in range(4))]
 
-        async def save(number: int) -> str:
-            clone, task = clones[number % len(clones)], f"task-{number}"
-            await asyncio.sleep(0.001 * (number % 7))
-            await clone.aput_writes(on("t", checkpoint_id="c"), [("count", number)], task)
-            return task
+        async def save(caller: int) -> None:
+            # One after another, each by the saver or by a copy of a moment ago: there is always something on its way.
+            for number in range(20):
+                task = f"task-{caller}-{number}"
+                either = copy_with_types(saver, caller) if number % 3 else saver
+                await either.aput_writes(on("t", checkpoint_id="c"), [("count", number)], task)
+                acknowledged.append(task)
 
-        acknowledged = await asyncio.gather(*(save(number) for number in range(400)))
+        acknowledged: list[str] = []
+        await asyncio.gather(*(save(caller) for caller in range(20)))
     assert Counter(task for (task,) in database.execute("SELECT task_id FROM checkpoint_writes")) == Counter(
         acknowledged
     )
@@ -211,9 +213,24 @@ async def test_a_copy_of_a_saver_shares_the_queue_and_serializes_by_itself(datab
     assert rows == {"a": "msgpack", "b": "spy"}
 
 
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The copies of savers that LangGraph makes; it makes them where msgpack is strict, as in a runner."""
+    monkeypatch.setattr("langgraph._internal._serde.STRICT_MSGPACK_ENABLED", True)
+    made: list[Any] = []
+    original = AsyncPostgresSaver.with_allowlist
+
+    def note(self: AsyncPostgresSaver, types: Any) -> Any:
+        made.append(original(self, types))
+        return made[-1]
+
+    monkeypatch.setattr(AsyncPostgresSaver, "with_allowlist", note)
+    return made
+
+
 @pytest.mark.parametrize("branches", [2, 3, 5])
 async def test_parallel_subgraphs_with_types_of_their_own_are_saved_whole(
-    database: PostgresDatabase, branches: int
+    database: PostgresDatabase, branches: int, copies: list[Any]
 ) -> None:
     runs: Counter[tuple[int, str]] = Counter()
 
@@ -245,6 +262,7 @@ async def test_parallel_subgraphs_with_types_of_their_own_are_saved_whole(
             ended = await graph.ainvoke({"count": 0}, on(f"t{round_}"), durability="sync")
             assert sorted(ended["items"]) == [*range(branches)]
             assert runs == {(number, node): 1 for number in range(branches) for node in ("find", "check")}
+    assert len({id(copy) for copy in copies}) > branches
     missing = database.execute(
         "SELECT c.thread_id, c.checkpoint_ns, c.checkpoint_id FROM checkpoints AS c"
         " LEFT JOIN checkpoints AS p ON (p.thread_id, p.checkpoint_ns, p.checkpoint_id)"
@@ -256,7 +274,9 @@ async def test_parallel_subgraphs_with_types_of_their_own_are_saved_whole(
     assert namespaces == [(3 * (1 + branches),)]
 
 
-async def test_a_later_round_sends_nothing_of_an_earlier_one_again(database: PostgresDatabase) -> None:
+async def test_a_later_round_sends_nothing_of_an_earlier_one_again(
+    database: PostgresDatabase, copies: list[Any]
+) -> None:
     database.execute("CREATE TABLE sent (thread_id text, task_id text, idx int)")
     database.execute(
         "CREATE FUNCTION note_sent() RETURNS trigger LANGUAGE plpgsql AS"
@@ -280,6 +300,7 @@ async def test_a_later_round_sends_nothing_of_an_earlier_one_again(database: Pos
         graph = parent.compile(checkpointer=saver)
         for _ in range(4):
             await graph.ainvoke({"count": 0}, on("t"), durability="sync")
+    assert copies
     assert database.execute("SELECT task_id, idx FROM sent GROUP BY 1, 2 HAVING count(*) > 1") == []
 
 
