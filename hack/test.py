@@ -16,7 +16,15 @@ from pathlib import Path
 from hack.steps import step
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
-IMAGES = ("operator", "runner", "postgres", "e2e", "e2e-foreign", *(f"example-{name}" for name in EXAMPLES))
+IMAGES = (
+    "operator",
+    "runner",
+    "postgres",
+    "e2e",
+    "e2e-foreign",
+    "e2e-projects",
+    *(f"example-{name}" for name in EXAMPLES),
+)
 PROGRAMS = ("vault", "versitygw", "promtool", "helm", "gitleaks", "argosync")
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
@@ -40,7 +48,7 @@ MOST_REPEATED = 20
 
 WITHOUT_CLUSTER = Stage(
     "unit, integration, conformance and fault tests",
-    ("tests/unit", "tests/integration", "tests/conformance", "tests/faults"),
+    ("tests/unit", "tests/projects", "tests/integration", "tests/conformance", "tests/faults"),
     2,
 )
 CHANGE_THE_CLUSTER = tuple(
