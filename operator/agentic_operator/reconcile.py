@@ -289,7 +289,8 @@ class SessionReconciler:
         version = session.metadata.resource_version
         if not change.keys().isdisjoint(("interrupts", "workflow")):
             # Questions, answers and a definition's config are people's values: a null in them is one, too.
-            operations = build_exact_patch(version, session.status, status)
+            is_first = "status" not in session.model_fields_set
+            operations = build_exact_patch(version, session.status, status, is_first=is_first)
             raw = await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
         else:
             patch: Json = {"metadata": {"resourceVersion": version}, "status": change}

@@ -113,9 +113,17 @@ def diff_status(old: Wire, new: Wire) -> dict[str, Any]:
     return _diff(old.to_wire(), new.to_wire())
 
 
-def build_exact_patch(version: str, old: Wire, new: Wire) -> list[dict[str, Any]]:
-    """Return the JSON patch that makes the status ``old`` into ``new``; it fits only an object of this version."""
+def build_exact_patch(version: str, old: Wire, new: Wire, *, is_first: bool = False) -> list[dict[str, Any]]:
+    """Return the JSON patch that makes the status ``old`` into ``new``; it fits only an object of this version.
+
+    ``is_first`` is for an object without any status, in which no field of it can be added.
+    """
     before, after = old.to_wire(), new.to_wire()
+    if is_first:
+        return [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "add", "path": "/status", "value": after},
+        ]
     gone = [f"/status/{name}" for name in before if name not in after]
     return [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},

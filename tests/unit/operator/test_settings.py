@@ -15,6 +15,7 @@ from agentic_operator.config import JobDefaults
 from agentic_operator.jobs import build_inspection_job, effective_limits, inspection_fingerprint
 from agentic_operator.pinning import find_spec
 from agentic_operator.seen import Rules, Seen
+from agentic_operator.statuses import build_exact_patch
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_session
 
 SCHEMA = {
@@ -119,3 +120,16 @@ def test_an_inspection_is_given_the_definitions_config_and_is_made_again_when_it
         "config": {"configurable": {"price": "$(HOME)"}},
         "context": {"a": None},
     }
+
+
+def test_a_first_status_is_written_whole_where_there_is_none_to_add_to() -> None:
+    """A pinned workflow may hold nulls, which a merge patch would take for removals."""
+    session = a_session().build()
+    status = session.status.model_copy(update={"limits": RunLimits(recursion_limit=1)})
+    first = build_exact_patch("10", session.status, status, is_first=True)
+    assert [(each["op"], each["path"]) for each in first] == [
+        ("replace", "/metadata/resourceVersion"),
+        ("add", "/status"),
+    ]
+    later = build_exact_patch("10", session.status, status)
+    assert [each["path"] for each in later] == ["/metadata/resourceVersion", "/status/limits"]
