@@ -102,7 +102,7 @@ INVALID = {
     "a definition without an image": ({**a_definition(), "spec": {}}, "spec.image: Required value"),
     "an image that looks like an option": (a_definition(image="--privileged"), "spec.image: Invalid value"),
     "an image with a space": (a_definition(image="a b"), "spec.image: Invalid value"),
-    "a graph with shell characters": (a_definition(graph="a;b"), "spec.graph: Invalid value"),
+    "a graph with control characters": (a_definition(graph="a\nb"), "spec.graph: Invalid value"),
     "a negative timeout": (a_session(timeoutSeconds=-1), "spec.timeoutSeconds: Invalid value"),
     "retries without bound": (a_session(retries=101), "spec.retries: Invalid value"),
     "an unknown kind of workflow": (
