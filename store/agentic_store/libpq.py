@@ -31,6 +31,10 @@ _NEUTRAL: Final = {
     "max_protocol_version": "3.0",
     "min_protocol_version": "3.0",
     "passfile": "/nonexistent/pgpass",
+    # An empty one would allow no server that asks for anything.
+    "require_auth": ",".join(
+        ["password", "md5", "gss", "sspi", "scram-sha-256", *(["oauth"] if pq.version() >= 180_000 else []), "none"]
+    ),
     "sslcertmode": "allow",
 }
 

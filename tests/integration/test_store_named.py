@@ -28,6 +28,16 @@ def runner(database: PostgresDatabase) -> str:
     return login
 
 
+async def test_a_connection_without_the_environment_logs_in_by_password(
+    database: PostgresDatabase, runner: str
+) -> None:
+    database.execute(f"ALTER ROLE {runner} PASSWORD 'its own'")
+    dsn = Dsn.parse(database.dsn).with_login(runner, "its own").conninfo
+    async with open_database(Dsn.parse(dsn, is_isolated=True), application_name="agentic-runner") as store:
+        fence = await store.fences.take(THREAD, "uid", 1, "pod")
+        await store.carry(fence)
+
+
 async def test_a_pooler_that_keeps_no_names_is_refused_at_the_start_with_the_remedy(
     database: PostgresDatabase, postgres_server: PostgresServer
 ) -> None:
