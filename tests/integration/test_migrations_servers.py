@@ -49,7 +49,7 @@ def test_a_server_that_only_reads_is_named_as_such(empty_database: PostgresDatab
     )
 
     assert done.returncode == ExitCode.DATABASE_UNAVAILABLE
-    assert "only reads: connect to the primary, not to a standby" in done.stderr
+    assert "RESET default_transaction_read_only" in done.stderr
     assert describe_tables(empty_database) == {}
 
 
