@@ -167,7 +167,8 @@ def test_the_state_of_an_agent_keeps_types_and_values(runners: RunnerBench) -> N
     (question,) = session.status["interrupts"]
     session.answer(run=2, **{question["node"]: "yes"})
     assert session.run(2) == 0
-    assert session.status["result"]["messages"][-1]["content"] == repr(([], []))
+    # The row has it: a number beyond 64 bits, which the API server would round, keeps the result out of the status.
+    assert runners.row(session)[1]["messages"][-1]["content"] == repr(([], []))
 
 
 @pytest.mark.parametrize(
