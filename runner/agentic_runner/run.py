@@ -239,9 +239,10 @@ class Run:
             ) from error
         # They import LangGraph, and so must not be imported before the thread above did.
         from agentic_runner.checkpoints import build_saver, checkpoint_version, open_store
+        from agentic_runner.folders import find_import_folders
         from agentic_runner.graphs import load_value, open_graph
         from agentic_runner.project import find_target, read_project
-        from agentic_runner.state_types import StateTypes, find_folders, read_allowed
+        from agentic_runner.state_types import StateTypes, read_allowed
 
         wanted = replace(schema, checkpoint_program=checkpoint_version())
         if not wanted.is_current:
@@ -249,7 +250,7 @@ class Run:
         project = read_project(self._config.project_file)
         target = find_target(project, self._config.graph)
         self._root = project.root
-        folders = find_folders(project.root, project.dependencies)
+        folders = find_import_folders(project.root, project.dependencies, project.settings)
         state_types = StateTypes(read_allowed(project.settings), folders, before=sys.modules)
         value = await load_value(project, target)
         session = await self._reporter.await_begin()

@@ -76,11 +76,6 @@ def read_allowed(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(".".join(path[:-1]), path[-1]) for path in paths if len(path) > 1]
 
 
-def find_folders(root: Path, dependencies: Iterable[str]) -> list[Path]:
-    """Return the folders that hold a project's own code."""
-    return [root, *(root / each for each in dependencies if each.startswith("."))]
-
-
 class StateTypes:
     """The types that a project's states are restored with; one object a process.
 

@@ -31,10 +31,11 @@ from langgraph.types import Command, Interrupt, Send
 from pydantic import SecretStr
 
 from agentic_runner.encryption import Keyring, parse_keyring
+from agentic_runner.folders import find_import_folders
 from agentic_runner.not_restorable import NotRestorable
 from agentic_runner.sealed import SealingSerializer, is_inline, is_storable_json
 from agentic_runner.state_codec import StateCodec
-from agentic_runner.state_types import StateTypes, find_folders, read_allowed
+from agentic_runner.state_types import StateTypes, read_allowed
 from tests.support import state_samples as samples
 
 KEY = base64.b64encode(bytes(32)).decode()
@@ -213,7 +214,7 @@ def test_what_the_projects_source_imports_in_a_node_is_restored_and_nothing_else
     project: pathlib.Path,
 ) -> None:
     graph = importlib.import_module("a_project.graph")
-    state_types = StateTypes(folders=find_folders(project, ["."]))
+    state_types = StateTypes(folders=find_import_folders(project, ["."], {}))
     state_types.note_loaded()
     value = graph.node()
     packed = StateCodec(state_types).pack(value)
