@@ -11,7 +11,7 @@ TESTS ?= tests/faults
 SOURCES := core store operator runner cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data clean unit integration conformance e2e test-floors chaos scan full
+.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data clean unit integration conformance trust e2e test-floors chaos scan full
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ integration: venv test-deps ## Tests against a real API server and PostgreSQL
 
 conformance: venv test-deps ## The published suite for checkpointers, on a runner's saver: plain, fenced as a tenant, encrypted
 	@$(BIN)/pytest -q tests/conformance
+
+trust: venv test-deps ## What each role may do and must never reach, tried with its rights alone on a real API server and PostgreSQL
+	@$(BIN)/pytest -q tests/trust
 
 e2e: venv deps images ## Tests on the real cluster
 	@$(BIN)/python -m hack.install

@@ -48,7 +48,7 @@ MOST_REPEATED = 20
 
 WITHOUT_CLUSTER = Stage(
     "unit, integration, conformance and fault tests",
-    ("tests/unit", "tests/projects", "tests/integration", "tests/conformance", "tests/faults"),
+    ("tests/unit", "tests/projects", "tests/integration", "tests/conformance", "tests/faults", "tests/trust"),
     2,
 )
 CHANGE_THE_CLUSTER = tuple(
