@@ -18,6 +18,8 @@ ENCRYPTION_DIR: Final = "/var/run/secrets/agentic/encryption"
 API_DIR: Final = "/var/run/secrets/agentic/api"
 VAULT_DIR: Final = "/var/run/secrets/agentic/vault"
 WORKSPACE_DIR: Final = "/workspace"
+WORKING_DIR: Final = "/app"
+"""Of the runner's own image."""
 TERMINATION_LOG: Final = "/dev/termination-log"
 
 # The variables that the operator sets; a definition or session may not set them, nor any below FORBIDDEN_ENV.
@@ -48,6 +50,9 @@ ENV: Final = (
 
 # What an inspection is told instead: the config and context that the definition gives to all of its sessions, as JSON.
 GRAPH_DEFAULTS: Final = "GRAPH_DEFAULTS"
+
+# And below which folder the writable paths are mounted, where that is the runner's own working directory.
+EXPECTED_WORKING_DIR: Final = "EXPECTED_WORKING_DIR"
 
 # They would let an env entry run code in the container or stand in for a mounted secret.
 FORBIDDEN_ENV: Final = (

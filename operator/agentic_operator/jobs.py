@@ -11,12 +11,14 @@ from agentic_core.contract import (
     ENCRYPTION_DIR,
     ENCRYPTION_SECRET,
     ENCRYPTION_SECRET_KEY,
+    EXPECTED_WORKING_DIR,
     GRAPH_DEFAULTS,
     PERMANENT_EXIT_CODES,
     POSTGRES_DIR,
     POSTGRES_SECRET_KEY,
     RESULT_STORE_DIR,
     RESULT_STORE_SECRET,
+    WORKING_DIR,
     WORKSPACE_DIR,
     ExitCode,
 )
@@ -54,6 +56,7 @@ from agentic_operator.credentials import build_database_access
 from agentic_operator.pods import (
     Manifest,
     add_extra_volumes,
+    add_writable_paths,
     build_api_volume,
     build_env,
     build_job_labels,
@@ -225,6 +228,7 @@ def build_job(
         volumes.append(build_secret_volume("encryption", ENCRYPTION_SECRET))
         mounts.append({"name": "encryption", "mountPath": ENCRYPTION_DIR, "readOnly": True})
     add_extra_volumes(spec, volumes, mounts)
+    add_writable_paths(spec, volumes, mounts)
     pod = build_pod_spec(
         spec,
         service_account=RUNNER_SERVICE_ACCOUNT,
@@ -282,6 +286,14 @@ def _graph_defaults(spec: WorkflowSpec) -> dict[str, Any]:
     return {**({"config": config} if config else {}), **({"context": said.context} if said.context else {})}
 
 
+def _expect_working_dir(spec: WorkflowSpec) -> dict[str, str]:
+    """Return what lets an inspection tell that writable paths are mounted elsewhere than the image works."""
+    template = spec.pod_template
+    if template is None or not template.writable_paths or template.working_dir is not None:
+        return {}
+    return {EXPECTED_WORKING_DIR: WORKING_DIR}
+
+
 def build_inspection_job(definition: Definition, namespace: str, defaults: JobDefaults) -> Manifest:
     """Return the Job that loads a definition's graph in its own image, without any secret of ours."""
     spec = definition.spec
@@ -301,6 +313,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
             HOME="/tmp",  # noqa: S108
             # A dollar sign would begin a reference to another variable.
             **({GRAPH_DEFAULTS: json.dumps(given, ensure_ascii=False).replace("$", "$$")} if given else {}),
+            **_expect_working_dir(spec),
         ),
         *(entry.to_wire() for entry in spec.env),
     ]
@@ -310,6 +323,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         {"name": "workspace", "mountPath": WORKSPACE_DIR},
     ]
     add_extra_volumes(spec, volumes, mounts)
+    add_writable_paths(spec, volumes, mounts)
     pod = build_pod_spec(
         spec,
         service_account=INSPECTOR_SERVICE_ACCOUNT,

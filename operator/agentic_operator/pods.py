@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from agentic_core.names import API_VERSION, RUNNER_CONTAINER
 from agentic_core.resources import AgenticSession, WorkflowSpec
+from agentic_core.writable_paths import find_writable_paths
 from agentic_operator.config import JobDefaults
 
 RUNNER_UID: Final = 65532
@@ -75,6 +76,13 @@ def add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts
         wire["name"] = f"x-{volume.name}"
         volumes.append(wire)
         mounts.append({"name": wire["name"], "mountPath": path})
+
+
+def add_writable_paths(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:
+    """Mount an empty folder with a limit at each path that a definition declares as writable."""
+    for index, (path, limit) in enumerate(find_writable_paths(spec)):
+        volumes.append({"name": f"w-{index}", "emptyDir": {"sizeLimit": limit}})
+        mounts.append({"name": f"w-{index}", "mountPath": path})
 
 
 def build_pod_metadata(spec: WorkflowSpec | None, labels: dict[str, str]) -> Manifest:
@@ -171,6 +179,8 @@ def build_pod_spec(
         pod["imagePullSecrets"] = [secret.to_wire() for secret in spec.image_pull_secrets]
     template = spec.pod_template
     if template is not None:
+        if template.working_dir is not None:
+            container["workingDir"] = template.working_dir
         pod.update(
             template.model_dump(
                 mode="json",

@@ -11,6 +11,7 @@ from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
 from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
 from agentic_core.resources import WorkflowStatus
 from agentic_core.run_settings import find_settings_problems
+from agentic_core.writable_paths import find_mount_problems
 from agentic_operator.classify import newest
 from agentic_operator.definitions import (
     DefinitionSeen,
@@ -164,8 +165,8 @@ class DefinitionReconciler:
         version = (definition.metadata.uid, definition.metadata.generation)
         if (known := self._checked.get(version)) is not None:
             return known
-        problems: list[Problem] = []
         spec = definition.spec
+        problems = find_mount_problems(spec)
         for field, schema in (("inputSchema", spec.input_schema), ("outputSchema", spec.output_schema)):
             if schema is not None:
                 faults = await self._parts.checker.check_schema(schema)

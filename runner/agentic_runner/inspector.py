@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from agentic_core.contract import ExitCode
+from agentic_core.contract import EXPECTED_WORKING_DIR, ExitCode
 from agentic_core.inspection import ReportTooLarge, frame_report
 from agentic_runner.floors import find_outdated
 from agentic_runner.termination import write_termination
@@ -29,8 +29,8 @@ _SPARE: Final = ("mermaid", "outputSchema", "edges", "nodes", "notes", "inputSch
 
 def run_inspection(environ: Mapping[str, str]) -> int:
     """Print the report of the project's graph; on a fault say it briefly and return its exit code."""
-    if (outdated := find_outdated()) is not None:
-        return _tell(environ, outdated)
+    if (fault := find_outdated() or _explain_working_dir(environ)) is not None:
+        return _tell(environ, fault)
     report_out, report_in = os.pipe()
     output_out, output_in = os.pipe()
     sys.stdout.flush()
@@ -53,6 +53,17 @@ def run_inspection(environ: Mapping[str, str]) -> int:
     finally:
         _end_group(child)
     return _conclude(environ, report, os.waitstatus_to_exitcode(status))
+
+
+def _explain_working_dir(environ: Mapping[str, str]) -> str | None:
+    """Return why writable paths would not be where the project looks for them; None where they are."""
+    expected, found = environ.get(EXPECTED_WORKING_DIR, ""), os.getcwd()  # noqa: PTH109  (pathlib is not imported yet)
+    if not expected or os.path.realpath(expected) == found:
+        return None
+    return (
+        f"podTemplate.writablePaths are mounted below {expected!r}, and the image's working directory is {found!r}: "
+        f"write it in podTemplate.workingDir"
+    )
 
 
 def _run_child(environ: Mapping[str, str], report_in: int, output_in: int) -> None:

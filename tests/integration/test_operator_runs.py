@@ -201,6 +201,15 @@ def test_a_schema_that_cannot_be_used_is_refused_with_its_pointer(space: Space, 
     assert space.jobs() == []
 
 
+def test_a_writable_path_on_a_reserved_folder_is_refused_with_its_pointer(space: Space) -> None:
+    space.operator()
+    space.define(is_ready=False, podTemplate={"workingDir": "/opt", "writablePaths": [{"path": "agentic"}]})
+    found = ready(space, "False", "InvalidSchema")
+    conditions = {c["type"]: c for c in found["status"]["conditions"]}
+    assert "/spec/podTemplate/writablePaths/0/path: '/opt/agentic'" in conditions["SchemaValid"]["message"]
+    assert space.jobs() == []
+
+
 def test_ten_thousand_properties_and_a_pattern_bomb_do_not_hold_the_operator_up(space: Space) -> None:
     space.define(inputSchema={"properties": {f"p{n}": {"minimum": 0} for n in range(2000)}})
     space.define("bomb", inputSchema={"properties": {"a": {"pattern": "^(a+)+$"}}})

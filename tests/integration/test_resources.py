@@ -89,6 +89,12 @@ VALID = {
             "volumes": [{"name": "models", "mountPath": "/mnt/models", "persistentVolumeClaim": {"claimName": "m"}}]
         }
     ),
+    "writable paths": a_definition(
+        podTemplate={
+            "workingDir": "/deps/outer-app/src",
+            "writablePaths": [{"path": "data"}, {"path": ".cache/models", "sizeLimit": "5Gi"}],
+        }
+    ),
 }
 
 INVALID = {
@@ -134,6 +140,21 @@ INVALID = {
             podTemplate={"volumes": [{"name": "v", "mountPath": "/mnt/v", "emptyDir": {}, "configMap": {"name": "c"}}]}
         ),
         "name exactly one source",
+    ),
+    **{
+        f"the writable path {path!r}": (
+            a_definition(podTemplate={"writablePaths": [{"path": path}]}),
+            "spec.podTemplate.writablePaths[0].path",
+        )
+        for path in ("..", "../x", "a/../../b", "a/..", "/data", "a//b", "a:ro", "a/", "")
+    },
+    "a writable path twice": (
+        a_definition(podTemplate={"writablePaths": [{"path": "a"}, {"path": "a"}]}),
+        "Duplicate value",
+    ),
+    "a working directory that is not absolute": (
+        a_definition(podTemplate={"workingDir": "app"}),
+        "spec.podTemplate.workingDir: Invalid value",
     ),
     "a quantity that is none": (a_session(resources={"limits": {"memory": "much"}}), "limits.memory: Invalid value"),
     "a recursion limit of nothing": (

@@ -4,11 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from agentic_core.contract import ENV, FORBIDDEN_ENV, GRAPH_DEFAULTS
+from agentic_core.contract import ENV, EXPECTED_WORKING_DIR, FORBIDDEN_ENV, GRAPH_DEFAULTS
+from agentic_core.mount_paths import RELATIVE, SEGMENT
 from agentic_core.wire import JsonObject, Quantity, ShortText, Wire
 
+_RESERVED_ENV = (*ENV, GRAPH_DEFAULTS, EXPECTED_WORKING_DIR, *FORBIDDEN_ENV)
 RESERVED_ENV_RULE: dict[str, Any] = {
-    "rule": f"!(self.name in [{', '.join(repr(name) for name in (*ENV, GRAPH_DEFAULTS, *FORBIDDEN_ENV))}])",
+    "rule": f"!(self.name in [{', '.join(repr(name) for name in _RESERVED_ENV)}])",
     "message": "this variable is set by the operator or could change which code runs; choose another name",
     "fieldPath": ".name",
 }
@@ -154,6 +156,22 @@ class Volume(Wire):
     empty_dir: Annotated[EmptyDirVolume | None, Field(description="Scratch space.")] = None
 
 
+class WritablePath(Wire):
+    """A folder below the working directory that the project may write to. It is empty when a pod starts."""
+
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=256,
+            pattern=f"^{RELATIVE}$",
+            description="Path below the working directory, such as data or .cache/models. What the image has there is"
+            " hidden.",
+        ),
+    ]
+    size_limit: Annotated[Quantity | None, Field(description="How much it may hold; 1Gi where absent.")] = None
+
+
 class PodTemplate(Wire):
     """Where and how the session's pods run."""
 
@@ -189,6 +207,23 @@ class PodTemplate(Wire):
             max_length=16,
             description="Extra volumes and their mounts.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    working_dir: Annotated[
+        str | None,
+        Field(
+            min_length=2,
+            max_length=256,
+            pattern=f"^(/{SEGMENT})+$",
+            description="Working directory of the runner's container; the image's own where absent.",
+        ),
+    ] = None
+    writable_paths: Annotated[
+        tuple[WritablePath, ...],
+        Field(
+            max_length=16,
+            description="Folders below the working directory that the project may write to, each an emptyDir.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["path"]},
         ),
     ] = ()
 

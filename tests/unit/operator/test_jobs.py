@@ -259,3 +259,26 @@ def test_labels_of_the_author_reach_job_and_pod_and_a_queues_name_the_job() -> N
         assert not {"batch.kubernetes.io/job-name", "argocd.argoproj.io/instance", "app"} & set(found)
     inspection = build_inspection_job(definition, "team", DEFAULTS)["metadata"]["labels"]
     assert (inspection["cost-center"], inspection["kueue.x-k8s.io/queue-name"]) == ("42", "small")
+
+
+def test_writable_paths_are_limited_empty_folders_in_runs_and_inspections() -> None:
+    paths = [{"path": "data"}, {"path": ".cache/models", "sizeLimit": "5Gi"}]
+    definition = a_definition(podTemplate={"writablePaths": paths})
+    for job in (built(definition=definition), build_inspection_job(definition, "team", DEFAULTS)):
+        spec = job["spec"]["template"]["spec"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container(job)["volumeMounts"]}
+        assert (mounts["w-0"], mounts["w-1"]) == ("/app/data", "/app/.cache/models")
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        assert volumes["w-0"] == {"name": "w-0", "emptyDir": {"sizeLimit": "1Gi"}}
+        assert volumes["w-1"] == {"name": "w-1", "emptyDir": {"sizeLimit": "5Gi"}}
+        assert container(job)["securityContext"]["readOnlyRootFilesystem"] is True
+        assert "workingDir" not in container(job)
+    assert env(build_inspection_job(definition, "team", DEFAULTS))["EXPECTED_WORKING_DIR"] == "/app"
+
+
+def test_a_working_directory_that_is_given_is_the_containers_and_holds_the_writable_paths() -> None:
+    definition = a_definition(podTemplate={"workingDir": "/deps/a/src", "writablePaths": [{"path": "data"}]})
+    for job in (built(definition=definition), build_inspection_job(definition, "team", DEFAULTS)):
+        assert container(job)["workingDir"] == "/deps/a/src"
+        assert container(job)["volumeMounts"][-1]["mountPath"] == "/deps/a/src/data"
+        assert "EXPECTED_WORKING_DIR" not in env(job)

@@ -52,6 +52,15 @@ def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return report
 
 
+def test_writable_paths_that_are_mounted_elsewhere_than_the_image_works_are_told(tmp_path: Path) -> None:
+    done = _inspect(tmp_path, GRAPH, EXPECTED_WORKING_DIR="/app")
+    assert done.returncode == 4
+    said = (tmp_path / "termination").read_text()
+    assert f"mounted below '/app', and the image's working directory is {str(tmp_path)!r}" in said
+    assert said.endswith("write it in podTemplate.workingDir")
+    _report(_inspect(tmp_path, GRAPH, EXPECTED_WORKING_DIR=str(tmp_path)))
+
+
 def test_a_good_graph_is_reported(tmp_path: Path) -> None:
     done = _inspect(tmp_path, GRAPH)
     report = _report(done)

@@ -1,0 +1,43 @@
+"""Where the writable paths of a definition are mounted, and what is wrong with those that cannot be."""
+
+from typing import Final
+
+from agentic_core.contract import WORKING_DIR
+from agentic_core.errors import Problem
+from agentic_core.mount_paths import explain_bad_path, find_reserved
+from agentic_core.resources.workflow import WorkflowSpec
+
+DEFAULT_SIZE: Final = "1Gi"
+
+
+def find_writable_paths(spec: WorkflowSpec | None) -> list[tuple[str, str]]:
+    """Return the absolute paths, in their order, and how much each may hold."""
+    template = spec.pod_template if spec is not None else None
+    if template is None:
+        return []
+    below = (template.working_dir or WORKING_DIR).rstrip("/")
+    return [(f"{below}/{each.path}", each.size_limit or DEFAULT_SIZE) for each in template.writable_paths]
+
+
+def find_mount_problems(spec: WorkflowSpec) -> list[Problem]:
+    """Return what is wrong with the writable paths of a definition, with JSON pointers into it."""
+    template = spec.pod_template
+    if template is None:
+        return []
+    problems: list[Problem] = []
+    place = "/spec/podTemplate"
+    if template.working_dir is not None and (fault := explain_bad_path(template.working_dir)):
+        problems.append(Problem(f"{place}/workingDir", fault))
+    taken = {volume.mount_path: f"volume {volume.name!r}" for volume in template.volumes}
+    for index, ((path, _), each) in enumerate(zip(find_writable_paths(spec), template.writable_paths, strict=True)):
+        pointer = f"{place}/writablePaths/{index}/path"
+        if fault := explain_bad_path(each.path, is_relative=True):
+            problems.append(Problem(pointer, fault))
+        elif reserved := find_reserved(path):
+            problems.append(Problem(pointer, f"{path!r} would touch {reserved!r}, which is reserved: choose another"))
+        elif path in taken:
+            problems.append(
+                Problem(pointer, f"{path!r} is where {taken[path]} is mounted already: leave one of them out")
+            )
+        taken.setdefault(path, f"writable path {each.path!r}")
+    return problems
