@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from agentic_core.wire import Time, Wire
+from agentic_core.times import Time
+from agentic_core.wire import Generation, Wire
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -99,7 +100,7 @@ class Condition(Wire):
     message: Annotated[str, Field(max_length=4096, description="What happened and what to do, for people.")] = ""
     last_transition_time: Annotated[Time, Field(description="When status last changed.")]
     observed_generation: Annotated[
-        int | None, Field(description="The metadata.generation that this condition was computed from.")
+        Generation | None, Field(description="The metadata.generation that this condition was computed from.")
     ] = None
 
 

@@ -1,9 +1,9 @@
 """The base of everything that travels: frozen models, camelCase outside, snake_case inside."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 
@@ -30,17 +30,16 @@ def format_time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _seconds_only(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-# metav1.Time: whole seconds, UTC.
-Time = Annotated[datetime, PlainSerializer(_seconds_only, return_type=str, when_used="json")]
-
 # Any JSON value. The API server keeps it as it is.
 AnyJson = Annotated[Any, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
 
 JsonObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
+
+# What an int32 column of the database holds.
+MAX_COUNT: Final = 2_147_483_647
+MAX_GENERATION: Final = 9_007_199_254_740_991
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Generation = Annotated[int, Field(ge=0, le=MAX_GENERATION)]
 
 ShortText = Annotated[str, Field(max_length=256)]
 LongText = Annotated[str, Field(max_length=4096)]

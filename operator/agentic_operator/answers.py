@@ -9,7 +9,7 @@ Pure. What needs a schema check is listed here (``find_checks``), and what came 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from agentic_core.choices import is_same_json
@@ -20,6 +20,7 @@ from agentic_core.names import read_answerer
 from agentic_core.questions import describe_open
 from agentic_core.resources import AgenticSession, Interrupt
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
+from agentic_core.times import add_seconds
 from agentic_operator.classify import clip
 from agentic_operator.plan import Note
 from agentic_operator.statuses import build_condition
@@ -66,7 +67,7 @@ def input_deadline(session: AgenticSession) -> datetime | None:
     """Return until when people can answer, by the oldest open question."""
     limit = session.spec.input_deadline
     asked = [each.asked_at for each in session.status.interrupts if each.is_open and each.asked_at is not None]
-    return min(asked) + timedelta(seconds=limit.seconds) if limit is not None and asked else None
+    return add_seconds(min(asked), limit.seconds) if limit is not None and asked else None
 
 
 def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from agentic_core.conditions import Reason
 from agentic_core.contract import MAX_MESSAGE_LENGTH, ExitCode
+from agentic_core.times import add
 from agentic_operator.observed import JobSeen, PodSeen
 
 # How long a pod may fail to start for a cause that sometimes passes, before its session is failed. It counts from when
@@ -121,7 +122,7 @@ def find_trouble(pods: Iterable[PodSeen], now: datetime) -> Trouble | None:
 
 
 def _patience(reason: Reason, pod: PodSeen, now: datetime) -> Trouble:
-    fatal_at = (pod.begun_at or pod.created_at or now) + START_PATIENCE
+    fatal_at = add(pod.begun_at or pod.created_at or now, START_PATIENCE)
     return Trouble(reason, _waiting_text(pod), is_fatal=now >= fatal_at, fatal_at=fatal_at)
 
 

@@ -6,12 +6,13 @@ pass may be the first one or the tenth, before or after a crash. What each phase
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Final, assert_never
+from datetime import datetime
+from typing import assert_never
 
 from agentic_core.conditions import find_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
+from agentic_core.times import EARLIEST
 from agentic_operator.admission import Admitted, admit_workflow
 from agentic_operator.answers import take_answers
 from agentic_operator.beginnings import start
@@ -24,8 +25,6 @@ from agentic_operator.running import monitor
 from agentic_operator.seen import Rules, Seen
 from agentic_operator.statuses import observe_generation
 from agentic_operator.waiting import record_answers, resume_suspended, wait_for_input
-
-LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
@@ -91,7 +90,7 @@ def _pin_first_image(session: AgenticSession, seen: Seen) -> AgenticSession:
     phase = session.status.phase
     if snapshot is None or snapshot.image_digest is not None or phase is None or phase.is_final:
         return session
-    started = sorted((pod for pod in seen.pods if pod.image_id), key=lambda pod: (pod.created_at or LONG_AGO, pod.name))
+    started = sorted((pod for pod in seen.pods if pod.image_id), key=lambda pod: (pod.created_at or EARLIEST, pod.name))
     digest = next((found for pod in started if (found := pin_image(snapshot.image, pod.image_id))), None)
     if digest is None:
         return session

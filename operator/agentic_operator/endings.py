@@ -7,6 +7,7 @@ from agentic_core.conditions import Reason, with_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession
+from agentic_core.times import add, add_seconds, is_believable
 from agentic_operator.declared import find_declaration
 from agentic_operator.held import find_held
 from agentic_operator.jobs import effective_ttl
@@ -30,22 +31,28 @@ def let_go(session: AgenticSession, seen: Seen, since: datetime) -> Plan:
     """A session that is being deleted: its Jobs go, then its rows, then it."""
     if FINALIZER not in session.metadata.finalizers:
         return Plan()
-    return Plan(delete_jobs_first=list_names(find_present(seen.jobs)), purge=True, wake_at=since + DELETION_PATIENCE)
+    return Plan(
+        delete_jobs_first=list_names(find_present(seen.jobs)), purge=True, wake_at=add(since, DELETION_PATIENCE)
+    )
 
 
 def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     """A session in a final phase: its Job does not outlive it for long, and its time to live may be up."""
     ended = session.status.completion_time or now
+    if not is_believable(ended, since=session.metadata.creation_timestamp, now=now):
+        # Whoever wrote it may not choose how long the session and its Job stay.
+        at = now.replace(microsecond=0)
+        return Plan(status=session.status.model_copy(update={"completion_time": at}), wake_at=now)
     # Those that a sidecar holds are cleared away by themselves.
     lingering = [job for job in find_present(seen.jobs) if not job.is_finished and find_held(job, seen.pods) is None]
     wakes: list[datetime] = []
     if lingering:
-        if now >= ended + LINGER:
+        if now >= (over := add(ended, LINGER)):
             return Plan(delete_jobs=list_names(lingering))
-        wakes.append(ended + LINGER)
+        wakes.append(over)
     ttl = effective_ttl(session, find_spec(session.status.workflow, seen.definition))
     if ttl is not None:
-        due = ended + timedelta(seconds=ttl)
+        due = add_seconds(ended, ttl)
         if now >= due and (mark := find_declaration(session.metadata, seen.managers)) is not None:
             return _keep_declared(session, mark, now)
         if now >= due:
@@ -102,7 +109,7 @@ def _wind_down(session: AgenticSession, seen: Seen, now: datetime, reason: Reaso
     living = [
         pod
         for pod in seen.pods
-        if not pod.is_over and (pod.deleting_since is None or now < pod.deleting_since + POD_PATIENCE)
+        if not pod.is_over and (pod.deleting_since is None or now < add(pod.deleting_since, POD_PATIENCE))
     ]
     if not unfinished and not living:
         return None

@@ -8,11 +8,12 @@ A failed attempt with retries left loses its pod only: the Job then counts it, a
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
+from agentic_core.times import EARLIEST, add
 from agentic_operator.classify import newest
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.plan import Plan
@@ -21,7 +22,6 @@ from agentic_operator.seen import Seen
 # How long what stands beside a runner may take to end by itself.
 SIDECAR_GRACE: Final = timedelta(seconds=10)
 _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def find_held(job: JobSeen, pods: tuple[PodSeen, ...]) -> PodSeen | None:
@@ -34,7 +34,7 @@ def find_held(job: JobSeen, pods: tuple[PodSeen, ...]) -> PodSeen | None:
 
 def due_at(pod: PodSeen) -> datetime:
     """Return when a held pod is cleared away."""
-    return _LONG_AGO if pod.ended_at is None else pod.ended_at + SIDECAR_GRACE
+    return EARLIEST if pod.ended_at is None else add(pod.ended_at, SIDECAR_GRACE)
 
 
 def clear_held(plan: Plan, session: AgenticSession, seen: Seen, now: datetime) -> Plan:

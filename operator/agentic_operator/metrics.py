@@ -6,7 +6,6 @@ the moment of a scrape is read then, so that the work itself is only ever slowed
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
@@ -15,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
+from agentic_core.times import parse_time
 from agentic_operator.registry import Registry
 from agentic_operator.retention import Progress
 from agentic_store.statistics import DatabaseStatistics
@@ -122,7 +122,7 @@ def _collect_sessions(registry: Registry) -> Iterator[Metric]:
         if phase in oldest and entry.reason not in _PATIENT_REASONS and not entry.is_deleting:
             oldest[phase] = min(oldest[phase] or entry.created, entry.created)
     yield _by("agentic_sessions", "Sessions.", "phase", counts)
-    times = {phase: datetime.fromisoformat(at).timestamp() for phase, at in oldest.items() if at}
+    times = {phase: at.timestamp() for phase, text in oldest.items() if (at := parse_time(text)) is not None}
     name = "agentic_sessions_oldest_created_timestamp_seconds"
     yield _by(name, "When the oldest session in a phase that should not last was made.", "phase", times)
 

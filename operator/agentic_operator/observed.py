@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentic_core.contract import ExitCode
-from agentic_core.names import INSPECTION_LABEL, RUN_LABEL, RUNNER_CONTAINER, SESSION_LABEL, VAULT_CONTAINER
+from agentic_core.names import INSPECTION_LABEL, MAX_RUN, RUN_LABEL, RUNNER_CONTAINER, SESSION_LABEL, VAULT_CONTAINER
+from agentic_core.times import parse_time
 
 Raw = Mapping[str, Any]
 
@@ -88,11 +89,6 @@ class PodSeen:
         return self.has_ended and not self.is_over and self.deleting_since is None
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """Return the instant that a Kubernetes timestamp names."""
-    return datetime.fromisoformat(text) if text else None
-
-
 def _condition(conditions: Sequence[Raw], type_: str) -> Raw | None:
     return next((c for c in conditions if c.get("type") == type_ and c.get("status") == "True"), None)
 
@@ -114,7 +110,7 @@ def observe_job(raw: Raw) -> JobSeen:
         name=meta["name"],
         uid=meta.get("uid", ""),
         owner_uid=owner.get("uid", ""),
-        run=int(run) if run.isdecimal() else 0,
+        run=_read_run(run),
         active=status.get("active") or 0,
         failed=status.get("failed") or 0,
         retries=(raw.get("spec") or {}).get("backoffLimit"),
@@ -179,6 +175,13 @@ def observe_pod(raw: Raw) -> PodSeen:
         image_id=container.get("imageID") or "",
         memory_limit=_memory_limit(raw),
     )
+
+
+def _read_run(label: str) -> int:
+    """Return the run that a label names; 0 for what is none, such as a number no run can have."""
+    if not (label.isascii() and label.isdecimal() and len(label) <= len(str(MAX_RUN))):
+        return 0
+    return int(label)
 
 
 def _find_begin(conditions: Sequence[Raw]) -> datetime | None:

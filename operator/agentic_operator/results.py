@@ -15,6 +15,7 @@ from typing import Any, Final
 from agentic_core.contract import RESULT_STORE_SECRET
 from agentic_core.errors import AgenticError, PermanentError, TransientError
 from agentic_core.names import DOWNLOAD_ANNOTATION
+from agentic_core.times import CLOCK_TOLERANCE, add, add_seconds, parse_time
 from agentic_operator.kube import SECRETS, SESSIONS, Json, Kube
 from agentic_operator.registry import SessionKey
 from agentic_store.objects import ObjectStore, ObjectStoreError, read_object_store
@@ -23,8 +24,6 @@ from agentic_store.protocols import Sessions
 LINK_SECONDS: Final = 3600
 _KNOWN_SECONDS: Final = 60.0
 _MAX_WAITING: Final = 1000
-# Clocks of clients that are ahead.
-_TOLERANCE: Final = timedelta(minutes=5)
 
 logger: Final = logging.getLogger(__name__)
 
@@ -137,20 +136,12 @@ class ResultLinks:
 
 def wants_link(raw: Mapping[str, Any], now: datetime) -> bool:
     """Say whether a link was asked for after the last one was made."""
-    asked = _time((raw["metadata"].get("annotations") or {}).get(DOWNLOAD_ANNOTATION))
+    asked = parse_time((raw["metadata"].get("annotations") or {}).get(DOWNLOAD_ANNOTATION))
     reference = (raw.get("status") or {}).get("resultRef") or {}
-    if asked is None or asked > now + _TOLERANCE or not str(reference.get("url", "")).startswith("s3://"):
+    if asked is None or asked > add(now, CLOCK_TOLERANCE) or not str(reference.get("url", "")).startswith("s3://"):
         return False
-    expires_at = _time(reference.get("downloadExpiresAt"))
-    return expires_at is None or asked > expires_at - timedelta(seconds=LINK_SECONDS) + _TOLERANCE
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return at if at is None or at.tzinfo is not None else None
+    expires_at = parse_time(reference.get("downloadExpiresAt"))
+    return expires_at is None or asked > add(add_seconds(expires_at, -LINK_SECONDS), CLOCK_TOLERANCE)
 
 
 def _decode(encoded: str) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from agentic_core.names import GROUP
+from agentic_core.times import add, in_utc
 from agentic_operator.registry import Entry
 from agentic_store.retention import Ended, Thread
 
@@ -60,7 +61,7 @@ def is_due(seen: Ended, entry: Entry | None, *, age: timedelta, now: datetime) -
     """Say whether a session's time has come: ended by its row and by its resource, and idle for ``age`` (0: never)."""
     if not age or entry is None or entry.uid != seen.session_uid or not entry.is_final or entry.is_deleting:
         return False
-    return compute_idle_since(seen, now) < now - age
+    return compute_idle_since(seen, now) < add(now, -age)
 
 
 def find_owner(thread: Thread, *, days: int, now: datetime) -> tuple[str, str] | None:
@@ -69,7 +70,7 @@ def find_owner(thread: Thread, *, days: int, now: datetime) -> tuple[str, str] |
         return None
     times = [read_time(thread.ts), read_id_time(thread.checkpoint_id)]
     known = [time for time in times if time is not None and time <= now]
-    if known and max(known) >= now - timedelta(days=max(days, 1)):
+    if known and max(known) >= add(now, -timedelta(days=max(days, 1))):
         return None
     return named["project"], named["session"]
 
@@ -79,9 +80,8 @@ def read_time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return in_utc(datetime.fromisoformat(text))
+    except ValueError:
         return None
 
 
@@ -90,10 +90,7 @@ def read_id_time(checkpoint_id: str | None) -> datetime | None:
     match = _UUID6.fullmatch(checkpoint_id or "")
     if match is None:
         return None
-    try:
-        return _UUID_EPOCH + timedelta(microseconds=int("".join(match.groups()), 16) // 10)
-    except OverflowError:
-        return None
+    return add(_UUID_EPOCH, timedelta(microseconds=int("".join(match.groups()), 16) // 10))
 
 
 def _read_days(annotations: Mapping[str, str], name: str, default: int) -> int:

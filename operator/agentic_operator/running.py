@@ -9,6 +9,7 @@ from agentic_core.contract import PERMANENT_EXIT_CODES, ExitCode
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, SessionStatus
+from agentic_core.times import add
 from agentic_operator.beginnings import create_run, pin_workflow, run_again, start
 from agentic_operator.classify import Trouble, Verdict, classify_failure, classify_pod, find_trouble, newest
 from agentic_operator.endings import LOOK_AGAIN, POD_PATIENCE, fail
@@ -91,7 +92,7 @@ def _given_up_at(pods: tuple[PodSeen, ...]) -> datetime | None:
     """Return when a run is given up all of whose unfinished pods are being deleted; None where one is not."""
     unfinished = [pod for pod in pods if not pod.is_over]
     since = [pod.deleting_since for pod in unfinished if pod.deleting_since is not None]
-    return max(since) + POD_PATIENCE if since and len(since) == len(unfinished) else None
+    return add(max(since), POD_PATIENCE) if since and len(since) == len(unfinished) else None
 
 
 def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[PodSeen, ...], now: datetime) -> Plan:

@@ -15,9 +15,10 @@ from typing import Final, Protocol
 
 from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError
+from agentic_core.times import EARLIEST, parse_time
 from agentic_operator.classify import clip, newest
 from agentic_operator.kube import EVENTS, Json, Kube
-from agentic_operator.observed import JobSeen, PodSeen, parse_time
+from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.refusals import REASONS, REMEDIES, Cause, find_cause
 from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.workqueue import WorkQueue
@@ -237,7 +238,7 @@ def _read_event(raw: Json) -> _Event:
     regarding = raw.get("regarding") or {}
     series = raw.get("series") or {}
     last = series.get("lastObservedTime") or raw.get("deprecatedLastTimestamp") or raw.get("eventTime")
-    at = parse_time(last or raw["metadata"]["creationTimestamp"]) or datetime.min.replace(tzinfo=UTC)
+    at = parse_time(last or raw["metadata"]["creationTimestamp"]) or EARLIEST
     return _Event(regarding.get("kind", ""), regarding.get("name", ""), at, str(raw.get("note") or ""))
 
 

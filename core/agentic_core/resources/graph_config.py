@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from agentic_core.contract import MAX_RECURSION_LIMIT
-from agentic_core.wire import JsonObject, Wire
+from agentic_core.contract import MAX_RECURSION_LIMIT, MAX_TIMEOUT_SECONDS
+from agentic_core.wire import MAX_COUNT, JsonObject, Wire
 
 _FEW_KEYS = {"maxProperties": 128}
 
@@ -53,9 +53,17 @@ class RunLimits(Wire):
 
     recursion_limit: Annotated[
         int | None,
-        Field(ge=1, description="How many super-steps one run of the graph may take; each answer begins a new count."),
+        Field(
+            ge=1,
+            le=MAX_COUNT,
+            description="How many super-steps one run of the graph may take; each answer begins a new count.",
+        ),
     ] = None
     timeout_seconds: Annotated[
         int | None,
-        Field(ge=1, description="How long a run may execute. Waiting for people does not count."),
+        Field(
+            ge=1,
+            le=MAX_TIMEOUT_SECONDS,
+            description="How long a run may execute. Waiting for people does not count.",
+        ),
     ] = None

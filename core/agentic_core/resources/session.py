@@ -7,11 +7,22 @@ from pydantic import ConfigDict, Field
 from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.lifecycle import Phase, phase_rule
-from agentic_core.names import MAX_DEFINITION_NAME, MAX_SESSION_NAME
+from agentic_core.names import MAX_DEFINITION_NAME, MAX_RUN, MAX_SESSION_NAME
 from agentic_core.resources.graph_config import GraphConfig, GraphContext, RunLimits
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
-from agentic_core.wire import AnyJson, JsonObject, LongText, ShortText, Time, Wire
+from agentic_core.times import Time
+from agentic_core.wire import (
+    MAX_COUNT,
+    MAX_GENERATION,
+    AnyJson,
+    Count,
+    Generation,
+    JsonObject,
+    LongText,
+    ShortText,
+    Wire,
+)
 
 SESSION_NAME_RULE = {
     "rule": f"self.metadata.name.size() <= {MAX_SESSION_NAME}"
@@ -174,7 +185,7 @@ class WorkflowSnapshot(Wire):
         Field(max_length=512, description="The image by digest, as the first run or inspection resolved it."),
     ] = None
     graph: Annotated[str | None, Field(max_length=256, description="The graph.")] = None
-    generation: Annotated[int | None, Field(description="Generation of the definition.")] = None
+    generation: Annotated[Generation | None, Field(description="Generation of the definition.")] = None
     version: Annotated[str | None, Field(max_length=64, description="The author's version of the workflow.")] = None
     spec: Annotated[
         JsonObject | None,
@@ -237,7 +248,12 @@ class HistoryEntry(Wire):
 
     id: Annotated[str, Field(max_length=128, description="The checkpoint, for forkFrom.checkpointId.")]
     step: Annotated[
-        int | None, Field(description="LangGraph's number of the super-step: -1 for the inputs, from 1 for nodes.")
+        int | None,
+        Field(
+            ge=-MAX_COUNT,
+            le=MAX_COUNT,
+            description="LangGraph's number of the super-step: -1 for the inputs, from 1 for nodes.",
+        ),
     ] = None
     node: Annotated[ShortText | None, Field(description="The nodes that wrote it.")] = None
     next: Annotated[
@@ -249,7 +265,7 @@ class HistoryEntry(Wire):
 class ResultRef(Wire):
     """Where a result is that is too large for the status."""
 
-    size: Annotated[int, Field(ge=0, description="Bytes of the JSON text.")]
+    size: Annotated[int, Field(ge=0, le=MAX_GENERATION, description="Bytes of the JSON text.")]
     sha256: Annotated[str, Field(max_length=64, description="Digest of the JSON text, in hexadecimal.")]
     url: Annotated[str, Field(max_length=2048, description="Where it is kept.")]
     download_url: Annotated[
@@ -297,10 +313,12 @@ class SessionStatus(Wire):
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()
-    observed_generation: Annotated[int | None, Field(description="The generation that this status speaks of.")] = None
-    run: Annotated[int | None, Field(ge=0, description="Which run this is, from 1.")] = None
+    observed_generation: Annotated[
+        Generation | None, Field(description="The generation that this status speaks of.")
+    ] = None
+    run: Annotated[int | None, Field(ge=0, le=MAX_RUN, description="Which run this is, from 1.")] = None
     restarts: Annotated[
-        int | None, Field(ge=0, description="Runs in a row that ended without a verdict, each followed by the next.")
+        Count | None, Field(description="Runs in a row that ended without a verdict, each followed by the next.")
     ] = None
     job_name: Annotated[str | None, Field(max_length=63, description="Job of this run.")] = None
     thread_id: Annotated[str | None, Field(max_length=1024, description="LangGraph's thread id.")] = None
@@ -312,7 +330,7 @@ class SessionStatus(Wire):
     progress: Annotated[
         str | None, Field(max_length=16, description="How far the workflow says it is, for instance 40%.")
     ] = None
-    steps: Annotated[int | None, Field(ge=0, description="Super-steps done.")] = None
+    steps: Annotated[Count | None, Field(description="Super-steps done.")] = None
     checkpoint_id: Annotated[str | None, Field(max_length=128, description="The last checkpoint.")] = None
     question: Annotated[ShortText | None, Field(description="What is asked and not answered yet, in one line.")] = None
     interrupts: Annotated[

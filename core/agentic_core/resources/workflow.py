@@ -17,7 +17,8 @@ from agentic_core.resources.pod import (
     ResourceRequirements,
     Workspace,
 )
-from agentic_core.wire import JsonObject, LongText, Time, Wire
+from agentic_core.times import Time
+from agentic_core.wire import Count, Generation, JsonObject, LongText, Wire
 
 DEFINITION_NAME_RULE = {
     "rule": f"self.metadata.name.size() <= {MAX_DEFINITION_NAME}"
@@ -181,7 +182,9 @@ class WorkflowStatus(Wire):
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()
-    observed_generation: Annotated[int | None, Field(description="The generation that this status speaks of.")] = None
+    observed_generation: Annotated[
+        Generation | None, Field(description="The generation that this status speaks of.")
+    ] = None
     graph: Annotated[GraphDrawing | None, Field(description="The graph, drawn.")] = None
     input_schema: Annotated[
         JsonObject | None, Field(description="Schema of the inputs, derived from the graph where spec gives none.")
@@ -201,7 +204,7 @@ class WorkflowStatus(Wire):
     langgraph_version: Annotated[str | None, Field(max_length=64, description="Version of LangGraph in the image.")] = (
         None
     )
-    active_sessions: Annotated[int | None, Field(description="Sessions that hold a pod now.")] = None
+    active_sessions: Annotated[Count | None, Field(description="Sessions that hold a pod now.")] = None
     last_validated: Annotated[Time | None, Field(description="When the definition was last checked.")] = None
 
 
