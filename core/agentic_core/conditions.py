@@ -38,6 +38,7 @@ class Reason(StrEnum):
     INVALID_INPUT = "InvalidInput"
     UNKNOWN_INPUT = "UnknownInput"
     INVALID_CONFIG = "InvalidConfig"
+    ENV_NOT_ALLOWED = "EnvNotAllowed"
     WORKFLOW_NOT_FOUND = "WorkflowNotFound"
     WORKFLOW_NOT_READY = "WorkflowNotReady"
     WORKFLOW_SUSPENDED = "WorkflowSuspended"

@@ -22,7 +22,10 @@ WORKING_DIR: Final = "/app"
 """Of the runner's own image."""
 TERMINATION_LOG: Final = "/dev/termination-log"
 
-# The variables that the operator sets; a definition or session may not set them, nor any below FORBIDDEN_ENV.
+# What of this a runner keeps: 2 takes variables of sessions by SESSION_ENV. An inspection reports it.
+RUNNER_CONTRACT: Final = 2
+
+# The variables that the operator sets, and that nobody else may.
 ENV: Final = (
     "SESSION_NAME",
     "SESSION_UID",
@@ -46,6 +49,7 @@ ENV: Final = (
     "DURABILITY",
     "LANGGRAPH_STRICT_MSGPACK",
     "HOME",
+    "SESSION_ENV",
 )
 
 # What an inspection is told instead: the config and context that the definition gives to all of its sessions, as JSON.
@@ -54,20 +58,28 @@ GRAPH_DEFAULTS: Final = "GRAPH_DEFAULTS"
 # And below which folder the writable paths are mounted, where that is the runner's own working directory.
 EXPECTED_WORKING_DIR: Final = "EXPECTED_WORKING_DIR"
 
-# They would let an env entry run code in the container or stand in for a mounted secret.
-FORBIDDEN_ENV: Final = (
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "LD_AUDIT",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "PYTHONINSPECT",
-    "PATH",
-    "TOKEN",
-    "POSTGRES_CONNECTION_STRING",
+# What an image says of the project in it, as `langgraph build` has it: where its graphs lie, and its settings.
+PROJECT_ENV: Final = (
     "LANGSERVE_GRAPHS",
+    "LANGGRAPH_STORE",
+    "LANGGRAPH_AUTH",
+    "LANGGRAPH_ENCRYPTION",
+    "LANGGRAPH_PRIORITY",
+    "LANGGRAPH_HTTP",
+    "LANGGRAPH_WEBHOOKS",
+    "LANGGRAPH_CHECKPOINTER",
+    "LANGGRAPH_UI",
+    "LANGGRAPH_UI_CONFIG",
 )
+# Without the operator's files (in a pod those come first), a local run takes these instead.
+LOCAL_ENV: Final = ("TOKEN", "POSTGRES_CONNECTION_STRING")
+
+# Where an interpreter looks for its own folders, isolated or not: the image's entry point takes them away.
+INTERPRETER_ENV: Final = ("PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
+
+RESERVED_ENV: Final = (*ENV, GRAPH_DEFAULTS, EXPECTED_WORKING_DIR, *PROJECT_ENV, *LOCAL_ENV, *INTERPRETER_ENV)
+# What the dynamic linker obeys before any program of ours or of the author's runs: an image's to say.
+RESERVED_ENV_PREFIXES: Final = ("LD_", "GLIBC_")
 
 MAX_INPUT_BYTES: Final = 256 * 1024
 MAX_SCHEMA_BYTES: Final = 64 * 1024

@@ -24,6 +24,8 @@ from agentic_operator.jobs import Definition
 from agentic_operator.pinning import pin_spec
 
 MAX_LISTED_PROBLEMS: Final = 10
+# From this version of the contract on, a runner takes variables of sessions.
+SESSION_ENV_CONTRACT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,40 @@ def check_settings(session: AgenticSession, definition: Definition | None) -> Re
     return (
         Refused(Reason.INVALID_CONFIG, clip("; ".join(map(str, problems[:MAX_LISTED_PROBLEMS])))) if problems else None
     )
+
+
+def check_env(session: AgenticSession, definition: Definition | None) -> Refused | None:
+    """Return the refusal of variables that the definition does not leave to its sessions.
+
+    Who may create sessions decides what a workflow is asked, and its author which code runs with what: so a session
+    sets what the author lists, and changes nothing of what the author sets.
+    """
+    given = session.spec.env
+    if definition is None or not given:
+        return None
+    spec, ref = definition.spec, session.spec.workflow_ref
+    own = {entry.name for entry in spec.env}
+    listed = f"may set {', '.join(map(repr, spec.session_env))} alone" if spec.session_env else "may set no variables"
+    problems = []
+    for index, entry in enumerate(given):
+        place = f"/spec/env/{index}"
+        if entry.name in own:
+            problems.append(Problem(f"{place}/name", f"{entry.name!r} is set by {ref.kind} {ref.name!r}; leave it out"))
+        elif entry.name not in spec.session_env:
+            message = f"sessions of {ref.kind} {ref.name!r} {listed}; its author can list {entry.name!r} in sessionEnv"
+            problems.append(Problem(f"{place}/name", message))
+        if entry.value_from is not None:
+            message = "a session names no Secret and no ConfigMap; give a value, or have the definition name it in env"
+            problems.append(Problem(f"{place}/valueFrom", message))
+    if not problems and (definition.status.runner_contract or 1) < SESSION_ENV_CONTRACT:
+        message = (
+            f"the image of {ref.kind} {ref.name!r} has a runner that takes no variables of sessions; build it anew on"
+            " the current base image"
+        )
+        problems.append(Problem("/spec/env", message))
+    if not problems:
+        return None
+    return Refused(Reason.ENV_NOT_ALLOWED, clip("; ".join(map(str, problems[:MAX_LISTED_PROBLEMS]))))
 
 
 def check_fork(session: AgenticSession) -> Refused | None:

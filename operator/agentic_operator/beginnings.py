@@ -16,6 +16,7 @@ from agentic_operator.admission import (
     Waits,
     admit_workflow,
     check_deadline,
+    check_env,
     check_image,
     check_queue,
     check_settings,
@@ -39,7 +40,7 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
     admission: Admission = admit_workflow(session, seen.definition, rules.allowed)
     if isinstance(admission, Admitted):
         # A Job made just before a crash was made of what had been checked.
-        refused = None if seen.jobs else check_settings(session, seen.definition)
+        refused = None if seen.jobs else _check(session, seen)
         admission = check_deadline(session) or refused or seen.refused_inputs or admission
     # A Job made just before a crash holds its place already.
     if isinstance(admission, Admitted) and not seen.jobs:
@@ -49,6 +50,10 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
     if isinstance(admission, Waits):
         return _hold(session, admission, now)
     return create_run(session, seen, now, rules, 1, admission.snapshot)
+
+
+def _check(session: AgenticSession, seen: Seen) -> Refused | None:
+    return check_env(session, seen.definition) or check_settings(session, seen.definition)
 
 
 def _refuse(session: AgenticSession, refused: Refused, now: datetime) -> Plan:

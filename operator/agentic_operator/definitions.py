@@ -62,6 +62,7 @@ class Report:
     config_schema: dict[str, Any] | None = None
     context_schema: dict[str, Any] | None = None
     langgraph_version: str | None = None
+    runner_contract: int | None = None
     project: ProjectStatus | None = None
     """None where the runner is older than this part of the report."""
 
@@ -104,6 +105,7 @@ def read_report(log: str) -> Report | None:
             config_schema=_bounded_schema(raw.get("configSchema")),
             context_schema=_bounded_schema(raw.get("contextSchema")),
             langgraph_version=str(raw["langgraphVersion"])[:64] if raw.get("langgraphVersion") else None,
+            runner_contract=_read_contract(raw),
             project=_read_project(raw),
         )
     except (ValueError, ValidationError, RecursionError):
@@ -117,6 +119,11 @@ def _read_drawing(raw: dict[str, Any]) -> GraphDrawing:
         edges=tuple(str(edge)[:600] for edge in (raw.get("edges") or ())[:4000]),
         mermaid=mermaid if isinstance(mermaid, str) and len(mermaid) <= 65536 else None,
     )
+
+
+def _read_contract(raw: dict[str, Any]) -> int | None:
+    said = raw.get("runnerContract")
+    return said if type(said) is int and 0 < said < 1000 else None
 
 
 def _read_project(raw: dict[str, Any]) -> ProjectStatus | None:
@@ -345,6 +352,7 @@ def _conclude(
         "config_schema": seen.report.config_schema,
         "context_schema": seen.report.context_schema,
         "langgraph_version": seen.report.langgraph_version,
+        "runner_contract": seen.report.runner_contract,
         "project": seen.report.project,
         "image_digest": pin_image(definition.spec.image, pod.image_id if pod is not None else ""),
     }

@@ -43,6 +43,7 @@ from agentic_core.names import (
 from agentic_core.resources import (
     AgenticSession,
     ClusterWorkflowDefinition,
+    EnvVar,
     Resource,
     RunDefaults,
     WorkflowDefinition,
@@ -198,6 +199,7 @@ def build_job(
             DURABILITY="sync",
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)
+            SESSION_ENV=",".join(entry.name for entry in session.spec.env if _is_listed(entry, spec)),
         ),
         *_merged_env(spec, session),
     ]
@@ -352,9 +354,18 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
     }
 
 
+def _is_listed(entry: EnvVar, spec: WorkflowSpec | None) -> bool:
+    return spec is not None and entry.name in spec.session_env and entry.value_from is None
+
+
 def _merged_env(spec: WorkflowSpec | None, session: AgenticSession) -> list[Manifest]:
+    """Return the definition's variables; those of its sessions never reach a pod's environment.
+
+    Its runner takes them by their names in SESSION_ENV, after everything is loaded that variables could change. A
+    session that was accepted before there was ``sessionEnv`` keeps what it had: it runs on as it began.
+    """
     merged = {entry.name: entry.to_wire() for entry in (spec.env if spec is not None else ())}
-    merged.update((entry.name, entry.to_wire()) for entry in session.spec.env)
+    merged.update((entry.name, entry.to_wire()) for entry in session.spec.env if not _is_listed(entry, spec))
     return list(merged.values())
 
 

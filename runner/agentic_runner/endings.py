@@ -40,6 +40,7 @@ from agentic_runner.redaction import Redactor, bounded
 from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_delay
 from agentic_runner.results import GivenUp, Keeper, Kept
 from agentic_runner.rewind import Loss
+from agentic_runner.session_env import EnvRefused
 from agentic_runner.status import Result, Verdict
 from agentic_runner.tracking import Progress, StreamEvent, keep_saved
 from agentic_store.database import Database
@@ -232,6 +233,9 @@ class Teller:
             case SettingsRefused():
                 verdict = Verdict(Reason.INVALID_CONFIG, name, message)
                 return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
+            case EnvRefused():
+                verdict = Verdict(Reason.ENV_NOT_ALLOWED, name, message)
+                return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
             case GraphLoadError():
                 verdict = Verdict(Reason.GRAPH_LOAD_FAILED, name, message)
                 return await self._tell_verdict(verdict, ExitCode.GRAPH_NOT_LOADED, database)
@@ -332,6 +336,7 @@ class Teller:
 _VERDICT_CODES: Final = {
     Reason.INVALID_INPUT: ExitCode.INPUT_REFUSED,
     Reason.INVALID_CONFIG: ExitCode.INPUT_REFUSED,
+    Reason.ENV_NOT_ALLOWED: ExitCode.INPUT_REFUSED,
     Reason.FORK_SOURCE_NOT_FOUND: ExitCode.INPUT_REFUSED,
     Reason.FORBIDDEN: ExitCode.INPUT_REFUSED,
     Reason.GRAPH_LOAD_FAILED: ExitCode.GRAPH_NOT_LOADED,

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentic_core.contract import RUNNER_CONTRACT
 from agentic_core.errors import GraphLoadError
 from agentic_core.run_settings import RunSettings
 from agentic_runner.config import project_file
@@ -49,6 +50,7 @@ async def _inspect(project: Project, wanted: str | None, given: RunSettings) -> 
     )
     async with opening as graph:
         return {
+            "runnerContract": RUNNER_CONTRACT,
             "graphs": sorted(project.graphs),
             "name": target.name,
             **settings,

@@ -218,7 +218,6 @@ def enter_project(project: Project, environ: MutableMapping[str, str] = os.envir
     for folder in (*given, *map(str, folders)):
         if folder not in sys.path:
             sys.path.append(folder)
-    reserved = {*contract.ENV, *contract.FORBIDDEN_ENV}
     for name, value in project.env.items():
-        if name not in reserved:
+        if name not in contract.RESERVED_ENV and not name.startswith(contract.RESERVED_ENV_PREFIXES):
             environ.setdefault(name, value)

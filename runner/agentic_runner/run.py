@@ -56,6 +56,7 @@ from agentic_runner.ids import follow
 from agentic_runner.redaction import Redactor, describe
 from agentic_runner.report import ApiUnavailable, Change, HeldBack, Reporter, check_ours, compute_delay, persist
 from agentic_runner.rewind import find_loss
+from agentic_runner.session_env import take_session_env
 from agentic_runner.tracking import StreamEvent
 from agentic_runner.warmth import Warmth
 from agentic_store.database import Database, open_database
@@ -252,6 +253,7 @@ class Run:
         self._root = project.root
         folders = find_import_folders(project.root, project.dependencies, project.settings)
         state_types = StateTypes(read_allowed(project.settings), folders, before=sys.modules)
+        take_session_env(self._reporter.session)
         value = await load_value(project, target)
         session = await self._reporter.await_begin()
         self._settings = read_settings(session)

@@ -23,7 +23,8 @@ from tests.support.waiting import wait_for
 Json = dict[str, Any]
 
 SESSIONS = "/apis/agentic-operator.dev/v1alpha1/namespaces/{}/agenticsessions"
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT / "crds"
 NAMESPACE = "runners"
 
 # Every node notes its name in a file: what ran, how often and in which order.
@@ -46,6 +47,14 @@ def hold(name):
     while not (HERE / f"{name}.go").exists():
         time.sleep(0.01)
 '''
+
+
+def read_entry_point() -> list[str]:
+    """Return how the runner's image starts it, with this interpreter in the place of the image's."""
+    text = (ROOT / "images/runner/Containerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    (line,) = (line for line in text.splitlines() if line.startswith("ENTRYPOINT "))
+    command: list[str] = json.loads(line.removeprefix("ENTRYPOINT "))
+    return [sys.executable if word == "/opt/agentic/bin/python" else word for word in command]
 
 
 @dataclass
@@ -94,6 +103,8 @@ class Session:
     uid: str
     project: Path
     environment: dict[str, str] = field(default_factory=dict)
+    is_isolated: bool = False
+    """Whether runners start as the image's entry point starts them."""
 
     @property
     def path(self) -> str:
@@ -157,9 +168,8 @@ class Session:
         for name in unset:
             values.pop(name)
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "agentic_runner"], cwd=self.project, env=values, stdout=out, stderr=err
-            )
+            command = read_entry_point() if self.is_isolated else [sys.executable, "-m", "agentic_runner"]
+            process = subprocess.Popen(command, cwd=self.project, env=values, stdout=out, stderr=err)
         runner = Runner(process, folder)
         self.bench.runners.append(runner)
         return runner

@@ -4,16 +4,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from agentic_core.contract import ENV, EXPECTED_WORKING_DIR, FORBIDDEN_ENV, GRAPH_DEFAULTS
+from agentic_core.contract import RESERVED_ENV, RESERVED_ENV_PREFIXES
 from agentic_core.mount_paths import RELATIVE, SEGMENT
 from agentic_core.wire import JsonObject, Quantity, ShortText, Wire
 
-_RESERVED_ENV = (*ENV, GRAPH_DEFAULTS, EXPECTED_WORKING_DIR, *FORBIDDEN_ENV)
+RESERVED_ENV_MESSAGE = "this variable is the operator's or the image's to set; choose another name"
+
+
+def reserved_env_rule(name: str) -> str:
+    """Return the rule that the expression ``name`` is the name of a variable that a resource may set."""
+    prefixes = "".join(f" && !{name}.startsWith({prefix!r})" for prefix in RESERVED_ENV_PREFIXES)
+    return f"!({name} in [{', '.join(map(repr, RESERVED_ENV))}]){prefixes}"
+
+
 RESERVED_ENV_RULE: dict[str, Any] = {
-    "rule": f"!(self.name in [{', '.join(repr(name) for name in _RESERVED_ENV)}])",
-    "message": "this variable is set by the operator or could change which code runs; choose another name",
+    "rule": reserved_env_rule("self.name"),
+    "message": RESERVED_ENV_MESSAGE,
     "fieldPath": ".name",
 }
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ONE_VOLUME_SOURCE_RULE: dict[str, Any] = {
     "rule": "[has(self.configMap), has(self.secret), has(self.persistentVolumeClaim), has(self.emptyDir)]"
     ".filter(x, x).size() == 1",
@@ -46,7 +55,7 @@ class EnvVar(Wire):
         Field(
             min_length=1,
             max_length=128,
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            pattern=ENV_NAME,
             description="Name of the variable. Those of the runner's contract are reserved.",
         ),
     ]
@@ -66,7 +75,7 @@ class EnvFromSource(Wire):
 
     prefix: Annotated[
         str | None,
-        Field(max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Text before each key's name."),
+        Field(max_length=64, pattern=ENV_NAME, description="Text before each key's name."),
     ] = None
     config_map_ref: Annotated[ObjectName | None, Field(description="The ConfigMap.")] = None
     secret_ref: Annotated[ObjectName | None, Field(description="The Secret.")] = None

@@ -172,7 +172,11 @@ class SessionSpec(Wire):
     ] = None
     env: Annotated[
         tuple[EnvVar, ...],
-        Field(max_length=64, description="Variables beside the definition's.", json_schema_extra=MANY),
+        Field(
+            max_length=64,
+            description="Variables that the definition lists in sessionEnv, with plain values.",
+            json_schema_extra=MANY,
+        ),
     ] = ()
 
 

@@ -1,21 +1,24 @@
 """WorkflowDefinition and ClusterWorkflowDefinition: what can be run, declared once."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.names import MAX_DEFINITION_NAME
 from agentic_core.resources.graph_config import GraphConfig, GraphContext
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import (
+    ENV_NAME,
     MANY,
+    RESERVED_ENV_MESSAGE,
     EnvFromSource,
     EnvVar,
     LocalObjectReference,
     PodTemplate,
     ResourceRequirements,
     Workspace,
+    reserved_env_rule,
 )
 from agentic_core.times import Time
 from agentic_core.wire import Count, Generation, JsonObject, LongText, Wire
@@ -25,6 +28,12 @@ DEFINITION_NAME_RULE = {
     " && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
     "message": f"the name must be a DNS label of at most {MAX_DEFINITION_NAME} characters:"
     " lower-case letters, digits and '-'",
+}
+
+SESSION_ENV_RULE: dict[str, Any] = {
+    "rule": "!has(self.sessionEnv) || !has(self.env) || self.env.all(e, !(e.name in self.sessionEnv))",
+    "message": "sessionEnv lists a variable that env sets: what the definition sets stands; leave it out of one",
+    "fieldPath": ".sessionEnv",
 }
 
 
@@ -53,6 +62,8 @@ class RunDefaults(Wire):
 
 class WorkflowSpec(Wire):
     """What to run and how."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [SESSION_ENV_RULE]})
 
     display_name: Annotated[str | None, Field(max_length=128, description="A name for people.")] = None
     description: Annotated[LongText | None, Field(description="What the workflow is for.")] = None
@@ -105,6 +116,20 @@ class WorkflowSpec(Wire):
             max_length=16,
             description="ConfigMaps and Secrets whose keys become variables.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    session_env: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=128, pattern=ENV_NAME)], ...],
+        Field(
+            max_length=64,
+            description="Names of the variables that sessions may set by their env; none where absent. What the"
+            " definition or its image sets stands.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "set",
+                "x-kubernetes-validations": [
+                    {"rule": f"self.all(n, {reserved_env_rule('n')})", "message": RESERVED_ENV_MESSAGE}
+                ],
+            },
         ),
     ] = ()
     resources: Annotated[ResourceRequirements | None, Field(description="Requests and limits of the runner.")] = None
@@ -204,6 +229,9 @@ class WorkflowStatus(Wire):
     langgraph_version: Annotated[str | None, Field(max_length=64, description="Version of LangGraph in the image.")] = (
         None
     )
+    runner_contract: Annotated[
+        Count | None, Field(description="Version of the contract that the image's runner keeps; 1 where absent.")
+    ] = None
     active_sessions: Annotated[Count | None, Field(description="Sessions that hold a pod now.")] = None
     last_validated: Annotated[Time | None, Field(description="When the definition was last checked.")] = None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from agentic_core.contract import ENV, FORBIDDEN_ENV
+from agentic_core.contract import RESERVED_ENV, RESERVED_ENV_PREFIXES
 from agentic_core.crds import UnknownKeyword, build_crds, structural
 from agentic_core.lifecycle import Phase
 
@@ -52,7 +52,7 @@ def test_the_phases_of_the_crd_are_those_of_the_lifecycle() -> None:
 
 def test_reserved_variables_are_refused_by_the_crd() -> None:
     rules = dict(schemas())["agenticsessions.spec.env[]"]["x-kubernetes-validations"]
-    assert all(repr(name) in rules[0]["rule"] for name in (*ENV, *FORBIDDEN_ENV))
+    assert all(repr(name) in rules[0]["rule"] for name in (*RESERVED_ENV, *RESERVED_ENV_PREFIXES))
 
 
 def test_a_nested_model_is_put_in_place_with_its_own_description() -> None:
