@@ -215,7 +215,12 @@ def build_rights() -> tuple[Template, ...]:
                 f'ame: {policy}.{{{{ include "agentic-operator.domain" . }}}}\n',
                 3,
             )
-            for policy in ("runner-writes-own-session", "inputs-are-immutable", "reserved-config-keys")
+            for policy in (
+                "runner-writes-own-session",
+                "inputs-are-immutable",
+                "reserved-config-keys",
+                "names-are-their-bearers",
+            )
         ),
     )
     return rbac, admission

@@ -102,7 +102,7 @@ report "rights" "${problem:+the operator may not: ${problem#, }}" \
 
 # 7
 problem=''
-for policy in runner-writes-own-session inputs-are-immutable reserved-config-keys; do
+for policy in runner-writes-own-session inputs-are-immutable reserved-config-keys names-are-their-bearers; do
     for kind in validatingadmissionpolicy validatingadmissionpolicybinding; do
         ask get "$kind" "$policy.agentic-operator.dev" -o name > /dev/null || problem="$problem $kind/$policy"
     done

@@ -7,7 +7,7 @@ from agentic_cli.manifests import build_answer, replaces_answer
 from agentic_cli.questions import Question, check_answer, choose_question
 from agentic_cli.sessions import Session
 from agentic_cli.target import Project
-from agentic_core.errors import Conflict
+from agentic_core.errors import Conflict, PermanentError
 
 ATTEMPTS: Final = 8
 
@@ -35,9 +35,25 @@ def answer_question(
             given.append(find_answer(question))
             check_answer(question, given[0])
         try:
-            body = build_answer(session, question.id, given[0])
-            return project.answer(name, question.id, body, replace=replaces_answer(session, question.id)), question
+            by = project.fetch_username()
+            check_turn(session, question.id, by)
+            body = build_answer(session, question.id, given[0], by)
+            return project.answer(name, question.id, body, replace=replaces_answer(session, question.id, by)), question
         except Conflict as conflict:
             # A runner writes its status every second; only a question that is gone is a reason to stop.
             last = conflict
     raise last
+
+
+def check_turn(session: Session, id_: str, by: str) -> None:
+    """Raise ``PermanentError`` where somebody else's answer to the question comes first, and is theirs alone to change.
+
+    One that does not say whose it is gives way to one that does.
+    """
+    interrupt = next((each for each in session.interrupts if each.id == id_), None)
+    others = [name for name in interrupt.responded_by if name not in ("", by)] if interrupt is not None else []
+    if interrupt is not None and others and not interrupt.is_refused:
+        raise PermanentError(
+            f"the question {id_!r} was answered by {others[0]}; that answer has not been taken yet, and is theirs alone"
+            " to replace"
+        )

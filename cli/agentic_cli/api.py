@@ -16,9 +16,18 @@ from urllib.parse import quote
 
 import httpx
 
-from agentic_cli.api_errors import ApiUnavailable, Call, Expired, NotLoggedIn, build_error
+from agentic_cli.api_errors import (
+    ApiUnavailable,
+    Call,
+    Expired,
+    Forbidden,
+    NotFound,
+    NotInstalled,
+    NotLoggedIn,
+    build_error,
+)
 from agentic_cli.credentials import build_headers, build_ssl_context, find_proxy, log_in
-from agentic_cli.kinds import PODS, Kind
+from agentic_cli.kinds import IDENTITY, PODS, Kind
 from agentic_cli.kubeconfig import Connection
 from agentic_core.errors import AgenticError, PermanentError
 
@@ -62,6 +71,7 @@ class Api:
         self._connect_seconds = connect_seconds
         self._sleep = sleep
         self._client: httpx.Client | None = None
+        self._username: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +85,17 @@ class Api:
         """Return one object."""
         call = self._call("get", kind, namespace, name)
         return self._request(call, "GET", _path(kind, namespace, name), accept=accept)
+
+    def fetch_username(self) -> str:
+        """Return the name by which the API server knows the user, asked once; empty where it does not tell."""
+        if self._username is None:
+            body = {"apiVersion": f"{IDENTITY.group}/v1", "kind": IDENTITY.kind, "metadata": {}}
+            try:
+                review = self._request(self._call("create", IDENTITY, None), "POST", _path(IDENTITY, None), body=body)
+            except (Forbidden, NotFound, NotInstalled):
+                review = {}
+            self._username = str(((review.get("status") or {}).get("userInfo") or {}).get("username") or "")
+        return self._username
 
     def list_pages(
         self, kind: Kind, namespace: str | None, *, selector: str | None = None, accept: str = "application/json"

@@ -44,6 +44,15 @@ CLUSTER_WORKFLOWS: Final = Kind(
 )
 PODS: Final = Kind("/api/v1", "pods", "pod", "Pod", "pod")
 NAMESPACES: Final = Kind("/api/v1", "namespaces", "namespace", "Namespace", "namespace", is_namespaced=False)
+IDENTITY: Final = Kind(
+    "/apis/authentication.k8s.io/v1",
+    "selfsubjectreviews",
+    "selfsubjectreview",
+    "SelfSubjectReview",
+    "identity",
+    "authentication.k8s.io",
+    is_namespaced=False,
+)
 
 _SHORT_NAMES: Final = {SESSIONS.plural: "as", WORKFLOWS.plural: "wfd", CLUSTER_WORKFLOWS.plural: "cwfd"}
 

@@ -79,8 +79,8 @@ def build_fork(
     return _build(source.namespace, name, source.name, {**_inherit_state(source), "forkFrom": origin})
 
 
-def build_answer(session: Session, interrupt: str, answer: Any) -> dict[str, Any]:
-    """Return what is applied to answer one question; all other answers stay as they are.
+def build_answer(session: Session, interrupt: str, answer: Any, by: str) -> dict[str, Any]:
+    """Return what is applied to answer one question as the user ``by``; all other answers stay as they are.
 
     It holds for the session as it was read only: of two answers at the same moment one is refused, not lost.
     """
@@ -88,13 +88,19 @@ def build_answer(session: Session, interrupt: str, answer: Any) -> dict[str, Any
         "apiVersion": API_VERSION,
         "kind": SESSIONS.kind,
         "metadata": {"name": session.name, "uid": session.uid, "resourceVersion": session.version},
-        "spec": {"responses": [{"interruptId": interrupt, "value": answer}]},
+        "spec": {"responses": [{"interruptId": interrupt, "by": by, "value": answer}]},
     }
 
 
-def replaces_answer(session: Session, interrupt: str) -> bool:
-    """Say whether the question has an answer in the spec that a new one takes the place of."""
-    return any(each.get("interruptId") == interrupt for each in session.spec.get("responses") or ())
+def replaces_answer(session: Session, interrupt: str, by: str) -> bool:
+    """Say whether the spec has an answer of this user to the question, which a new one takes the place of."""
+    responses = session.spec.get("responses") or ()
+    return any((each.get("interruptId"), each.get("by") or "") == (interrupt, by) for each in responses)
+
+
+def sign(body: Mapping[str, Any], creator: str) -> dict[str, Any]:
+    """Return a new session's manifest that states who asks for it; ``creator`` is empty where nobody knows."""
+    return {**body, "spec": {**body["spec"], "createdBy": creator}} if creator else dict(body)
 
 
 def _inherit(source: Session) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _describe_error(session: Session) -> list[str]:
 
 
 def _describe_question(is_open: bool, question: Question, answered_by: str) -> list[str]:
-    state = "Question" if is_open else "Answered" + (f" by {answered_by}" if answered_by else "")
+    state = "Question" if is_open else f"Answered by {answered_by or 'somebody (not stated)'}"
     lines = [
         f"{printable(state)}: {printable(clip_line(question.prompt, 400))}",
         f"  id:      {printable(question.id)}",

@@ -30,6 +30,8 @@ class Interrupt:
     asked_at: str = ""
     answered_at: str = ""
     answered_by: str = ""
+    responded_by: tuple[str, ...] = ()
+    """Who answered in ``spec.responses``; empty names where they did not state it."""
     is_responded: bool = False
     """Whether ``spec.responses`` holds an answer that was taken or may still be."""
     is_refused: bool = False
@@ -155,6 +157,11 @@ def parse_session(raw: Mapping[str, Any]) -> Session:
                 asked_at=each.get("askedAt") or "",
                 answered_at=each.get("answeredAt") or "",
                 answered_by=each.get("answeredBy") or "",
+                responded_by=tuple(
+                    given.get("by") or ""
+                    for given in spec.get("responses") or ()
+                    if given.get("interruptId") == each["id"]
+                ),
                 is_responded=each["id"] in responded - refused,
                 is_refused=each["id"] in refused and not each.get("answeredAt"),
             )

@@ -12,6 +12,7 @@ import click
 
 from agentic_cli import completions
 from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
+from agentic_cli.manifests import sign
 from agentic_cli.sessions import Session, Workflow, parse_session, parse_workflow
 from agentic_core.errors import PermanentError
 from agentic_core.names import answer_manager, is_dns_label
@@ -34,19 +35,26 @@ class Project:
         return parse_session(self.api.get(SESSIONS, self.namespace, name))
 
     def create_session(self, body: Mapping[str, Any], *, dry_run: bool = False) -> Session:
-        """Create a session and return it as the API server made it."""
-        return parse_session(self.api.create(SESSIONS, self.namespace, body, dry_run=dry_run))
+        """Create a session in the user's name and return it as the API server made it."""
+        signed = sign(body, self.fetch_username())
+        return parse_session(self.api.create(SESSIONS, self.namespace, signed, dry_run=dry_run))
+
+    def fetch_username(self) -> str:
+        """Return the name by which the API server knows the user; empty where it does not tell."""
+        return self.api.fetch_username()
 
     def patch_session(self, name: str, body: Mapping[str, Any]) -> Session:
         """Change a session and return it as it is then."""
         return parse_session(self.api.patch(SESSIONS, self.namespace, name, body))
 
     def answer(self, name: str, interrupt: str, body: Mapping[str, Any], *, replace: bool = False) -> Session:
-        """Apply one answer, under the name by which the kubeconfig knows the user.
+        """Apply one answer, under the user's name: as the API server knows it, else as the kubeconfig does.
 
-        ``replace`` takes the place of somebody else's answer to the same question; ``body`` says as of which version.
+        Two people whose kubeconfigs call them alike are two managers: one would take back the answer of the other.
+
+        ``replace`` takes the place of the user's own answer to the same question; ``body`` says as of which version.
         """
-        manager = answer_manager(self.api.connection.user, interrupt)
+        manager = answer_manager(self.fetch_username() or self.api.connection.user, interrupt)
         return parse_session(self.api.apply(SESSIONS, self.namespace, name, body, manager=manager, force=replace))
 
     def fetch_workflow(self, name: str, *, cluster: bool) -> Workflow:

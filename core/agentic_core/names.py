@@ -85,11 +85,6 @@ def answer_manager(writer: str, interrupt_id: str) -> str:
     return (limited or "agentic") + suffix
 
 
-def read_answerer(manager: str, interrupt_id: str) -> str:
-    """Return who wrote an answer by the name of its field manager."""
-    return manager.removesuffix(_answer_suffix(interrupt_id)) or manager
-
-
 def _answer_suffix(interrupt_id: str) -> str:
     plain = interrupt_id.isascii() and interrupt_id.isprintable() and len(interrupt_id) <= _MAX_PLAIN_ID
     return "/" + (interrupt_id if plain else fingerprint(interrupt_id))

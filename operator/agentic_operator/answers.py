@@ -16,9 +16,9 @@ from agentic_core.choices import is_same_json
 from agentic_core.conditions import Condition, Reason, find_condition, with_condition
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
-from agentic_core.names import read_answerer
 from agentic_core.questions import describe_open
 from agentic_core.resources import AgenticSession, Interrupt
+from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 from agentic_core.times import add_seconds
 from agentic_operator.classify import clip
@@ -26,8 +26,9 @@ from agentic_operator.plan import Note
 from agentic_operator.statuses import build_condition
 
 CONDITION: Final = "InputAccepted"
-BY_DEADLINE: Final = "inputDeadline"
 MAX_LISTED: Final = 5
+
+Refusal = tuple[Reason, Problem]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Check:
     interrupt_id: str
     schema: Mapping[str, Any]
     value: Any
+    by: str = ""
     is_default: bool = False
     """Whether it is the value of ``inputDeadline`` rather than somebody's answer."""
 
@@ -45,12 +47,10 @@ class Check:
 class Checked:
     """What was found out about the answers of a session."""
 
-    faults: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
-    """Faults of answers, by interrupt."""
+    faults: Mapping[tuple[str, str], tuple[Problem, ...]] = field(default_factory=dict)
+    """Faults of answers, by interrupt and by who answered."""
     default_faults: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     """Faults of ``inputDeadline.value`` as an answer, by interrupt."""
-    answerers: Mapping[str, str] = field(default_factory=dict)
-    """Field managers of the answers, by interrupt."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:
     for response in session.spec.responses:
         asked = openly.get(response.interrupt_id)
         if asked is not None and asked.schema_ is not None and not _find_misfit(response.value):
-            yield Check(asked.id, asked.schema_, response.value)
+            yield Check(asked.id, asked.schema_, response.value, response.by)
     limit, deadline = session.spec.input_deadline, input_deadline(session)
     if limit is not None and limit.on_expiry == "Resume" and deadline is not None and now >= deadline:
         for asked in openly.values():
@@ -87,36 +87,44 @@ def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:
 
 
 def take_answers(session: AgenticSession, checked: Checked, now: datetime) -> Taken:
-    """Accept the answers that fit; say in the condition what is wrong with the others."""
+    """Accept the answers that fit; say in the condition what is wrong with the others.
+
+    Of several answers to one question, those that say whose they are come first, each in its order in the list.
+    """
     accepted: dict[str, Interrupt] = {}
-    refused: list[tuple[Reason, Problem]] = []
+    refused: dict[int, list[Refusal]] = {}
     known = {each.id: each for each in session.status.interrupts}
-    is_over = session.status.phase is not None and session.status.phase.is_final
-    for index, response in enumerate(session.spec.responses):
-        pointer = f"/spec/responses/{index}"
+    for index, response in sorted(enumerate(session.spec.responses), key=lambda each: not each[1].by):
         asked = known.get(response.interrupt_id)
-        if asked is None:
-            refused.append((Reason.UNKNOWN_INTERRUPT, _unknown(session, response.interrupt_id, pointer)))
-        elif not asked.is_open:
-            if not is_same_json(response.value, asked.answer):
-                refused.append((Reason.ALREADY_ANSWERED, Problem(f"{pointer}/value", _already(asked))))
-        elif is_over:
-            message = f"the session is {session.status.phase}: it takes no more answers"
-            refused.append((Reason.TOO_LATE, Problem(f"{pointer}/value", message)))
-        elif faults := _find_misfit(response.value) or checked.faults.get(asked.id, ()):
-            refused += [
-                (Reason.INVALID_ANSWER, Problem(f"{pointer}/value{fault.pointer}", fault.message)) for fault in faults
-            ]
-        else:
-            by = checked.answerers.get(asked.id)
-            accepted[asked.id] = _answered(asked, response.value, by, now)
+        if found := _find_refusals(session, asked, response, checked, f"/spec/responses/{index}"):
+            refused[index] = found
+        elif asked is not None and asked.is_open:
+            known[asked.id] = accepted[asked.id] = _answered(asked, response.value, response.by, now)
+    refusals = [each for index in sorted(refused) for each in refused[index]]
     notes = [Note(Reason.ANSWERED, _told(each), action="Answer") for each in accepted.values()]
-    conditions = _judge(session, refused, now)
-    if refused and conditions != session.status.conditions:
-        notes.append(Note(refused[0][0], _list(refused), "Warning", "Answer"))
+    conditions = _judge(session, refusals, now)
+    if refusals and conditions != session.status.conditions:
+        notes.append(Note(refusals[0][0], _list(refusals), "Warning", "Answer"))
     if not accepted and conditions == session.status.conditions:
         return Taken(session)
     return Taken(_with_interrupts(session, accepted, conditions), tuple(notes), bool(accepted))
+
+
+def _find_refusals(
+    session: AgenticSession, asked: Interrupt | None, response: Response, checked: Checked, pointer: str
+) -> list[Refusal]:
+    """Return why an answer is not taken; none for one that is, also where it was before."""
+    if asked is None:
+        return [(Reason.UNKNOWN_INTERRUPT, _unknown(session, response.interrupt_id, pointer))]
+    if not asked.is_open:
+        if is_same_json(response.value, asked.answer):
+            return []
+        return [(Reason.ALREADY_ANSWERED, Problem(f"{pointer}/value", _already(asked)))]
+    if session.status.phase is not None and session.status.phase.is_final:
+        message = f"the session is {session.status.phase}: it takes no more answers"
+        return [(Reason.TOO_LATE, Problem(f"{pointer}/value", message))]
+    faults = _find_misfit(response.value) or checked.faults.get((asked.id, response.by), ())
+    return [(Reason.INVALID_ANSWER, Problem(f"{pointer}/value{fault.pointer}", fault.message)) for fault in faults]
 
 
 def answer_by_default(session: AgenticSession, now: datetime) -> Taken:
@@ -139,40 +147,10 @@ def describe_default_faults(checked: Checked) -> str:
     )
 
 
-def find_answerers(managed_fields: object) -> dict[str, str]:
-    """Return which field manager wrote each answer last, from ``metadata.managedFields``.
-
-    A hint: whoever writes an object chooses the name of its manager. Of one that is made for a single answer (see
-    ``agentic_core.names.answer_manager``) the writer's part is returned.
-    """
-    found: dict[str, tuple[str, str]] = {}
-    for entry in managed_fields if isinstance(managed_fields, list) else ():
-        fields: Any = entry.get("fieldsV1") or {}
-        for key in ("f:spec", "f:responses"):
-            fields = fields.get(key) or {}
-        for name in fields:
-            if not name.startswith("k:"):
-                continue
-            id_ = _parse_key(name)
-            mark = (str(entry.get("time") or ""), str(entry.get("manager") or ""))
-            if id_ is not None and mark > found.get(id_, ("", "")):
-                found[id_] = mark
-    return {id_: read_answerer(manager, id_) for id_, (_, manager) in found.items() if manager}
-
-
 def find_managers(managed_fields: object) -> frozenset[str]:
     """Return who wrote fields of an object, from ``metadata.managedFields``."""
     entries = managed_fields if isinstance(managed_fields, list) else ()
     return frozenset(str(entry.get("manager") or "") for entry in entries)
-
-
-def _parse_key(name: str) -> str | None:
-    try:
-        key = parse_strict_json(name.removeprefix("k:"))
-    except JsonRefused:
-        return None
-    id_ = key.get("interruptId") if isinstance(key, dict) else None
-    return id_ if isinstance(id_, str) else None
 
 
 def _find_misfit(value: object) -> tuple[Problem, ...]:
@@ -184,9 +162,9 @@ def _find_misfit(value: object) -> tuple[Problem, ...]:
     return ()
 
 
-def _answered(asked: Interrupt, value: object, by: str | None, now: datetime) -> Interrupt:
+def _answered(asked: Interrupt, value: object, by: str, now: datetime) -> Interrupt:
     at = now.replace(microsecond=0)
-    return asked.model_copy(update={"answer": value, "answered_at": at, "answered_by": by and by[:256]})
+    return asked.model_copy(update={"answer": value, "answered_at": at, "answered_by": by or None})
 
 
 def _with_interrupts(
@@ -198,7 +176,7 @@ def _with_interrupts(
     return session.model_copy(update={"status": session.status.model_copy(update=changes)})
 
 
-def _judge(session: AgenticSession, refused: list[tuple[Reason, Problem]], now: datetime) -> tuple[Condition, ...]:
+def _judge(session: AgenticSession, refused: list[Refusal], now: datetime) -> tuple[Condition, ...]:
     old = session.status.conditions
     known = find_condition(old, CONDITION)
     if not session.spec.responses:
@@ -212,7 +190,7 @@ def _judge(session: AgenticSession, refused: list[tuple[Reason, Problem]], now: 
     return tuple(with_condition(old, new))
 
 
-def _list(refused: list[tuple[Reason, Problem]]) -> str:
+def _list(refused: list[Refusal]) -> str:
     shown = [str(problem) for _, problem in refused[:MAX_LISTED]]
     if len(refused) > MAX_LISTED:
         shown.append(f"and {len(refused) - MAX_LISTED} more")

@@ -23,7 +23,7 @@ from agentic_operator.admission import (
     refuse_inputs,
 )
 from agentic_operator.announcer import Announcer
-from agentic_operator.answers import Checked, find_answerers, find_checks, find_managers
+from agentic_operator.answers import Checked, find_checks, find_managers
 from agentic_operator.checker import Checker, find_input_problems
 from agentic_operator.decide import decide, needs_input_check
 from agentic_operator.endings import DELETION_PATIENCE
@@ -114,7 +114,7 @@ class SessionReconciler:
         now = datetime.now(UTC)
         seen = replace(seen, managers=find_managers(body.get("metadata", {}).get("managedFields")))
         if session.spec.responses or session.spec.input_deadline is not None:
-            seen = replace(seen, answers=await self._check_answers(session, body, now))
+            seen = replace(seen, answers=await self._check_answers(session, now))
         plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
         if plan.job is not None:
             self._registry.reserve(key)
@@ -153,9 +153,9 @@ class SessionReconciler:
         refused = refuse_inputs(await find_input_problems(self._parts.checker, rules, session.spec.inputs))
         return refused, list_input_problems(find_unknown_keys(rules, session.spec.inputs))
 
-    async def _check_answers(self, session: AgenticSession, body: Json, now: datetime) -> Checked:
+    async def _check_answers(self, session: AgenticSession, now: datetime) -> Checked:
         checker = self._parts.checker
-        faults: dict[str, tuple[Problem, ...]] = {}
+        faults: dict[tuple[str, str], tuple[Problem, ...]] = {}
         default_faults: dict[str, tuple[Problem, ...]] = {}
         for check in find_checks(session, now):
             found = await checker.check_instance(check.schema, check.value)
@@ -163,8 +163,11 @@ class SessionReconciler:
                 # The author's schema cannot be used: it must not keep the session waiting for ever.
                 continue
             problems = tuple(Problem(fault.pointer, fault.message) for fault in found)
-            (default_faults if check.is_default else faults)[check.interrupt_id] = problems
-        return Checked(faults, default_faults, find_answerers(body.get("metadata", {}).get("managedFields")))
+            if check.is_default:
+                default_faults[check.interrupt_id] = problems
+            else:
+                faults[check.interrupt_id, check.by] = problems
+        return Checked(faults, default_faults)
 
     # -- carrying out
 

@@ -31,11 +31,16 @@ SCHEMA: dict[str, Any] = {
 QUESTION = {"id": "q1", "node": "ask", "value": {"prompt": "Approve?", "options": ["approve", "reject"]}}
 
 
+def user_of(space: Space) -> str:
+    """Return the name by which the API server knows the person."""
+    return f"admin-of-{space.name}"
+
+
 @pytest.fixture
 def person(space: Space) -> Person:
     """An administrator whose context names the test's namespace."""
     return Person.using(
-        space.plane.kubeconfig_for_user(f"admin-of-{space.name}", groups=["system:masters"], namespace=space.name)
+        space.plane.kubeconfig_for_user(user_of(space), groups=["system:masters"], namespace=space.name)
     )
 
 
@@ -245,12 +250,11 @@ def test_an_answer_is_checked_and_written(space: Space, person: Person, waiting:
     assert "responses" not in space.session(waiting)["spec"]
     assert person.out("respond", waiting, "approve") == "agenticsession/s answered q1\n"
     session = space.session(waiting)
-    assert session["spec"]["responses"] == [{"interruptId": "q1", "value": "approve"}]
+    assert session["spec"]["responses"] == [{"interruptId": "q1", "by": user_of(space), "value": "approve"}]
     managers = [
         each["manager"] for each in session["metadata"]["managedFields"] if "f:responses" in str(each["fieldsV1"])
     ]
-    # Who answered is recorded under the name that the kubeconfig has for the user.
-    assert managers == [answer_manager(find_connection(person.environment).user, "q1")]
+    assert managers == [answer_manager(user_of(space), "q1")]
 
 
 def test_a_second_answer_is_refused_unless_it_is_to_replace(space: Space, person: Person, waiting: str) -> None:
@@ -260,7 +264,9 @@ def test_a_second_answer_is_refused_unless_it_is_to_replace(space: Space, person
         assert done.returncode == 1
         assert "answer" in done.stderr
     person.out("respond", waiting, "q1", "reject", "--replace")
-    assert space.session(waiting)["spec"]["responses"] == [{"interruptId": "q1", "value": "reject"}]
+    assert space.session(waiting)["spec"]["responses"] == [
+        {"interruptId": "q1", "by": user_of(space), "value": "reject"}
+    ]
 
 
 def test_of_several_questions_each_is_answered_by_its_id(space: Space, person: Person, tmp_path: Path) -> None:
@@ -275,8 +281,8 @@ def test_of_several_questions_each_is_answered_by_its_id(space: Space, person: P
     person.out("respond", "s", "q2", "-f", str(answer))
     person.out("respond", "s", "approve")
     assert space.session("s")["spec"]["responses"] == [
-        {"interruptId": "q2", "value": {"n": 5}},
-        {"interruptId": "q1", "value": "approve"},
+        {"interruptId": "q2", "by": user_of(space), "value": {"n": 5}},
+        {"interruptId": "q1", "by": user_of(space), "value": "approve"},
     ]
     assert person.run("respond", "s", "q3", "x").returncode == 1
 
@@ -290,7 +296,7 @@ def test_of_two_answers_at_the_same_moment_one_is_told_that_it_came_late(
     late = one if statuses[0] else two
     assert "answer" in late.err
     value = "reject" if late is one else "approve"
-    assert space.session(waiting)["spec"]["responses"] == [{"interruptId": "q1", "value": value}]
+    assert space.session(waiting)["spec"]["responses"] == [{"interruptId": "q1", "by": user_of(space), "value": value}]
 
 
 # -- stop, suspend, resume, retry, fork

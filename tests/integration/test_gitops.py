@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.kubeconfig import find_connection
 from agentic_core.names import answer_manager
 from hack.kubectl import Kubectl, KubectlError
 from tests.support.builders import session_body
@@ -82,7 +81,6 @@ def test_a_second_answer_to_a_question_is_a_conflict_that_names_who_answered(spa
     with pytest.raises(KubectlError, match='conflict with "ann"'):
         apply_answer(kubectl, space, "q", {"why": "no"}, "bob")
     assert answers(space) == {"q": {"ok": True}}
-    apply_answer(kubectl, space, "q", {"ok": True}, "bob")
     apply_answer(kubectl, space, "q", {"ok": False}, "bob", "--force-conflicts")
     assert answers(space) == {"q": {"ok": False}}
 
@@ -111,7 +109,7 @@ def test_a_person_with_the_command_line_answers_two_questions_and_both_are_their
         return [each.get("answeredBy") for each in space.status("s")["interrupts"]]
 
     found = wait_for(by, all, what="the answers accepted", timeout_seconds=30, every=0.05)
-    assert found == [find_connection(person.environment).user for person in (ann, bob, ann)]
+    assert found == ["ann", "bob", "ann"]
     managers = {each["manager"] for each in space.session("s")["metadata"]["managedFields"]}
     assert {answer_manager(by, f"q{number}") for number, by in enumerate(found, start=1)} <= managers
     late = bob.run("respond", "s", "q1", '{"ok": false}')

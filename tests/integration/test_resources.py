@@ -252,7 +252,7 @@ def test_a_session_can_be_stopped_suspended_answered_and_renamed(api: ControlPla
         "suspend": True,
         "displayName": "new",
         "ttlSecondsAfterFinished": 5,
-        "responses": [{"interruptId": "i", "value": "yes"}],
+        "responses": [{"interruptId": "i", "by": "", "value": "yes"}],
     }
     changed = api.request("PATCH", f"{SESSIONS}/open", {"spec": change})
     api.request("DELETE", f"{SESSIONS}/open")

@@ -31,9 +31,14 @@ SESSION_NAME_RULE = {
     " lower-case letters, digits and '-'",
 }
 
+# Nobody can be called so in an answer.
+BY_DEADLINE = "inputDeadline"
+MAX_USERNAME = 256
+
 # `inputs`, `config` and `context` hold any JSON, which CEL in a CRD cannot compare: an admission policy guards them.
 IMMUTABLE = (
     "workflowRef",
+    "createdBy",
     "userContext",
     "timeoutSeconds",
     "retries",
@@ -81,7 +86,7 @@ class UserContext(Wire):
 
 
 class Response(Wire):
-    """An answer to one interrupt.
+    """One person's answer to one interrupt.
 
     It is written as a whole: of two people who apply different answers one is told, and none is made of parts of both.
     """
@@ -91,6 +96,14 @@ class Response(Wire):
     interrupt_id: Annotated[
         str, Field(min_length=1, max_length=128, description="The id that status.interrupts shows.")
     ]
+    by: Annotated[
+        str,
+        Field(
+            max_length=MAX_USERNAME,
+            description="Who answers: the writer's own name, as the API server knows them; admission refuses any other."
+            " Empty where it is not stated.",
+        ),
+    ] = ""
     value: Annotated[AnyJson, Field(description="The answer, any JSON.")] = None
 
 
@@ -139,6 +152,15 @@ class SessionSpec(Wire):
     ] = None
     context: GraphContext = None
     display_name: Annotated[str | None, Field(max_length=128, description="A name for people.")] = None
+    created_by: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=MAX_USERNAME,
+            description="Who asked for the session: the writer's own name, as the API server knows them; admission"
+            " refuses any other. Absent where it is not stated.",
+        ),
+    ] = None
     user_context: Annotated[UserContext | None, Field(description="For whom it runs.")] = None
     timeout_seconds: Annotated[
         int | None,
@@ -162,7 +184,7 @@ class SessionSpec(Wire):
             max_length=256,
             description="Answers to status.interrupts. Anyone who may patch the session can answer; Git never declares"
             " them.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["interruptId"]},
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["interruptId", "by"]},
         ),
     ] = ()
     input_deadline: Annotated[InputDeadline | None, Field(description="How long it waits for people.")] = None
@@ -230,8 +252,8 @@ class Interrupt(Wire):
     answered_by: Annotated[
         ShortText | None,
         Field(
-            description="Who answered: the field manager of the answer, a name that its writer chooses; inputDeadline"
-            " where nobody did in time."
+            description="Who answered, as admission made sure; absent where they did not state it, inputDeadline where"
+            " nobody did in time."
         ),
     ] = None
     resumed_at: Annotated[Time | None, Field(description="When a run went on with the answer.")] = None

@@ -11,6 +11,7 @@ from agentic_cli.manifests import (
     build_session,
     generate_prefix,
     replaces_answer,
+    sign,
 )
 from agentic_cli.sessions import parse_session
 from agentic_core.errors import PermanentError
@@ -116,13 +117,21 @@ def test_a_fork_of_what_never_ran_is_refused() -> None:
 
 
 def test_an_answer_is_applied_alone_and_holds_for_what_was_read() -> None:
-    responses = [{"interruptId": "a", "value": 1}, {"interruptId": "i1", "value": "old"}]
+    responses = [{"interruptId": "a", "value": 1}, {"interruptId": "i1", "by": "ann", "value": "old"}]
     session = parse_session(a_waiting_session(responses=responses))
-    assert build_answer(session, "i1", "new") == {
+    assert build_answer(session, "i1", "new", "ann") == {
         "apiVersion": "agentic-operator.dev/v1alpha1",
         "kind": "AgenticSession",
         "metadata": {"name": "s", "uid": "uid-of-s", "resourceVersion": "7"},
-        "spec": {"responses": [{"interruptId": "i1", "value": "new"}]},
+        "spec": {"responses": [{"interruptId": "i1", "by": "ann", "value": "new"}]},
     }
-    assert replaces_answer(session, "i1")
-    assert not replaces_answer(session, "i2")
+    assert replaces_answer(session, "i1", "ann")
+    assert replaces_answer(session, "a", "")
+    assert not replaces_answer(session, "i1", "")
+    assert not replaces_answer(session, "i2", "ann")
+
+
+def test_a_session_is_signed_where_the_name_is_known() -> None:
+    body = {"metadata": {"name": "s"}, "spec": {"workflowRef": {"name": "w"}}}
+    assert sign(body, "ann")["spec"] == {"workflowRef": {"name": "w"}, "createdBy": "ann"}
+    assert sign(body, "") == body

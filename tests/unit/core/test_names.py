@@ -116,6 +116,5 @@ def test_every_answer_has_a_field_manager_that_names_its_writer(writer: str, id_
     assert manager.isprintable()
     assert len(manager.encode()) <= 128
     assert names.answer_manager(writer, id_ + "2") != manager
-    answerer = names.read_answerer(manager, id_)
-    assert writer.replace("\n", "?").startswith(answerer) or (not writer and answerer == "agentic")
-    assert names.read_answerer("kubectl-patch", id_) == "kubectl-patch"
+    start = "".join(each for each in writer if each.isprintable()).encode()[:8].decode(errors="ignore")
+    assert not start or "\n" in writer or manager.startswith(start)

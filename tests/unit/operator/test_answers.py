@@ -14,7 +14,6 @@ from agentic_operator.answers import (
     Checked,
     answer_by_default,
     describe_default_faults,
-    find_answerers,
     find_checks,
     input_deadline,
     take_answers,
@@ -34,7 +33,7 @@ def judged(session: SessionBuilder, checked: Checked | None = None) -> tuple[str
     return (found.status, found.reason, found.message, answers) if found else ("", "", "", answers)
 
 
-FAULT = Checked(faults={"q1": (Problem("/x", "too small"),)})
+FAULT = Checked(faults={("q1", ""): (Problem("/x", "too small"),)})
 
 
 @pytest.mark.parametrize(
@@ -113,12 +112,29 @@ def test_answers(session: SessionBuilder, checked: Checked, expected: tuple[str,
 
 
 def test_who_answered_and_when_is_kept_and_told() -> None:
-    taken = take_answers(ASKING.answering(q1=1).build(), Checked(answerers={"q1": "agentic-cli"}), NOW)
+    session = ASKING.with_spec(responses=[{"interruptId": "q1", "by": "ann", "value": 1}])
+    taken = take_answers(session.build(), Checked(), NOW)
     first = taken.session.status.interrupts[0]
-    assert (first.answered_by, first.answered_at, first.resumed_at) == ("agentic-cli", NOW, None)
+    assert (first.answered_by, first.answered_at, first.resumed_at) == ("ann", NOW, None)
     assert taken.session.status.question == "b?"
-    assert [(note.reason, note.message) for note in taken.notes] == [
-        ("Answered", "question 'q1' is answered by agentic-cli")
+    assert [(note.reason, note.message) for note in taken.notes] == [("Answered", "question 'q1' is answered by ann")]
+
+
+def test_of_several_answers_to_a_question_the_first_that_states_its_author_and_fits_is_accepted() -> None:
+    responses = [
+        {"interruptId": "q1", "value": "unsaid"},
+        {"interruptId": "q1", "by": "ann", "value": "wrong"},
+        {"interruptId": "q1", "by": "bob", "value": "right"},
+        {"interruptId": "q1", "by": "eve", "value": "late"},
+        {"interruptId": "q1", "by": "joe", "value": "right"},
+    ]
+    fault = Checked(faults={("q1", "ann"): (Problem("", "no"),)})
+    status, reason, message, answers = judged(ASKING.with_spec(responses=responses), fault)
+    assert (status, reason, answers) == ("False", "AlreadyAnswered", ["right"])
+    assert [each.split(":")[0] for each in message.split("; /")] == [
+        "/spec/responses/0/value",
+        "spec/responses/1/value",
+        "spec/responses/3/value",
     ]
 
 
@@ -205,21 +221,6 @@ def test_faults_of_the_default_name_the_question() -> None:
     checked = Checked(default_faults={"q1": (Problem("", "not an integer"),)})
     assert describe_default_faults(checked) == "/spec/inputDeadline/value: not an integer (question 'q1')"
     assert describe_default_faults(Checked(default_faults={"q1": ()})) == ""
-
-
-def test_answerers_are_read_from_the_managed_fields() -> None:
-    def entry(manager: str, time: str, *ids: str) -> dict[str, Any]:
-        keys: dict[str, Any] = {f'k:{{"interruptId":"{id_}"}}': {".": {}, "f:value": {}} for id_ in ids}
-        return {"manager": manager, "time": time, "fieldsV1": {"f:spec": {"f:responses": {".": {}, **keys}}}}
-
-    fields = [
-        entry("ann", "2026-01-01T00:00:00Z", "q1", "q2"),
-        entry("bob", "2026-01-02T00:00:00Z", "q2"),
-        {"manager": "other", "fieldsV1": {"f:status": {}}},
-        {"manager": "odd", "fieldsV1": {"f:spec": {"f:responses": {"k:nonsense": {}}}}},
-    ]
-    assert find_answerers(fields) == {"q1": "ann", "q2": "bob"}
-    assert find_answerers(None) == {}
 
 
 @pytest.mark.parametrize(
