@@ -53,6 +53,24 @@ def job_name(session: str, run: int) -> str:
     return f"{session}-r{run}"
 
 
+def read_run(session: str, job: str) -> int:
+    """Return the run that a Job of a session is for, by its name; 0 where the name is no run's."""
+    prefix, _, digits = job.rpartition("-r")
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(MAX_RUN))
+    return int(digits) if is_number and prefix == session and not digits.startswith("0") else 0
+
+
+def read_session(job: str) -> str:
+    """Return the session whose run a Job of this name would be; empty where the name is no run's."""
+    prefix = job.rpartition("-r")[0]
+    return prefix if read_run(prefix, job) else ""
+
+
+def read_job(pod: str) -> str:
+    """Return the Job that made a pod of this name: the Job controller adds '-' and five characters."""
+    return pod.rpartition("-")[0]
+
+
 def workspace_name(session: str) -> str:
     """Return the name of the PersistentVolumeClaim that all runs of a session share."""
     return f"{session}-workspace"

@@ -27,8 +27,8 @@ from agentic_operator.endings import fail
 from agentic_operator.jobs import build_claim, build_job, effective_limits
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
-from agentic_operator.seen import Rules, Seen
-from agentic_operator.statuses import build_condition, change_session, fail_session
+from agentic_operator.seen import Rules, Seen, find_pending
+from agentic_operator.statuses import build_condition, change_session, fail_session, last_run
 
 _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
 
@@ -36,20 +36,21 @@ _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
 def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     """The first run, or the next one of a session that went back to the queue."""
     if session.status.run and session.status.workflow is not None:
-        return run_again(session, seen, now, rules, session.status.run + 1, restarts=0)
+        return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0)
+    made = find_pending(session, seen.jobs)
     admission: Admission = admit_workflow(session, seen.definition, rules.allowed)
     if isinstance(admission, Admitted):
         # A Job made just before a crash was made of what had been checked.
-        refused = None if seen.jobs else _check(session, seen)
+        refused = None if made else _check(session, seen)
         admission = check_deadline(session) or refused or seen.refused_inputs or admission
     # A Job made just before a crash holds its place already.
-    if isinstance(admission, Admitted) and not seen.jobs:
+    if isinstance(admission, Admitted) and not made:
         admission = check_queue(seen.definition, seen.queue) or admission
     if isinstance(admission, Refused):
         return _refuse(session, admission, now)
     if isinstance(admission, Waits):
         return _hold(session, admission, now)
-    return create_run(session, seen, now, rules, 1, admission.snapshot)
+    return create_run(session, seen, now, rules, last_run(session) + 1, admission.snapshot)
 
 
 def _check(session: AgenticSession, seen: Seen) -> Refused | None:
@@ -83,7 +84,8 @@ def create_run(
 ) -> Plan:
     """Make the Job of a run, and say in the status that it starts."""
     spec = find_spec(snapshot, seen.definition)
-    warnings = (seen.input_warning, warn_of_settings(session, seen.definition) if run == 1 else "")
+    is_first = session.status.run is None
+    warnings = (seen.input_warning, warn_of_settings(session, seen.definition) if is_first else "")
     warning = clip("; ".join(filter(None, warnings)))
     user = session.spec.user_context
     thread = session.status.thread_id or thread_id(
@@ -115,7 +117,7 @@ def create_run(
         return plan
     return replace(
         plan,
-        claim=build_claim(session, spec) if spec is not None and run == 1 else None,
+        claim=build_claim(session, spec) if spec is not None and is_first else None,
         job=build_job(session, snapshot, spec, run, thread, rules.jobs),
     )
 

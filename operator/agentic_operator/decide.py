@@ -7,37 +7,58 @@ pass may be the first one or the tenth, before or after a crash. What each phase
 
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
-from agentic_core.conditions import find_condition
+from agentic_core.conditions import Reason, find_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_core.times import EARLIEST
 from agentic_operator.admission import Admitted, admit_workflow
 from agentic_operator.answers import take_answers
 from agentic_operator.beginnings import start
-from agentic_operator.endings import let_go, look_after_end, stop, suspend
+from agentic_operator.endings import let_go, look_after_end, stop, suspend, wind_down
 from agentic_operator.held import clear_held
 from agentic_operator.jobs import Definition
 from agentic_operator.pinning import pin_image
 from agentic_operator.plan import Plan
+from agentic_operator.repairs import mend
 from agentic_operator.running import monitor
 from agentic_operator.seen import Rules, Seen
-from agentic_operator.statuses import observe_generation
+from agentic_operator.statuses import is_withdrawn, observe_generation
 from agentic_operator.waiting import record_answers, resume_suspended, wait_for_input
+
+_TAKEN_BACK: Final = "was being suspended: its pod saves and ends, and the next run goes on"
 
 
 def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     """Say what one reconcile pass wants done; an empty plan means nothing."""
     if session.metadata.deletion_timestamp is not None:
         return let_go(session, seen, session.metadata.deletion_timestamp)
-    plan = _take_and_decide(session, seen, now, rules)
+    plan = withdraw(_take_and_decide(session, seen, now, rules), session, seen)
     if plan.delete_session:
         return plan
+    if not (session.status.phase or Phase.PENDING).is_final:
+        plan = mend(plan, session, seen)
     # Whatever was decided, this generation was looked at: also by a pass that has nothing else to say, also at the end.
     status = observe_generation(plan.status or session.status, session.metadata.generation)
     is_news = plan.status is not None or (session.status.phase is not None and status != session.status)
     return replace(plan, status=status) if is_news else plan
+
+
+def withdraw(plan: Plan, session: AgenticSession, seen: Seen) -> Plan:
+    """Record which runs a plan takes their Jobs from, so that no later pass counts it as a loss.
+
+    The invariant: the Job of a run is deleted only after the status names a later run, or a final phase, or says that
+    the run is withdrawn. The status is written under the version that was read, and before anything is deleted; who
+    finds the Job gone, in whatever process, finds that in the status, too.
+    """
+    status = plan.status or session.status
+    if status.phase is not None and status.phase.is_final:
+        return plan
+    gone = max((job.run for job in seen.jobs if job.name in plan.delete_jobs), default=0)
+    if gone < (status.run or 1) or gone <= (status.withdrawn_run or 0):
+        return plan
+    return replace(plan, status=status.model_copy(update={"withdrawn_run": gone}))
 
 
 def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
@@ -59,6 +80,9 @@ def _decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
         return stop(session, seen, now)
     if session.spec.suspend:
         return suspend(session, seen, now)
+    is_ending = is_withdrawn(session) and phase in (Phase.PENDING, Phase.CREATING, Phase.RUNNING)
+    if is_ending and (plan := wind_down(session, seen, now, Reason.SUSPENDED, _TAKEN_BACK)) is not None:
+        return plan
     if phase is Phase.PENDING:
         return start(session, seen, now, rules)
     if phase is Phase.SUSPENDED:

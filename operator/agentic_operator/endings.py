@@ -11,6 +11,7 @@ from agentic_core.times import add, add_seconds, is_believable
 from agentic_operator.declared import find_declaration
 from agentic_operator.held import find_held
 from agentic_operator.jobs import effective_ttl
+from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.seen import Seen, find_present, list_names
@@ -31,9 +32,7 @@ def let_go(session: AgenticSession, seen: Seen, since: datetime) -> Plan:
     """A session that is being deleted: its Jobs go, then its rows, then it."""
     if FINALIZER not in session.metadata.finalizers:
         return Plan()
-    return Plan(
-        delete_jobs_first=list_names(find_present(seen.jobs)), purge=True, wake_at=add(since, DELETION_PATIENCE)
-    )
+    return Plan(delete_jobs=list_names(find_present(seen.jobs)), purge=True, wake_at=add(since, DELETION_PATIENCE))
 
 
 def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
@@ -81,7 +80,7 @@ def _keep_declared(session: AgenticSession, mark: str, now: datetime) -> Plan:
 def stop(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     """``spec.stop``: stopped once nothing runs any more."""
     if (
-        waiting := _wind_down(session, seen, now, Reason.STOPPED_BY_USER, "stopping: its pod saves and ends")
+        waiting := wind_down(session, seen, now, Reason.STOPPED_BY_USER, "stopping: its pod saves and ends")
     ) is not None:
         return waiting
     message = "stopped by spec.stop"
@@ -93,32 +92,49 @@ def stop(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
 
 def suspend(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     """``spec.suspend``: suspended once nothing runs any more."""
-    if session.status.phase is Phase.SUSPENDED:
-        return Plan(status=refresh_session(session))
-    winding_down = _wind_down(session, seen, now, Reason.SUSPENDED, "suspending: its pod saves and ends")
+    winding_down = wind_down(session, seen, now, Reason.SUSPENDED, "suspending: its pod saves and ends")
     if winding_down is not None:
         return winding_down
+    if session.status.phase is Phase.SUSPENDED:
+        return Plan(status=refresh_session(session))
     message = "suspended by spec.suspend; set it to false to go on"
     status = change_session(session, Phase.SUSPENDED, Reason.SUSPENDED, message, now)
     return Plan(status=status, notes=(Note(Reason.SUSPENDED, message, action="Suspend"),))
 
 
-def _wind_down(session: AgenticSession, seen: Seen, now: datetime, reason: Reason, message: str) -> Plan | None:
+def wind_down(session: AgenticSession, seen: Seen, now: datetime, reason: Reason, message: str) -> Plan | None:
     """Return how to end what runs; None where nothing runs any more."""
-    unfinished = [job for job in seen.jobs if not job.is_finished]
-    living = [
-        pod
-        for pod in seen.pods
-        if not pod.is_over and (pod.deleting_since is None or now < add(pod.deleting_since, POD_PATIENCE))
-    ]
+    unfinished = [job for job in seen.jobs if not job.is_finished and not is_given_up(job, now)]
+    living = find_living(seen.pods, now)
     if not unfinished and not living:
         return None
     status = change_session(session, session.status.phase or Phase.PENDING, reason, message, now)
     return Plan(
-        delete_jobs_first=list_names(find_present(tuple(unfinished))),
         status=status,
+        delete_jobs=list_names(find_present(tuple(unfinished))),
+        delete_pods=_find_left(seen.jobs, living),
         wake_at=now + LOOK_AGAIN,
     )
+
+
+def find_living(pods: tuple[PodSeen, ...], now: datetime) -> list[PodSeen]:
+    """Return the pods that may still run: one whose node is silent for long after its deletion is given up."""
+    return [
+        pod
+        for pod in pods
+        if not pod.is_over and (pod.deleting_since is None or now < add(pod.deleting_since, POD_PATIENCE))
+    ]
+
+
+def is_given_up(job: JobSeen, now: datetime) -> bool:
+    """Say whether somebody's finalizer holds a Job for long after its deletion: it makes no pods any more."""
+    return job.deleting_since is not None and now >= add(job.deleting_since, POD_PATIENCE)
+
+
+def _find_left(jobs: tuple[JobSeen, ...], living: list[PodSeen]) -> tuple[str, ...]:
+    """Return the pods that nobody deletes: the garbage collector waits for a Job that somebody's finalizer holds."""
+    held = {job.name for job in jobs if job.is_deleting}
+    return tuple(pod.name for pod in living if pod.deleting_since is None and pod.job in held)
 
 
 def fail(session: AgenticSession, seen: Seen, reason: Reason, message: str, now: datetime) -> Plan:

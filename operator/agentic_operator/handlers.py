@@ -149,7 +149,7 @@ class Handlers:
             return
         job = observe_job(raw)
         if kind == "DELETED":
-            has_news = self._registry.forget_job(owner, job.name, job.uid)
+            has_news = self._leave(owner, raw) or self._registry.forget_job(owner, job.name, job.uid)
         else:
             has_news = self._registry.see_job(owner, job)
         if has_news and not (job.is_finished and self._is_settled(owner)):
@@ -162,13 +162,18 @@ class Handlers:
             return
         pod = observe_pod(raw)
         if kind == "DELETED":
-            has_news = self._registry.forget_pod(owner, pod.name)
+            has_news = self._leave(owner, raw) or self._registry.forget_pod(owner, pod.name)
         else:
             has_news = self._registry.see_pod(owner, pod)
         # What a sidecar holds of a session that has ended is cleared away.
         is_wanted = pod.is_held or not self._is_settled(owner)
         if has_news and is_wanted:
             self._queue.add(owner, urgent=False)
+
+    def _leave(self, owner: Key, raw: Raw) -> bool:
+        """Say whether a child only may be gone: one that lost our labels leaves the watch in the same way."""
+        is_certain = "deletionTimestamp" in raw["metadata"] or isinstance(owner, DefinitionKey)
+        return not is_certain and not self._is_settled(owner) and self._registry.doubt(owner, raw["metadata"]["name"])
 
     def _is_settled(self, owner: Key) -> bool:
         if not isinstance(owner, SessionKey):

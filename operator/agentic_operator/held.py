@@ -41,7 +41,7 @@ def clear_held(plan: Plan, session: AgenticSession, seen: Seen, now: datetime) -
     """Add to a pass what is left of runs that are through; the run that is on is judged where it is watched."""
     status = plan.status or session.status
     current = status.run if status.phase in _ACTIVE else None
-    taken = {*plan.delete_jobs, *plan.delete_jobs_first}
+    taken = set(plan.delete_jobs)
     for job in seen.jobs:
         if job.run == current or job.name in taken:
             continue

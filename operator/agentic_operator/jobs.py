@@ -149,6 +149,17 @@ def build_claim(session: AgenticSession, spec: WorkflowSpec) -> Manifest | None:
     }
 
 
+def run_labels(session: AgenticSession, run: int) -> dict[str, str]:
+    """Return the labels of ours that the Job and the pods of a run carry."""
+    return {
+        SESSION_LABEL: session.name,
+        RUN_LABEL: str(run),
+        WORKFLOW_LABEL: session.spec.workflow_ref.name,
+        MANAGED_BY_LABEL: MANAGED_BY,
+        COMPONENT_LABEL: "runner",
+    }
+
+
 def build_job(
     session: AgenticSession,
     snapshot: WorkflowSnapshot,
@@ -163,13 +174,7 @@ def build_job(
     definition is gone.
     """
     name = job_name(session.name, run)
-    labels = {
-        SESSION_LABEL: session.name,
-        RUN_LABEL: str(run),
-        WORKFLOW_LABEL: session.spec.workflow_ref.name,
-        MANAGED_BY_LABEL: MANAGED_BY,
-        COMPONENT_LABEL: "runner",
-    }
+    labels = run_labels(session, run)
     retries = effective_retries(session, spec, defaults)
     keep_warm = effective_keep_warm(session, spec)
     # Those that the status shows, once it does: the operator's defaults may have changed since.

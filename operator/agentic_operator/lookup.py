@@ -1,12 +1,15 @@
 """What a pass over a session looks at: the session itself, its workflow, its Jobs and pods, as fresh as it matters."""
 
+from collections.abc import Mapping
+
 from agentic_core.lifecycle import Phase
-from agentic_core.names import SESSION_LABEL
+from agentic_core.names import SESSION_LABEL, job_name
 from agentic_core.resources import AgenticSession, ClusterWorkflowDefinition, WorkflowDefinition
 from agentic_operator.jobs import Definition
 from agentic_operator.kube import CLUSTER_DEFINITIONS, DEFINITIONS, JOBS, PODS, SESSIONS, Json, Kind, Kube
-from agentic_operator.observed import observe_job, observe_pod
+from agentic_operator.observed import JOB_NAME_LABEL, JobSeen, PodSeen, observe_job, observe_pod
 from agentic_operator.registry import DefinitionKey, Registry, SessionKey
+from agentic_operator.statuses import is_withdrawn, last_run
 
 
 def definition_kind(key: DefinitionKey) -> Kind:
@@ -62,22 +65,69 @@ class Lookup:
         return definition
 
     async def refresh_children(self, session: AgenticSession, key: SessionKey) -> None:
-        """Read what a decision over this session must not get wrong from memory alone."""
+        """Read what a decision over this session must not get wrong from memory alone.
+
+        A Job is looked up by the name that follows from its run, whatever its labels; that it is gone is believed of
+        nobody but the API server.
+        """
         status, uid = session.status, session.metadata.uid
         phase = status.phase or Phase.PENDING
-        is_winding_down = bool(session.spec.stop or session.spec.suspend) and phase is not Phase.SUSPENDED
         if phase.is_final or session.metadata.deletion_timestamp is not None:
             return
         known = {job.name: job for job in self._registry.jobs_of(key, uid)}
+        names = self._registry.doubts_of(key) & known.keys()
         if status.job_name and phase is not Phase.SUSPENDED and status.job_name not in known:
-            raw = await self._kube.find(JOBS, key.namespace, status.job_name)
-            if raw is not None:
-                job = observe_job(raw)
-                self._registry.see_job(key, job)
-                known[job.name] = job
-        current = known.get(status.job_name or "")
+            names |= {status.job_name}
+        unfinished = {job.name for job in known.values() if not job.is_finished}
+        is_ending = _is_ending(session) and (phase is not Phase.SUSPENDED or bool(unfinished))
+        if is_ending:
+            # One that was made just before a crash is not told of yet.
+            last = last_run(session)
+            names |= {*unfinished, *(job_name(session.name, run) for run in (last, last + 1) if run)}
+        for name in sorted(names):
+            await self._look_at_job(key, uid, name)
+        jobs = {job.name: job for job in self._registry.jobs_of(key, uid)}
+        current = jobs.get(status.job_name or "")
         has_failed = current is not None and bool(current.failure_reason)
-        if (is_winding_down and status.job_name) or has_failed:
-            selector = f"{SESSION_LABEL}={key.name}"
-            raws = await self._kube.list_all(PODS, key.namespace, selector=selector)
-            self._registry.replace_pods(key, (observe_pod(raw) for raw in raws))
+        if (is_ending and (status.job_name or jobs)) or has_failed:
+            await self._list_pods(key, jobs)
+            return
+        for name in self._registry.doubts_of(key):
+            if (pod := await self._look_at_pod(key, name)) is not None:
+                self._registry.see_pod(key, pod)
+            else:
+                self._registry.forget_pod(key, name)
+
+    async def _look_at_job(self, key: SessionKey, uid: str, name: str) -> None:
+        raw = await self._kube.find(JOBS, key.namespace, name)
+        job = observe_job(raw) if raw is not None else None
+        if job is not None and job.owner_uid == uid:
+            self._registry.see_job(key, job)
+        else:
+            self._registry.forget_job(key, name)
+
+    async def _look_at_pod(self, key: SessionKey, name: str) -> PodSeen | None:
+        """Return a pod that was known, as it is now; None where it is gone."""
+        known = next((pod for pod in self._registry.pods_of(key) if pod.name == name), None)
+        raw = await self._kube.find(PODS, key.namespace, name)
+        pod = observe_pod(raw) if raw is not None else None
+        return pod if pod is not None and known is not None and pod.uid == known.uid else None
+
+    async def _list_pods(self, key: SessionKey, jobs: Mapping[str, JobSeen]) -> None:
+        """Read all pods of a session: by our labels, by their Jobs' where those do not find as many, and by name."""
+        selector = f"{SESSION_LABEL}={key.name}"
+        found = [observe_pod(raw) for raw in await self._kube.list_all(PODS, key.namespace, selector=selector)]
+        pods = {pod.name: pod for pod in found}
+        for job in jobs.values():
+            if job.active > sum(pod.job == job.name and not pod.is_over for pod in pods.values()):
+                raws = await self._kube.list_all(PODS, key.namespace, selector=f"{JOB_NAME_LABEL}={job.name}")
+                pods.update((pod.name, pod) for pod in map(observe_pod, raws))
+        for known in self._registry.pods_of(key):
+            if known.name not in pods and (pod := await self._look_at_pod(key, known.name)) is not None:
+                pods[pod.name] = pod
+        self._registry.replace_pods(key, pods.values())
+
+
+def _is_ending(session: AgenticSession) -> bool:
+    """Say whether nothing of a session may run any more, at least until its next run."""
+    return bool(session.spec.stop or session.spec.suspend) or is_withdrawn(session)

@@ -13,19 +13,21 @@ from typing import Final, NoReturn
 
 from agentic_core.bounded import SchemaChecker
 from agentic_core.errors import PermanentError
+from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_operator.announcer import Announcer
 from agentic_operator.config import InvalidSetting, Settings, read_settings
 from agentic_operator.connection import Connection, NoConnection, find_connection
 from agentic_operator.credentials import complete_vault
 from agentic_operator.handlers import Handlers, watch_cluster
 from agentic_operator.health import serve_health
-from agentic_operator.kube import SESSIONS, Kube, open_kube
+from agentic_operator.kube import JOBS, PODS, SESSIONS, Kube, open_kube
 from agentic_operator.leader import Election, LeaseLost
 from agentic_operator.logins import Logins
 from agentic_operator.logs import set_up_logs
 from agentic_operator.lookup import Lookup
 from agentic_operator.metrics import Metrics
 from agentic_operator.namespaces import Namespaces
+from agentic_operator.observed import observe_job, observe_pod
 from agentic_operator.reconcile import Parts, SessionReconciler
 from agentic_operator.reconcile_definition import DefinitionReconciler
 from agentic_operator.recorder import Recorder, keep_results
@@ -36,7 +38,7 @@ from agentic_operator.retention_rules import Keep
 from agentic_operator.sampler import sample_database
 from agentic_operator.seen import Rules
 from agentic_operator.stalls import Stalls
-from agentic_operator.sweep import Sweep
+from agentic_operator.sweep import Sweep, owner_of
 from agentic_operator.tenant_keeper import TenantKeeper
 from agentic_operator.workers import run_workers
 from agentic_operator.workqueue import WorkQueue
@@ -191,8 +193,21 @@ async def _lead(
 
 
 async def _prime(kube: Kube, registry: Registry, queue: WorkQueue[Key], namespaces: tuple[str, ...]) -> None:
-    """Know every session before the first decision: how full a workflow is cannot be told from some of them."""
+    """Know every session and its children before the first decision.
+
+    How full a workflow is cannot be told from some of them, nor from no Job that has not been heard of yet that nothing
+    of a session runs any more.
+    """
+    selector = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
     for namespace in namespaces or ("",):
+        async for page in kube.list_pages(JOBS, namespace, selector=selector):
+            for raw in page:
+                if (owner := owner_of(raw)) is not None:
+                    registry.see_job(owner, observe_job(raw))
+        async for page in kube.list_pages(PODS, namespace, selector=selector):
+            for raw in page:
+                if (owner := owner_of(raw)) is not None:
+                    registry.see_pod(owner, observe_pod(raw))
         async for page in kube.list_pages(SESSIONS, namespace):
             for raw in page:
                 if registry.see_session(raw, keep_body=True):

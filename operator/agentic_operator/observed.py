@@ -9,11 +9,25 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentic_core.contract import ExitCode
-from agentic_core.names import INSPECTION_LABEL, MAX_RUN, RUN_LABEL, RUNNER_CONTAINER, SESSION_LABEL, VAULT_CONTAINER
+from agentic_core.names import (
+    INSPECTION_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RUN_LABEL,
+    RUNNER_CONTAINER,
+    SESSION_LABEL,
+    VAULT_CONTAINER,
+    read_job,
+    read_run,
+    read_session,
+)
 from agentic_core.times import parse_time
 
 Raw = Mapping[str, Any]
 
+# What a Job knows its pods by.
+JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+_JOB_UID_LABEL: Final = "batch.kubernetes.io/controller-uid"
 # What a container says that is on its way: nothing to count patience for.
 _STARTING: Final = (None, "", "PodInitializing", "ContainerCreating")
 
@@ -35,10 +49,16 @@ class JobSeen:
     """Reason of the Failed (or FailureTarget) condition; empty while the Job has not failed."""
     failure_message: str = ""
     is_deleting: bool = False
+    deleting_since: datetime | None = None
     is_suspended: bool = False
     """Whether somebody holds it back: a queue for Jobs, or a person."""
     created_at: datetime | None = None
     finished_at: datetime | None = None
+    is_labelled: bool = True
+    """Whether it carries the labels by which it is watched and listed."""
+    is_controlled: bool = True
+    """Whether an owner reference names its controller."""
+    parallelism: int | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -78,6 +98,10 @@ class PodSeen:
     deleting_since: datetime | None = None
     image_id: str = ""
     memory_limit: str = ""
+    is_labelled: bool = True
+    """Whether it carries the labels by which it is watched and listed."""
+    is_controlled: bool = True
+    """Whether its Job still knows it: one that lost the Job's labels is let go, and another is made beside it."""
 
     @property
     def is_over(self) -> bool:
@@ -101,27 +125,51 @@ def find_controller(raw: Raw) -> Raw | None:
 def observe_job(raw: Raw) -> JobSeen:
     """Read a Job."""
     meta, status = raw["metadata"], raw.get("status") or {}
-    owner = find_controller(raw) or {}
     conditions = status.get("conditions") or ()
     failed = _condition(conditions, "Failed") or _condition(conditions, "FailureTarget") or {}
     finished = _condition(conditions, "Complete") or failed
-    run = (meta.get("labels") or {}).get(RUN_LABEL, "")
+    spec, session = raw.get("spec") or {}, read_session(meta["name"])
+    run = read_run(session, meta["name"])
     return JobSeen(
         name=meta["name"],
         uid=meta.get("uid", ""),
-        owner_uid=owner.get("uid", ""),
-        run=_read_run(run),
+        owner_uid=_find_owner_uid(raw),
+        run=run,
         active=status.get("active") or 0,
         failed=status.get("failed") or 0,
-        retries=(raw.get("spec") or {}).get("backoffLimit"),
+        retries=spec.get("backoffLimit"),
         is_complete=bool(_condition(conditions, "Complete") or _condition(conditions, "SuccessCriteriaMet")),
         failure_reason=(failed.get("reason") or "Failed") if failed else "",
         failure_message=failed.get("message") or "",
         is_deleting="deletionTimestamp" in meta,
-        is_suspended=bool((raw.get("spec") or {}).get("suspend")),
+        deleting_since=parse_time(meta.get("deletionTimestamp")),
+        is_suspended=bool(spec.get("suspend")),
         created_at=parse_time(meta.get("creationTimestamp")),
         finished_at=parse_time(finished.get("lastTransitionTime")),
+        is_labelled=_is_labelled(raw, session, run),
+        is_controlled=find_controller(raw) is not None,
+        parallelism=spec.get("parallelism"),
     )
+
+
+def _find_owner_uid(raw: Raw) -> str:
+    """Return the uid of whom a Job was made for: its controller's, or what its template says, which cannot change."""
+    if (owner := find_controller(raw)) is not None:
+        return str(owner.get("uid", ""))
+    template = ((raw.get("spec") or {}).get("template") or {}).get("spec") or {}
+    container = _find_container(template.get("containers") or (), RUNNER_CONTAINER)
+    found: Raw = next((each for each in container.get("env") or () if each.get("name") == "SESSION_UID"), {})
+    return str(found.get("value") or "")
+
+
+def _is_labelled(raw: Raw, session: str, run: int) -> bool:
+    """Say whether a Job or pod has the labels by which we watch and list; those of a session's run by its name."""
+    labels = raw["metadata"].get("labels") or {}
+    if labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
+        return False
+    if INSPECTION_LABEL in labels:
+        return True
+    return labels.get(SESSION_LABEL) == session and labels.get(RUN_LABEL) == str(run)
 
 
 def observe_pod(raw: Raw) -> PodSeen:
@@ -151,10 +199,12 @@ def observe_pod(raw: Raw) -> PodSeen:
         ),
         {},
     )
+    job = str(owner.get("name") or read_job(meta["name"]))
+    session = read_session(job)
     return PodSeen(
         name=meta["name"],
         uid=meta.get("uid", ""),
-        job=owner.get("name") or (meta.get("labels") or {}).get("batch.kubernetes.io/job-name", ""),
+        job=job,
         phase=status.get("phase") or "Pending",
         created_at=parse_time(meta.get("creationTimestamp")),
         begun_at=_find_begin(conditions) if waiting.get("reason") not in _STARTING else None,
@@ -174,14 +224,9 @@ def observe_pod(raw: Raw) -> PodSeen:
         deleting_since=parse_time(meta.get("deletionTimestamp")),
         image_id=container.get("imageID") or "",
         memory_limit=_memory_limit(raw),
+        is_labelled=_is_labelled(raw, session, read_run(session, job)),
+        is_controlled=bool(owner) or _JOB_UID_LABEL in (meta.get("labels") or {}),
     )
-
-
-def _read_run(label: str) -> int:
-    """Return the run that a label names; 0 for what is none, such as a number no run can have."""
-    if not (label.isascii() and label.isdecimal() and len(label) <= len(str(MAX_RUN))):
-        return 0
-    return int(label)
 
 
 def _find_begin(conditions: Sequence[Raw]) -> datetime | None:
@@ -239,9 +284,16 @@ def _find_container(statuses: Sequence[Raw], name: str) -> Raw:
 
 
 def session_of(raw: Raw) -> str | None:
-    """Return the name of the session that a Job or pod belongs to."""
-    name = (raw["metadata"].get("labels") or {}).get(SESSION_LABEL)
-    return name if isinstance(name, str) else None
+    """Return the name of the session that a Job or pod belongs to: by its owner, else by a label or its own name."""
+    owner, name = find_controller(raw) or {}, raw["metadata"]["name"]
+    if owner.get("kind") == "AgenticSession":
+        return str(owner["name"])
+    if owner.get("kind") == "Job":
+        return read_session(str(owner["name"])) or None
+    label = (raw["metadata"].get("labels") or {}).get(SESSION_LABEL)
+    # Of two that could be meant by a name alone the Job: a pod without its owner is let go in any case.
+    found = label if isinstance(label, str) else read_session(name) or read_session(read_job(name))
+    return found or None
 
 
 def definition_of(raw: Raw) -> tuple[str, str] | None:

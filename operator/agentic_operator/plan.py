@@ -18,6 +18,16 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """A merge patch that puts back what a Job or pod was made with."""
+
+    kind: Literal["Job", "Pod"]
+    name: str
+    uid: str
+    patch: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Plan:
     """One pass over a session. An empty plan means nothing.
 
@@ -30,14 +40,14 @@ class Plan:
     """A PersistentVolumeClaim that must exist before the Job."""
     job: dict[str, Any] | None = None
     """The Job to create."""
-    delete_jobs_first: tuple[str, ...] = ()
-    """Jobs to delete before the status says anything: their session is being stopped or suspended."""
     status: SessionStatus | None = None
     """The status as it shall be; the same as now means no write."""
     delete_jobs: tuple[str, ...] = ()
-    """Jobs that the verdict just written made superfluous."""
+    """Jobs to delete once the status says so: it has moved on from their runs, or says that they were withdrawn."""
     delete_pods: tuple[str, ...] = ()
-    """Pods whose runner has ended and that something beside it keeps: their Job goes on without them."""
+    """Pods that go without their Job: something beside their runner keeps them, or nothing controls them any more."""
+    repairs: tuple[Repair, ...] = ()
+    """What somebody took off the Jobs and pods of this session, to be put back."""
     purge: bool = False
     """Delete the session's rows from the database, then let go of the finalizer."""
     delete_session: bool = False

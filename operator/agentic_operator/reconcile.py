@@ -45,11 +45,11 @@ from agentic_operator.namespaces import Namespaces
 from agentic_operator.observed import find_controller, observe_job
 from agentic_operator.obstacles import Obstacle, Obstructed, find_obstacle, hold_session
 from agentic_operator.pinning import find_spec
-from agentic_operator.plan import Note, Plan
+from agentic_operator.plan import Note, Plan, Repair
 from agentic_operator.pods import Manifest
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
-from agentic_operator.seen import Rules, Seen
+from agentic_operator.seen import Rules, Seen, find_pending
 from agentic_operator.stalls import Stalls
 from agentic_operator.statuses import build_exact_patch, diff_status, fail_session
 from agentic_operator.workqueue import WorkQueue
@@ -130,7 +130,7 @@ class SessionReconciler:
         refused: Refused | None = None
         warning = ""
         jobs = self._registry.jobs_of(key, session.metadata.uid)
-        if not jobs and needs_input_check(session, definition, self._parts.rules):
+        if not find_pending(session, jobs) and needs_input_check(session, definition, self._parts.rules):
             refused, warning = await self._check_inputs(session, definition)
         pods = self._registry.pods_of(key)
         return Seen(
@@ -176,8 +176,6 @@ class SessionReconciler:
     ) -> None:
         uids = {job.name: job.uid for job in seen.jobs}
         uids.update((pod.name, pod.uid) for pod in seen.pods)
-        for name in plan.delete_jobs_first:
-            await self._delete_job(key, name, uids.get(name, ""))
         if plan.job is not None:
             refused = await self._create_job(key, session, seen, plan, plan.job)
             if refused is not None:
@@ -193,12 +191,14 @@ class SessionReconciler:
         has_news = False
         if plan.status is not None:
             has_news = await self._write_status(key, session, plan.status)
+        for repair in plan.repairs:
+            await self._repair(key, repair)
         for name in plan.delete_jobs:
             await self._delete_job(key, name, uids.get(name, ""))
         about = {"namespace": key.namespace, "session": key.name}
         for name in plan.delete_pods:
             await self._kube.delete(PODS, key.namespace, name, uid=uids.get(name, ""))
-            logger.info("deleted pod %s: its runner has ended", name, extra=about)
+            logger.info("deleted pod %s: nothing else lets go of it", name, extra=about)
         if plan.purge:
             await self._purge(session, now)
         if plan.delete_session:
@@ -314,8 +314,26 @@ class SessionReconciler:
 
     async def _delete_job(self, key: SessionKey, name: str, uid: str) -> None:
         # By its identity: a Job of a session made again under this name may have it by now.
-        await self._kube.delete(JOBS, key.namespace, name, uid=uid)
+        if not await self._kube.delete(JOBS, key.namespace, name, uid=uid):
+            # No event tells of what was gone already.
+            if self._registry.forget_job(key, name, uid):
+                self._parts.queue.add(key, urgent=False)
+            return
         logger.info("deleted Job %s", name, extra={"namespace": key.namespace, "session": key.name})
+
+    async def _repair(self, key: SessionKey, repair: Repair) -> None:
+        """Put back what somebody took off a Job or pod, unless it is gone or another one meanwhile."""
+        kind = JOBS if repair.kind == "Job" else PODS
+        patch = {**repair.patch, "metadata": {**repair.patch.get("metadata", {}), "uid": repair.uid}}
+        about = {"namespace": key.namespace, "session": key.name}
+        try:
+            await self._kube.patch(kind, key.namespace, repair.name, patch)
+        except (NotFound, Conflict):
+            return
+        except (Forbidden, Invalid) as error:
+            logger.warning("cannot put back what %s %s lost: %s", repair.kind, repair.name, error, extra=about)
+            return
+        logger.warning("put back what somebody took off %s %s", repair.kind, repair.name, extra=about)
 
     async def _purge(self, session: AgenticSession, now: datetime) -> None:
         """Delete the session's rows and let go of it; after a while let go without them."""

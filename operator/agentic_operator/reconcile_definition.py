@@ -2,11 +2,12 @@
 
 import logging
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from agentic_core.conditions import find_condition
-from agentic_core.errors import AgenticError, Problem, TransientError
+from agentic_core.errors import AgenticError, Conflict, Problem, TransientError
 from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
 from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
 from agentic_core.resources import WorkflowStatus
@@ -21,8 +22,8 @@ from agentic_operator.definitions import (
     inspection_namespace,
     read_report,
 )
-from agentic_operator.jobs import Definition, inspection_fingerprint
-from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json
+from agentic_operator.jobs import Definition, build_inspection_job, inspection_fingerprint
+from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json, NotFound
 from agentic_operator.lookup import definition_kind, parse_definition
 from agentic_operator.observed import JobSeen, observe_job, observe_pod
 from agentic_operator.obstacles import hold_definition
@@ -109,7 +110,9 @@ class DefinitionReconciler:
         if not is_done and not problems:
             if name not in jobs and (raw := await self._kube.find(JOBS, namespace, name)) is not None:
                 job = observe_job(raw)
-                if job.owner_uid == uid:
+                if job.owner_uid == uid or not job.is_controlled:
+                    job = replace(job, owner_uid=uid)
+                    await self._repair(definition, namespace, job)
                     self._registry.see_job(key, job)
                     jobs[name] = job
             report = await self._look_closer(key, definition, namespace, jobs.get(name))
@@ -126,6 +129,18 @@ class DefinitionReconciler:
             active_sessions=self._registry.count_active(key),
             counted_at=self._counted_at.get(key),
         )
+
+    async def _repair(self, definition: Definition, namespace: str, job: JobSeen) -> None:
+        """Put back what an inspection's Job is watched and garbage-collected by."""
+        if job.is_finished or job.is_deleting or (job.is_labelled and job.is_controlled):
+            return
+        made = build_inspection_job(definition, namespace, self._parts.rules.jobs)["metadata"]
+        lost = {"labels": made["labels"], "ownerReferences": made["ownerReferences"], "uid": job.uid}
+        try:
+            await self._kube.patch(JOBS, namespace, job.name, {"metadata": lost})
+        except (NotFound, Conflict):
+            return
+        logger.warning("put back what somebody took off Job %s", job.name, extra={"namespace": namespace})
 
     async def _look_at_vectors(self) -> Vectors | None:
         if self._parts.fetch_vector_dims is None:

@@ -157,6 +157,7 @@ class Registry:
         self._bodies: dict[SessionKey, Raw] = {}
         self._jobs: dict[Key, dict[str, JobSeen]] = {}
         self._pods: dict[Key, dict[str, PodSeen]] = {}
+        self._doubts: dict[Key, set[str]] = {}
         self._definitions: dict[DefinitionKey, Definition] = {}
 
     # -- sessions
@@ -219,6 +220,7 @@ class Registry:
         self._bodies.pop(key, None)
         self._jobs.pop(key, None)
         self._pods.pop(key, None)
+        self._doubts.pop(key, None)
         return entry
 
     def reserve(self, key: SessionKey) -> None:
@@ -256,6 +258,7 @@ class Registry:
 
     def see_job(self, owner: Key, job: JobSeen) -> bool:
         """Remember a Job; say whether anything about it changed."""
+        self.settle_doubt(owner, job.name)
         jobs = self._jobs.setdefault(owner, {})
         if jobs.get(job.name) == job:
             return False
@@ -265,6 +268,7 @@ class Registry:
 
     def forget_job(self, owner: Key, name: str, uid: str = "") -> bool:
         """Drop a Job that is gone; with ``uid`` only if it is that one."""
+        self.settle_doubt(owner, name)
         jobs = self._jobs.get(owner, {})
         if name not in jobs or (uid and jobs[name].uid != uid):
             return False
@@ -273,6 +277,28 @@ class Registry:
             del self._jobs[owner]
         self._settle_owner(owner)
         return True
+
+    def doubt(self, owner: Key, name: str) -> bool:
+        """Keep in mind that a Job or pod left its watch, which it does with its labels, too; say whether it is known.
+
+        Whether it is gone the next pass over its owner finds out.
+        """
+        if name not in self._jobs.get(owner, {}) and name not in self._pods.get(owner, {}):
+            return False
+        self._doubts.setdefault(owner, set()).add(name)
+        return True
+
+    def doubts_of(self, owner: Key) -> frozenset[str]:
+        """Return the names of the owner's Jobs and pods that may be gone."""
+        return frozenset(self._doubts.get(owner, ()))
+
+    def settle_doubt(self, owner: Key, name: str) -> None:
+        """Drop a doubt: the Job or pod was looked at."""
+        names = self._doubts.get(owner)
+        if names is not None:
+            names.discard(name)
+            if not names:
+                del self._doubts[owner]
 
     def jobs_of(self, owner: Key, uid: str) -> tuple[JobSeen, ...]:
         """Return the Jobs that the owner of this uid controls."""
@@ -284,6 +310,7 @@ class Registry:
 
     def see_pod(self, owner: Key, pod: PodSeen) -> bool:
         """Remember a pod; say whether anything about it changed."""
+        self.settle_doubt(owner, pod.name)
         pods = self._pods.setdefault(owner, {})
         if pods.get(pod.name) == pod:
             return False
@@ -292,6 +319,7 @@ class Registry:
 
     def forget_pod(self, owner: Key, name: str) -> bool:
         """Drop a pod that is gone."""
+        self.settle_doubt(owner, name)
         pods = self._pods.get(owner, {})
         if pods.pop(name, None) is None:
             return False

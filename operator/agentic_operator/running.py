@@ -12,13 +12,13 @@ from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import add
 from agentic_operator.beginnings import create_run, pin_workflow, run_again, start
 from agentic_operator.classify import Trouble, Verdict, classify_failure, classify_pod, find_trouble, newest
-from agentic_operator.endings import LOOK_AGAIN, POD_PATIENCE, fail
+from agentic_operator.endings import LOOK_AGAIN, POD_PATIENCE, fail, find_living, is_given_up
 from agentic_operator.held import due_at, find_held
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.obstacles import Obstacle, hold_session
 from agentic_operator.plan import Note, Plan
 from agentic_operator.seen import Rules, Seen, find_job
-from agentic_operator.statuses import change_session, refresh_session
+from agentic_operator.statuses import change_session, is_withdrawn, last_run, refresh_session
 
 # Runs in a row that may end without a verdict (Job deleted by hand, node lost) before the session is failed.
 MAX_RESTARTS: Final = 3
@@ -28,19 +28,23 @@ def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
     """Say what its Job and pods tell about a session that should run."""
     run = session.status.run
     newest_job = max(seen.jobs, key=lambda job: job.run, default=None)
-    if newest_job is not None and (run is None or newest_job.run > run) and newest_job.run > 0:
+    if newest_job is not None and newest_job.run > last_run(session):
         # Made just before a crash, not written yet.
         snapshot = session.status.workflow or pin_workflow(session, seen, rules)
         if snapshot is not None:
             return create_run(session, seen, now, rules, newest_job.run, snapshot, restarts=session.status.restarts)
+    if is_withdrawn(session):
+        return _go_on(session, seen, now, rules)
     if run is None:
         return start(session, seen, now, rules)
     job = find_job(seen, run)
     if job is None:
         return _restart(session, seen, now, rules, f"Job {job_name(session.name, run)} is gone")
+    pods = tuple(pod for pod in seen.pods if pod.job == job.name)
+    if job.is_deleting and is_given_up(job, now) and not find_living(pods, now):
+        return _restart(session, seen, now, rules, f"Job {job.name} is gone but for a finalizer that is not ours")
     if job.is_deleting:
         return Plan(wake_at=now + LOOK_AGAIN)
-    pods = tuple(pod for pod in seen.pods if pod.job == job.name)
     if job.failure_reason:
         verdict = classify_failure(job, pods)
         if verdict.is_lost:
@@ -59,6 +63,17 @@ def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
         return replace(plan, delete_jobs=(*plan.delete_jobs, job.name))
     plan = _watch_start(session, seen, job, pods, now)
     return plan if due is None else replace(plan, wake_at=min(due, plan.wake_at or due))
+
+
+def _go_on(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+    """Follow a run that was withdrawn, as by a suspension that was taken back before it was through, by the next one.
+
+    Nothing of it lives any more. Its end, however it came, was the operator's own doing: it counts for no loss.
+    """
+    restarts = session.status.restarts or 0
+    if session.status.workflow is None:
+        return start(session, seen, now, rules)
+    return run_again(session, seen, now, rules, last_run(session) + 1, restarts=restarts, message="resumed")
 
 
 def _judge_held(session: AgenticSession, seen: Seen, now: datetime, rules: Rules, job: JobSeen, held: PodSeen) -> Plan:
@@ -139,7 +154,7 @@ def _was_told(session: AgenticSession, pod: PodSeen) -> bool:
 def _restart(session: AgenticSession, seen: Seen, now: datetime, rules: Rules, what: str) -> Plan:
     """Follow a run without a verdict by the next one, which goes on from the last checkpoint; not without end."""
     restarts = (session.status.restarts or 0) + 1
-    run = (session.status.run or 0) + 1
+    run = last_run(session) + 1
     if restarts > MAX_RESTARTS:
         return fail(session, seen, Reason.RUNNER_LOST, f"{what}; {MAX_RESTARTS} further runs ended the same way", now)
     if session.status.workflow is None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from agentic_core.resources import AgenticSession
 from agentic_operator.admission import Queue, Refused
 from agentic_operator.answers import Checked
 from agentic_operator.config import JobDefaults
@@ -9,6 +10,7 @@ from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.jobs import Definition
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.stalls import Stall
+from agentic_operator.statuses import last_run
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ def find_job(seen: Seen, run: int | None) -> JobSeen | None:
 def find_present(jobs: tuple[JobSeen, ...]) -> list[JobSeen]:
     """Return the Jobs that nobody deletes already."""
     return [job for job in jobs if not job.is_deleting]
+
+
+def find_pending(session: AgenticSession, jobs: tuple[JobSeen, ...]) -> list[JobSeen]:
+    """Return the Jobs that were made just before a crash, for a run that the status does not tell yet."""
+    return [job for job in jobs if job.run > last_run(session)]
 
 
 def list_names(jobs: list[JobSeen]) -> tuple[str, ...]:

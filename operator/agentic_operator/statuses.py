@@ -88,6 +88,16 @@ def fail_session(
     )
 
 
+def last_run(session: AgenticSession) -> int:
+    """Return the newest run that any Job of the session may have been made for; 0 where there was none."""
+    return max(session.status.run or 0, session.status.withdrawn_run or 0)
+
+
+def is_withdrawn(session: AgenticSession) -> bool:
+    """Say whether the operator itself ended the run that the status is at, or the first one before it was told."""
+    return (session.status.withdrawn_run or 0) >= (session.status.run or 1)
+
+
 def refresh_session(session: AgenticSession) -> SessionStatus:
     """Return the status as it is, as of the generation that was looked at."""
     return observe_generation(session.status, session.metadata.generation)

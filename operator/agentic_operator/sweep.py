@@ -127,12 +127,14 @@ class Sweep:
                 for raw in page:
                     if (owner := owner_of(raw)) is not None:
                         known.discard((owner, raw["metadata"]["name"]))
-        # Listed after they were remembered and not found: their deletion was missed.
+        # Listed after they were remembered and not found: their deletion was missed, or they have lost our labels.
         for owner, name in jobs:
-            self._registry.forget_job(owner, name)
+            if isinstance(owner, DefinitionKey) or not self._registry.doubt(owner, name):
+                self._registry.forget_job(owner, name)
             self._queue.add(owner, urgent=False)
         for owner, name in pods:
-            self._registry.forget_pod(owner, name)
+            if isinstance(owner, DefinitionKey) or not self._registry.doubt(owner, name):
+                self._registry.forget_pod(owner, name)
             self._queue.add(owner, urgent=False)
 
     async def _pages(self, kind: Kind) -> AsyncIterator[list[Json]]:

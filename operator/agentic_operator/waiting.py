@@ -12,19 +12,19 @@ from agentic_operator.endings import fail
 from agentic_operator.held import find_held
 from agentic_operator.plan import Plan
 from agentic_operator.seen import Rules, Seen, find_job, find_present, list_names
-from agentic_operator.statuses import change_session, refresh_session
+from agentic_operator.statuses import change_session, is_withdrawn, last_run, refresh_session
 
 
 def wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     """A question is open or just answered: an answer starts the next run, unless a warm pod takes it."""
     job = find_job(seen, session.status.run)
     spent = find_spent(seen.jobs, seen.pods)
-    is_warm = job is not None and job not in spent and not job.is_deleting
+    is_warm = job is not None and job not in spent and not job.is_deleting and not is_withdrawn(session)
     if _has_pending_answer(session):
         if is_warm:
             # Its runner sees the answer itself, and a second run would only take the thread from it.
             return Plan()
-        run = (session.status.run or 0) + 1
+        run = last_run(session) + 1
         return run_again(session, seen, now, rules, run, restarts=0, message=f"run {run} takes the answer")
     deadline = input_deadline(session)
     if deadline is not None and now >= deadline:
@@ -47,7 +47,7 @@ def resume_suspended(session: AgenticSession, seen: Seen, now: datetime, rules: 
             session, Phase.WAITING_FOR_INPUT, Reason.WAITING_FOR_INPUT, "waits for an answer in spec.responses", now
         )
         return Plan(status=status)
-    return run_again(session, seen, now, rules, session.status.run + 1, restarts=0, message="resumed")
+    return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0, message="resumed")
 
 
 def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) -> Plan:

@@ -346,6 +346,15 @@ class SessionStatus(Wire):
     restarts: Annotated[
         Count | None, Field(description="Runs in a row that ended without a verdict, each followed by the next.")
     ] = None
+    withdrawn_run: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=MAX_RUN,
+            description="Jobs of runs up to this one were deleted by the operator itself: that they are gone is no"
+            " loss.",
+        ),
+    ] = None
     job_name: Annotated[str | None, Field(max_length=63, description="Job of this run.")] = None
     thread_id: Annotated[str | None, Field(max_length=1024, description="LangGraph's thread id.")] = None
     workflow: Annotated[WorkflowSnapshot | None, Field(description="The pinned workflow.")] = None

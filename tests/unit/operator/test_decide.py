@@ -219,7 +219,6 @@ def test_a_run_that_ends_without_its_runners_word_fails_with_the_reason(
     assert plan.job is None
     # What still runs goes after the verdict is written.
     assert plan.delete_jobs == (() if job.failure_reason else (job.name,))
-    assert plan.delete_jobs_first == ()
     assert plan.status is not None
     assert plan.status.error is not None
     assert plan.status.error.type == reason
@@ -333,14 +332,14 @@ def test_what_the_runner_said_of_a_failed_attempt_stands(code: int, reason: str)
 
 
 @pytest.mark.parametrize(("word", "phase"), [("stop", "Stopped"), ("suspend", "Suspended")])
-def test_stop_and_suspend_delete_the_job_first_and_write_the_phase_when_the_pods_are_gone(
+def test_stop_and_suspend_record_that_they_delete_the_job_and_write_the_phase_when_the_pods_are_gone(
     word: str, phase: str
 ) -> None:
     session = a_session().running().with_spec(**{word: True})
     plan = decided(session, replace(READY_SEEN, jobs=(a_job(),), pods=(a_pod(phase="Running"),)))
-    assert plan.delete_jobs_first == ("s-r1",)
+    assert plan.delete_jobs == ("s-r1",)
     assert plan.status is not None
-    assert plan.status.phase == "Running"
+    assert (plan.status.phase, plan.status.withdrawn_run) == ("Running", 1)
     draining = decided(session, replace(READY_SEEN, pods=(a_pod(phase="Running", deleting_since=NOW),)))
     assert draining.status is not None
     assert draining.status.phase == "Running"
@@ -491,7 +490,7 @@ def test_a_runner_that_hangs_after_its_last_word_is_ended() -> None:
 def test_a_deleted_session_loses_job_and_rows_and_is_not_held_longer_than_its_patience(session: SessionBuilder) -> None:
     session = session.with_metadata(finalizers=[FINALIZER]).deleting()
     plan = decided(session, replace(READY_SEEN, jobs=(a_job(),)))
-    assert plan == Plan(delete_jobs_first=("s-r1",), purge=True, wake_at=NOW + DELETION_PATIENCE)
+    assert plan == Plan(delete_jobs=("s-r1",), purge=True, wake_at=NOW + DELETION_PATIENCE)
 
 
 def test_a_deleted_session_that_others_hold_is_none_of_our_business() -> None:
