@@ -79,6 +79,7 @@ lock: venv ## Lock the Python requirements anew, with hashes (LOCK_FLAGS= keeps 
 	    --no-emit-index-url --no-annotate --no-header "$$@"; }; set -e; \
 	compile --extra operator --extra migrate --extra vault pyproject.toml -o requirements/operator.txt; \
 	compile --extra runner pyproject.toml -o requirements/runner.txt; \
+	compile --group langgraph-base -o requirements/langgraph-base.txt; \
 	compile --extra operator --extra runner --extra cli --extra vault --group dev pyproject.toml -o requirements/dev.txt
 
 venv: $(STAMP) ## The development environment in .venv

@@ -2,6 +2,7 @@
 
 import configparser
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -58,16 +59,28 @@ def build_pip_configuration(environment: Mapping[str, str], files: Iterable[Path
     return "".join(["[global]\n", *(f"{key} = {value}\n" for key, value in settings.items())])
 
 
+def build_uv_configuration(environment: Mapping[str, str], files: Iterable[Path] = ()) -> str:
+    """Write the same for uv, which the LangGraph CLI's lines install with; empty where there is nothing to say."""
+    settings = read_pip_settings(files)
+    index = environment.get("UV_DEFAULT_INDEX") or environment.get("PIP_INDEX_URL") or settings.get("index-url")
+    lines = ["system-certs = true\n"] if find_bundle(environment) else []
+    if index:
+        lines.append(f"[[index]]\nurl = {json.dumps(index)}\ndefault = true\n")
+    return "".join(lines)
+
+
 def _pip_files() -> list[Path]:
     return [Path("/etc/pip.conf"), Path.home() / ".pip" / "pip.conf", Path.home() / ".config" / "pip" / "pip.conf"]
 
 
-def build_mounts(environment: Mapping[str, str], configuration: Path, cache: Path) -> list[str]:
-    """Write the mounts of a build by podman or buildah: pip's cache and settings, and the machine's authorities.
+def build_mounts(environment: Mapping[str, str], configuration: Path, cache: Path, uv: Path | None = None) -> list[str]:
+    """Write the mounts of a build by podman or buildah: pip's cache and settings, uv's, the machine's authorities.
 
     None of them becomes part of the image, and no Containerfile has to know of them.
     """
     mounts = [f"{cache}:/var/cache/pip:rw", f"{configuration}:/etc/pip.conf:ro"]
+    if uv is not None:
+        mounts.append(f"{uv}:/etc/uv/uv.toml:ro")
     if find_bundle(environment):
         mounts.append(f"{_CERTIFICATES}:{_CERTIFICATES}:ro")
     return [part for mount in mounts for part in ("--volume", mount)]
@@ -79,11 +92,24 @@ class Builder:
 
     name: BuilderName
 
-    def build(self, containerfile: Path, context: Path, reference: str, build_arguments: Mapping[str, str]) -> None:
-        """Build an image; raises ClusterError with the end of what the builder said."""
+    def build(
+        self,
+        containerfile: Path,
+        context: Path,
+        reference: str,
+        build_arguments: Mapping[str, str],
+        contexts: Mapping[str, Path] | None = None,
+    ) -> None:
+        """Build an image; ``contexts`` are folders beside the context. Raises ClusterError with the end of what was said."""
         arguments = [part for name, value in build_arguments.items() for part in ("--build-arg", f"{name}={value}")]
+        for name, folder in (contexts or {}).items():
+            arguments += ["--build-context", f"{name}={folder}"]
         argv = [*self._build_command(), "--file", str(containerfile), "--tag", reference, *arguments, str(context)]
         _run(argv)
+
+    def tag(self, reference: str, other: str) -> None:
+        """Give an image another name."""
+        _run([self.name, "tag", reference, other])
 
     def save(self, reference: str, archive: Path) -> None:
         """Write an image in the format of `docker save`."""
@@ -118,7 +144,9 @@ class Builder:
         cache.mkdir(parents=True, exist_ok=True)
         cache.chmod(0o777)
         configuration.write_text(build_pip_configuration(os.environ, _pip_files()))
-        mounts = build_mounts(os.environ, configuration, cache)
+        uv = folder / "uv.toml"
+        uv.write_text(build_uv_configuration(os.environ, _pip_files()))
+        mounts = build_mounts(os.environ, configuration, cache, uv if uv.stat().st_size else None)
         if self.name == "podman":
             return ["podman", "build", "--layers", *mounts]
         # The isolation that needs neither user namespaces nor a writable control group.

@@ -38,17 +38,26 @@ class Base:
     variable: str
     packages: tuple[str, ...]
     hooks: tuple[str, ...] = ()
+    suite: str = ""
+    """The Debian that has these packages; that of this machine where empty."""
 
 
-BASES = {
-    "base-python": Base(
-        "base-python",
-        "docker.io/library/python:3.11-slim",
-        "AGENTIC_PYTHON_IMAGE",
+def _python(name: str, version: str, variable: str, suite: str = "") -> Base:
+    return Base(
+        name,
+        f"docker.io/library/python:{version}-slim",
+        variable,
         ("ca-certificates", "python3", "python3-venv"),
         # What the official image calls it.
         ('--customize-hook=ln -s python3 "$1/usr/bin/python"',),
-    ),
+        suite,
+    )
+
+
+BASES = {
+    "base-python": _python("base-python", "3.11", "AGENTIC_PYTHON_IMAGE"),
+    # Debian's newest; the tests of other Pythons run on it.
+    "base-python3.13": _python("base-python3.13", "3.13", "AGENTIC_PYTHON313_IMAGE", "trixie"),
     "base-postgres": Base(
         "base-postgres",
         "docker.io/library/postgres:16",
@@ -98,7 +107,7 @@ def _ensure(builder: Builder, base: Base, progress: Progress) -> str:
         return named
     if builder.name != "buildah":
         return base.official
-    suite = parse_suite(Path("/etc/os-release").read_text())
+    suite = base.suite or parse_suite(Path("/etc/os-release").read_text())
     recipe = hashlib.sha256(" ".join(build_debian_command(base, suite, Path("x"))).encode()).hexdigest()[:12]
     local = f"localhost/agentic-operator/base-{base.name.removeprefix('base-')}:{recipe}"
     for reference in (local, base.official):

@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hack.builders import Builder, find_builder
@@ -28,7 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 REPOSITORY = "docker.io/agentic-operator"
 TAG = "dev"
 RUNNER = "runner"
+LANGGRAPH_BASE = "langgraph-base"
 _EXAMPLE = "example-"
+# What is also built on another Python than that of the machine, for the tests of it.
+OTHER_PYTHON = "py3.13"
+_ON_OTHER_PYTHON = (RUNNER, LANGGRAPH_BASE, "e2e-projects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Image:
     context: Path
     inputs: tuple[Path, ...]
     base: str
+    is_variant: bool = False
+    """Whether it is only built by its name."""
 
     @property
     def reference(self) -> str:
@@ -77,6 +83,12 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
             "base-python",
             (*python, root / "runner" / "agentic_runner", root / "requirements" / "runner.txt"),
         ),
+        _own(
+            root,
+            LANGGRAPH_BASE,
+            RUNNER,
+            (root / "images" / LANGGRAPH_BASE, root / "requirements" / "langgraph-base.txt"),
+        ),
         _own(root, "postgres", "base-postgres", (root / "images" / "postgres",)),
     ]
     found += [
@@ -89,7 +101,12 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
         found.append(Image(name, tests / "Containerfile", tests, (tests,), base))
     projects = root / "tests" / "projects"
     found.append(Image("e2e-projects", projects / "Containerfile", projects, (projects,), RUNNER))
-    return {image.name: image for image in found}
+    images = {image.name: image for image in found}
+    for name in _ON_OTHER_PYTHON:
+        base = f"{images[name].base}-{OTHER_PYTHON}" if images[name].base in images else "base-python3.13"
+        variant = replace(images[name], name=f"{name}-{OTHER_PYTHON}", base=base, is_variant=True)
+        images[variant.name] = variant
+    return images
 
 
 def select(images: dict[str, Image], names: Sequence[str]) -> list[Image]:
@@ -100,8 +117,9 @@ def select(images: dict[str, Image], names: Sequence[str]) -> list[Image]:
     for name in names:
         if name not in images:
             raise ClusterError(f"there is no image {name!r}: known are {', '.join(images)}")
-    wanted = set(names or images)
-    wanted |= {images[name].base for name in wanted if images[name].base in images}
+    wanted = set(names or (name for name, image in images.items() if not image.is_variant))
+    while below := {images[name].base for name in wanted if images[name].base in images} - wanted:
+        wanted |= below
     return [image for image in images.values() if image.name in wanted]
 
 
@@ -129,9 +147,30 @@ def build(names: Sequence[str], progress: Progress) -> list[Image]:
         built = _built().get(image.name)
         if built and built.content == hashes[image.name] and _store().has(built.stored):
             continue
-        arguments = {} if image.base in images else {"BASE": bases[image.base]}
+        arguments = {"BASE": images[image.base].reference if image.base in images else bases[image.base]}
         _build_one(image, builder, arguments, hashes[image.name], progress)
     return selected
+
+
+def build_foreign(
+    name: str, containerfile: Path, context: Path, contexts: Mapping[str, Path], progress: Progress
+) -> str:
+    """Build and load an image that is not of this repository, on top of one that is; returns its full name.
+
+    Whether it has changed only the builder knows.
+    """
+    with locked(cache_folder() / "images.lock"):
+        image = Image(name, containerfile, context, (), "")
+        _build_one(image, find_builder(progress), {}, "", progress, contexts)
+        load([name], progress)
+    return image.reference
+
+
+def tag(name: str, version: str, progress: Progress) -> str:
+    """Give a built image a second tag for the builder, and return its full name without one."""
+    find_built(name)
+    find_builder(progress).tag(reference(name), f"{REPOSITORY}/{name}:{version}")
+    return f"{REPOSITORY}/{name}"
 
 
 def find_built(name: str) -> Built:
@@ -228,18 +267,24 @@ def _files(image: Image) -> set[Path]:
 
 
 def _build_one(
-    image: Image, builder: Builder, build_arguments: dict[str, str], content: str, progress: Progress
+    image: Image,
+    builder: Builder,
+    build_arguments: Mapping[str, str],
+    content: str,
+    progress: Progress,
+    contexts: Mapping[str, Path] | None = None,
 ) -> None:
+    """Build an image and keep it; without a name for what it is made from, its own content is that."""
     progress.say(f"building {image.reference} with {builder.name}")
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
-    builder.build(image.containerfile, image.context, image.reference, build_arguments)
+    builder.build(image.containerfile, image.context, image.reference, build_arguments, contexts or {})
     archive = folder / ".save.tar"
     archive.unlink(missing_ok=True)
     builder.save(image.reference, archive)
     stored = _store().absorb(archive)
     archive.unlink()
-    built = {**_built(), image.name: Built(content, stored)}
+    built = {**_built(), image.name: Built(content or stored.config.digest, stored)}
     write_private(folder / "built.json", json.dumps({name: asdict(one) for name, one in built.items()}, indent=1))
     _store().prune(one.stored for one in built.values())
     progress.say(f"built {image.reference}")

@@ -23,6 +23,7 @@ IMAGES = (
     "e2e",
     "e2e-foreign",
     "e2e-projects",
+    "langgraph-base",
     *(f"example-{name}" for name in EXAMPLES),
 )
 PROGRAMS = ("vault", "versitygw", "promtool", "helm", "gitleaks", "argosync")
