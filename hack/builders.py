@@ -100,7 +100,7 @@ class Builder:
         build_arguments: Mapping[str, str],
         contexts: Mapping[str, Path] | None = None,
     ) -> None:
-        """Build an image; ``contexts`` are folders beside the context. Raises ClusterError with the end of what was said."""
+        """Build an image, with more folders by name; raises ClusterError with the end of what the builder said."""
         arguments = [part for name, value in build_arguments.items() for part in ("--build-arg", f"{name}={value}")]
         for name, folder in (contexts or {}).items():
             arguments += ["--build-context", f"{name}={folder}"]

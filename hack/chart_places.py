@@ -89,6 +89,13 @@ def credentials(file: str, part: str, secret: str) -> tuple[Place, ...]:
     )
 
 
+def user(indent: int) -> Place:
+    """Return the place of the user and groups of a pod, which a cluster may want to say itself."""
+    space = " " * indent
+    lines = "".join(f"{space}{key}: 65532\n" for key in ("runAsUser", "runAsGroup", "fsGroup"))
+    return Place(lines, either('ne .Values.podUser "cluster"', lines))
+
+
 def placement(indent: int) -> str:
     """Return where the cluster may run a pod, and by which Secrets its images are pulled."""
     return filled(indent, 'include "agentic-operator.placement" .')
@@ -131,6 +138,7 @@ def build_deployment() -> Template:
                 f"{either(_VAULT, source_of_all)}          env:\n{either(_VAULT, told)}",
             ),
             Place(f'{allowed}"*"\n', f'{allowed}{{{{ join "," .Values.allowedImages | quote }}}}\n{environment}'),
+            user(8),
             resources(10, "resources", "50m", "96Mi", "512Mi"),
             *credentials(file, "operator", "operator"),
         ),
@@ -162,6 +170,7 @@ def build_migration() -> tuple[Template, ...]:
             ),
             *_IMAGE,
             Place('--wait, "300"]', "--wait, {{ int64 .Values.migrate.waitSeconds | quote }}]"),
+            user(8),
             resources(10, "migrate.resources", "50m", "64Mi", "256Mi"),
             Place("name: agentic-migrations\n", f"name: {name('migrations')}\n"),
             *credentials(file, "migrate", "owner"),
@@ -264,6 +273,7 @@ def build_extras() -> tuple[Template, ...]:
             Place("          restartPolicy: Never\n", f"          restartPolicy: Never\n{placement(10)}"),
             Place("image: docker.io/library/postgres:16\n", "image: {{ .Values.backup.image }}\n"),
             Place('value: "14"', "value: {{ .Values.backup.dumps | quote }}"),
+            user(12),
             resources(14, "backup.resources", "100m", "64Mi", "512Mi"),
             Place("claimName: agentic-backups\n", f"claimName: {name('backups')}\n"),
             Place("name: agentic-migrations\n", f"name: {name('migrations')}\n"),

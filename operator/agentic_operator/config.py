@@ -68,6 +68,8 @@ class JobDefaults:
     """Whether results over 90 MB go to an object store; its Secret is mounted."""
     has_encryption: bool = False
     """Whether checkpoints are encrypted; the Secret with the keys is mounted."""
+    leaves_user: bool = False
+    """Whether the cluster says which user and groups pods have, as OpenShift does."""
     vault: VaultAccess | None = None
     """None where runners get their credentials from a Secret."""
 
@@ -135,6 +137,7 @@ OPTIONS: Final = (
     _Option("RUNNER_CLUSTER_ROLE", "agentic-runner", "ClusterRole that runners are bound to in their namespace"),
     _Option("RUNNER_REQUESTS", "cpu=100m,memory=256Mi", "default requests of runners"),
     _Option("RUNNER_LIMITS", "cpu=2,memory=1Gi", "default limits of runners"),
+    _Option("RUNNER_USER", "fixed", "who runners run as: fixed (65532), or cluster where the cluster says (OpenShift)"),
     _Option("RUNNER_RETRIES", "3", "how often a failed attempt is repeated where nobody says otherwise"),
     _Option("RUNNER_RECURSION_LIMIT", "10000", "how many super-steps a run may take where nobody says otherwise"),
     _Option("RUNNER_TIMEOUT_SECONDS", "86400", "how long a run may execute where nobody says otherwise"),
@@ -209,6 +212,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             timeout_seconds=_number(values, "RUNNER_TIMEOUT_SECONDS", 1, MAX_TIMEOUT_SECONDS),
             has_result_store=_choice(values, "RESULT_STORE", ("on", "off")) == "on",
             has_encryption=_choice(values, "ENCRYPTION", ("on", "off")) == "on",
+            leaves_user=_choice(values, "RUNNER_USER", ("fixed", "cluster")) == "cluster",
             vault=_vault(values),
         ),
         leader_election=_truth(values, "LEADER_ELECTION"),

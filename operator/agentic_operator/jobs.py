@@ -245,6 +245,7 @@ def build_job(
         resources=build_resources(session, spec, defaults),
         volumes=volumes,
         mounts=mounts,
+        leaves_user=defaults.leaves_user,
     )
     if access.init_containers:
         pod["initContainers"] = list(access.init_containers)
@@ -340,6 +341,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         resources=build_resources(None, spec, defaults),
         volumes=volumes,
         mounts=mounts,
+        leaves_user=defaults.leaves_user,
     )
     return {
         "apiVersion": "batch/v1",

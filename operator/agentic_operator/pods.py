@@ -1,7 +1,12 @@
 """The pods of the Jobs: their security context, what an author may change of them, and what never.
 
-Secrets are files that only the runner's own uid reads. Nothing in a definition can change the container's identity,
+Secrets are files that only the runner's own user reads. Nothing in a definition can change the container's identity,
 take the place of one of our volumes, or reach the node.
+
+Who the user is, we say, or the cluster does (``leaves_user``): OpenShift gives each namespace a range of users and
+refuses any other. Its user is unknown to the image, its group is 0 and, where the cluster assigns one, ``fsGroup``.
+Files of a Secret belong to root and to that group, or to group 0 without one: mode 0440 lets this user read them in
+both cases, and nobody else. Mode 0400 is enough where there is an ``fsGroup``: the kubelet adds its right.
 """
 
 from typing import Any, Final
@@ -128,6 +133,14 @@ def build_container_context() -> Manifest:
     }
 
 
+def _let_group_read(volume: Manifest) -> Manifest:
+    """Return one of our volumes of secret files so that its group reads them, too."""
+    source = next((kind for kind in ("secret", "projected") if "defaultMode" in volume.get(kind, {})), None)
+    if source is None:
+        return volume
+    return {**volume, source: {**volume[source], "defaultMode": 0o440}}
+
+
 def build_pod_spec(
     spec: WorkflowSpec | None,
     *,
@@ -138,8 +151,12 @@ def build_pod_spec(
     resources: Manifest,
     volumes: list[Manifest],
     mounts: list[Manifest],
+    leaves_user: bool = False,
 ) -> Manifest:
-    """Return a pod of one container that passes the ``restricted`` Pod Security Standard."""
+    """Return a pod of one container that passes the ``restricted`` Pod Security Standard.
+
+    ``leaves_user`` is whether the cluster says who the pod runs as.
+    """
     container: Manifest = {
         "name": RUNNER_CONTAINER,
         "image": image,
@@ -160,14 +177,12 @@ def build_pod_spec(
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": RUNNER_UID,
-            "runAsGroup": RUNNER_UID,
-            "fsGroup": RUNNER_UID,
+            **({} if leaves_user else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), RUNNER_UID)),
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],
-        "volumes": volumes,
+        "volumes": [_let_group_read(volume) for volume in volumes] if leaves_user else volumes,
     }
     if spec is None:
         return pod

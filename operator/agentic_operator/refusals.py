@@ -17,6 +17,7 @@ class Cause(StrEnum):
     RIGHTS = "rights"
     QUOTA = "quota"
     LIMIT_RANGE = "limit range"
+    USER = "user"
     POLICY = "policy"
     ACCOUNT = "service account"
     TERMINATING = "terminating"
@@ -27,6 +28,8 @@ _PATTERNS: Final = (
     (Cause.QUOTA, re.compile(r"(exceeded|failed|insufficient|unknown for) quota")),
     (Cause.LIMIT_RANGE, re.compile(r"\b(minimum|maximum|limit to request ratio)\b.* per (Container|Pod|Persistent)")),
     (Cause.ACCOUNT, re.compile(r"error looking up service account|serviceaccount \"[^\"]*\" not found")),
+    # OpenShift's, for a pod that asks for our user.
+    (Cause.USER, re.compile(r"unable to validate against any security context constraint")),
     (
         Cause.POLICY,
         re.compile(r"denied (the )?request|violates PodSecurity|is forbidden: (?!User )|policy enforcement"),
@@ -39,6 +42,7 @@ REASONS: Final = {
     Cause.RIGHTS: Reason.FORBIDDEN,
     Cause.QUOTA: Reason.QUOTA_EXCEEDED,
     Cause.LIMIT_RANGE: Reason.OUTSIDE_LIMIT_RANGE,
+    Cause.USER: Reason.ADMISSION_REFUSED,
     Cause.POLICY: Reason.ADMISSION_REFUSED,
     Cause.ACCOUNT: Reason.NAMESPACE_NOT_PREPARED,
     Cause.TERMINATING: Reason.NAMESPACE_TERMINATING,
@@ -47,6 +51,7 @@ REMEDIES: Final = {
     Cause.RIGHTS: "give the operator the rights of its ClusterRole, then it starts by itself",
     Cause.QUOTA: "it starts once the ResourceQuota has room: raise it, or delete what fills it",
     Cause.LIMIT_RANGE: "change the LimitRange, or the definition's resources or workspace, then it starts by itself",
+    Cause.USER: "set the operator's RUNNER_USER to 'cluster' (Helm: podUser), then it starts by itself",
     Cause.POLICY: "change the policy, or the definition so that the policy lets it pass, then it starts by itself",
     Cause.ACCOUNT: "the operator makes it again, then it starts by itself",
     Cause.TERMINATING: "nothing starts in it any more: make the session in another namespace",

@@ -102,6 +102,12 @@ def everything(helm: Path) -> list[Json]:
             (),
             id="with alerts and backups",
         ),
+        pytest.param(
+            ("podUser=cluster", "backup.enabled=true", "migrate.hook=none"),
+            ("manifests/backup",),
+            ("manifests/openshift",),
+            id="for OpenShift",
+        ),
     ],
 )
 def test_the_chart_renders_what_kustomize_does(

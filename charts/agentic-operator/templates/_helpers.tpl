@@ -48,6 +48,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if ne $role "agentic-runner" }}
 {{- $_ := set $variables "RUNNER_CLUSTER_ROLE" $role }}
 {{- end }}
+{{- if eq .Values.podUser "cluster" }}
+{{- $_ := set $variables "RUNNER_USER" "cluster" }}
+{{- end }}
 {{- range $name, $value := mergeOverwrite $variables .Values.settings }}
 - name: {{ $name }}
   value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) | quote }}

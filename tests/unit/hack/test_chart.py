@@ -23,6 +23,7 @@ spec:
 """
 # What the chart sets by other values, and what cannot be otherwise in a pod of it.
 SET_BY_THE_CHART = {
+    "RUNNER_USER",
     "OPERATOR_NAMESPACE", "POD_NAME", "WATCH_NAMESPACES", "ALLOWED_IMAGES", "POSTGRES_CONNECTION_STRING_FILE",
     "RUNNER_POSTGRES_SECRET", "RUNNER_CLUSTER_ROLE", "CREDENTIALS", "LIVENESS_PORT", "KUBECONFIG",
 }  # fmt: skip

@@ -43,6 +43,7 @@ def test_a_flag_stands_before_its_variable() -> None:
         {"CHECKPOINT_PRUNE_DAYS": "1.5"},
         {"JOB_TTL_SECONDS": "-1"},
         {"TENANCY": "maybe"},
+        {"RUNNER_USER": "1000"},
         {"TENANCY": "on"},
         {
             "TENANCY": "on",

@@ -8,12 +8,13 @@ import pytest
 from agentic_core import contract
 from agentic_core.names import MAX_SESSION_NAME
 from agentic_core.resources import AgenticSession, WorkflowDefinition, WorkflowSnapshot
-from agentic_operator.config import JobDefaults
+from agentic_operator.config import JobDefaults, VaultAccess
 from agentic_operator.jobs import build_claim, build_inspection_job, build_job, inspection_fingerprint
 from tests.support.builders import IMAGE, SessionBuilder, a_cluster_definition, a_definition, a_session
 
 SNAPSHOT = WorkflowSnapshot(image=IMAGE, graph="main")
 DEFAULTS = JobDefaults()
+VAULT = VaultAccess(address="https://vault.example.com:8200", image=IMAGE)
 
 
 def built(
@@ -87,6 +88,32 @@ def test_the_pod_keeps_the_restricted_standard() -> None:
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False
         assert "memory" in main["resources"]["limits"]
+
+
+USER_KEYS = {"runAsUser", "runAsGroup", "fsGroup"}
+
+
+def test_a_cluster_that_says_the_user_is_asked_for_none_and_all_else_stays() -> None:
+    settings: dict[str, Any] = {"has_result_store": True, "has_encryption": True, "vault": VAULT}
+    definition = a_definition(
+        podTemplate={"volumes": [{"name": "s", "mountPath": "/mnt/s", "secret": {"secretName": "s"}}]}
+    )
+    fixed = (
+        built(definition=definition, **settings),
+        build_inspection_job(definition, "team", JobDefaults(**settings)),
+    )
+    settings["leaves_user"] = True
+    left = (built(definition=definition, **settings), build_inspection_job(definition, "team", JobDefaults(**settings)))
+    for ours, theirs in zip(fixed, left, strict=True):
+        had, has = ours["spec"]["template"]["spec"], theirs["spec"]["template"]["spec"]
+        assert {key: had["securityContext"].pop(key) for key in USER_KEYS} == dict.fromkeys(USER_KEYS, 65532)
+        for volume in had["volumes"]:
+            for kind in ("secret", "projected"):
+                if "defaultMode" in volume.get(kind, {}):
+                    assert volume[kind]["defaultMode"] == 0o400
+                    volume[kind]["defaultMode"] = 0o440
+        assert has == had
+        assert not USER_KEYS & {key for part in has["containers"] for key in part["securityContext"]}
 
 
 def test_secrets_are_files_and_appear_in_no_variable() -> None:

@@ -38,6 +38,10 @@ QUOTA = (
             'persistentvolumeclaims "x" is forbidden: minimum storage usage per PersistentVolumeClaim is 5Gi',
             Cause.LIMIT_RANGE,
         ),
+        (
+            'pods "x" is forbidden: unable to validate against any security context constraint: [provider "r": .x]',
+            Cause.USER,
+        ),
         ('pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile', Cause.POLICY),
         ("jobs \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", Cause.POLICY),
         ('admission webhook "w.example.com" denied the request: no', Cause.POLICY),
