@@ -4,6 +4,7 @@ import base64
 import secrets
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
 from hack.kubectl import ROOT, Kubectl, KubectlError, local_kubeconfig
@@ -14,8 +15,8 @@ SUPERUSER_SECRET = "postgres-superuser"  # noqa: S105  (a name)
 LOGINS = {"operator": "agentic_operator", "runner": "agentic_runner"}
 
 
-def install(kubectl: Kubectl, *, version: str) -> None:
-    """Make the Secrets, apply ``manifests/demo`` and wait until the operator is ready.
+def install(kubectl: Kubectl, *, version: str, folder: Path = ROOT / "manifests/demo") -> None:
+    """Make the Secrets, apply ``folder`` and wait until the operator is ready.
 
     ``version`` stands for the content of the images: where it changes, the migration runs again and the operator's
     pods are replaced.
@@ -23,7 +24,7 @@ def install(kubectl: Kubectl, *, version: str) -> None:
     kubectl.run("apply", "-f", str(ROOT / "manifests/operator/namespace.yaml"))
     make_secrets(kubectl)
     replace_old_migration(kubectl, version)
-    kubectl.run("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "manifests/demo"))
+    kubectl.run("apply", "--server-side", "--force-conflicts", "-k", str(folder))
     kubectl.run(
         "-n", NAMESPACE, "annotate", "job/agentic-migrate", f"agentic-operator.dev/version={version}", "--overwrite"
     )

@@ -53,7 +53,7 @@ WITHOUT_CLUSTER = Stage(
     2,
 )
 CHANGE_THE_CLUSTER = tuple(
-    f"tests/e2e/test_{name}.py" for name in ("disruptions", "helm", "operations", "results", "vault")
+    f"tests/e2e/test_{name}.py" for name in ("disruptions", "helm", "openshift", "operations", "results", "vault")
 )
 ON_CLUSTER = Stage(
     "sessions on the real cluster", ("tests/e2e", *(f"--ignore={path}" for path in CHANGE_THE_CLUSTER)), 3, "load"
