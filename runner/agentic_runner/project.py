@@ -20,6 +20,8 @@ from agentic_runner.folders import find_import_folders
 _MAX_FILE: Final = 1024 * 1024
 # What `langgraph build` writes into an image instead of its langgraph.json.
 GRAPHS_VARIABLE: Final = "LANGSERVE_GRAPHS"
+# Where it puts a project and the local packages that it depends on, and installs them from.
+BUILT_FOLDER: Final = Path("/deps")
 _SETTINGS_VARIABLES: Final = {
     "LANGGRAPH_STORE": "store",
     "LANGGRAPH_AUTH": "auth",
@@ -60,10 +62,12 @@ class Project:
     """The whole of it, as it stands there."""
 
 
-def read_project(file: Path, environ: Mapping[str, str] | None = None) -> Project:
+def read_project(file: Path, environ: Mapping[str, str] | None = None, *, built_folder: Path = BUILT_FOLDER) -> Project:
     """Read ``langgraph.json``; raise :class:`GraphLoadError` that says what is wrong in it.
 
     Graphs of ``LANGSERVE_GRAPHS`` come before those of the file: they name the same ones by where the build put them.
+    So are the local dependencies, which are installed from there; where the file says that they lie is the author's
+    machine.
     """
     environ = os.environ if environ is None else environ
     root = file.absolute().parent.resolve()
@@ -76,11 +80,18 @@ def read_project(file: Path, environ: Mapping[str, str] | None = None) -> Projec
             if environ.get(name, "").strip()
         }
         document = {**document, **built_settings, "graphs": _parse_variable(GRAPHS_VARIABLE, built)}
+        document.pop("source", None)
     where = GRAPHS_VARIABLE if built else str(file)
+    dependencies = _dependencies(document.get("dependencies"), where)
+    if built:
+        dependencies = (
+            *(each for each in dependencies if not each.startswith(".") or (root / each).is_dir()),
+            *(str(folder) for folder in sorted(built_folder.glob("*")) if folder.is_dir()),
+        )
     return Project(
         root=root,
         graphs=_graphs(document.get("graphs"), where),
-        dependencies=_dependencies(document.get("dependencies"), where),
+        dependencies=dependencies,
         env=_environment(document.get("env"), root, where),
         settings=document,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentic_core.errors import GraphLoadError
+from agentic_runner.folders import find_import_folders
 from agentic_runner.project import Project, confine, enter_project, find_target, read_env_file, read_project
 
 
@@ -160,6 +161,25 @@ def test_graphs_of_a_built_image_come_from_its_variables(tmp_path: Path) -> None
     assert (both.graphs, both.env) == (built.graphs, {"A": "1"})
     with pytest.raises(GraphLoadError, match="variable LANGSERVE_GRAPHS is not JSON"):
         read_project(tmp_path / "none.json", {"LANGSERVE_GRAPHS": "{"})
+
+
+def test_dependencies_of_a_built_image_lie_where_the_build_put_them(tmp_path: Path) -> None:
+    root, words = tmp_path / "deps" / "outer-agent" / "src", tmp_path / "deps" / "words"
+    (root / "here").mkdir(parents=True)
+    (words / "src").mkdir(parents=True)
+    for folder in (words, root.parent):
+        (folder / "pyproject.toml").write_text("[project]\nname = 'x'\nversion = '1'\n")
+    settings = {
+        "graphs": {"a": "./agent.py:graph"},
+        "dependencies": [".", "./here", "../../libs/words", "langchain"],
+        "source": {"kind": "uv", "root": "../../.."},
+    }
+    file = _write(root, settings)
+    with pytest.raises(GraphLoadError, match="is no folder of the image"):
+        enter_project(read_project(file, {}), {})
+    built = read_project(file, {"LANGSERVE_GRAPHS": '{"a": "./agent.py:graph"}'}, built_folder=tmp_path / "deps")
+    folders = find_import_folders(built.root, built.dependencies, built.settings)
+    assert folders == [root, root / "here", root.parent, words / "src", words]
 
 
 @pytest.mark.parametrize("name", ["my agent", "日本語: エージェント", "a/b\\c", "x:y", "--help", "'; drop"])
