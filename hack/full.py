@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hack.images import ON_OTHER_PYTHON, OTHER_PYTHON
 from hack.steps import step
 from hack.test import IMAGES
 
@@ -21,15 +22,17 @@ class Part:
     about: str
     commands: tuple[tuple[str, ...], ...]
     needs_cluster: bool = False
+    images: tuple[str, ...] = ()
+    """Of ours, beside those of every test."""
 
 
 def _bench(about: str, names: str) -> Part:
     return Part(about, (("-m", "bench", *names.split()),))
 
 
-def _on_cluster(about: str, *names: str) -> Part:
+def _on_cluster(about: str, *names: str, images: tuple[str, ...] = ()) -> Part:
     tests = ("-m", "pytest", "-q", "--durations=10", *(f"tests/e2e/test_{name}.py" for name in names))
-    return Part(about, (tests,), needs_cluster=True)
+    return Part(about, (tests,), needs_cluster=True, images=images)
 
 
 PARTS: Final[Mapping[str, Part]] = {
@@ -42,6 +45,11 @@ PARTS: Final[Mapping[str, Part]] = {
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
     "helm": _on_cluster("the chart by real Helm", "helm"),
+    "python": _on_cluster(
+        "every kind of project, and what the LangGraph CLI builds, on Python 3.13",
+        "other_python",
+        images=tuple(f"{name}-{OTHER_PYTHON}" for name in ON_OTHER_PYTHON),
+    ),
     "restore": _on_cluster("backup, restore, checklist and lost parts", "operations", "disruptions"),
     "vault": _on_cluster("credentials from a real Vault", "vault"),
 }
@@ -56,6 +64,8 @@ PREPARATIONS: Final = (
 def build_steps(part: Part) -> list[tuple[str, Sequence[str]]]:
     """Return the titles and commands of a part, what it needs first."""
     before = PREPARATIONS if part.needs_cluster else ()
+    if part.images:
+        before = (*before, ("more images", ("hack.images", "build", *part.images)))
     return [
         *((title, [sys.executable, "-m", *module]) for title, module in before),
         *((" ".join(command), [sys.executable, *command]) for command in part.commands),

@@ -32,7 +32,7 @@ LANGGRAPH_BASE = "langgraph-base"
 _EXAMPLE = "example-"
 # What is also built on another Python than that of the machine, for the tests of it.
 OTHER_PYTHON = "py3.13"
-_ON_OTHER_PYTHON = (RUNNER, LANGGRAPH_BASE, "e2e-projects")
+ON_OTHER_PYTHON = (RUNNER, LANGGRAPH_BASE, "e2e-projects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
     projects = root / "tests" / "projects"
     found.append(Image("e2e-projects", projects / "Containerfile", projects, (projects,), RUNNER))
     images = {image.name: image for image in found}
-    for name in _ON_OTHER_PYTHON:
+    for name in ON_OTHER_PYTHON:
         base = f"{images[name].base}-{OTHER_PYTHON}" if images[name].base in images else "base-python3.13"
         variant = replace(images[name], name=f"{name}-{OTHER_PYTHON}", base=base, is_variant=True)
         images[variant.name] = variant

@@ -55,8 +55,13 @@ WITHOUT_CLUSTER = Stage(
 CHANGE_THE_CLUSTER = tuple(
     f"tests/e2e/test_{name}.py" for name in ("disruptions", "helm", "openshift", "operations", "results", "vault")
 )
+# Parts of `make full` alone: their images take minutes.
+IN_FULL_ONLY = ("tests/e2e/test_other_python.py",)
 ON_CLUSTER = Stage(
-    "sessions on the real cluster", ("tests/e2e", *(f"--ignore={path}" for path in CHANGE_THE_CLUSTER)), 3, "load"
+    "sessions on the real cluster",
+    ("tests/e2e", *(f"--ignore={path}" for path in (*CHANGE_THE_CLUSTER, *IN_FULL_ONLY))),
+    3,
+    "load",
 )
 DISRUPTIONS = Stage("the real cluster loses or changes parts", CHANGE_THE_CLUSTER)
 

@@ -31,14 +31,18 @@ def find_case(name: str) -> Case:
 
 
 def copy_project(case: Case, folder: Path, **settings: Any) -> Path:
-    """Copy a project with what surrounds it, put ``settings`` into its langgraph.json; return that file."""
+    """Copy a project with what surrounds it, put ``settings`` into its langgraph.json; return that file.
+
+    A setting that is None is taken out.
+    """
     top = (case.folder or case.name).partition("/")[0]
     shutil.copytree(FOLDER / top, folder / top, ignore=shutil.ignore_patterns("__pycache__"))
     root = folder / (case.folder or case.name)
     # Where a test lets graphs wait; images of the CLI take nothing from outside.
     shutil.copy(GATE / "gate.py", root)
     file = root / "langgraph.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+    merged = {**json.loads(file.read_text()), **settings}
+    file.write_text(json.dumps({key: value for key, value in merged.items() if value is not None}))
     return file
 
 

@@ -3,15 +3,16 @@
 import hashlib
 import json
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from hack.builders import build_mounts, build_pip_configuration
+from hack.builders import build_mounts, build_pip_configuration, build_uv_configuration
 from hack.cluster.errors import ClusterError
 from hack.cluster.pause import build_archive
 from hack.imagebase import BASES, build_debian_command, parse_suite
-from hack.images import ROOT, Image, compute_hash, find_images, select
+from hack.images import ON_OTHER_PYTHON, OTHER_PYTHON, ROOT, Image, compute_hash, find_images, select
 from hack.imagestore import ImageStore
 
 
@@ -30,6 +31,23 @@ def test_what_an_image_stands_on_is_built_before_it() -> None:
 def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ClusterError, match="no image 'nothing': known are operator, runner"):
         select(find_images(), ["nothing"])
+
+
+def test_images_on_another_python_are_built_by_name_alone_on_top_of_each_other() -> None:
+    images = find_images()
+    others = [f"{name}-{OTHER_PYTHON}" for name in ON_OTHER_PYTHON]
+    assert not set(others) & {image.name for image in select(images, [])}
+    assert [image.name for image in select(images, [others[-1]])] == [f"runner-{OTHER_PYTHON}", others[-1]]
+    assert images[f"runner-{OTHER_PYTHON}"].base == f"base-python{OTHER_PYTHON.removeprefix('py')}"
+    assert build_debian_command(BASES["base-python3.13"], BASES["base-python3.13"].suite, Path("/x"))[-2] == "trixie"
+
+
+@pytest.mark.parametrize("image", ["runner", "operator"])
+def test_the_base_is_one_argument_of_the_build(image: str) -> None:
+    lines = (ROOT / "images" / image / "Containerfile").read_text().splitlines()
+    stages = [line for line in lines if line.startswith("FROM ")]
+    assert [line for line in lines if line.startswith("ARG ")] == ["ARG BASE=docker.io/library/python:3.11-slim"]
+    assert all(line.split()[1] == "${BASE}" for line in stages)
 
 
 def make_image(folder: Path) -> Image:
@@ -112,6 +130,15 @@ def test_an_index_of_the_machine_is_used_by_the_build_unless_a_variable_names_an
     assert "index-url = https://of-the-file/\n" in build_pip_configuration({}, files)
     assert "progress-bar" not in build_pip_configuration({}, files)
     assert "https://of-the-file/" not in build_pip_configuration({"PIP_INDEX_URL": "https://other/"}, files)
+
+
+def test_uv_inside_a_build_gets_its_packages_as_pip_does() -> None:
+    environment = {"PIP_CERT": "/etc/ssl/certs/ca-certificates.crt", "PIP_INDEX_URL": "https://mirror/simple"}
+    assert tomllib.loads(build_uv_configuration(environment)) == {
+        "system-certs": True,
+        "index": [{"url": "https://mirror/simple", "default": True}],
+    }
+    assert build_uv_configuration({}) == ""
 
 
 def test_an_ordinary_machine_lends_only_its_cache() -> None:

@@ -1,0 +1,61 @@
+"""Another Python than that of the machine: every kind of project, and what the LangGraph CLI builds, on the cluster."""
+
+from pathlib import Path
+
+import pytest
+
+from hack.cluster.progress import Progress
+from hack.images import LANGGRAPH_BASE, OTHER_PYTHON, build_foreign, tag
+from tests.e2e.conftest import Project
+from tests.projects.cases import CASES, Case
+from tests.support.langgraph_build import copy_project, find_case, lock_project, write_dockerfile
+
+VERSION = OTHER_PYTHON.removeprefix("py")
+IMAGE = f"docker.io/agentic-operator/e2e-projects-{OTHER_PYTHON}:dev"
+# As many at a time as one node of two cores takes; what only an image may say is below.
+CASES_OF_THE_IMAGE = [case for case in CASES if not case.variables]
+BATCHES = [CASES_OF_THE_IMAGE[start : start + 5] for start in range(0, len(CASES_OF_THE_IMAGE), 5)]
+
+
+def _name(case: Case) -> str:
+    return case.name.replace("_", "-")
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "-".join(case.name for case in batch))
+def test_projects_of_each_kind_run_on_another_python(project: Project, batch: list[Case]) -> None:
+    for case in batch:
+        config = {"name": "LANGGRAPH_CONFIG", "value": f"/projects/{case.folder or case.name}/langgraph.json"}
+        project.define(case.graph or "agent", name=_name(case), image=IMAGE, env=[config])
+    for case in batch:
+        project.wait_condition(f"workflowdefinition/{_name(case)}", "Ready", "True", timeout_seconds=180)
+        project.start(_name(case), name=_name(case), inputs=dict(case.inputs))
+    for case in batch:
+        case.check(project.wait_phase("Completed", session=_name(case), timeout_seconds=180)["result"])
+
+
+@pytest.mark.parametrize("is_locked", [False, True], ids=["requirements", "locked by uv"])
+def test_an_image_of_the_langgraph_cli_runs_on_another_python(
+    project: Project, tmp_path: Path, is_locked: bool
+) -> None:
+    settings = {"source": {"kind": "uv"}, "dependencies": None} if is_locked else {}
+    file = copy_project(find_case("flat"), tmp_path, python_version=VERSION, **settings)
+    # Says which Python runs it, and needs what is installed by the CLI's lines.
+    agent = file.parent / "agent.py"
+    agent.write_text(
+        agent.read_text()
+        .replace('"second"]}', "VERSION]}")
+        .replace("from gate", "import sys\n\nimport iniconfig\nfrom gate")
+        + "\nVERSION = f'{sys.version_info.major}.{sys.version_info.minor} {iniconfig.__name__}'\n"
+    )
+    if is_locked:
+        lock_project(file)
+    else:
+        (file.parent / "requirements.txt").write_text("iniconfig\n")
+    progress = Progress()
+    written = write_dockerfile(file, tag(f"{LANGGRAPH_BASE}-{OTHER_PYTHON}", VERSION, progress))
+    name = f"e2e-cli-{OTHER_PYTHON}{'-locked' if is_locked else ''}"
+    image = build_foreign(name, written.dockerfile, written.context, written.contexts, progress)
+    project.define("agent", image=image)
+    project.wait_condition("workflowdefinition/agent", "Ready", "True", timeout_seconds=180)
+    project.start("agent", inputs={"text": "hello"})
+    assert project.wait_phase("Completed", timeout_seconds=180)["result"]["steps"] == ["first", f"{VERSION} iniconfig"]
