@@ -150,13 +150,16 @@ class Election:
                 logger.warning("the lease could not be renewed, trying again: %s", error)
 
     async def release(self) -> None:
-        """Give the Lease back, so that the next replica need not wait for it to run out."""
-        record = self._seen.record
-        if record is None or record.holder != self._identity:
-            return
+        """Give the Lease back, so that the next replica need not wait for it to run out.
+
+        It is read again: a renewal that the end cut off may have been applied all the same.
+        """
         try:
             async with asyncio.timeout(2):
-                await self._write(record, holder="")
+                raw = await self._kube.find(LEASES, self._namespace, LEASE_NAME)
+                record = read_lease(raw) if raw is not None else None
+                if record is not None and record.holder == self._identity:
+                    await self._write(record, holder="")
         except (AgenticError, TimeoutError) as error:
             logger.debug("the lease was not given back: %s", error)
 

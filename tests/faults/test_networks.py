@@ -189,6 +189,6 @@ async def test_an_old_list_and_events_again_start_no_second_runner(bed: Bed) -> 
     for name in ("a", "b", "c", "d"):
         assert bed.life(name).last.run == 1  # type: ignore[union-attr]  # all exist
     created = [
-        p for p in operator.proxy.mutations if p.method == "POST" and p.path.endswith("/jobs") and p.status == 201
+        p for p in operator.proxy.mutations if p.method == "POST" and p.resource.endswith("/jobs") and p.status == 201
     ]
     assert len([p for p in created if is_ours(p.method, p.path)]) == len(bed.history.jobs)

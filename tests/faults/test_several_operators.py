@@ -25,7 +25,7 @@ async def test_operators_that_do_not_know_of_each_other_act_once(bed: Bed, count
     await bed.check(is_contended=True)
     assert [bed.phase(name) for name in names] == [Phase.COMPLETED] * len(names)
     assert {bed.life(name).last.run for name in names} == {1}  # type: ignore[union-attr]  # all exist
-    tried = [sum(p.method == "POST" and p.path.endswith("/jobs") for p in each.proxy.passed) for each in operators]
+    tried = [sum(p.method == "POST" and p.resource.endswith("/jobs") for p in each.proxy.passed) for each in operators]
     print(f"Jobs that each tried to create: {tried}")
     for operator in operators:
         operator.check_alive()

@@ -136,6 +136,16 @@ def test_a_leader_whose_lease_is_taken_stops_at_once(space: Space) -> None:
     space.plane.request("DELETE", path)
 
 
+def test_a_lease_is_given_back_although_the_last_renewal_was_applied_unseen(space: Space) -> None:
+    operator = space.operator("one", LEADER_ELECTION="true", LEASE_SECONDS="60")
+    wait_for(lambda: operator.log, lambda log: "leads" in log, what="it leads", every=0.05)
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/agentic-operator"
+    # As where a replica is ended between its renewal and the answer: the Lease is newer than what it knows.
+    space.plane.request("PATCH", path, {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
+    assert operator.end() == 0
+    assert not space.plane.request("GET", path)["spec"].get("holderIdentity")
+
+
 def test_a_lost_api_server_costs_nothing_but_time(space: Space, control_plane: ControlPlane) -> None:
     space.define()
     operator = space.operator()

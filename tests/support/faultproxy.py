@@ -58,7 +58,7 @@ class Cut:
 
 Fault = Refusal | Delay | Cut
 Chooser = Callable[[str, str], Fault | None]
-"""From method and path to what goes wrong; None for nothing."""
+"""From method and path, without its query, to what goes wrong; None for nothing."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Passed:
     @property
     def is_mutation(self) -> bool:
         return self.method not in _READS
+
+    @property
+    def resource(self) -> str:
+        """The path without its query."""
+        return self.path.partition("?")[0]
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} -> {self.status}"
@@ -213,7 +218,7 @@ class FaultProxy:
         crash = self._find_crash(method, path)
         if crash is not None and crash.moment is Moment.BEFORE:
             return self._kill(crash, request, transport, 0)
-        fault = self.choose(method, path) if self.choose is not None else None
+        fault = self.choose(method, request.path) if self.choose is not None else None
         if isinstance(fault, Refusal):
             return self._refuse(request, fault)
         if isinstance(fault, Delay):
