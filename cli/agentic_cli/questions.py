@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentic_cli.checks import find_problems
+from agentic_cli.checks import find_form_problems, find_problems
 from agentic_cli.sessions import Interrupt, Session
 from agentic_cli.values import find_types, read_value
 from agentic_core import questions
@@ -104,7 +104,8 @@ def check_answer(question: Question, answer: Any) -> None:
     if is_choice and not any(is_same_json(answer, option.value) for option in question.options):
         choices = ", ".join(option.label for option in question.options)
         raise InvalidResource([Problem("", f"{show_json(answer)} is not among the options: {choices}")])
-    if problems := find_problems(answer, question.schema, max_bytes=MAX_ANSWER_BYTES):
+    # The size is checked above. A schema that cannot be used keeps nobody from answering: the operator ignores it, too.
+    if question.schema is not None and (problems := find_form_problems(answer, question.schema)):
         raise InvalidResource(problems)
 
 

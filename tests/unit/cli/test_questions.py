@@ -216,3 +216,10 @@ def test_an_answer_that_was_refused_leaves_the_question_open(generation: int, is
 def test_an_answer_that_was_not_taken_yet_can_be_replaced() -> None:
     session = parse_session(a_waiting_session(responses=RESPONDED))
     assert choose_question(session, "i1", may_replace=True).id == "i1"
+
+
+def test_a_schema_that_cannot_be_used_keeps_nobody_from_answering() -> None:
+    question = ask({"prompt": "Go on?", "schema": {"type": "nothing that JSON knows"}})
+    check_answer(question, {"yes": True})
+    with pytest.raises(InvalidResource):
+        check_answer(question, {"yes": "x" * 40_000})
