@@ -1,5 +1,6 @@
 """Every kind of project on the real cluster: registered, run, its pod killed in the middle, continued to its end."""
 
+import json
 from typing import Any
 
 import pytest
@@ -57,12 +58,17 @@ def test_projects_of_each_kind_survive_the_loss_of_their_pod(project: Project, b
         project.wait_condition(f"workflowdefinition/{_name(case)}", "Ready", "True", timeout_seconds=180)
         assert project.condition(f"workflowdefinition/{_name(case)}", "ProjectSupported")["status"] == "True"
     for case in batch:
-        project.start(_name(case), name=_name(case), inputs=dict(case.inputs))
+        project.start(_name(case), name=_name(case), inputs=dict(case.inputs), **case.settings)
     for case in batch:
         killed = _pod_in_the_middle(project, _name(case))
         project.run("delete", "pod", killed, "--grace-period=0", "--force")
         successor = _pod_in_the_middle(project, _name(case), but=killed)
         project.run("exec", successor, "-c", "runner", "--", "python", "-c", _LET_GO)
+    for case in batch:
+        if case.answer is not None:
+            (question,) = project.wait_phase("WaitingForInput", session=_name(case), timeout_seconds=180)["interrupts"]
+            answer = {"spec": {"responses": [{"interruptId": question["id"], "value": case.answer}]}}
+            project.run("patch", "agenticsession", _name(case), "--type=merge", "-p", json.dumps(answer))
     for case in batch:
         status: dict[str, Any] = project.wait_phase("Completed", session=_name(case), timeout_seconds=180)
         case.check(status["result"])

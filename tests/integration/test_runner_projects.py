@@ -16,7 +16,7 @@ def test_a_project_of_each_kind_goes_on_after_its_runner_was_killed(
 ) -> None:
     gate = tmp_path / "gate"
     gate.mkdir()
-    session = runners.session("", dict(case.inputs))
+    session = runners.session("", dict(case.inputs), spec=case.settings)
     session.environment = {
         "PYTHONPATH": str(GATE),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -41,6 +41,12 @@ def test_a_project_of_each_kind_goes_on_after_its_runner_was_killed(
     (gate / "go").touch()
     second = session.start(1)
     assert second.wait(90) == 0, second.output[-3000:]
+    if case.answer is not None:
+        (question,) = session.status["interrupts"]
+        assert question["prompt"] == "Send it?"
+        session.answer(run=2, **{question["node"]: case.answer})
+        third = session.start(2)
+        assert third.wait(90) == 0, third.output[-3000:]
     status = session.status
     assert status["phase"] == "Completed", status
     case.check(status["result"])

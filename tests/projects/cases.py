@@ -20,6 +20,10 @@ class Case:
     graph: str = ""
     inputs: Mapping[str, Any] = field(default_factory=lambda: {"text": "hello"})
     variables: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the session's spec."""
+    answer: Any = None
+    """What answers the question that the graph ends in; None where it asks nothing."""
 
     @property
     def root(self) -> Path:
@@ -56,5 +60,16 @@ CASES = (
     Case("states", ("first", "red 3")),
     Case("functional"),
     Case("fanout", ("part 0", "part 1", "part 2", "joined")),
+    Case("subgraphs", ("one hello", "three hello", "two hello", "joined")),
+    Case("context", ("hello Ann", "goodbye Ann"), settings={"context": {"name": "Ann"}}),
+    Case("context_of_defaults", ("hello nobody", "goodbye nobody"), folder="context"),
+    Case(
+        "configurable",
+        ("a large model", "a tag", "blue"),
+        settings={
+            "config": {"configurable": {"model": "a large model"}, "tags": ["a tag"], "metadata": {"team": "blue"}}
+        },
+    ),
+    Case("asking", ("first", "second", "accept"), answer=[{"type": "accept", "args": None}]),
     Case("chat", ("it said found x",), inputs={"messages": [{"role": "user", "content": "look x up"}]}),
 )
