@@ -100,7 +100,15 @@ def test_nothing_of_the_state_is_readable_and_the_session_ends_as_without_encryp
     results = {}
     for name, lines in (("plain", None), ("encrypted", (NEW,))):
         extra: dict[str, Any] = {"ENCRYPTION_KEYS_FILE": keys(tmp_path, *lines)} if lines else {}
-        session = runners.session(EVERYWHERE, {"unchanged": "MARKER-input"}, **extra)
+        spec = {
+            "config": {
+                "configurable": {"tone": "MARKER-configurable", "nested": {"a": ["MARKER-nested"]}},
+                "tags": ["MARKER-tag"],
+                "metadata": {"team": "MARKER-team"},
+            },
+            "context": {"user": "MARKER-context"},
+        }
+        session = runners.session(EVERYWHERE, {"unchanged": "MARKER-input"}, spec=spec, **extra)
         killed = session.start()
         session.wait_until_reached("second")
         killed.signal(signal.SIGKILL)
@@ -120,6 +128,7 @@ def test_nothing_of_the_state_is_readable_and_the_session_ends_as_without_encryp
             assert lines[0] not in text
         else:
             assert "MARKER" in find_markers(text)
+            assert "MARKER-configurable" in text
             for table in TABLES:
                 runners.database.execute(f"DELETE FROM {table}")
     assert results["encrypted"] == results["plain"]

@@ -110,6 +110,24 @@ def test_config_and_context_are_the_same_after_an_answer_and_after_a_kill(runner
         assert each["limit"] == 50
 
 
+def test_config_and_context_are_the_same_in_a_warm_round(runners: RunnerBench) -> None:
+    own = {"config": {"configurable": {"tone": "warm"}}, "context": {"model": "big"}}
+    session = runners.session(ASKING, {}, spec=own, KEEP_WARM_SECONDS="60")
+    pin(session, DEFAULTS)
+    session.let_go("last")
+    runner = session.start()
+    session.wait_for_status(lambda status: status.get("phase") == "WaitingForInput", what="the question")
+    session.answer(below="yes")
+    assert runner.wait() == 0, runner.output
+    status = session.status
+    assert (status["phase"], status["run"]) == ("Completed", 1)
+    # What the first round's nodes did to theirs is gone.
+    _, _, again, last = told(session)
+    for each in (again, last):
+        assert each["configurable"] == {"nested": {"a": 1}, "tone": "warm", "thread_id": session.thread_id}
+        assert each["context"] == {"model": "big", "options": ["deep"]}
+
+
 ONE_NODE = (
     TELLING
     + """

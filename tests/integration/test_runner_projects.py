@@ -43,7 +43,7 @@ def test_a_project_of_each_kind_goes_on_after_its_runner_was_killed(
     assert second.wait(90) == 0, second.output[-3000:]
     if case.answer is not None:
         (question,) = session.status["interrupts"]
-        assert question["prompt"] == "Send it?"
+        assert question["prompt"] == 'may send({"to": "hello"}) run?'
         session.answer(run=2, **{question["node"]: case.answer})
         third = session.start(2)
         assert third.wait(90) == 0, third.output[-3000:]

@@ -23,6 +23,10 @@ class Branch(TypedDict, total=False):
     steps: Annotated[list[str], operator.add]
 
 
+class Written(TypedDict):
+    steps: Annotated[list[str], operator.add]
+
+
 def build_branch(name: str) -> Any:
     def write(state: Branch) -> Branch:
         return {"note": Note(words=f"{name} {state['text']}")}
@@ -31,7 +35,7 @@ def build_branch(name: str) -> Any:
         assert isinstance(state["note"], Note)
         return {"steps": [state["note"].words]}
 
-    builder = StateGraph(Branch).add_node("write", write).add_node("read", read)
+    builder = StateGraph(Branch, output_schema=Written).add_node("write", write).add_node("read", read)
     return builder.add_edge(START, "write").add_edge("write", "read").compile()
 
 
