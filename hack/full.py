@@ -46,7 +46,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
     "helm": _on_cluster("the chart by real Helm", "helm"),
     "python": _on_cluster(
-        "every kind of project, and what the LangGraph CLI builds, on Python 3.13",
+        "every kind of project, and what the LangGraph CLI builds, on Python 3.13 or AGENTIC_OTHER_PYTHON",
         "other_python",
         images=tuple(f"{name}-{OTHER_PYTHON}" for name in ON_OTHER_PYTHON),
     ),

@@ -38,11 +38,16 @@ class Base:
     variable: str
     packages: tuple[str, ...]
     hooks: tuple[str, ...] = ()
-    suite: str = ""
-    """The Debian that has these packages; that of this machine where empty."""
+    suite: str | None = ""
+    """The Debian that has these packages; that of this machine where empty, None where there is none."""
 
 
-def _python(name: str, version: str, variable: str, suite: str = "") -> Base:
+# On which the tests of another Python run: `AGENTIC_OTHER_PYTHON=3.14 make full PART=python` where a registry answers.
+OTHER_PYTHON = os.environ.get("AGENTIC_OTHER_PYTHON") or "3.13"
+_DEBIANS = {"3.11": "bookworm", "3.13": "trixie"}
+
+
+def _python(name: str, version: str, variable: str, suite: str | None = "") -> Base:
     return Base(
         name,
         f"docker.io/library/python:{version}-slim",
@@ -56,8 +61,9 @@ def _python(name: str, version: str, variable: str, suite: str = "") -> Base:
 
 BASES = {
     "base-python": _python("base-python", "3.11", "AGENTIC_PYTHON_IMAGE"),
-    # Debian's newest; the tests of other Pythons run on it.
-    "base-python3.13": _python("base-python3.13", "3.13", "AGENTIC_PYTHON313_IMAGE", "trixie"),
+    f"base-python{OTHER_PYTHON}": _python(
+        f"base-python{OTHER_PYTHON}", OTHER_PYTHON, "AGENTIC_OTHER_PYTHON_IMAGE", _DEBIANS.get(OTHER_PYTHON)
+    ),
     "base-postgres": Base(
         "base-postgres",
         "docker.io/library/postgres:16",
@@ -108,6 +114,8 @@ def _ensure(builder: Builder, base: Base, progress: Progress) -> str:
     if builder.name != "buildah":
         return base.official
     suite = base.suite or parse_suite(Path("/etc/os-release").read_text())
+    if base.suite is None:
+        return _pull(builder, base, progress)
     recipe = hashlib.sha256(" ".join(build_debian_command(base, suite, Path("x"))).encode()).hexdigest()[:12]
     local = f"localhost/agentic-operator/base-{base.name.removeprefix('base-')}:{recipe}"
     for reference in (local, base.official):
@@ -121,6 +129,16 @@ def _ensure(builder: Builder, base: Base, progress: Progress) -> str:
     _build_debian(builder, base, suite, local)
     progress.say(f"made the image {local}")
     return local
+
+
+def _pull(builder: Builder, base: Base, progress: Progress) -> str:
+    """Get the official image of a base that no Debian has the packages of."""
+    progress.say(f"getting {base.official}")
+    if builder.image_id(base.official) or builder.pull(base.official, seconds=_PULL_SECONDS):
+        return base.official
+    raise ClusterError(
+        f"no registry answers for {base.official}, and no Debian has it: name an image that is here in {base.variable}"
+    )
 
 
 def _build_debian(builder: Builder, base: Base, suite: str, reference: str) -> None:

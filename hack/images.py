@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hack import imagebase
 from hack.builders import Builder, find_builder
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cache_folder, cluster_folder
@@ -31,7 +32,7 @@ RUNNER = "runner"
 LANGGRAPH_BASE = "langgraph-base"
 _EXAMPLE = "example-"
 # What is also built on another Python than that of the machine, for the tests of it.
-OTHER_PYTHON = "py3.13"
+OTHER_PYTHON = f"py{imagebase.OTHER_PYTHON}"
 ON_OTHER_PYTHON = (RUNNER, LANGGRAPH_BASE, "e2e-projects")
 
 
@@ -103,7 +104,11 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
     found.append(Image("e2e-projects", projects / "Containerfile", projects, (projects,), RUNNER))
     images = {image.name: image for image in found}
     for name in ON_OTHER_PYTHON:
-        base = f"{images[name].base}-{OTHER_PYTHON}" if images[name].base in images else "base-python3.13"
+        base = (
+            f"{images[name].base}-{OTHER_PYTHON}"
+            if images[name].base in images
+            else f"base-python{imagebase.OTHER_PYTHON}"
+        )
         variant = replace(images[name], name=f"{name}-{OTHER_PYTHON}", base=base, is_variant=True)
         images[variant.name] = variant
     return images
