@@ -9,12 +9,13 @@ from agentic_core import contract
 from agentic_core.conditions import Reason
 from agentic_core.contract import ExitCode
 from agentic_core.resources import WorkflowSnapshot
+from agentic_core.times import parse_time
 from agentic_operator.classify import classify_pod, find_trouble
 from agentic_operator.config import InvalidSetting, JobDefaults, Settings, VaultAccess, read_settings
 from agentic_operator.credentials import complete_vault
 from agentic_operator.jobs import build_job
 from agentic_operator.kube import PODS, Kind, Kube
-from agentic_operator.observed import observe_pod, parse_time
+from agentic_operator.observed import observe_pod
 from tests.support.builders import IMAGE, a_definition, a_session
 
 VAULT = VaultAccess(
