@@ -16,6 +16,7 @@ from typing import Final
 from agentic_core.errors import AgenticError
 from agentic_core.resources import Resource
 from agentic_core.wire import format_time
+from agentic_operator.faults import Faults
 from agentic_operator.kube import EVENTS, Json, Kube
 from agentic_operator.plan import Note
 
@@ -41,11 +42,17 @@ class Announcer:
     """Posts notes as Events from a bounded queue."""
 
     def __init__(
-        self, kube: Kube, identity: str, default_namespace: str, clock: Callable[[], float] = time.monotonic
+        self,
+        kube: Kube,
+        identity: str,
+        default_namespace: str,
+        clock: Callable[[], float] = time.monotonic,
+        faults: Faults | None = None,
     ) -> None:
         self._kube = kube
         self._identity = identity[:128]
         self._default_namespace = default_namespace
+        self._faults = faults or Faults()
         self._clock = clock
         self._queue: asyncio.Queue[tuple[_Subject, Note, datetime]] = asyncio.Queue(maxsize=BURST * 4)
         self._tokens = float(BURST)
@@ -84,6 +91,8 @@ class Announcer:
                 await self._kube.create(EVENTS, namespace, self._build(subject, note, at, namespace))
             except AgenticError as error:
                 logger.debug("an event was not posted: %s", error)
+            except Exception as error:  # noqa: BLE001  (an event that cannot be written is lost, not the next ones)
+                self._faults.tell("announcer", error, namespace=subject.namespace, object=subject.name)
 
     def _put(self, subject: _Subject, note: Note) -> None:
         try:

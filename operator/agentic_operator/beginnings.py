@@ -8,7 +8,6 @@ from agentic_core.conditions import Condition, Reason, find_condition, with_cond
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
-from agentic_core.threads import thread_id
 from agentic_operator.admission import (
     Admission,
     Admitted,
@@ -87,10 +86,6 @@ def create_run(
     is_first = session.status.run is None
     warnings = (seen.input_warning, warn_of_settings(session, seen.definition) if is_first else "")
     warning = clip("; ".join(filter(None, warnings)))
-    user = session.spec.user_context
-    thread = session.status.thread_id or thread_id(
-        session.namespace, session.name, user.user_id if user is not None and user.private else None
-    )
     status = change_session(
         session,
         Phase.CREATING,
@@ -101,7 +96,7 @@ def create_run(
         run=run,
         restarts=restarts or None,
         job_name=job_name(session.name, run),
-        thread_id=thread,
+        thread_id=session.thread,
         workflow=snapshot,
         limits=session.status.limits or effective_limits(session, spec, rules.jobs),
     )
@@ -118,7 +113,7 @@ def create_run(
     return replace(
         plan,
         claim=build_claim(session, spec) if spec is not None and is_first else None,
-        job=build_job(session, snapshot, spec, run, thread, rules.jobs),
+        job=build_job(session, snapshot, spec, run, session.thread, rules.jobs),
     )
 
 

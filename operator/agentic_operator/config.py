@@ -14,6 +14,7 @@ from agentic_core.names import is_dns_label
 from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?")
+MAX_LEASE_SECONDS: Final = 600
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -216,7 +217,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             vault=_vault(values),
         ),
         leader_election=_truth(values, "LEADER_ELECTION"),
-        lease_seconds=_number(values, "LEASE_SECONDS", 3, 600),
+        lease_seconds=_number(values, "LEASE_SECONDS", 3, MAX_LEASE_SECONDS),
         liveness_port=_number(values, "LIVENESS_PORT", 0, 65_535),
         log_format=_choice(values, "LOG_FORMAT", ("json", "text")),
         log_level=_choice(values, "LOG_LEVEL", ("debug", "info", "warning", "error")),

@@ -61,7 +61,16 @@ def withdraw(plan: Plan, session: AgenticSession, seen: Seen) -> Plan:
     return replace(plan, status=status.model_copy(update={"withdrawn_run": gone}))
 
 
+def wants_end(session: AgenticSession) -> bool:
+    """Say whether somebody wants the session stopped or deleted: whatever its runner wrote, that comes first."""
+    phase = session.status.phase
+    is_final = phase is not None and phase.is_final
+    return session.metadata.deletion_timestamp is not None or (bool(session.spec.stop) and not is_final)
+
+
 def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+    if wants_end(session):
+        return clear_held(stop(session, seen, now), session, seen, now)
     taken = take_answers(_pin_first_image(session, seen), seen.answers, now)
     if taken.is_answered:
         # Recorded before it acts: a pod that finds the question answered finds the answer, too.

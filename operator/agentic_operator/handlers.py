@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from agentic_core.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL, VERSION
 from agentic_operator.connection import Connection
+from agentic_operator.faults import Faults
 from agentic_operator.lookup import parse_definition
 from agentic_operator.observed import observe_job, observe_pod
 from agentic_operator.registry import DefinitionKey, Key, Registry, SessionKey
@@ -106,11 +107,13 @@ class Handlers:
         queue: WorkQueue[Key],
         on_unrun: Callable[[str], None] = lambda _uid: None,
         on_change: Callable[[Raw], None] = lambda _raw: None,
+        faults: Faults | None = None,
     ) -> None:
         self._registry = registry
         self._queue = queue
         self._on_unrun = on_unrun
         self._on_change = on_change
+        self._faults = faults or Faults()
 
     def on_session(self, kind: str | None, raw: Raw) -> None:
         """A session changed."""
@@ -121,10 +124,11 @@ class Handlers:
             if not (raw.get("status") or {}).get("run"):
                 self._on_unrun(raw["metadata"].get("uid", ""))
             return
-        self._on_change(raw)
         if self._registry.see_session(raw, keep_body=True):
             # What has no phase yet waits for its Job; all else can wait for it.
             self._queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))
+        with self._faults.apart("events", namespace=key.namespace, session=key.name):
+            self._on_change(raw)
 
     def on_definition(self, kind: str | None, raw: Raw) -> None:
         """A definition changed."""

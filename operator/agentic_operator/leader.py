@@ -17,9 +17,11 @@ from typing import Final
 
 from agentic_core.errors import AgenticError, Conflict
 from agentic_core.wire import format_time
+from agentic_operator.config import MAX_LEASE_SECONDS
 from agentic_operator.kube import LEASES, AlreadyExists, Json, Kube
 
 LEASE_NAME: Final = "agentic-operator"
+_MAX_TRANSITIONS: Final = 2_147_483_647
 
 logger: Final = logging.getLogger(__name__)
 
@@ -88,13 +90,21 @@ def is_lost(last_renewed: float, now: float, deadline_seconds: float) -> bool:
     return now - last_renewed >= deadline_seconds
 
 
+def count_transition(old: LeaseRecord | None, *, is_new: bool) -> int:
+    """Return how often the Lease changed hands; it begins anew where an int32 ends, as the API server takes no more."""
+    if old is None:
+        return 0
+    return (old.transitions + is_new) % (_MAX_TRANSITIONS + 1)
+
+
 def read_lease(raw: Json) -> LeaseRecord:
     """Return what a Lease says."""
     spec = raw.get("spec") or {}
     return LeaseRecord(
         holder=spec.get("holderIdentity") or "",
         renewed=spec.get("renewTime") or "",
-        duration_seconds=float(spec.get("leaseDurationSeconds") or 1),
+        # Whoever holds it longer than any setting allows is not one of us.
+        duration_seconds=min(float(spec.get("leaseDurationSeconds") or 1), MAX_LEASE_SECONDS),
         transitions=spec.get("leaseTransitions") or 0,
         version=raw["metadata"]["resourceVersion"],
     )
@@ -192,7 +202,7 @@ class Election:
             "leaseDurationSeconds": max(1, round(self._lease_seconds if holder else 1)),
             "acquireTime": self._acquired_at,
             "renewTime": at,
-            "leaseTransitions": (old.transitions if old is not None else 0) + (1 if old is not None and is_new else 0),
+            "leaseTransitions": count_transition(old, is_new=is_new),
         }
         body: Json = {
             "apiVersion": "coordination.k8s.io/v1",

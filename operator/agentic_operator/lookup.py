@@ -1,15 +1,21 @@
 """What a pass over a session looks at: the session itself, its workflow, its Jobs and pods, as fresh as it matters."""
 
+import logging
 from collections.abc import Mapping
+from typing import Final
 
 from agentic_core.lifecycle import Phase
 from agentic_core.names import SESSION_LABEL, job_name
 from agentic_core.resources import AgenticSession, ClusterWorkflowDefinition, WorkflowDefinition
+from agentic_operator.faults import Faults
 from agentic_operator.jobs import Definition
 from agentic_operator.kube import CLUSTER_DEFINITIONS, DEFINITIONS, JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.observed import JOB_NAME_LABEL, JobSeen, PodSeen, observe_job, observe_pod
+from agentic_operator.reading import read_session
 from agentic_operator.registry import DefinitionKey, Registry, SessionKey
 from agentic_operator.statuses import is_withdrawn, last_run
+
+logger: Final = logging.getLogger(__name__)
 
 
 def definition_kind(key: DefinitionKey) -> Kind:
@@ -32,9 +38,10 @@ def workflow_of(session: AgenticSession) -> DefinitionKey:
 class Lookup:
     """Reads, first from memory where that is enough, else from the API server."""
 
-    def __init__(self, kube: Kube, registry: Registry) -> None:
+    def __init__(self, kube: Kube, registry: Registry, faults: Faults | None = None) -> None:
         self._kube = kube
         self._registry = registry
+        self._faults = faults or Faults()
 
     async def fetch_session(self, key: SessionKey) -> tuple[AgenticSession, Json] | None:
         """Return a session; None where it is gone.
@@ -50,7 +57,12 @@ class Lookup:
             self._registry.see_session(raw)
             self._registry.take_body(key)
         body = dict(raw)
-        return AgenticSession.model_validate({**body, "kind": "AgenticSession"}), body
+        read = read_session(body)
+        if read.ignored:
+            self._faults.counts["reading"] += 1
+            about = {"namespace": key.namespace, "session": key.name}
+            logger.warning("taken for absent because it cannot be read: %s", ", ".join(read.ignored[:5]), extra=about)
+        return read.session, body
 
     async def fetch_definition(self, key: DefinitionKey) -> Definition | None:
         """Return a definition, as last seen or else as the API server has it."""
@@ -76,8 +88,10 @@ class Lookup:
             return
         known = {job.name: job for job in self._registry.jobs_of(key, uid)}
         names = self._registry.doubts_of(key) & known.keys()
-        if status.job_name and phase is not Phase.SUSPENDED and status.job_name not in known:
-            names |= {status.job_name}
+        # Derived: the name that the status shows is for people.
+        current_name = job_name(key.name, status.run) if status.run else ""
+        if current_name and phase is not Phase.SUSPENDED and current_name not in known:
+            names |= {current_name}
         unfinished = {job.name for job in known.values() if not job.is_finished}
         is_ending = _is_ending(session) and (phase is not Phase.SUSPENDED or bool(unfinished))
         if is_ending:
@@ -87,9 +101,9 @@ class Lookup:
         for name in sorted(names):
             await self._look_at_job(key, uid, name)
         jobs = {job.name: job for job in self._registry.jobs_of(key, uid)}
-        current = jobs.get(status.job_name or "")
+        current = jobs.get(current_name)
         has_failed = current is not None and bool(current.failure_reason)
-        if (is_ending and (status.job_name or jobs)) or has_failed:
+        if (is_ending and (current_name or jobs)) or has_failed:
             await self._list_pods(key, jobs)
             return
         for name in self._registry.doubts_of(key):

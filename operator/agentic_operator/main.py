@@ -18,6 +18,7 @@ from agentic_operator.announcer import Announcer
 from agentic_operator.config import InvalidSetting, Settings, read_settings
 from agentic_operator.connection import Connection, NoConnection, find_connection
 from agentic_operator.credentials import complete_vault
+from agentic_operator.faults import Faults
 from agentic_operator.handlers import Handlers, watch_cluster
 from agentic_operator.health import serve_health
 from agentic_operator.kube import JOBS, PODS, SESSIONS, Kube, open_kube
@@ -112,27 +113,29 @@ async def _lead(
     )
     stores = Stores(kube, settings.namespace) if settings.jobs.has_result_store else None
     remove = ResultRemover(stores, database.sessions).remove if stores and database is not None else keep_results
-    links = ResultLinks(kube, stores) if stores else None
-    recorder = Recorder(database.sessions, remove) if database is not None else None
+    faults = metrics.sources.faults
+    links = ResultLinks(kube, stores, faults=faults) if stores else None
+    recorder = Recorder(database.sessions, remove, faults) if database is not None else None
     logins = Logins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
         namespaces = Namespaces(kube, settings, logins)
-        stalls = Stalls(kube, registry, queue, namespaces, operator_namespace=settings.namespace)
+        stalls = Stalls(kube, registry, queue, namespaces, operator_namespace=settings.namespace, faults=faults)
         parts = Parts(
             kube=kube,
             registry=registry,
             queue=queue,
-            lookup=Lookup(kube, registry),
+            lookup=Lookup(kube, registry, faults),
             namespaces=namespaces,
             stalls=stalls,
-            announcer=Announcer(kube, settings.identity, settings.namespace),
+            announcer=Announcer(kube, settings.identity, settings.namespace, faults=faults),
             checker=checker,
+            faults=faults,
             rules=Rules(settings.jobs, settings.allowed_images),
             recorder=recorder,
             fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
         )
         rows = database.sessions if database is not None else None
-        sweep = Sweep(kube, registry, queue, settings.watch_namespaces, rows, remove)
+        sweep = Sweep(kube, registry, queue, settings.watch_namespaces, rows, remove, faults)
         background = [
             asyncio.create_task(parts.announcer.run(), name="announcer"),
             asyncio.create_task(sweep.run(), name="sweep"),
@@ -141,7 +144,9 @@ async def _lead(
         metrics.sources.registry, metrics.sources.queue_length = registry, queue.__len__
         if database is not None:
             keep = Keep(settings.jobs.retention_days, settings.prune_days)
-            retention = Retention(database.retention, kube, registry, parts.announcer, settings.watch_namespaces, keep)
+            retention = Retention(
+                database.retention, kube, registry, parts.announcer, settings.watch_namespaces, keep, faults=faults
+            )
             metrics.sources.retention = retention.progress
             sampling = sample_database(database.fetch_statistics, metrics.sources)
             background += [
@@ -153,7 +158,11 @@ async def _lead(
             background.append(asyncio.create_task(recorder.run(), name="recorder"))
             if settings.jobs.vault is None:
                 keeper = TenantKeeper(
-                    kube, logins, settings.watch_namespaces, purges_memory=settings.purges_removed_memory
+                    kube,
+                    logins,
+                    settings.watch_namespaces,
+                    purges_memory=settings.purges_removed_memory,
+                    faults=faults,
                 )
                 background.append(asyncio.create_task(keeper.run(), name="tenants"))
         if links is not None:
@@ -162,7 +171,7 @@ async def _lead(
             background.append(asyncio.create_task(_hold(election), name="lease"))
         try:
             with _ending_on_signals():
-                await _prime(kube, registry, queue, settings.watch_namespaces)
+                await _prime(kube, registry, queue, settings.watch_namespaces, faults)
             workers = run_workers(
                 settings.workers,
                 queue,
@@ -176,6 +185,7 @@ async def _lead(
                 queue,
                 on_unrun=recorder.forget if recorder else lambda _uid: None,
                 on_change=links.see if links else lambda _raw: None,
+                faults=faults,
             )
             watching = asyncio.create_task(
                 watch_cluster(handlers, connection, settings.watch_namespaces, asyncio.Event()),
@@ -192,7 +202,9 @@ async def _lead(
             await asyncio.gather(*background, return_exceptions=True)
 
 
-async def _prime(kube: Kube, registry: Registry, queue: WorkQueue[Key], namespaces: tuple[str, ...]) -> None:
+async def _prime(
+    kube: Kube, registry: Registry, queue: WorkQueue[Key], namespaces: tuple[str, ...], faults: Faults
+) -> None:
     """Know every session and its children before the first decision.
 
     How full a workflow is cannot be told from some of them, nor from no Job that has not been heard of yet that nothing
@@ -202,17 +214,20 @@ async def _prime(kube: Kube, registry: Registry, queue: WorkQueue[Key], namespac
     for namespace in namespaces or ("",):
         async for page in kube.list_pages(JOBS, namespace, selector=selector):
             for raw in page:
-                if (owner := owner_of(raw)) is not None:
-                    registry.see_job(owner, observe_job(raw))
+                with faults.apart("start", object=raw["metadata"]["name"]):
+                    if (owner := owner_of(raw)) is not None:
+                        registry.see_job(owner, observe_job(raw))
         async for page in kube.list_pages(PODS, namespace, selector=selector):
             for raw in page:
-                if (owner := owner_of(raw)) is not None:
-                    registry.see_pod(owner, observe_pod(raw))
+                with faults.apart("start", object=raw["metadata"]["name"]):
+                    if (owner := owner_of(raw)) is not None:
+                        registry.see_pod(owner, observe_pod(raw))
         async for page in kube.list_pages(SESSIONS, namespace):
             for raw in page:
-                if registry.see_session(raw, keep_body=True):
-                    key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
-                    queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))
+                key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
+                with faults.apart("start", namespace=key.namespace, session=key.name):
+                    if registry.see_session(raw, keep_body=True):
+                        queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))
 
 
 async def _hold(election: Election) -> NoReturn:

@@ -6,7 +6,7 @@ the moment of a scrape is read then, so that the work itself is only ever slowed
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,9 +15,12 @@ from prometheus_client.registry import Collector
 from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
 from agentic_core.times import parse_time
+from agentic_operator.faults import Faults
 from agentic_operator.registry import Registry
 from agentic_operator.retention import Progress
 from agentic_store.statistics import DatabaseStatistics
+
+_S = TypeVar("_S")
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 # Sessions in these phases wait for the operator or the cluster, and are stuck where they wait for long.
@@ -37,6 +40,7 @@ class Sources:
     retention: Progress | None = None
     database: DatabaseStatistics | None = None
     is_database_up: bool | None = None
+    faults: Faults = field(default_factory=Faults)
 
 
 class Metrics:
@@ -99,13 +103,21 @@ class _Scrape(Collector):
         yield _gauge("agentic_leader", "Whether this replica leads.", sources.is_leader)
         yield _gauge("agentic_queue_length", "Objects that wait for a pass.", sources.queue_length())
         if sources.registry is not None:
-            yield from _collect_sessions(sources.registry)
+            yield from self._apart(_collect_sessions, sources.registry)
         if sources.retention is not None:
-            yield from _collect_retention(sources.retention)
+            yield from self._apart(_collect_retention, sources.retention)
         if sources.is_database_up is not None:
             yield _gauge("agentic_database_up", "Whether the database answered last.", sources.is_database_up)
         if sources.database is not None:
-            yield from _collect_database(sources.database)
+            yield from self._apart(_collect_database, sources.database)
+        about = "Objects that were left out of a round because of a fault of their own, and rounds cut short."
+        yield _by("agentic_faults", about, "loop", dict(sources.faults.counts), is_counter=True)
+
+    def _apart(self, collect: Callable[[_S], Iterable[Metric]], source: _S) -> list[Metric]:
+        """Collect a part; one that cannot be read leaves the others to be scraped."""
+        with self._sources.faults.apart("metrics"):
+            return list(collect(source))
+        return []
 
     def describe(self) -> Iterable[Metric]:
         # Registered before there is anything to collect.

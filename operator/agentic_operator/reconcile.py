@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,8 +25,9 @@ from agentic_operator.admission import (
 from agentic_operator.announcer import Announcer
 from agentic_operator.answers import Checked, find_checks, find_managers
 from agentic_operator.checker import Checker, find_input_problems
-from agentic_operator.decide import decide, needs_input_check
+from agentic_operator.decide import decide, needs_input_check, wants_end
 from agentic_operator.endings import DELETION_PATIENCE
+from agentic_operator.faults import Faults
 from agentic_operator.jobs import Definition
 from agentic_operator.kube import (
     CLAIMS,
@@ -73,6 +74,7 @@ class Parts:
     rules: Rules
     stalls: Stalls
     recorder: Recorder | None = None
+    faults: Faults = field(default_factory=Faults)
     fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
     """Asks the database; None where there is none."""
 
@@ -113,7 +115,7 @@ class SessionReconciler:
         seen = await self._observe(session, key)
         now = datetime.now(UTC)
         seen = replace(seen, managers=find_managers(body.get("metadata", {}).get("managedFields")))
-        if session.spec.responses or session.spec.input_deadline is not None:
+        if not wants_end(session) and (session.spec.responses or session.spec.input_deadline is not None):
             seen = replace(seen, answers=await self._check_answers(session, now))
         plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
         if plan.job is not None:
@@ -125,7 +127,8 @@ class SessionReconciler:
             raise
 
     async def _observe(self, session: AgenticSession, key: SessionKey) -> Seen:
-        definition = await self._parts.lookup.fetch_definition(workflow_of(session))
+        # What people want does not hang on what others wrote: to stop, nothing of the definition is needed.
+        definition = None if wants_end(session) else await self._parts.lookup.fetch_definition(workflow_of(session))
         await self._parts.lookup.refresh_children(session, key)
         refused: Refused | None = None
         warning = ""

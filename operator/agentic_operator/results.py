@@ -16,6 +16,7 @@ from agentic_core.contract import RESULT_STORE_SECRET
 from agentic_core.errors import AgenticError, PermanentError, TransientError
 from agentic_core.names import DOWNLOAD_ANNOTATION
 from agentic_core.times import CLOCK_TOLERANCE, add, add_seconds, parse_time
+from agentic_operator.faults import Faults
 from agentic_operator.kube import SECRETS, SESSIONS, Json, Kube
 from agentic_operator.registry import SessionKey
 from agentic_store.objects import ObjectStore, ObjectStoreError, read_object_store
@@ -83,10 +84,17 @@ class ResultRemover:
 class ResultLinks:
     """Writes links into the status of sessions that ask for one."""
 
-    def __init__(self, kube: Kube, stores: Stores, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        stores: Stores,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        faults: Faults | None = None,
+    ) -> None:
         self._kube = kube
         self._stores = stores
         self._now = now
+        self._faults = faults or Faults()
         self._waiting: dict[SessionKey, None] = {}
         self._wanted = asyncio.Event()
 
@@ -108,6 +116,8 @@ class ResultLinks:
                 except AgenticError as error:
                     about = {"namespace": key.namespace, "session": key.name}
                     logger.warning("a link to a result was asked for and not made: %s", error, extra=about)
+                except Exception as error:  # noqa: BLE001  (of one session; others asked, too)
+                    self._faults.tell("links", error, namespace=key.namespace, session=key.name)
             self._wanted.clear()
 
     async def _write_link(self, key: SessionKey) -> None:

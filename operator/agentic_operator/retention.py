@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
-from agentic_core.errors import AgenticError, DatabaseUnavailable, TransientError
+from agentic_core.errors import DatabaseUnavailable, TransientError
+from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube import NAMESPACES, Forbidden, Json, Kube
 from agentic_operator.plan import Note
 from agentic_operator.registry import DefinitionKey, Registry, SessionKey
@@ -93,6 +94,7 @@ class Retention:
         *,
         rows: int = ROWS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        faults: Faults | None = None,
     ) -> None:
         self._store = store
         self._kube = kube
@@ -103,30 +105,39 @@ class Retention:
         self._rows = rows
         self._clock = clock
         self._ownerless_from = 0.0
+        self._faults = faults or Faults()
         self.progress = Progress()
 
     async def run(self) -> None:
         """Go round for ever."""
-        delay = FIRST_SECONDS
-        while True:
-            await asyncio.sleep(delay)
-            delay = INTERVAL_SECONDS
-            try:
-                await self.go_round()
-            except AgenticError as error:
-                self.progress.failures += 1
-                delay = RETRY_SECONDS
-                logger.warning("a round of retention was cut short, the next goes on: %s", error)
+        await repeat(
+            "retention",
+            self._count_failure(self.go_round),
+            self._faults,
+            first_seconds=FIRST_SECONDS,
+            seconds=INTERVAL_SECONDS,
+            after_fault_seconds=RETRY_SECONDS,
+        )
 
     async def run_expiry(self) -> None:
         """Delete, for ever, the items of the long-term store whose time is over."""
-        while True:
-            await asyncio.sleep(EXPIRY_SECONDS)
+        await repeat(
+            "expiry",
+            self._count_failure(self.expire_items),
+            self._faults,
+            first_seconds=EXPIRY_SECONDS,
+            seconds=EXPIRY_SECONDS,
+        )
+
+    def _count_failure(self, go_round: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+        async def counted() -> None:
             try:
-                await self.expire_items()
-            except AgenticError as error:
+                await go_round()
+            except Exception:
                 self.progress.failures += 1
-                logger.warning("items of the long-term store that expired stay until the next round: %s", error)
+                raise
+
+        return counted
 
     async def expire_items(self) -> int:
         """Delete, once, the items of the long-term store whose time is over; return how many they were.
@@ -157,8 +168,12 @@ class Retention:
             # First: to look for the next thread among millions of rows that went a moment ago takes seconds.
             await self._look_for_ownerless(now)
             projects = await self._store.list_projects()
+            outage, failures = Outage(), self._faults.counts["retention"]
             for project, keep in (await self._read_keeps(projects)).items():
-                await self._serve(project, keep, now)
+                # What one project's rows hold must not keep the checkpoints of the others.
+                with self._faults.apart("retention", outage, namespace=project):
+                    await self._serve(project, keep, now)
+            self.progress.failures += self._faults.counts["retention"] - failures
         finally:
             self.progress.is_running = False
         self.progress.rounds += 1

@@ -25,4 +25,7 @@ async def sample_database(
         except AgenticError as error:
             sources.is_database_up = False
             logger.debug("the database was not sampled: %s", error)
+        except Exception as error:  # noqa: BLE001  (what the database holds must not end the process)
+            sources.is_database_up = False
+            sources.faults.tell("sampler", error)
         await asyncio.sleep(interval_seconds)

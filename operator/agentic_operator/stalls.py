@@ -5,7 +5,6 @@ with a run that is late, so that one which starts as it should costs nothing. Wh
 prepared for runs is made again.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -14,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import AgenticError
 from agentic_core.times import EARLIEST, parse_time
 from agentic_operator.classify import clip, newest
+from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube import EVENTS, Json, Kube
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.refusals import REASONS, REMEDIES, Cause, find_cause
@@ -75,6 +74,7 @@ class Stalls:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         operator_namespace: str = "",
+        faults: Faults | None = None,
     ) -> None:
         self._kube = kube
         self._registry = registry
@@ -82,6 +82,7 @@ class Stalls:
         self._namespaces = namespaces
         self._now = now
         self._operator_namespace = operator_namespace
+        self._faults = faults or Faults()
         self._found: dict[Key, Stall] = {}
         self._pauses: dict[str, tuple[float, float, frozenset[Key]]] = {}
         self._mended_at: dict[str, float] = {}
@@ -97,12 +98,7 @@ class Stalls:
 
     async def run(self) -> None:
         """Go round for ever."""
-        while True:
-            await asyncio.sleep(ROUND_SECONDS)
-            try:
-                await self.go_round()
-            except AgenticError as error:
-                logger.debug("what keeps pods from starting is looked at again later: %s", error)
+        await repeat("stuck pods", self.go_round, self._faults, first_seconds=ROUND_SECONDS, seconds=ROUND_SECONDS)
 
     async def go_round(self) -> None:
         """Look at what is late, once."""
@@ -112,9 +108,11 @@ class Stalls:
         listed = {late.key for some in by_namespace.values() for late in some}
         self._found = {key: stall for key, stall in self._found.items() if key in listed}
         self._pauses = {namespace: pause for namespace, pause in self._pauses.items() if namespace in by_namespace}
+        outage = Outage()
         for namespace, some in by_namespace.items():
             if self._is_due(namespace, frozenset(late.key for late in some)):
-                await self._look(namespace, some)
+                with self._faults.apart("stuck pods", outage, namespace=namespace):
+                    await self._look(namespace, some)
 
     def _is_due(self, namespace: str, keys: frozenset[Key]) -> bool:
         """Say whether to ask about a namespace: at once where another run is late, else ever less often."""

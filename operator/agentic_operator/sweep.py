@@ -3,19 +3,16 @@
 It reads pages and forgets them. On a cluster where all is well it changes nothing anywhere.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from pydantic import ValidationError
-
-from agentic_core.errors import AgenticError, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
-from agentic_core.resources import AgenticSession
+from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube import JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.observed import definition_of, session_of
+from agentic_operator.reading import read_session
 from agentic_operator.recorder import build_record, keep_results
 from agentic_operator.registry import DefinitionKey, Key, Registry, SessionKey
 from agentic_operator.workqueue import WorkQueue
@@ -41,11 +38,7 @@ def owner_of(raw: Json) -> Key | None:
 
 def _settled_record(raw: Json) -> list[SessionRecord]:
     """Return the row of a session, unless its runner writes that itself at the moment."""
-    try:
-        session = AgenticSession.model_validate({**raw, "kind": "AgenticSession"})
-    except ValidationError as error:
-        logger.warning("a session cannot be read: %s", error, extra={"session": raw["metadata"]["name"]})
-        return []
+    session = read_session(raw).session
     if session.status.phase in (Phase.RUNNING, Phase.WAITING_FOR_INPUT):
         return []
     return [build_record(session)]
@@ -62,6 +55,7 @@ class Sweep:
         namespaces: tuple[str, ...],
         rows: Sessions | None,
         remove_results: Callable[[str], Awaitable[None]] = keep_results,
+        faults: Faults | None = None,
     ) -> None:
         self._kube = kube
         self._registry = registry
@@ -69,17 +63,11 @@ class Sweep:
         self._namespaces = namespaces or ("",)
         self._rows = rows
         self._remove_results = remove_results
+        self._faults = faults or Faults()
 
     async def run(self) -> None:
         """Go round for ever."""
-        delay = FIRST_SECONDS
-        while True:
-            await asyncio.sleep(delay)
-            delay = INTERVAL_SECONDS
-            try:
-                await self.go_round()
-            except AgenticError as error:
-                logger.warning("a sweep was cut short: %s", error)
+        await repeat("sweep", self.go_round, self._faults, first_seconds=FIRST_SECONDS, seconds=INTERVAL_SECONDS)
 
     async def go_round(self) -> None:
         """Compare memory and database with the API server, once."""
@@ -88,35 +76,45 @@ class Sweep:
         if self._rows is None or self._namespaces != ("",):
             # An operator of some namespaces cannot know which sessions exist in the others.
             return
+        outage = Outage()
         for uid in await self._rows.find_orphans(uids):
-            try:
+            # Where results stay, the row is what the next round finds them by; the others need not wait.
+            with self._faults.apart("sweep", outage, uid=uid):
                 await self._remove_results(uid)
-            except TransientError as error:
-                # Its row is what the next round finds them by; the others need not wait.
-                logger.warning("%s", error)
-                continue
-            if await self._rows.delete_session(uid):
-                logger.info("purged the rows of a session that is gone", extra={"uid": uid})
+                if await self._rows.delete_session(uid):
+                    logger.info("purged the rows of a session that is gone", extra={"uid": uid})
 
     async def _compare_sessions(self) -> set[str]:
         before = set(self._registry.keys())
         uids: set[str] = set()
+        outage = Outage()
         async for page in self._pages(SESSIONS):
             records: list[SessionRecord] = []
             for raw in page:
                 key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
                 before.discard(key)
                 uids.add(raw["metadata"]["uid"])
-                if self._registry.see_session(raw):
-                    self._queue.add(key, urgent=False)
-                if self._rows is not None:
-                    records += _settled_record(raw)
+                with self._faults.apart("sweep", namespace=key.namespace, session=key.name):
+                    if self._registry.see_session(raw):
+                        self._queue.add(key, urgent=False)
+                    if self._rows is not None:
+                        records += _settled_record(raw)
             if self._rows is not None and records:
-                await self._rows.record_sessions(records)
+                await self._record(self._rows, records, outage)
         for key in before:
             # Their pass finds out whether they are gone or only newer than the list.
             self._queue.add(key, urgent=False)
         return uids
+
+    async def _record(self, rows: Sessions, records: list[SessionRecord], outage: Outage) -> None:
+        """Write a page of rows at once, or each by itself where one of them is refused."""
+        try:
+            await rows.record_sessions(records)
+        except Exception as error:  # noqa: BLE001  (told below, with the name of the one that it is about)
+            logger.info("writes the rows of a page one by one: %s", type(error).__name__)
+            for record in records:
+                with self._faults.apart("sweep", outage, namespace=record.project_name, session=record.session_name):
+                    await rows.record_sessions([record])
 
     async def _compare_children(self) -> None:
         owners = self._registry.child_owners()
@@ -125,8 +123,9 @@ class Sweep:
         for kind, known in ((JOBS, jobs), (PODS, pods)):
             async for page in self._pages(kind):
                 for raw in page:
-                    if (owner := owner_of(raw)) is not None:
-                        known.discard((owner, raw["metadata"]["name"]))
+                    with self._faults.apart("sweep", object=raw["metadata"]["name"]):
+                        if (owner := owner_of(raw)) is not None:
+                            known.discard((owner, raw["metadata"]["name"]))
         # Listed after they were remembered and not found: their deletion was missed, or they have lost our labels.
         for owner, name in jobs:
             if isinstance(owner, DefinitionKey) or not self._registry.doubt(owner, name):

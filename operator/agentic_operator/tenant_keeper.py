@@ -5,13 +5,12 @@ a namespace go with it. Rows are not touched here: those of sessions go with the
 LangGraph's long-term store stays for a namespace of that name, unless told otherwise.
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from agentic_core.errors import AgenticError
+from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube import NAMESPACES, Kube
 from agentic_operator.logins import ROTATE_ANNOTATION, Logins, Tenants
 from agentic_store.tenants import TenantRole
@@ -40,20 +39,24 @@ def decide_drops(roles: Sequence[TenantRole], namespaces: Mapping[str, Annotatio
 class TenantKeeper:
     """Goes round every minute."""
 
-    def __init__(self, kube: Kube, logins: Logins, watched: tuple[str, ...], *, purges_memory: bool) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        logins: Logins,
+        watched: tuple[str, ...],
+        *,
+        purges_memory: bool,
+        faults: Faults | None = None,
+    ) -> None:
         self._kube = kube
         self._logins = logins
         self._watched = watched
         self._purges_memory = purges_memory
+        self._faults = faults or Faults()
 
     async def run(self) -> None:
         """Go round for ever."""
-        while True:
-            try:
-                await self.go_round()
-            except AgenticError as error:
-                logger.warning("the database roles of namespaces are looked at again later: %s", error)
-            await asyncio.sleep(INTERVAL_SECONDS)
+        await repeat("database roles", self.go_round, self._faults, first_seconds=0, seconds=INTERVAL_SECONDS)
 
     async def go_round(self) -> None:
         """Compare roles and namespaces, once."""
@@ -66,14 +69,17 @@ class TenantKeeper:
         for role in decide_drops(roles, namespaces, datetime.now(UTC)):
             await self._drop(role, tenants)
         known = roles_by_namespace(roles)
+        outage = Outage()
         for namespace in known.keys() - namespaces.keys():
-            if self._purges_memory and (items := await tenants.purge_memory(namespace)):
-                logger.info(
-                    "deleted the long-term memory of a namespace", extra={"namespace": namespace, "items": items}
-                )
+            with self._faults.apart("database roles", outage, namespace=namespace):
+                if self._purges_memory and (items := await tenants.purge_memory(namespace)):
+                    logger.info(
+                        "deleted the long-term memory of a namespace", extra={"namespace": namespace, "items": items}
+                    )
         for namespace, annotations in namespaces.items():
             if request := annotations.get(ROTATE_ANNOTATION):
-                await self._rotate(namespace, request, known.get(namespace, ()), tenants)
+                with self._faults.apart("database roles", outage, namespace=namespace):
+                    await self._rotate(namespace, request, known.get(namespace, ()), tenants)
 
     async def _rotate(self, namespace: str, request: str, roles: Sequence[TenantRole], tenants: Tenants) -> None:
         made = await self._logins.rotate(namespace, request)
@@ -82,14 +88,10 @@ class TenantKeeper:
                 await self._drop(role, tenants)
 
     async def _drop(self, role: TenantRole, tenants: Tenants) -> None:
-        about = {"namespace": role.namespace, "database_role": role.role_name}
-        try:
+        # One that cannot be dropped must not keep the others.
+        with self._faults.apart("database roles", namespace=role.namespace, database_role=role.role_name):
             await tenants.drop_role(role.role_name)
-        except AgenticError as error:
-            # One that cannot be dropped must not keep the others.
-            logger.warning("a database role stays for now: %s", error, extra=about)
-        else:
-            logger.info("removed a database role", extra=about)
+            logger.info("removed a database role", extra={"namespace": role.namespace, "database_role": role.role_name})
 
     async def _list_namespaces(self) -> dict[str, Annotations]:
         if self._watched:

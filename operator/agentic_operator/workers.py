@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from agentic_core.errors import AgenticError, Conflict, TransientError
+from agentic_operator.faults import describe_invalid
 from agentic_operator.kube import Forbidden
 from agentic_operator.reconcile import SessionReconciler
 from agentic_operator.reconcile_definition import DefinitionReconciler
@@ -58,7 +59,7 @@ def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
     failures = queue.fail(key)
     about = {"namespace": key.namespace, "session" if isinstance(key, SessionKey) else "definition": key.name}
     if isinstance(error, ValidationError):
-        logger.error("cannot be read: %s", _first_line(error), extra=about)
+        logger.error("cannot be read: %s", describe_invalid(error), extra=about)
         return
     if isinstance(error, Forbidden) and error.is_terminating:
         logger.info("its namespace is being deleted", extra=about)
@@ -73,9 +74,3 @@ def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
     else:
         logger.error("tries again in %.1f s after an unexpected error", delay, exc_info=error, extra=about)
     queue.add_at(key, time.monotonic() + delay)
-
-
-def _first_line(error: ValidationError) -> str:
-    # Never the whole: it would quote inputs.
-    first = error.errors(include_input=False, include_url=False)[0]
-    return f"{'/'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -11,6 +11,7 @@ from agentic_core.names import MAX_DEFINITION_NAME, MAX_RUN, MAX_SESSION_NAME
 from agentic_core.resources.graph_config import GraphConfig, GraphContext, RunLimits
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
+from agentic_core.threads import thread_id
 from agentic_core.times import Time
 from agentic_core.wire import (
     MAX_COUNT,
@@ -401,3 +402,12 @@ class AgenticSession(Resource):
     kind: str = "AgenticSession"
     spec: Annotated[SessionSpec, Field(description="What to run, with which inputs.")]
     status: Annotated[SessionStatus, Field(description="How it stands.", default_factory=SessionStatus)]
+
+    @property
+    def thread(self) -> str:
+        """The thread of the session, derived from its names.
+
+        ``status.threadId`` shows it to people. It is never read back: a status could name somebody else's thread.
+        """
+        user = self.spec.user_context
+        return thread_id(self.namespace, self.name, user.user_id if user is not None and user.private else None)
