@@ -216,20 +216,27 @@ def build_rights() -> tuple[Template, ...]:
             Place("[agentic-postgres-runner]", "['{{ .Values.database.runnerSecret }}']"),
         ),
     )
+    policies = (
+        "runner-writes-own-session",
+        "inputs-are-immutable",
+        "reserved-config-keys",
+        "names-are-their-bearers",
+    )
     admission = Template(
         "manifests/operator/admission.yaml",
-        tuple(
+        (
+            *(
+                Place(
+                    f"ame: {policy}.agentic-operator.dev\n",
+                    f'ame: {policy}.{{{{ include "agentic-operator.domain" . }}}}\n',
+                    3,
+                )
+                for policy in policies
+            ),
             Place(
-                f"ame: {policy}.agentic-operator.dev\n",
-                f'ame: {policy}.{{{{ include "agentic-operator.domain" . }}}}\n',
-                3,
-            )
-            for policy in (
-                "runner-writes-own-session",
-                "inputs-are-immutable",
-                "reserved-config-keys",
-                "names-are-their-bearers",
-            )
+                "system:serviceaccount:agentic-system:agentic-operator'",
+                f"system:serviceaccount:{{{{ .Release.Namespace }}}}:{_FULL_NAME}'",
+            ),
         ),
     )
     return rbac, admission

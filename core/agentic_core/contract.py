@@ -96,6 +96,29 @@ MAX_STORED_OUTPUT_BYTES: Final = 90 * 1024 * 1024
 MAX_MESSAGE_LENGTH: Final = 2048
 MAX_HISTORY: Final = 50
 
+# What a runner writes of its session's status. Everything else there is the operator's, which an admission policy holds
+# it to (manifests/operator/admission.yaml).
+RUNNER_FIELDS: Final = (
+    "phase",
+    "reason",
+    "message",
+    "conditions",
+    "limits",
+    "startTime",
+    "completionTime",
+    "currentNode",
+    "progress",
+    "steps",
+    "checkpointId",
+    "question",
+    "interrupts",
+    "result",
+    "resultRef",
+    "error",
+    "history",
+)
+RUNNER_CONDITIONS: Final = ("Running", "WaitingForInput", "CheckpointsLost", "Complete", "Failed")
+
 
 class ExitCode(IntEnum):
     """How a runner ends, for the Job's pod failure policy and for whoever reads ``kubectl describe pod``."""

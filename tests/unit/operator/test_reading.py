@@ -47,7 +47,7 @@ def test_what_is_wrong_is_taken_for_absent_and_the_rest_is_read(wrong: dict[str,
 def test_it_can_be_stopped_and_deleted(wrong: dict[str, Any]) -> None:
     session = a_session().running().with_status(**wrong)
     stopped = decide(read_session(session.with_spec(stop=True).raw()).session, Seen(jobs=(a_job(),)), NOW, Rules())
-    assert stopped.delete_jobs_first == ("s-r1",)
+    assert stopped.delete_jobs == ("s-r1",)
     gone = decide(read_session(session.deleting().raw()).session, Seen(jobs=(a_job(),)), NOW, Rules())
     assert gone.purge
 

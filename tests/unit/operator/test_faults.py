@@ -1,0 +1,169 @@
+"""One object's fault stays its own, in every loop over objects."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from agentic_core.errors import Conflict, DatabaseUnavailable, PermanentError, TransientError
+from agentic_core.resources import AgenticSession
+from agentic_operator.faults import Faults, Outage, repeat
+from agentic_operator.handlers import Handlers
+from agentic_operator.leader import LeaseRecord, count_transition, read_lease
+from agentic_operator.metrics import Metrics
+from agentic_operator.recorder import Recorder
+from agentic_operator.registry import Key, Registry, SessionKey
+from agentic_operator.results import wants_link
+from agentic_operator.workqueue import WorkQueue
+from agentic_store.memory import MemorySessions
+from agentic_store.records import SessionRecord
+from tests.support.builders import a_session
+
+
+def test_a_fault_is_told_counted_and_over(caplog: pytest.LogCaptureFixture) -> None:
+    faults = Faults()
+    done = []
+    for name in ("a", "b", "c"):
+        with faults.apart("sweep", session=name):
+            if name == "b":
+                raise OverflowError("date value out of range")
+            done.append(name)
+    assert (done, faults.counts) == (["a", "c"], {"sweep": 1})
+    (record,) = caplog.records
+    assert (record.levelno, vars(record)["session"]) == (logging.ERROR, "b")
+
+
+def test_what_is_wrong_in_an_object_is_told_without_what_it_holds(caplog: pytest.LogCaptureFixture) -> None:
+    with Faults().apart("sweep"):
+        AgenticSession.model_validate({"kind": "AgenticSession", "metadata": {"name": "s"}, "spec": "hunter2"})
+    assert "spec: " in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_several_in_a_row_are_an_outage_and_one_now_and_then_is_not() -> None:
+    faults, outage = Faults(), Outage()
+
+    def go(error: Exception | None) -> None:
+        with faults.apart("sweep", outage):
+            if error is not None:
+                raise error
+
+    for error in (TransientError("x"), TransientError("x"), None, TransientError("x"), TransientError("x")):
+        go(error)
+    with pytest.raises(DatabaseUnavailable):
+        go(DatabaseUnavailable("away"))
+    assert faults.counts["sweep"] == 4
+
+
+def test_what_never_passes_is_never_an_outage() -> None:
+    faults, outage = Faults(), Outage()
+    for _ in range(10):
+        with faults.apart("sweep", outage):
+            raise PermanentError("integer out of range")
+    assert faults.counts["sweep"] == 10
+
+
+async def test_a_loop_goes_on_after_any_error() -> None:
+    rounds, enough, faults = [0], asyncio.Event(), Faults()
+
+    async def go_round() -> None:
+        rounds[0] += 1
+        if rounds[0] == 4:
+            enough.set()
+        raise [OverflowError("x"), TransientError("x"), KeyError("x"), ValueError("x")][(rounds[0] - 1) % 4]
+
+    running = asyncio.create_task(repeat("sweep", go_round, faults, first_seconds=0, seconds=0))
+    await asyncio.wait_for(enough.wait(), 10)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert faults.counts["sweep"] >= 4
+
+
+class Picky(MemorySessions):
+    """Rows, of which those of one session fail."""
+
+    def __init__(self, refused: str, error: Callable[[], Exception]) -> None:
+        super().__init__({}, {}, {}, lambda: datetime.now(UTC))
+        self._refused = refused
+        self._error = error
+
+    async def record_session(self, record: SessionRecord) -> bool:
+        if record.session_name == self._refused:
+            raise self._error()
+        return await super().record_session(record)
+
+
+ROW_FAULTS: dict[str, Callable[[], Exception]] = {
+    "refused for good": lambda: PermanentError("integer out of range"),
+    "another session's uid": lambda: Conflict("somebody else wrote the same row"),
+    "held by somebody": lambda: TransientError("lock timeout"),
+    "one row that the database fails for": lambda: DatabaseUnavailable("did not answer"),
+    "nothing that anybody thought of": lambda: OverflowError("date value out of range"),
+}
+
+
+@pytest.mark.parametrize("error", ROW_FAULTS.values(), ids=ROW_FAULTS)
+async def test_the_rows_of_others_are_written_beside_one_that_fails(error: Callable[[], Exception]) -> None:
+    rows, faults = Picky("b", error), Faults()
+    recorder = Recorder(rows, faults=faults)
+    for name in ("a", "b", "c", "d", "e"):
+        recorder.submit(a_session().named(name).running().build())
+    recorder.forget("uid-gone")
+    running = asyncio.create_task(recorder.run())
+
+    async def written() -> None:
+        while [name for name in ("a", "c", "d", "e") if await rows.find("team", name) is None]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    await asyncio.wait_for(written(), 10)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert faults.counts["recorder"] >= 1
+
+
+def test_a_session_is_seen_whatever_a_link_to_its_result_says() -> None:
+    """Those who ask for links read what a runner wrote; the session itself is looked at before."""
+    queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
+    registry, faults = Registry(lambda _: None, lambda _: None), Faults()
+
+    def fail(_raw: Any) -> None:
+        raise OverflowError("date value out of range")
+
+    handlers = Handlers(registry, queue, on_change=fail, faults=faults)
+    handlers.on_session("ADDED", a_session().running().raw())
+    assert registry.find(SessionKey("team", "s")) is not None
+    assert (len(queue), faults.counts["events"]) == (1, 1)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z", "never"])
+def test_a_link_of_any_time_is_read(at: str) -> None:
+    raw = {
+        "metadata": {"annotations": {"agentic-operator.dev/download-requested": "2026-03-01T12:00:00Z"}},
+        "status": {"resultRef": {"url": "s3://b/k", "downloadExpiresAt": at}},
+    }
+    assert wants_link(raw, datetime(2026, 3, 1, 12, tzinfo=UTC)) == (not at.startswith("9999"))
+
+
+def test_a_part_that_cannot_be_read_leaves_the_others_to_be_scraped() -> None:
+    metrics = Metrics()
+    registry = Registry(lambda _: None, lambda _: None)
+    registry.see_session(a_session().with_metadata(creationTimestamp="0000-01-01T00:00:00Z").raw())
+    metrics.sources.registry = registry
+    metrics.sources.database = object()  # type: ignore[assignment]  # what cannot be read
+    families = {each.name: each for each in text_string_to_metric_families(metrics.render().decode())}
+    assert {sample.labels["loop"]: sample.value for sample in families["agentic_faults"].samples} == {"metrics": 1.0}
+    assert "agentic_leader" in families
+
+
+def test_a_lease_holds_no_longer_than_any_of_us_may_hold_it() -> None:
+    spec = {"holderIdentity": "x", "renewTime": "9999-99-99", "leaseDurationSeconds": 2_147_483_647}
+    record = read_lease({"metadata": {"resourceVersion": "1"}, "spec": {**spec, "leaseTransitions": 2_147_483_647}})
+    assert record.duration_seconds == 600
+    assert count_transition(record, is_new=True) == 0
+    assert count_transition(LeaseRecord("x", "", 15, 7), is_new=True) == 8
