@@ -30,6 +30,7 @@ class Interrupt:
     asked_at: str = ""
     answered_at: str = ""
     answered_by: str = ""
+    """Whose answer was accepted; empty where they did not state it."""
     responded_by: tuple[str, ...] = ()
     """Who answered in ``spec.responses``; empty names where they did not state it."""
     is_responded: bool = False
@@ -128,6 +129,8 @@ def parse_session(raw: Mapping[str, Any]) -> Session:
     reference = spec.get("workflowRef") or {}
     responded = {each.get("interruptId") for each in spec.get("responses") or ()}
     refused = responded if _has_refused(metadata, status) else set()
+    # In the questions themselves an earlier version wrote names that their writers chose.
+    authors = {each.get("interruptId"): each.get("by") or "" for each in status.get("answers") or ()}
     return Session(
         name=metadata.get("name", ""),
         namespace=metadata.get("namespace", ""),
@@ -156,7 +159,7 @@ def parse_session(raw: Mapping[str, Any]) -> Session:
                 schema=each.get("schema"),
                 asked_at=each.get("askedAt") or "",
                 answered_at=each.get("answeredAt") or "",
-                answered_by=each.get("answeredBy") or "",
+                answered_by=authors.get(each["id"], ""),
                 responded_by=tuple(
                     given.get("by") or ""
                     for given in spec.get("responses") or ()

@@ -22,7 +22,8 @@ WORKING_DIR: Final = "/app"
 """Of the runner's own image."""
 TERMINATION_LOG: Final = "/dev/termination-log"
 
-# What of this a runner keeps: 2 takes variables of sessions by SESSION_ENV. An inspection reports it.
+# What of this a runner keeps: 2 takes variables of sessions by SESSION_ENV, and reads accepted answers in
+# status.answers; 1 reads them in status.interrupts, where they are copied to. An inspection reports it.
 RUNNER_CONTRACT: Final = 2
 
 # The variables that the operator sets, and that nobody else may.

@@ -103,6 +103,7 @@ def admit_workflow(session: AgenticSession, definition: Definition | None, allow
             graph=ref.graph or definition.spec.graph,
             generation=generation,
             version=definition.spec.version,
+            runner_contract=definition.status.runner_contract,
             spec=pinned,
         )
     )

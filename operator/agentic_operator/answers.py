@@ -1,13 +1,14 @@
 """Which answers of ``spec.responses`` are accepted: once, by the operator alone, before any pod sees them.
 
-An accepted answer is copied into ``status.interrupts`` and stands from then on, whatever becomes of ``spec.responses``:
+An accepted answer is recorded in ``status.answers`` and stands from then on, whatever becomes of ``spec.responses``:
 a run goes on with what was accepted, so that of two answers one acts, and only a checked one. Everything else is
-refused by the condition ``InputAccepted``, and the session keeps waiting.
+refused by the condition ``InputAccepted``, and the session keeps waiting. Runners of the first contract read it in
+``status.interrupts``, where it is copied to. Admission keeps runners from writing either place.
 
 Pure. What needs a schema check is listed here (``find_checks``), and what came of it is handed back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -17,7 +18,7 @@ from agentic_core.conditions import Condition, Reason, find_condition, with_cond
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
 from agentic_core.questions import describe_open
-from agentic_core.resources import AgenticSession, Interrupt
+from agentic_core.resources import AgenticSession, Answer, Interrupt
 from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 from agentic_core.times import add_seconds
@@ -27,6 +28,9 @@ from agentic_operator.statuses import build_condition
 
 CONDITION: Final = "InputAccepted"
 MAX_LISTED: Final = 5
+MAX_ANSWERS: Final = 256
+# All that the status keeps together: it has them twice, and etcd takes 1.5 MiB an object.
+ROOM_FOR_ANSWERS: Final = 256 * 1024
 
 Refusal = tuple[Reason, Problem]
 
@@ -91,27 +95,55 @@ def take_answers(session: AgenticSession, checked: Checked, now: datetime) -> Ta
 
     Of several answers to one question, those that say whose they are come first, each in its order in the list.
     """
-    accepted: dict[str, Interrupt] = {}
+    restored = _restore(session)
+    known = {each.id: each for each in session.status.interrupts} | restored
+    accepted: dict[str, Answer] = {}
     refused: dict[int, list[Refusal]] = {}
-    known = {each.id: each for each in session.status.interrupts}
+    room = ROOM_FOR_ANSWERS - sum(_measure(each) for each in session.status.answers if _is_needed(known, each))
     for index, response in sorted(enumerate(session.spec.responses), key=lambda each: not each[1].by):
+        pointer = f"/spec/responses/{index}"
         asked = known.get(response.interrupt_id)
-        if found := _find_refusals(session, asked, response, checked, f"/spec/responses/{index}"):
-            refused[index] = found
-        elif asked is not None and asked.is_open:
-            known[asked.id] = accepted[asked.id] = _answered(asked, response.value, response.by, now)
+        found = _find_refusals(session, asked, response, checked, pointer, accepted)
+        if asked is not None and asked.is_open and not found:
+            answer = _accept(asked, response.value, response.by, now)
+            room -= _measure(answer)
+            if room >= 0:
+                accepted[asked.id] = answer
+                known[asked.id] = _answered(asked, answer)
+                continue
+            message = "too many large answers wait for a run; it is taken once a run has taken those"
+            found = [(Reason.INVALID_ANSWER, Problem(f"{pointer}/value", message))]
+        refused[index] = found
     refusals = [each for index in sorted(refused) for each in refused[index]]
     notes = [Note(Reason.ANSWERED, _told(each), action="Answer") for each in accepted.values()]
     conditions = _judge(session, refusals, now)
     if refusals and conditions != session.status.conditions:
         notes.append(Note(refusals[0][0], _list(refusals), "Warning", "Answer"))
-    if not accepted and conditions == session.status.conditions:
+    if not accepted and not restored and conditions == session.status.conditions:
         return Taken(session)
-    return Taken(_with_interrupts(session, accepted, conditions), tuple(notes), bool(accepted))
+    return Taken(_record(session, known, accepted, conditions), tuple(notes), bool(accepted or restored))
+
+
+def _restore(session: AgenticSession) -> dict[str, Interrupt]:
+    """Return the questions that are answered, by the record, and were asked again as if they were not.
+
+    A question's id stands for one question. A runner that drops an answered one and asks it anew gets the same answer.
+    """
+    recorded = {each.interrupt_id: each for each in session.status.answers}
+    return {
+        each.id: _answered(each, recorded[each.id])
+        for each in session.status.interrupts
+        if each.is_open and each.id in recorded
+    }
 
 
 def _find_refusals(
-    session: AgenticSession, asked: Interrupt | None, response: Response, checked: Checked, pointer: str
+    session: AgenticSession,
+    asked: Interrupt | None,
+    response: Response,
+    checked: Checked,
+    pointer: str,
+    accepted: Mapping[str, Answer],
 ) -> list[Refusal]:
     """Return why an answer is not taken; none for one that is, also where it was before."""
     if asked is None:
@@ -119,7 +151,7 @@ def _find_refusals(
     if not asked.is_open:
         if is_same_json(response.value, asked.answer):
             return []
-        return [(Reason.ALREADY_ANSWERED, Problem(f"{pointer}/value", _already(asked)))]
+        return [(Reason.ALREADY_ANSWERED, Problem(f"{pointer}/value", _already(session, asked, accepted)))]
     if session.status.phase is not None and session.status.phase.is_final:
         message = f"the session is {session.status.phase}: it takes no more answers"
         return [(Reason.TOO_LATE, Problem(f"{pointer}/value", message))]
@@ -131,9 +163,12 @@ def answer_by_default(session: AgenticSession, now: datetime) -> Taken:
     """Answer all open questions with ``inputDeadline.value``, because nobody did in time."""
     limit = session.spec.input_deadline
     value = limit.value if limit is not None else None
-    accepted = {each.id: _answered(each, value, BY_DEADLINE, now) for each in session.status.interrupts if each.is_open}
+    openly = [each for each in session.status.interrupts if each.is_open]
+    accepted = {each.id: _accept(each, value, BY_DEADLINE, now) for each in openly}
+    known = {each.id: each for each in session.status.interrupts}
+    known |= {each.id: _answered(each, accepted[each.id]) for each in openly}
     notes = tuple(Note(Reason.ANSWERED, _told(each), action="Answer") for each in accepted.values())
-    return Taken(_with_interrupts(session, accepted, session.status.conditions), notes, bool(accepted))
+    return Taken(_record(session, known, accepted, session.status.conditions), notes, bool(accepted))
 
 
 def describe_default_faults(checked: Checked) -> str:
@@ -162,18 +197,53 @@ def _find_misfit(value: object) -> tuple[Problem, ...]:
     return ()
 
 
-def _answered(asked: Interrupt, value: object, by: str, now: datetime) -> Interrupt:
-    at = now.replace(microsecond=0)
-    return asked.model_copy(update={"answer": value, "answered_at": at, "answered_by": by or None})
+def _accept(asked: Interrupt, value: object, by: str, now: datetime) -> Answer:
+    return Answer(interrupt_id=asked.id, by=by, value=value, at=now.replace(microsecond=0))
 
 
-def _with_interrupts(
-    session: AgenticSession, accepted: Mapping[str, Interrupt], conditions: tuple[Condition, ...]
+def _answered(asked: Interrupt, answer: Answer) -> Interrupt:
+    changes = {"answer": answer.value, "answered_at": answer.at, "answered_by": answer.by or None}
+    return asked.model_copy(update=changes)
+
+
+def _record(
+    session: AgenticSession,
+    known: Mapping[str, Interrupt],
+    accepted: Mapping[str, Answer],
+    conditions: tuple[Condition, ...],
 ) -> AgenticSession:
-    interrupts = tuple(accepted.get(each.id, each) for each in session.status.interrupts)
-    question = describe_open(interrupts) if accepted else session.status.question
-    changes = {"interrupts": interrupts, "conditions": conditions, "question": question}
+    interrupts = tuple(known[each.id] for each in session.status.interrupts)
+    is_changed = interrupts != session.status.interrupts
+    changes = {
+        "interrupts": interrupts,
+        "answers": _fit_answers((*session.status.answers, *accepted.values()), known),
+        "conditions": conditions,
+        "question": describe_open(interrupts) if is_changed else session.status.question,
+    }
     return session.model_copy(update={"status": session.status.model_copy(update=changes)})
+
+
+def _fit_answers(answers: Sequence[Answer], known: Mapping[str, Interrupt]) -> tuple[Answer, ...]:
+    """Return as many answers as a status keeps: the oldest of those that a run has taken go first."""
+    kept = list(answers)
+    surplus = sum(map(_measure, kept)) - ROOM_FOR_ANSWERS
+    for each in answers:
+        if surplus <= 0 and len(kept) <= MAX_ANSWERS:
+            break
+        if not _is_needed(known, each):
+            kept.remove(each)
+            surplus -= _measure(each)
+    return tuple(kept)
+
+
+def _is_needed(known: Mapping[str, Interrupt], answer: Answer) -> bool:
+    """Say whether a run has yet to take an answer."""
+    asked = known.get(answer.interrupt_id)
+    return asked is not None and asked.resumed_at is None
+
+
+def _measure(answer: Answer) -> int:
+    return len(encode_json(answer.to_wire()))
 
 
 def _judge(session: AgenticSession, refused: list[Refusal], now: datetime) -> tuple[Condition, ...]:
@@ -204,12 +274,15 @@ def _unknown(session: AgenticSession, id_: str, pointer: str) -> Problem:
     )
 
 
-def _already(asked: Interrupt) -> str:
-    by = f" by {asked.answered_by}" if asked.answered_by else ""
+def _already(session: AgenticSession, asked: Interrupt, accepted: Mapping[str, Answer]) -> str:
+    recorded = (each for each in session.status.answers if each.interrupt_id == asked.id)
+    # Of one that was accepted before there was a record, nobody knows whose it is.
+    answer = accepted.get(asked.id) or next(recorded, None)
+    by = f" by {answer.by}" if answer is not None and answer.by else ""
     at = asked.answered_at.isoformat() if asked.answered_at else ""
     return f"the question {asked.id!r} was answered{by} at {at}; that answer stands"
 
 
-def _told(answered: Interrupt) -> str:
-    by = f" by {answered.answered_by}" if answered.answered_by else ""
-    return f"question {answered.id!r} is answered{by}"
+def _told(answer: Answer) -> str:
+    by = f" by {answer.by}" if answer.by else ""
+    return f"question {answer.interrupt_id!r} is answered{by}"

@@ -293,7 +293,7 @@ class SessionReconciler:
         if not change:
             return False
         version = session.metadata.resource_version
-        if not change.keys().isdisjoint(("interrupts", "workflow")):
+        if not change.keys().isdisjoint(("interrupts", "answers", "workflow")):
             # Questions, answers and a definition's config are people's values: a null in them is one, too.
             is_first = "status" not in session.model_fields_set
             operations = build_exact_patch(version, session.status, status, is_first=is_first)

@@ -320,7 +320,7 @@ class Run:
         """Run the graph, from its last checkpoint again where the database was lost and comes back in time."""
         session = self._reporter.session
         # Only what the operator accepted: what stands in `spec.responses` may be wrong, late or about to change.
-        answers = {each.id: each.answer for each in session.status.interrupts if not each.is_open}
+        answers = {each.id: session.status.find_answer(each) for each in session.status.interrupts if not each.is_open}
         asked = [each.id for each in session.status.interrupts if each.is_open]
         attempt, steps, is_begun = 0, 0, False
         while True:

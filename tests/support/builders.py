@@ -112,7 +112,7 @@ class SessionBuilder:
     def answering(self, **answers: Any) -> Self:
         return self.with_spec(responses=[{"interruptId": key, "value": value} for key, value in answers.items()])
 
-    def answered(self, *, by: str = "kubectl-patch", **answers: Any) -> Self:
+    def answered(self, *, by: str = "ann", **answers: Any) -> Self:
         """A session whose answers the operator accepted, and no run has taken."""
         interrupts = [
             {**each, "answer": answers[each["id"]], "answeredAt": wire_time(NOW), "answeredBy": by}
@@ -120,7 +120,10 @@ class SessionBuilder:
             else each
             for each in self.status["interrupts"]
         ]
-        return self.answering(**answers).with_status(interrupts=interrupts)
+        recorded = [
+            {"interruptId": id_, "by": by, "value": value, "at": wire_time(NOW)} for id_, value in answers.items()
+        ]
+        return self.answering(**answers).with_status(interrupts=interrupts, answers=recorded)
 
     def ended(self, phase: Phase, ago: timedelta = timedelta(seconds=1)) -> Self:
         return self.accepted(phase).with_status(completionTime=wire_time(NOW - ago), reason=phase.value)

@@ -31,9 +31,12 @@ def an_interrupt(id_: str = "i1", value: Any = "Approve?", **more: Any) -> dict[
 
 def a_waiting_session(*interrupts: dict[str, Any], name: str = "s", **spec: Any) -> dict[str, Any]:
     """Return a session that waits for answers."""
+    asked = interrupts or (an_interrupt(),)
+    recorded = [{"interruptId": each["id"], "by": each["answeredBy"]} for each in asked if "answeredBy" in each]
     status = {
         "phase": "WaitingForInput",
-        "interrupts": list(interrupts or (an_interrupt(),)),
+        "interrupts": list(asked),
+        "answers": recorded,
         "startTime": "2026-05-01T10:00:05Z",
     }
     return a_raw_session(name, status=status, **spec)

@@ -133,11 +133,14 @@ class Session:
 
     def answer(self, run: int | None = None, **answers: Any) -> None:
         """Accept answers as the operator does: by node, to its question; ``run`` makes the next run."""
-        interrupts = self.status["interrupts"]
+        status = self.status
+        interrupts, recorded = status["interrupts"], status.get("answers", [])
         for each in interrupts:
             if each["node"] in answers and "answeredAt" not in each:
-                each.update(answer=answers[each["node"]], answeredAt="2026-03-01T12:00:00Z", answeredBy="a test")
-        self.set_status(interrupts=interrupts, **({"phase": "Creating", "run": run} if run else {}))
+                value = answers[each["node"]]
+                each.update(answer=value, answeredAt="2026-03-01T12:00:00Z", answeredBy="a test")
+                recorded.append({"interruptId": each["id"], "by": "a test", "value": value})
+        self.set_status(interrupts=interrupts, answers=recorded, **({"phase": "Creating", "run": run} if run else {}))
 
     def set_status(self, **status: Any) -> None:
         """Write the status as the operator does."""

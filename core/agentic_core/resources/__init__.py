@@ -17,6 +17,7 @@ from agentic_core.resources.pod import (
 )
 from agentic_core.resources.session import (
     AgenticSession,
+    Answer,
     AnswerOption,
     ForkFrom,
     HistoryEntry,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgenticSession",
+    "Answer",
     "AnswerOption",
     "CheckpointTtl",
     "ClusterWorkflowDefinition",

@@ -214,6 +214,10 @@ class WorkflowSnapshot(Wire):
     graph: Annotated[str | None, Field(max_length=256, description="The graph.")] = None
     generation: Annotated[Generation | None, Field(description="Generation of the definition.")] = None
     version: Annotated[str | None, Field(max_length=64, description="The author's version of the workflow.")] = None
+    runner_contract: Annotated[
+        Count | None,
+        Field(description="Version of the contract that the image's runner keeps, as inspected; 1 where absent."),
+    ] = None
     spec: Annotated[
         JsonObject | None,
         Field(description="What the definition said of pods, workspace and defaults when the session started."),
@@ -268,6 +272,25 @@ class Interrupt(Wire):
     def is_pending(self) -> bool:
         """Whether an answer is there that no run has taken yet."""
         return self.answered_at is not None and self.resumed_at is None
+
+
+class Answer(Wire):
+    """An answer that was accepted, as the operator recorded it. No runner can write it."""
+
+    interrupt_id: Annotated[str, Field(max_length=128, description="The question's id.")]
+    by: Annotated[
+        str,
+        Field(
+            max_length=MAX_USERNAME,
+            description="Who answered, as admission made sure; empty where they did not state it, inputDeadline where"
+            " nobody did in time.",
+        ),
+    ] = ""
+    value: Annotated[
+        AnyJson,
+        Field(description="The answer. Of old ones that were acted upon it is left out where the list grows too long."),
+    ] = None
+    at: Annotated[Time | None, Field(description="When it was accepted.")] = None
 
 
 class HistoryEntry(Wire):
@@ -377,6 +400,14 @@ class SessionStatus(Wire):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
         ),
     ] = ()
+    answers: Annotated[
+        tuple[Answer, ...],
+        Field(
+            max_length=256,
+            description="The answers that were accepted, written by the operator alone; what runs go on with.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["interruptId", "by"]},
+        ),
+    ] = ()
     result: Annotated[AnyJson, Field(description="The result, up to 32 KiB of JSON.")] = None
     result_ref: Annotated[ResultRef | None, Field(description="Where a larger result is kept.")] = None
     error: Annotated[RunError | None, Field(description="Why it failed.")] = None
@@ -388,6 +419,14 @@ class SessionStatus(Wire):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
         ),
     ] = ()
+
+    def find_answer(self, interrupt: Interrupt) -> Any:
+        """Return the accepted answer to a question that is not open.
+
+        One that was accepted before answers were recorded apart stands in the question alone.
+        """
+        found = next((each for each in self.answers if each.interrupt_id == interrupt.id), None)
+        return found.value if found is not None else interrupt.answer
 
 
 class AgenticSession(Resource):

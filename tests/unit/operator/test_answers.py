@@ -75,7 +75,7 @@ FAULT = Checked(faults={("q1", ""): (Problem("/x", "too small"),)})
                 "False",
                 "AlreadyAnswered",
                 (
-                    "/spec/responses/0/value: the question 'q1' was answered by kubectl-patch"
+                    "/spec/responses/0/value: the question 'q1' was answered by ann"
                     " at 2026-03-01T12:00:00+00:00; that answer stands"
                 ),
                 [1],
@@ -136,6 +136,62 @@ def test_of_several_answers_to_a_question_the_first_that_states_its_author_and_f
         "spec/responses/1/value",
         "spec/responses/3/value",
     ]
+
+
+def test_what_is_accepted_is_recorded_and_copied_to_its_question() -> None:
+    responses = [
+        {"interruptId": "q1", "by": "ann", "value": {"ok": None}},
+        {"interruptId": "q2", "value": [1]},
+    ]
+    status = take_answers(ASKING.with_spec(responses=responses).build(), Checked(), NOW).session.status
+    assert [(each.interrupt_id, each.by, each.value, each.at) for each in status.answers] == [
+        ("q1", "ann", {"ok": None}, NOW),
+        ("q2", "", [1], NOW),
+    ]
+    assert [(each.answer, each.answered_by, each.answered_at) for each in status.interrupts] == [
+        ({"ok": None}, "ann", NOW),
+        ([1], None, NOW),
+    ]
+    assert [status.find_answer(each) for each in status.interrupts] == [{"ok": None}, [1]]
+
+
+def test_a_question_that_was_answered_by_the_record_is_answered_again_by_nobody() -> None:
+    reopened = ASKING.answered(q1=1).with_status(interrupts=ASKING.status["interrupts"])
+    other = reopened.with_spec(responses=[{"interruptId": "q1", "by": "bob", "value": 2}])
+    for session in (reopened, other):
+        taken = take_answers(session.build(), Checked(), NOW)
+        first, second = taken.session.status.interrupts
+        assert (taken.is_answered, first.answer, first.answered_by, second.is_open) == (True, 1, "ann", True)
+        assert [each.by for each in taken.session.status.answers] == ["ann"]
+        assert take_answers(taken.session, Checked(), NOW).session is taken.session
+
+
+def test_of_an_answer_without_a_record_no_author_is_told() -> None:
+    """An earlier version wrote the name of a field manager."""
+    session = ASKING.answered(q1=1, by="cfo@example.org").with_status(answers=[]).answering(q1=2).build()
+    taken = take_answers(session, Checked(), NOW)
+    found = find_condition(taken.session.status.conditions, "InputAccepted")
+    assert found is not None
+    assert "was answered at 2026-03-01" in found.message
+    assert taken.session.status.find_answer(session.status.interrupts[0]) == 1
+
+
+def test_large_answers_wait_until_a_run_has_taken_those_before_them() -> None:
+    asking = a_session().waiting(*(f"{n}?" for n in range(10)))
+    large = "x" * 30_000
+    session = asking.answering(**{f"q{n}": large for n in range(1, 11)})
+    taken = take_answers(session.build(), Checked(), NOW)
+    assert len(taken.session.status.answers) == 8
+    found = find_condition(taken.session.status.conditions, "InputAccepted")
+    assert found is not None
+    assert "/spec/responses/8/value: too many large answers wait for a run" in found.message
+    acted = [each.model_copy(update={"resumed_at": NOW}) for each in taken.session.status.interrupts[:8]]
+    interrupts = (*acted, *taken.session.status.interrupts[8:])
+    status = taken.session.status.model_copy(update={"interrupts": interrupts})
+    later = take_answers(taken.session.model_copy(update={"status": status}), Checked(), NOW).session.status
+    # The oldest of those that acted make room; what has yet to act is there.
+    assert [each.interrupt_id for each in later.answers] == [f"q{n}" for n in range(3, 11)]
+    assert not any(each.is_open for each in later.interrupts)
 
 
 def test_a_refusal_is_told_once_and_forgotten_with_its_answer() -> None:
@@ -200,7 +256,7 @@ def test_nobody_in_time_gives_every_open_question_the_default() -> None:
     session = ASKING.answered(q1=1).with_spec(inputDeadline=RESUME).build()
     taken = answer_by_default(session, NOW)
     assert [(each.answer, each.answered_by) for each in taken.session.status.interrupts] == [
-        (1, "kubectl-patch"),
+        (1, "ann"),
         (7, "inputDeadline"),
     ]
 
