@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from agentic_core.choices import is_same_json
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES
 from agentic_core.errors import Problem
 from agentic_core.input_rules import InputRules, read_rules
+from agentic_core.questions import clip_line, show_json
 from agentic_core.resources import AgenticSession, RunDefaults, WorkflowSnapshot
 from agentic_core.run_settings import (
     RunSettings,
@@ -169,16 +171,33 @@ def find_input_rules(session: AgenticSession, definition: Definition) -> InputRu
     return read_rules(definition.spec.input_schema, derived)
 
 
-def check_deadline(session: AgenticSession) -> Refused | None:
-    """Return the refusal of an input deadline that would resume with nothing."""
+def check_deadline(session: AgenticSession, definition: Definition | None) -> Refused | None:
+    """Return the refusal of an input deadline that would resume with nothing, or with what is not its to answer.
+
+    Asked once, before the first run: sessions that an earlier version accepted keep their deadline.
+    """
     limit = session.spec.input_deadline
     if limit is None or limit.on_expiry != "Resume":
         return None
-    if "value" in limit.model_fields_set:
-        return _refuse_wide(limit.value, "/spec/inputDeadline/value")
-    return Refused(
-        Reason.INVALID_SPEC, "/spec/inputDeadline/value: onExpiry Resume needs the answer to go on with; give one"
-    )
+    if "value" not in limit.model_fields_set:
+        return Refused(
+            Reason.INVALID_SPEC, "/spec/inputDeadline/value: onExpiry Resume needs the answer to go on with; give one"
+        )
+    if (refusal := _refuse_wide(limit.value, "/spec/inputDeadline/value")) is not None:
+        return refusal
+    allowed = definition.spec.deadline_answers if definition is not None else None
+    if allowed is None or not (allowed.any or any(is_same_json(limit.value, each) for each in allowed.values)):
+        ref = session.spec.workflow_ref
+        shown = ", ".join(clip_line(show_json(each), 60) for each in allowed.values) if allowed is not None else ""
+        what = f"no other answer than {shown}" if shown else "no answer"
+        return Refused(
+            Reason.INVALID_SPEC,
+            clip(
+                f"/spec/inputDeadline/value: {ref.kind} {ref.name!r} lets a deadline give {what}, by its"
+                " spec.deadlineAnswers; use onExpiry Fail, or have its author allow this one"
+            ),
+        )
+    return None
 
 
 def check_settings(session: AgenticSession, definition: Definition | None) -> Refused | None:

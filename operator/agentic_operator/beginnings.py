@@ -41,7 +41,7 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
     if isinstance(admission, Admitted):
         # A Job made just before a crash was made of what had been checked.
         refused = None if made else _check(session, seen)
-        admission = check_deadline(session) or refused or seen.refused_inputs or admission
+        admission = refused or seen.refused_inputs or admission
     # A Job made just before a crash holds its place already.
     if isinstance(admission, Admitted) and not made:
         admission = check_queue(seen.definition, seen.queue) or admission
@@ -53,7 +53,8 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
 
 
 def _check(session: AgenticSession, seen: Seen) -> Refused | None:
-    return check_env(session, seen.definition) or check_settings(session, seen.definition)
+    refused = check_deadline(session, seen.definition) or check_env(session, seen.definition)
+    return refused or check_settings(session, seen.definition)
 
 
 def _refuse(session: AgenticSession, refused: Refused, now: datetime) -> Plan:

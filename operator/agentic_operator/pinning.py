@@ -20,6 +20,7 @@ _NOT_PINNED = {
     "input_schema",
     "output_schema",
     "ui_schema",
+    "deadline_answers",
     "max_active_sessions",
     "suspend",
 }

@@ -180,18 +180,20 @@ def test_nobody_in_time_fails_the_session_also_when_the_operator_was_down(space:
 
 
 def test_nobody_in_time_gives_the_default_answer_on_time(space: Space) -> None:
-    space.define()
+    space.define(deadlineAnswers={"values": [{"decision": "keep"}]})
     questions = [asked("a", schema=DECISION), asked("b")]
     deadline = {"seconds": 2, "onExpiry": "Resume", "value": {"decision": "keep"}}
     waiting_session(space, *questions, inputDeadline=deadline)
     status = space.wait_run("s", 2)
     for each in status["interrupts"]:
         assert (each["answer"], each["answeredBy"]) == ({"decision": "keep"}, "inputDeadline")
+    recorded = [(each["interruptId"], each["by"], each["value"]) for each in status["answers"]]
+    assert recorded == [(id_, "inputDeadline", {"decision": "keep"}) for id_ in ("a", "b")]
     assert space.session_jobs()[-1] == "s-r2"
 
 
 def test_a_default_that_is_no_answer_fails_the_session_with_the_reason(space: Space) -> None:
-    space.define()
+    space.define(deadlineAnswers={"any": True})
     deadline = {"seconds": 1, "onExpiry": "Resume", "value": 7}
     waiting_session(space, asked("q", schema=DECISION), inputDeadline=deadline)
     status = space.wait_status("s", "Failed", "InputDeadlineExceeded")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agentic_core.resources.workflow import (
         CheckpointTtl,
         ClusterWorkflowDefinition,
+        DeadlineAnswers,
         GraphDrawing,
         IgnoredSetting,
         ProjectStatus,
@@ -52,6 +53,7 @@ __all__ = [
     "AnswerOption",
     "CheckpointTtl",
     "ClusterWorkflowDefinition",
+    "DeadlineAnswers",
     "EnvFromSource",
     "EnvVar",
     "ForkFrom",

@@ -21,7 +21,7 @@ from agentic_core.resources.pod import (
     reserved_env_rule,
 )
 from agentic_core.times import Time
-from agentic_core.wire import Count, Generation, JsonObject, LongText, Wire
+from agentic_core.wire import AnyJson, Count, Generation, JsonObject, LongText, Wire
 
 DEFINITION_NAME_RULE = {
     "rule": f"self.metadata.name.size() <= {MAX_DEFINITION_NAME}"
@@ -58,6 +58,20 @@ class RunDefaults(Wire):
         Field(description="LangGraph's config: a session's own is put over it key by key."),
     ] = None
     context: GraphContext = None
+
+
+class DeadlineAnswers(Wire):
+    """What a deadline may answer for people: whoever starts a session could else answer its questions in advance."""
+
+    values: Annotated[
+        tuple[AnyJson, ...],
+        Field(
+            max_length=16,
+            description="The answers that sessions may choose from.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    any: Annotated[bool, Field(description="Whether sessions may choose any answer.")] = False
 
 
 class WorkflowSpec(Wire):
@@ -139,6 +153,13 @@ class WorkflowSpec(Wire):
         Field(description="A volume per session, kept over its pods; an emptyDir of one pod where absent."),
     ] = None
     defaults: Annotated[RunDefaults | None, Field(description="Values for sessions that do not say their own.")] = None
+    deadline_answers: Annotated[
+        DeadlineAnswers | None,
+        Field(
+            description="What inputDeadline of sessions may answer where nobody did in time; nothing where absent, so"
+            " that a deadline can only fail a session."
+        ),
+    ] = None
     max_active_sessions: Annotated[
         int | None,
         Field(

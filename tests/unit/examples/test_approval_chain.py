@@ -52,6 +52,7 @@ async def test_every_option_and_the_default_of_the_deadline_fit_the_schema(graph
     await graph.ainvoke({}, CONFIG)
     question = read_question((await graph.aget_state(CONFIG)).interrupts[0].value)
     default = read_manifest("approval-chain", "session.yaml")["spec"]["inputDeadline"]["value"]
+    assert default in read_manifest("approval-chain", "definition.yaml")["spec"]["deadlineAnswers"]["values"]
     for answer in (*(option.value for option in question.options), default):
         assert check_instance(question.schema, answer) == ()
     assert check_instance(question.schema, {"approved": "yes"})

@@ -1,6 +1,7 @@
 """What is said about inputs and images before anything starts."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -77,11 +78,50 @@ DERIVED: dict[str, object] = {"properties": {"a": {"type": "integer"}}, "x-graph
 def test_numbers_that_the_api_server_rounded_are_refused_in_every_value(number: float) -> None:
     fork = check_fork(a_session().with_spec(inputs=None, forkFrom={"session": "s", "values": {"n": [number]}}).build())
     limit = {"seconds": 60, "onExpiry": "Resume", "value": number}
-    deadline = check_deadline(a_session().with_spec(inputDeadline=limit).build())
+    deadline = check_deadline(a_session().with_spec(inputDeadline=limit).build(), a_definition())
     assert fork is not None
     assert deadline is not None
     assert fork.message.startswith("/spec/forkFrom/values/n/0: the number ")
     assert deadline.message.startswith("/spec/inputDeadline/value: the number ")
+
+
+NO = {"approve": False, "why": None}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "limit", "complaint"),
+    [
+        pytest.param(None, None, None, id="no deadline"),
+        pytest.param(None, {}, None, id="a deadline that fails"),
+        pytest.param(None, {"onExpiry": "Resume", "value": NO}, "lets a deadline give no answer, by", id="not allowed"),
+        pytest.param({"any": True}, {"onExpiry": "Resume", "value": {"approve": True}}, None, id="any is allowed"),
+        pytest.param({"values": [1, NO]}, {"onExpiry": "Resume", "value": NO}, None, id="listed"),
+        pytest.param(
+            {"values": [NO]},
+            {"onExpiry": "Resume", "value": {"approve": True, "why": None}},
+            'no other answer than {"approve": false, "why": null}, by',
+            id="not listed",
+        ),
+        pytest.param(
+            {"values": [1]}, {"onExpiry": "Resume", "value": True}, "no other answer than 1", id="true is not 1"
+        ),
+        pytest.param({"any": True}, {"onExpiry": "Resume"}, "onExpiry Resume needs the answer", id="nothing to answer"),
+    ],
+)
+def test_a_deadline_answers_what_the_definition_allows(
+    allowed: dict[str, object] | None, limit: dict[str, object] | None, complaint: str | None
+) -> None:
+    spec = {} if limit is None else {"inputDeadline": {"seconds": 1, **limit}}
+    said: dict[str, Any] = {} if allowed is None else {"deadlineAnswers": allowed}
+    definition = a_definition(**said)
+    refused = check_deadline(a_session().with_spec(**spec).build(), definition)
+    if complaint is None:
+        assert refused is None
+    else:
+        assert refused is not None
+        assert refused.reason is Reason.INVALID_SPEC
+        assert refused.message.startswith("/spec/inputDeadline/value: ")
+        assert complaint in refused.message
 
 
 def test_the_authors_schema_judges_and_a_derived_one_only_by_what_the_graph_refuses() -> None:
