@@ -13,7 +13,7 @@ WITH made (kind, relation, definition) AS (VALUES
     ('primary key', 'agentic_migrations', 'PRIMARY KEY (version)'),
     ('rule', 'agentic_migrations', 'policy agentic_all for r'),
     ('rule', 'agentic_migrations', 'row-level security'),
-    ('version', 'agentic_migrations', 'version of 14'),
+    ('version', 'agentic_migrations', 'version of 15'),
     ('table', 'checkpoint_blobs', ''),
     ('column', 'checkpoint_blobs', 'blob bytea'),
     ('column', 'checkpoint_blobs', 'channel text not null'),
@@ -159,7 +159,9 @@ WITH made (kind, relation, definition) AS (VALUES
     ('rule', 'workflow_sessions', 'workflow_sessions_name_key UNIQUE (project_name, session_name)'),
     ('rule', 'workflow_sessions', 'workflow_sessions_output_size_check CHECK (pg_column_size(output_data) < 104857600)'),
     ('rule', 'workflow_sessions', 'workflow_sessions_run_check CHECK (run >= 0)'),
-    ('rule', 'workflow_sessions', 'workflow_sessions_status_check CHECK (status = ANY (ARRAY[''pending''::text, ''creating''::text, ''running''::text, ''waiting_for_input''::text, ''suspended''::text, ''completed''::text, ''failed''::text, ''stopped''::text]))')
+    ('rule', 'workflow_sessions', 'workflow_sessions_status_check CHECK (status = ANY (ARRAY[''pending''::text, ''creating''::text, ''running''::text, ''waiting_for_input''::text, ''suspended''::text, ''completed''::text, ''failed''::text, ''stopped''::text]))'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_thread_check CHECK (NOT starts_with(thread_id, ''project-''::text) OR starts_with(thread_id, (''project-''::text || project_name) || '':''::text))'),
+    ('rule', 'workflow_sessions', 'workflow_sessions_times_check CHECK (LEAST(created_at, started_at, updated_at, completed_at) > ''0001-01-02 00:00:00+00''::timestamp with time zone AND GREATEST(created_at, started_at, updated_at, completed_at) < ''9999-12-30 00:00:00+00''::timestamp with time zone)')
     -- End of what is written.
 ),
 -- Where the roles that the rules of tenancy are about may not be made, the migrations leave these rules out.

@@ -63,6 +63,11 @@ class TenantKeeper:
         tenants = await self._logins.find_tenants()
         if tenants is None:
             return
+        with self._faults.apart("database roles"):
+            for name in await tenants.settle_roles():
+                logger.warning(
+                    "took away what a database role set for its own connections", extra={"database_role": name}
+                )
         # Roles first: a namespace that is made in between is on the list then.
         roles = [role for role in await tenants.list_roles() if not self._watched or role.namespace in self._watched]
         namespaces = await self._list_namespaces()

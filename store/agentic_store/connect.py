@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg.rows import scalar_row
 from agentic_core.errors import DatabaseUnavailable, PermanentError
 from agentic_store.dsn import Dsn
 from agentic_store.libpq import shield
+from agentic_store.session_settings import connect_stating, settle
 
 CONNECT_TIMEOUT_SECONDS: Final = 5
 _PAUSE_SECONDS: Final = 0.5
@@ -28,14 +29,23 @@ _HOPELESS: Final = (
 async def connect(dsn: Dsn, *, application_name: str, autocommit: bool = True) -> psycopg.AsyncConnection[Any]:
     """Open one connection; raise ``DatabaseUnavailable`` or, where trying again cannot help, ``PermanentError``."""
     try:
-        connecting = psycopg.AsyncConnection.connect(
-            dsn.conninfo,
-            autocommit=autocommit,
-            application_name=application_name,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            prepare_threshold=None,
-        )
-        return await (shield(connecting) if dsn.is_isolated else connecting)
+        given = {"application_name": application_name, "connect_timeout": CONNECT_TIMEOUT_SECONDS}
+
+        async def connect_with(kwargs: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
+            connecting = psycopg.AsyncConnection.connect(
+                dsn.conninfo, autocommit=True, prepare_threshold=None, **kwargs
+            )
+            return await (shield(connecting) if dsn.is_isolated else connecting)
+
+        conn = await connect_stating(connect_with, dsn.conninfo, given)
+        try:
+            await settle(conn)
+            await conn.set_autocommit(autocommit)
+        except BaseException:
+            await conn.close()
+            raise
+        else:
+            return conn
     except psycopg.Error as error:
         reason = _shorten(dsn.redact(str(error)))
         message = f"cannot connect to PostgreSQL at {dsn.describe()}: {reason}"

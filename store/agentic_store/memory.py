@@ -59,6 +59,9 @@ class MemorySessions:
         self._clock = clock
 
     async def record_session(self, record: SessionRecord) -> bool:
+        same = self._rows.get(record.session_uid)
+        if same is not None and (same.project_name, same.session_name) != (record.project_name, record.session_name):
+            self._remove(record.session_uid)
         known = self._find(record.project_name, record.session_name)
         if known is not None and known.session_uid != record.session_uid:
             if known.created_at > record.created_at:

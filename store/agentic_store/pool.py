@@ -10,7 +10,7 @@ import asyncio
 import re
 import select
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Self, TypeAlias
 
@@ -24,6 +24,7 @@ from agentic_store.dsn import Dsn
 from agentic_store.errors import Unfenced, translated
 from agentic_store.libpq import shield
 from agentic_store.records import Fence
+from agentic_store.session_settings import connect_stating, settle
 from agentic_store.statements import load_statements
 
 _SQL: Final = load_statements("fences")
@@ -56,9 +57,10 @@ def carries(name: str, fence: Fence) -> bool:
     return found is not None and (int(found[1]), int(found[2])) == (fence.number, fence.epoch)
 
 
-async def prepare_for_pooler(conn: psycopg.AsyncConnection[Any]) -> None:
-    """Prepare no statements on a connection whose transactions may each come to another backend."""
-    if await is_pooled(conn):
+async def prepare_connection(conn: "CarryingConnection") -> None:
+    """Settle a new connection; prepare no statements where its transactions may each come to another backend."""
+    if await settle(conn) != conn.info.backend_pid:
+        conn.is_pooled = True
         conn.prepare_threshold = None
 
 
@@ -67,6 +69,19 @@ class CarryingConnection(psycopg.AsyncConnection[DictRow]):
 
     carried: Fence | None = None
     lent_at: float = -_FRESH_SECONDS
+    is_pooled: bool = False
+    """Whether a pooler answers in the server's place."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        async def connect_with(given: Mapping[str, Any]) -> Self:
+            return await cls._open(super(CarryingConnection, cls).connect(conninfo, **given))
+
+        return await connect_stating(connect_with, conninfo, kwargs)
+
+    @classmethod
+    async def _open(cls, connecting: Coroutine[Any, Any, Self]) -> Self:
+        return await connecting
 
     def is_fresh(self, now: float) -> bool:
         """Say whether it was lent a moment ago and nothing has come since: a server that ends sends its last words."""
@@ -81,8 +96,8 @@ class IsolatedConnection(CarryingConnection):
     """One that variables of the process have no part in."""
 
     @classmethod
-    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-        return await shield(super().connect(conninfo, **kwargs))
+    async def _open(cls, connecting: Coroutine[Any, Any, Self]) -> Self:
+        return await shield(connecting)
 
 
 class CarryingPool:
@@ -114,7 +129,7 @@ class CarryingPool:
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
                 **_KEEPALIVE,
             },
-            configure=prepare_for_pooler,
+            configure=prepare_connection,
             check=self._check,
             min_size=min_size,
             max_size=max_size,
@@ -189,7 +204,12 @@ class CarryingPool:
             if conn.carried != fence:
                 await conn.execute(_SQL["carry"], {"name": build_name(self._application_name, fence)})
                 conn.carried = fence
-            elif not conn.is_fresh(now):
+            elif conn.is_fresh(now):
+                pass
+            elif conn.is_pooled:
+                # Another backend may answer now, with what the role says of it.
+                await settle(conn)
+            else:
                 await AsyncConnectionPool.check_connection(conn)
         conn.lent_at = now
 

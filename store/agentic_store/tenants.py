@@ -78,6 +78,11 @@ class PostgresTenants:
             await conn.execute(_SQL["note_connected"])
             return await (await cursor.execute(_SQL["list"])).fetchall()
 
+    async def settle_roles(self) -> list[str]:
+        """Take away what roles of namespaces say of their own connections; return which said anything."""
+        async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
+            return await (await cursor.execute(_SQL["settle"])).fetchall()
+
     async def drop_role(self, role_name: str) -> bool:
         """Remove a role with what it made, and disconnect it; say whether it was there.
 

@@ -1,11 +1,21 @@
 -- The record of sessions. Statuses that may precede a new one are a parameter: the lifecycle table is in Python.
 
+-- name: limit_locks
+SELECT set_config('lock_timeout', '5s', true);
+
 -- name: older
 SELECT known.session_uid
 FROM unnest(%(projects)s::text[], %(names)s::text[], %(uids)s::text[], %(times)s::timestamptz[])
     AS new (project_name, session_name, session_uid, created_at)
 JOIN workflow_sessions AS known USING (project_name, session_name)
-WHERE known.session_uid <> new.session_uid AND known.created_at <= new.created_at;
+WHERE known.session_uid <> new.session_uid AND known.created_at <= new.created_at
+UNION ALL
+-- A uid is one session's alone: whoever else wrote it down would keep that one from its row.
+SELECT known.session_uid
+FROM unnest(%(projects)s::text[], %(names)s::text[], %(uids)s::text[])
+    AS new (project_name, session_name, session_uid)
+JOIN workflow_sessions AS known USING (session_uid)
+WHERE (known.project_name, known.session_name) <> (new.project_name, new.session_name);
 
 -- name: delete_rows
 DELETE FROM workflow_sessions WHERE session_uid = ANY(%(uids)s) RETURNING session_uid;

@@ -32,6 +32,9 @@ SELECT EXISTS (
 UPDATE tenants SET seen_at = now()
 WHERE retired_at IS NOT NULL AND role_name IN (SELECT usename FROM pg_stat_activity);
 
+-- name: settle
+SELECT agentic_settle_tenants() AS role_name;
+
 -- name: drop
 SELECT agentic_drop_tenant(%(role_name)s) AS dropped;
 
