@@ -218,6 +218,7 @@ def build_rights() -> tuple[Template, ...]:
     )
     policies = (
         "runner-writes-own-session",
+        "runners-are-the-operators",
         "inputs-are-immutable",
         "reserved-config-keys",
         "names-are-their-bearers",
@@ -236,6 +237,11 @@ def build_rights() -> tuple[Template, ...]:
             Place(
                 "system:serviceaccount:agentic-system:agentic-operator'",
                 f"system:serviceaccount:{{{{ .Release.Namespace }}}}:{_FULL_NAME}'",
+                2,
+            ),
+            Place(
+                "['system:serviceaccount:kube-system:job-controller', 'system:kube-controller-manager']",
+                "[{{ range $at, $name := .Values.jobControllers }}{{ if $at }}, {{ end }}{{ squote $name }}{{ end }}]",
             ),
         ),
     )

@@ -14,6 +14,8 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 # The Job's name is `<session>-r<run>`, and a Job's name is a label value (63). This leaves nine digits of runs.
 MAX_SESSION_NAME: Final = 52
 MAX_RUN: Final = 999_999_999
+# A Job makes the next pod when the last one is over; this many may still be looked at.
+MAX_PODS: Final = 8
 MAX_DEFINITION_NAME: Final = 52
 
 SESSION_LABEL: Final = f"{GROUP}/session"

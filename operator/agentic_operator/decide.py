@@ -24,7 +24,7 @@ from agentic_operator.plan import Plan
 from agentic_operator.repairs import mend
 from agentic_operator.running import monitor
 from agentic_operator.seen import Rules, Seen
-from agentic_operator.statuses import is_withdrawn, observe_generation
+from agentic_operator.statuses import is_withdrawn, observe_generation, record_pods
 from agentic_operator.waiting import record_answers, resume_suspended, wait_for_input
 
 _TAKEN_BACK: Final = "was being suspended: its pod saves and ends, and the next run goes on"
@@ -41,6 +41,8 @@ def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
         plan = mend(plan, session, seen)
     # Whatever was decided, this generation was looked at: also by a pass that has nothing else to say, also at the end.
     status = observe_generation(plan.status or session.status, session.metadata.generation)
+    if not (status.phase or Phase.PENDING).is_final:
+        status = record_pods(status, session, seen.jobs, seen.pods)
     is_news = plan.status is not None or (session.status.phase is not None and status != session.status)
     return replace(plan, status=status) if is_news else plan
 

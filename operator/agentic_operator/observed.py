@@ -98,6 +98,8 @@ class PodSeen:
     deleting_since: datetime | None = None
     image_id: str = ""
     memory_limit: str = ""
+    owner_uid: str = ""
+    """The Job that controls it, by uid."""
     is_labelled: bool = True
     """Whether it carries the labels by which it is watched and listed."""
     is_controlled: bool = True
@@ -224,6 +226,7 @@ def observe_pod(raw: Raw) -> PodSeen:
         deleting_since=parse_time(meta.get("deletionTimestamp")),
         image_id=container.get("imageID") or "",
         memory_limit=_memory_limit(raw),
+        owner_uid=str(owner.get("uid") or ""),
         is_labelled=_is_labelled(raw, session, read_run(session, job)),
         is_controlled=bool(owner) or _JOB_UID_LABEL in (meta.get("labels") or {}),
     )

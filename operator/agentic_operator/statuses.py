@@ -1,13 +1,16 @@
 """How statuses are written: conditions, phases and the patch that carries nothing but the change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
 from agentic_core.lifecycle import Actor, Phase, is_legal
+from agentic_core.names import MAX_PODS
 from agentic_core.resources import AgenticSession, RunError, SessionStatus
+from agentic_core.times import EARLIEST
 from agentic_core.wire import Wire
+from agentic_operator.observed import JobSeen, PodSeen
 
 
 def build_condition(
@@ -113,6 +116,23 @@ def observe_generation(status: SessionStatus, generation: int) -> SessionStatus:
         for each in status.conditions
     )
     return status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def record_pods(
+    status: SessionStatus, session: AgenticSession, jobs: Sequence[JobSeen], pods: Sequence[PodSeen]
+) -> SessionStatus:
+    """Record which pods are those of the run that is on: the API server lets no other pod write the status.
+
+    A pod counts that its Job controls, by uid. While none of them lives, those before stay: a pod that somebody makes
+    meanwhile under such a name is none of them.
+    """
+    job = next((job for job in jobs if job.run == status.run), None)
+    known = session.status.pod_uids if status.run == session.status.run else ()
+    living = [pod for pod in pods if not pod.is_over and job is not None and pod.job == job.name and pod.uid]
+    ours = [pod for pod in living if job is not None and (pod.owner_uid == job.uid or pod.uid in known)]
+    ours.sort(key=lambda pod: (pod.created_at or EARLIEST, pod.name))
+    uids = tuple(pod.uid for pod in ours[-MAX_PODS:]) or known
+    return status if uids == status.pod_uids else status.model_copy(update={"pod_uids": uids})
 
 
 def diff_status(old: Wire, new: Wire) -> dict[str, Any]:

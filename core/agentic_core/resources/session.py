@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.lifecycle import Phase, phase_rule
-from agentic_core.names import MAX_DEFINITION_NAME, MAX_RUN, MAX_SESSION_NAME
+from agentic_core.names import MAX_DEFINITION_NAME, MAX_PODS, MAX_RUN, MAX_SESSION_NAME
 from agentic_core.resources.graph_config import GraphConfig, GraphContext, RunLimits
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
@@ -380,6 +380,14 @@ class SessionStatus(Wire):
         ),
     ] = None
     job_name: Annotated[str | None, Field(max_length=63, description="Job of this run.")] = None
+    pod_uids: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
+        Field(
+            max_length=MAX_PODS,
+            description="Pods of this run's Job, by uid: once there are any, no other pod writes this status.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     thread_id: Annotated[str | None, Field(max_length=1024, description="LangGraph's thread id.")] = None
     workflow: Annotated[WorkflowSnapshot | None, Field(description="The pinned workflow.")] = None
     limits: Annotated[RunLimits | None, Field(description="What ends a run that would go on for ever.")] = None
