@@ -15,6 +15,8 @@ LATEST: Final = datetime.max.replace(tzinfo=UTC)
 # Clocks of a cluster's machines are seconds apart. A time further ahead than this is no time that anything happened at.
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
 # What the API server takes as a time of a status: years that a clock may show by mistake, and none that overflow.
 TIME_PATTERN: Final = (
     r"^(19[7-9]|2[01][0-9])[0-9]-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
@@ -77,11 +79,19 @@ def _seconds_only(at: datetime) -> str:
     return in_utc(at).replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
+def _within_bounds(at: datetime) -> datetime:
+    """Refuse what the API server would not take back: a status that holds it could never be written again."""
+    at = in_utc(at)
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"write a time of the years {FIRST_YEAR} to {LAST_YEAR}")
+    return at
+
+
 # metav1.Time: whole seconds, UTC.
 Time = Annotated[
     datetime,
     BeforeValidator(lambda value: value if (read := parse_time(value)) is None else read),
-    AfterValidator(in_utc),
+    AfterValidator(_within_bounds),
     PlainSerializer(_seconds_only, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 64, "pattern": TIME_PATTERN}),
 ]

@@ -37,19 +37,22 @@ def let_go(session: AgenticSession, seen: Seen, since: datetime) -> Plan:
 
 def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     """A session in a final phase: its Job does not outlive it for long, and its time to live may be up."""
-    ended = session.status.completion_time or now
-    if not is_believable(ended, since=session.metadata.creation_timestamp, now=now):
+    # Those that a sidecar holds are cleared away by themselves.
+    lingering = [job for job in find_present(seen.jobs) if not job.is_finished and find_held(job, seen.pods) is None]
+    ttl = effective_ttl(session, find_spec(session.status.workflow, seen.definition))
+    ended = session.status.completion_time
+    is_counted = bool(lingering) or ttl is not None
+    if ended is None and not is_counted:
+        return Plan()
+    if ended is None or not is_believable(ended, since=session.metadata.creation_timestamp, now=now):
         # Whoever wrote it may not choose how long the session and its Job stay.
         at = now.replace(microsecond=0)
         return Plan(status=session.status.model_copy(update={"completion_time": at}), wake_at=now)
-    # Those that a sidecar holds are cleared away by themselves.
-    lingering = [job for job in find_present(seen.jobs) if not job.is_finished and find_held(job, seen.pods) is None]
     wakes: list[datetime] = []
     if lingering:
         if now >= (over := add(ended, LINGER)):
             return Plan(delete_jobs=list_names(lingering))
         wakes.append(over)
-    ttl = effective_ttl(session, find_spec(session.status.workflow, seen.definition))
     if ttl is not None:
         due = add_seconds(ended, ttl)
         if now >= due and (mark := find_declaration(session.metadata, seen.managers)) is not None:

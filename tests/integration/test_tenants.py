@@ -207,7 +207,6 @@ async def test_a_retired_role_is_seen_while_it_is_connected(managed: Managed, op
 async def test_removing_a_role_disconnects_it_and_drops_what_it_made(managed: Managed, operator_: Database) -> None:
     dsn = await log_in(managed, operator_, "team")
     with psycopg.connect(dsn.conninfo, autocommit=True) as conn:
-        conn.execute("CREATE TEMP TABLE mine (v int)")
         conn.execute("SELECT lo_create(0)")
 
         assert await operator_.tenants.drop_role(dsn.user)

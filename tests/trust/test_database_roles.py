@@ -78,10 +78,10 @@ async def test_what_a_role_says_of_itself_stops_and_changes_nothing(
     assert row is not None
     if name not in ("search_path", "client_encoding", "TimeZone"):
         assert next(iter(row.values())) == fresh[0][0]
-    conn = await connect(tenant, application_name="other")
-    async with conn:
-        cursor = await conn.execute("SELECT count(*) FROM workflow_sessions")
-        assert await cursor.fetchone() == (1,)
+    other = await connect(tenant, application_name="other")
+    async with other:
+        counted = await other.execute("SELECT count(*) FROM workflow_sessions")
+        assert await counted.fetchone() == (1,)
 
 
 async def test_what_the_administrator_says_stays(database: PostgresDatabase, tenant: Dsn) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from agentic_core.times import (
     EARLIEST,
@@ -44,10 +44,13 @@ def test_any_number_of_seconds_is_one(at: datetime, seconds: float) -> None:
 @given(ANY_TIME)
 def test_what_is_read_is_written_and_read_again(at: datetime) -> None:
     adapter: TypeAdapter[datetime] = TypeAdapter(Time)
-    read = adapter.validate_python(at.isoformat())
-    written = adapter.dump_python(read, mode="json")
-    assert adapter.validate_python(written) == read.replace(microsecond=0)
-    assert (re.fullmatch(TIME_PATTERN, written) is not None) == (1970 <= read.year < 2200)
+    written = adapter.dump_python(at, mode="json")
+    if re.fullmatch(TIME_PATTERN, written) is None:
+        with pytest.raises(ValidationError):
+            adapter.validate_python(at.isoformat())
+    else:
+        read = adapter.validate_python(at.isoformat())
+        assert adapter.validate_python(written) == read.replace(microsecond=0)
 
 
 @given(st.text() | st.none() | st.integers())
