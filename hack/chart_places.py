@@ -137,7 +137,16 @@ def build_deployment() -> Template:
                 "          env:\n",
                 f"{either(_VAULT, source_of_all)}          env:\n{either(_VAULT, told)}",
             ),
-            Place(f'{allowed}"*"\n', f'{allowed}{{{{ join "," .Values.allowedImages | quote }}}}\n{environment}'),
+            Place(f'{allowed}"*"\n', f'{allowed}{{{{ join "," .Values.allowedImages | quote }}}}\n'),
+            *(
+                Place(
+                    f'            - name: {variable}\n              value: "{default}"\n',
+                    f"            - name: {variable}\n"
+                    f'              value: {{{{ join "," .Values.{path} | default "none" | quote }}}}\n'
+                    + (environment if variable == _AUTHORS[-1][0] else ""),
+                )
+                for variable, default, path in _AUTHORS
+            ),
             user(8),
             resources(10, "resources", "50m", "96Mi", "512Mi"),
             *credentials(file, "operator", "operator"),
@@ -145,6 +154,15 @@ def build_deployment() -> Template:
     )
 
 
+_AUTHORS: Final = (
+    ("ALLOWED_PRIORITY_CLASSES", "none", "authors.priorityClasses"),
+    ("ALLOWED_TOLERATIONS", "nvidia.com/gpu,amd.com/gpu,google.com/tpu", "authors.tolerations"),
+    ("ALLOWED_NODE_LABELS", "*", "authors.nodeLabels"),
+    ("ALLOWED_RUNTIME_CLASSES", "*", "authors.runtimeClasses"),
+    ("ALLOWED_POD_LABELS", "*", "authors.podLabels"),
+    ("ALLOWED_POD_ANNOTATIONS", "*", "authors.podAnnotations"),
+    ("SESSION_LABELS", "none", "sessionLabels"),
+)
 _POD_ANNOTATIONS: Final = "      annotations:\n        {{- toYaml .Values.podAnnotations | nindent 8 }}\n"
 
 

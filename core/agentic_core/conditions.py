@@ -23,6 +23,8 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     IMAGE_ALLOWED = "ImageAllowed"
     IMAGE_NOT_ALLOWED = "ImageNotAllowed"
+    POD_ALLOWED = "PodAllowed"
+    POD_NOT_ALLOWED = "PodNotAllowed"
     INSPECTED = "Inspected"
     INSPECTING = "Inspecting"
     INSPECTION_FAILED = "InspectionFailed"
@@ -55,6 +57,8 @@ class Reason(StrEnum):
     ADMISSION_UNAVAILABLE = "AdmissionUnavailable"
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     NAMESPACE_NOT_PREPARED = "NamespaceNotPrepared"
+    SERVICE_ACCOUNT_MISSING = "ServiceAccountMissing"
+    SERVICE_ACCOUNT_NOT_ALLOWED = "ServiceAccountNotAllowed"
     SECRET_MISSING = "SecretMissing"  # noqa: S105  (a reason)
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     API_SERVER_UNAVAILABLE = "APIServerUnavailable"

@@ -32,6 +32,9 @@ DOWNLOAD_ANNOTATION: Final = f"{GROUP}/download-requested"
 # On a session, "true" or "false": whether something outside of the cluster declares it and would make it again.
 DECLARED_ANNOTATION: Final = f"{GROUP}/declared"
 
+# On a service account, "WorkflowDefinition/NAME" or "ClusterWorkflowDefinition/NAME": whose runs may run as it.
+RUNS_ANNOTATION: Final = f"{GROUP}/runs"
+
 RUNNER_SERVICE_ACCOUNT: Final = "agentic-runner"
 INSPECTOR_SERVICE_ACCOUNT: Final = "agentic-inspector"
 RUNNER_CONTAINER: Final = "runner"

@@ -118,6 +118,12 @@ def _reason(text: str) -> Reason:
         return Reason.NOT_READY
 
 
+def refuse_pod(problems: Iterable[Problem]) -> Refused | None:
+    """Return why a definition's pods may not be as it says; None where they may."""
+    found = list(problems)
+    return Refused(Reason.POD_NOT_ALLOWED, list_problems(found)) if found else None
+
+
 def check_image(image: str, allowed: AllowedImages) -> Refused | None:
     """Return the refusal of an image that is none or that the allow-list does not hold."""
     try:
@@ -283,9 +289,14 @@ def refuse_inputs(problems: Iterable[Problem]) -> Refused | None:
 
 
 def list_input_problems(problems: Iterable[Problem]) -> str:
-    """Return one text that names every problem, as pointers into the session; empty for no problem."""
+    """Return one text that names every problem of inputs, as pointers into the session; empty for no problem."""
+    return list_problems(Problem(f"/spec/inputs{problem.pointer}", problem.message) for problem in problems)
+
+
+def list_problems(problems: Iterable[Problem]) -> str:
+    """Return one text that names every problem by its pointer; empty for no problem."""
     listed = list(problems)
-    shown = [f"/spec/inputs{problem.pointer}: {problem.message}" for problem in listed[:MAX_LISTED_PROBLEMS]]
+    shown = [f"{problem.pointer}: {problem.message}" for problem in listed[:MAX_LISTED_PROBLEMS]]
     if len(listed) > MAX_LISTED_PROBLEMS:
         shown.append(f"and {len(listed) - MAX_LISTED_PROBLEMS} more")
     return clip("; ".join(shown))

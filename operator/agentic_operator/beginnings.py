@@ -6,7 +6,7 @@ from typing import Final
 
 from agentic_core.conditions import Condition, Reason, find_condition, with_condition
 from agentic_core.lifecycle import Phase
-from agentic_core.names import FINALIZER, job_name
+from agentic_core.names import FINALIZER, RUNNER_SERVICE_ACCOUNT, job_name
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
 from agentic_operator.admission import (
     Admission,
@@ -19,11 +19,13 @@ from agentic_operator.admission import (
     check_image,
     check_queue,
     check_settings,
+    refuse_pod,
     warn_of_settings,
 )
+from agentic_operator.author_pods import find_account, list_pod_problems
 from agentic_operator.classify import clip
-from agentic_operator.endings import fail
-from agentic_operator.jobs import build_claim, build_job, effective_limits
+from agentic_operator.endings import LOOK_AGAIN, fail
+from agentic_operator.jobs import Definition, build_claim, build_job, effective_limits
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
 from agentic_operator.seen import Rules, Seen, find_pending
@@ -38,6 +40,10 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
         return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0)
     made = find_pending(session, seen.jobs)
     admission: Admission = admit_workflow(session, seen.definition, rules.allowed)
+    if not isinstance(admission, Refused) and seen.definition is not None and not made:
+        # Also where its inspection is waited for: it will get none.
+        spec = seen.definition.spec
+        admission = refuse_pod(list_pod_problems(spec, rules.pods, find_account(spec, spec))) or admission
     if isinstance(admission, Admitted):
         # A Job made just before a crash was made of what had been checked.
         refused = None if made else _check(session, seen)
@@ -114,7 +120,15 @@ def create_run(
     return replace(
         plan,
         claim=build_claim(session, spec) if spec is not None and is_first else None,
-        job=build_job(session, snapshot, spec, run, session.thread, rules.jobs),
+        job=build_job(
+            session,
+            snapshot,
+            spec,
+            run,
+            session.thread,
+            rules.jobs,
+            account=find_run_account(snapshot, seen.definition) or RUNNER_SERVICE_ACCOUNT,
+        ),
     )
 
 
@@ -128,10 +142,24 @@ def run_again(
     # The list may have become stricter since the session started.
     if (refused := check_image(snapshot.image, rules.allowed)) is not None:
         return fail(session, seen, refused.reason, refused.message, now)
+    # What pinned sessions ask of pods was allowed once: they wait for the setting, or for what the definition names.
+    if (refused := _check_pods(snapshot, seen, rules)) is not None:
+        held = _hold(session, Waits(refused.reason, refused.message), now)
+        return replace(held, wake_at=now + LOOK_AGAIN)
     holds_place = session.status.phase in _ACTIVE or any(job.run == run for job in seen.jobs)
     if not holds_place and (waits := check_queue(seen.definition, seen.queue)) is not None:
         return _hold(session, waits, now)
     return create_run(session, seen, now, rules, run, snapshot, restarts=restarts, message=message)
+
+
+def _check_pods(snapshot: WorkflowSnapshot, seen: Seen, rules: Rules) -> Refused | None:
+    spec = find_spec(snapshot, seen.definition)
+    return refuse_pod(list_pod_problems(spec, rules.pods, find_run_account(snapshot, seen.definition)))
+
+
+def find_run_account(snapshot: WorkflowSnapshot | None, definition: Definition | None) -> str:
+    """Return the service account that a run's workflow names; empty where the shared one serves."""
+    return find_account(find_spec(snapshot, definition), definition.spec if definition is not None else None)
 
 
 def _warn(warning: str) -> tuple[Note, ...]:

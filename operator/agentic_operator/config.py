@@ -11,6 +11,7 @@ from typing import Final
 
 from agentic_core.contract import MAX_RECURSION_LIMIT, MAX_TIMEOUT_SECONDS
 from agentic_core.names import is_dns_label
+from agentic_operator.author_pods import AllowedPods, Listed
 from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?")
@@ -73,6 +74,8 @@ class JobDefaults:
     """Whether the cluster says which user and groups pods have, as OpenShift does."""
     vault: VaultAccess | None = None
     """None where runners get their credentials from a Secret."""
+    session_labels: Listed = field(default_factory=Listed)
+    """Labels of a session that its Job and pods carry, beside those of its queue."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Settings:
     identity: str = "operator"
     watch_namespaces: tuple[str, ...] = ()
     allowed_images: AllowedImages = EVERY_IMAGE
+    allowed_pods: AllowedPods = field(default_factory=AllowedPods)
     postgres_file: Path | None = None
     runner_postgres_secret: str = "agentic-postgres-runner"  # noqa: S105  (a resource's name)
     tenancy: Tenancy = Tenancy.AUTO
@@ -116,6 +120,24 @@ OPTIONS: Final = (
     _Option("POD_NAME", "", "who this replica is in the Lease; the host name where absent"),
     _Option("WATCH_NAMESPACES", "", "comma-separated namespaces to serve; all where empty"),
     _Option("ALLOWED_IMAGES", "*", "comma-separated registry prefixes that images must begin with; '*' allows all"),
+    _Option("ALLOWED_PRIORITY_CLASSES", "none", "PriorityClasses that definitions may use"),
+    _Option(
+        "ALLOWED_TOLERATIONS",
+        "nvidia.com/gpu,amd.com/gpu,google.com/tpu",
+        "keys of taints that definitions may tolerate; '*' allows all, tolerating everything too",
+    ),
+    _Option("ALLOWED_NODE_LABELS", "*", "labels by which definitions may choose nodes"),
+    _Option("ALLOWED_RUNTIME_CLASSES", "*", "RuntimeClasses that definitions may use"),
+    _Option("ALLOWED_POD_LABELS", "*", "labels that definitions may put on Jobs and pods"),
+    _Option("ALLOWED_POD_ANNOTATIONS", "*", "annotations that definitions may put on pods"),
+    _Option(
+        "SESSION_LABELS", "none", "labels of sessions that their Jobs and pods carry, beside those of Kueue's queues"
+    ),
+    _Option(
+        "SHARED_ACCOUNT_ANNOTATIONS",
+        "off",
+        "whether serviceAccountAnnotations still go onto the account that all runners share: on or off",
+    ),
     _Option("POSTGRES_CONNECTION_STRING_FILE", "", "file with the operator's connection string; no rows without"),
     _Option("RUNNER_POSTGRES_SECRET", "agentic-postgres-runner", "Secret with the runners' connection string"),
     _Option("TENANCY", "auto", "whether each namespace gets a database role of its own: auto, on or off"),
@@ -196,6 +218,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         identity=values["POD_NAME"] or socket.gethostname(),
         watch_namespaces=namespaces,
         allowed_images=allowed,
+        allowed_pods=_allowed_pods(values),
         postgres_file=_path(values, "POSTGRES_CONNECTION_STRING_FILE"),
         runner_postgres_secret=values["RUNNER_POSTGRES_SECRET"],
         tenancy=_tenancy(values),
@@ -215,6 +238,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             has_encryption=_choice(values, "ENCRYPTION", ("on", "off")) == "on",
             leaves_user=_choice(values, "RUNNER_USER", ("fixed", "cluster")) == "cluster",
             vault=_vault(values),
+            session_labels=_listed(values, "SESSION_LABELS"),
         ),
         leader_election=_truth(values, "LEADER_ELECTION"),
         lease_seconds=_number(values, "LEASE_SECONDS", 3, MAX_LEASE_SECONDS),
@@ -224,6 +248,25 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         workers=_number(values, "WORKERS", 1, 256),
         kubeconfig=_path(values, "KUBECONFIG"),
     )
+
+
+def _allowed_pods(values: Mapping[str, str]) -> AllowedPods:
+    return AllowedPods(
+        priority_classes=_listed(values, "ALLOWED_PRIORITY_CLASSES"),
+        tolerations=_listed(values, "ALLOWED_TOLERATIONS"),
+        node_labels=_listed(values, "ALLOWED_NODE_LABELS"),
+        runtime_classes=_listed(values, "ALLOWED_RUNTIME_CLASSES"),
+        labels=_listed(values, "ALLOWED_POD_LABELS"),
+        annotations=_listed(values, "ALLOWED_POD_ANNOTATIONS"),
+        has_shared_annotations=_choice(values, "SHARED_ACCOUNT_ANNOTATIONS", ("on", "off")) == "on",
+    )
+
+
+def _listed(values: Mapping[str, str], variable: str) -> Listed:
+    try:
+        return Listed.parse(values[variable])
+    except ValueError as error:
+        raise InvalidSetting(f"{variable}: {error}") from error
 
 
 def _own_namespace() -> str:

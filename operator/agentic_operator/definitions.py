@@ -23,7 +23,8 @@ from agentic_core.resources import (
     ProjectStatus,
     WorkflowStatus,
 )
-from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image
+from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image, refuse_pod
+from agentic_operator.author_pods import find_account, list_pod_problems
 from agentic_operator.classify import classify_failure, clip, find_trouble, newest
 from agentic_operator.held import find_held
 from agentic_operator.jobs import Definition, build_inspection_job, inspection_fingerprint
@@ -156,8 +157,9 @@ def decide_definition(
         return DefinitionPlan()
     schema = _schema_condition(seen.schema_problems, now, generation)
     image = _image_condition(definition, now, rules, generation)
+    pod = _pod_condition(definition, now, rules, generation)
     step = _Step(None)
-    if schema.status == "True" and image.status == "True":
+    if all(each.status == "True" for each in (schema, image, pod)):
         step = _inspect(definition, seen, now, rules, namespace)
     inspected = step.condition or build_condition(
         "Inspected", "Unknown", Reason.NOT_READY, "not inspected: the definition is refused", now, generation
@@ -165,7 +167,7 @@ def decide_definition(
     status = definition.status
     supported = _supported(inspected, status.model_copy(update=step.fields), seen, rules, now, generation)
     conditions: list[Condition] = list(status.conditions)
-    for condition in (schema, image, inspected, supported, _ready(schema, image, inspected, now)):
+    for condition in (schema, image, pod, inspected, supported, _ready((schema, image, pod, inspected), now)):
         conditions = with_condition(conditions, condition)
     changed: dict[str, object] = {
         **step.fields,
@@ -177,8 +179,7 @@ def decide_definition(
         planned = planned.model_copy(update={"last_validated": now.replace(microsecond=0)})
     planned, wake_at = _count(status, planned, seen, now)
     notes: tuple[Note, ...] = ()
-    if inspected.status == "False" or schema.status == "False" or image.status == "False":
-        worst = next(c for c in (schema, image, inspected) if c.status == "False")
+    if worst := next((each for each in (schema, image, pod, inspected) if each.status == "False"), None):
         notes = (Note(worst.reason, worst.message, "Warning", "Validate"),)
     elif supported.status == "False":
         notes = (Note(supported.reason, supported.message, "Warning", "Validate"),)
@@ -224,6 +225,14 @@ def _schema_condition(problems: Iterable[Problem], now: datetime, generation: in
     return build_condition("SchemaValid", "False", Reason.INVALID_SCHEMA, clip("; ".join(shown)), now, generation)
 
 
+def _pod_condition(definition: Definition, now: datetime, rules: Rules, generation: int) -> Condition:
+    account = find_account(definition.spec, definition.spec)
+    refused = refuse_pod(list_pod_problems(definition.spec, rules.pods, account))
+    if refused is None:
+        return build_condition("PodAllowed", "True", Reason.POD_ALLOWED, "", now, generation)
+    return build_condition("PodAllowed", "False", refused.reason, refused.message, now, generation)
+
+
 def _image_condition(definition: Definition, now: datetime, rules: Rules, generation: int) -> Condition:
     refused = check_image(definition.spec.image, rules.allowed)
     if refused is None:
@@ -260,9 +269,9 @@ def _supported(
     return build_condition(kind, "False", Reason.SETTINGS_IGNORED, f"langgraph.json: {said}", now, generation)
 
 
-def _ready(schema: Condition, image: Condition, inspected: Condition, now: datetime) -> Condition:
-    generation = schema.observed_generation or 0
-    for condition in (schema, image, inspected):
+def _ready(conditions: tuple[Condition, ...], now: datetime) -> Condition:
+    generation = conditions[0].observed_generation or 0
+    for condition in conditions:
         if condition.status != "True":
             status: ConditionStatus = "False" if condition.status == "False" else "Unknown"
             return build_condition("Ready", status, Reason(condition.reason), condition.message, now, generation)

@@ -66,6 +66,7 @@ from agentic_operator.pods import (
     build_resources,
     build_secret_volume,
     escape_variables,
+    list_session_labels,
 )
 
 INSPECTION_SECONDS: Final = 300
@@ -167,14 +168,17 @@ def build_job(
     run: int,
     thread_id: str,
     defaults: JobDefaults,
+    *,
+    account: str = RUNNER_SERVICE_ACCOUNT,
 ) -> Manifest:
-    """Return the Job of one run.
+    """Return the Job of one run, whose pods run as ``account``.
 
     ``snapshot`` says which image and graph; ``spec`` how the pod is furnished, None where nothing was pinned and the
     definition is gone.
     """
     name = job_name(session.name, run)
     labels = run_labels(session, run)
+    given = list_session_labels(session, defaults.session_labels)
     retries = effective_retries(session, spec, defaults)
     keep_warm = effective_keep_warm(session, spec)
     # Those that the status shows, once it does: the operator's defaults may have changed since.
@@ -238,7 +242,7 @@ def build_job(
     add_writable_paths(spec, volumes, mounts)
     pod = build_pod_spec(
         spec,
-        service_account=RUNNER_SERVICE_ACCOUNT,
+        service_account=account,
         image=snapshot.image_digest or snapshot.image,
         arguments=None,
         env=env,
@@ -259,7 +263,7 @@ def build_job(
         # A new pod only when the old one is really over: two runners of one thread would only fence each other.
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": [*_failure_rules(), *access.failure_rules]},
-        "template": {"metadata": build_pod_metadata(spec, labels), "spec": pod},
+        "template": {"metadata": build_pod_metadata(spec, {**given, **labels}), "spec": pod},
     }
     return {
         "apiVersion": "batch/v1",
@@ -267,7 +271,7 @@ def build_job(
         "metadata": {
             "name": name,
             "namespace": session.namespace,
-            "labels": {**build_job_labels(spec, session), **labels, SESSION_UID_LABEL: session.metadata.uid},
+            "labels": {**build_job_labels(spec, session), **given, **labels, SESSION_UID_LABEL: session.metadata.uid},
             "ownerReferences": [owner_reference(session)],
         },
         "spec": job,

@@ -130,7 +130,7 @@ async def _lead(
             announcer=Announcer(kube, settings.identity, settings.namespace, faults=faults),
             checker=checker,
             faults=faults,
-            rules=Rules(settings.jobs, settings.allowed_images),
+            rules=Rules(settings.jobs, settings.allowed_images, settings.allowed_pods),
             recorder=recorder,
             fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
         )

@@ -9,17 +9,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, PermanentError
-from agentic_core.names import INSPECTOR_SERVICE_ACCOUNT, MANAGED_BY, MANAGED_BY_LABEL, RUNNER_SERVICE_ACCOUNT
+from agentic_core.names import (
+    INSPECTOR_SERVICE_ACCOUNT,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RUNNER_SERVICE_ACCOUNT,
+    RUNS_ANNOTATION,
+)
 from agentic_operator.config import Settings
-from agentic_operator.kube import ROLE_BINDINGS, SERVICE_ACCOUNTS, AlreadyExists, Invalid, Json, Kind, Kube
+from agentic_operator.kube import ROLE_BINDINGS, SERVICE_ACCOUNTS, USER_AGENT, AlreadyExists, Invalid, Json, Kind, Kube
 from agentic_operator.logins import Logins
+from agentic_operator.obstacles import Obstructed
 from agentic_operator.shared import SharedSecrets, find_names
 
 TTL_SECONDS: Final = 300.0
 # How long a failure stands for all sessions of a namespace: a thousand of them must not ask the same thousand times.
 FAILED_SECONDS: Final = 1.0
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
+# How often an account is looked for that a definition names and that is not there, or not marked.
+ACCOUNT_SECONDS: Final = 5.0
 _Purpose = Literal["runs", "inspections"]
 
 
@@ -74,12 +84,45 @@ class Namespaces:
             known.failure, known.annotations = None, wanted
             known.ready_until["runs"] = self._clock() + TTL_SECONDS
 
+    async def prepare_account(self, namespace: str, account: str, workflow: str) -> None:
+        """Make sure that pods may run as an account which a definition names; raise :class:`Obstructed` where not.
+
+        Who may edit service accounts decides which workflow runs as one, and with which rights and roles elsewhere; who
+        may only make definitions does not. It is asked for every run: taking the mark off has effect at once.
+        """
+        raw = await self._kube.find(SERVICE_ACCOUNTS, namespace, account)
+        place = f"/spec/podTemplate/serviceAccountName: service account {account!r} in namespace {namespace!r}"
+        if raw is None:
+            raise Obstructed(
+                Reason.SERVICE_ACCOUNT_MISSING,
+                f"{place} does not exist; it starts once that is there",
+                retry_after_seconds=ACCOUNT_SECONDS,
+            )
+        if (raw["metadata"].get("annotations") or {}).get(RUNS_ANNOTATION) != workflow:
+            raise Obstructed(
+                Reason.SERVICE_ACCOUNT_NOT_ALLOWED,
+                f"{place} is not marked for this workflow. Who may edit service accounts runs: kubectl annotate"
+                f" serviceaccount {account} -n {namespace} {RUNS_ANNOTATION}={workflow}",
+                retry_after_seconds=ACCOUNT_SECONDS,
+            )
+        await self._create(ROLE_BINDINGS, namespace, self._role_binding(namespace, account))
+
+    async def _take_off(self, namespace: str) -> None:
+        """Take off the shared account what definitions of earlier versions put there, and nothing else."""
+        raw = await self._kube.get(SERVICE_ACCOUNTS, namespace, RUNNER_SERVICE_ACCOUNT)
+        if found := find_own_annotations(raw):
+            patch: Json = {"metadata": {"annotations": dict.fromkeys(found)}}
+            await self._kube.patch(SERVICE_ACCOUNTS, namespace, RUNNER_SERVICE_ACCOUNT, patch)
+
     async def _prepare(self, namespace: str, annotations: Mapping[str, str] | None, wanted: Mapping[str, str]) -> None:
         metadata: Json = {"name": RUNNER_SERVICE_ACCOUNT, "labels": _LABELS}
         account: Json = {"metadata": metadata, "automountServiceAccountToken": False}
         if wanted:
             metadata["annotations"] = dict(wanted)
-        if not await self._create(SERVICE_ACCOUNTS, namespace, account) and annotations:
+        is_new = await self._create(SERVICE_ACCOUNTS, namespace, account)
+        if not is_new and not self._settings.allowed_pods.has_shared_annotations:
+            await self._take_off(namespace)
+        elif not is_new and annotations:
             patch: Json = {"metadata": {"annotations": dict(annotations)}}
             await self._kube.patch(SERVICE_ACCOUNTS, namespace, RUNNER_SERVICE_ACCOUNT, patch)
         try:
@@ -129,13 +172,25 @@ class Namespaces:
             return False
         return True
 
-    def _role_binding(self, namespace: str) -> Json:
+    def _role_binding(self, namespace: str, account: str = RUNNER_SERVICE_ACCOUNT) -> Json:
+        is_shared = account == RUNNER_SERVICE_ACCOUNT
+        name = account if is_shared else f"{RUNNER_SERVICE_ACCOUNT}-{account}"
         return {
-            "metadata": {"name": RUNNER_SERVICE_ACCOUNT, "labels": _LABELS},
+            "metadata": {"name": name, "labels": _LABELS},
             "roleRef": {
                 "apiGroup": "rbac.authorization.k8s.io",
                 "kind": "ClusterRole",
                 "name": self._settings.runner_cluster_role,
             },
-            "subjects": [{"kind": "ServiceAccount", "name": RUNNER_SERVICE_ACCOUNT, "namespace": namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         }
+
+
+def find_own_annotations(raw: Json) -> list[str]:
+    """Return the annotations of an object that this operator wrote last, by ``metadata.managedFields``."""
+    found: set[str] = set()
+    for entry in raw["metadata"].get("managedFields") or ():
+        if entry.get("manager") == USER_AGENT and not entry.get("subresource"):
+            fields = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
+            found.update(field.removeprefix("f:") for field in fields if field.startswith("f:"))
+    return sorted(found & (raw["metadata"].get("annotations") or {}).keys())

@@ -26,6 +26,9 @@ HOLDING: Final = frozenset(
     {
         *REASONS.values(),
         Reason.NAME_TAKEN,
+        Reason.POD_NOT_ALLOWED,
+        Reason.SERVICE_ACCOUNT_MISSING,
+        Reason.SERVICE_ACCOUNT_NOT_ALLOWED,
         Reason.SECRET_MISSING,
         Reason.SECRET_INVALID,
         Reason.NAMESPACE_NOT_PREPARED,

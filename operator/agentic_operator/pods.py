@@ -14,6 +14,7 @@ from typing import Any, Final
 from agentic_core.names import API_VERSION, RUNNER_CONTAINER
 from agentic_core.resources import AgenticSession, WorkflowSpec
 from agentic_core.writable_paths import find_writable_paths
+from agentic_operator.author_pods import Listed
 from agentic_operator.config import JobDefaults
 
 RUNNER_UID: Final = 65532
@@ -102,15 +103,21 @@ def build_pod_metadata(spec: WorkflowSpec | None, labels: dict[str, str]) -> Man
 def build_job_labels(spec: WorkflowSpec | None, session: AgenticSession | None = None) -> dict[str, str]:
     """Return the author's labels of a Job: those of its pods, and those by which queues for Jobs know it.
 
-    A session says its queue itself. Of its other labels none is taken over: they could bring its pods under policies
-    and services of others, and what says that a session belongs to an application of GitOps would have the Job deleted
-    as something that Git does not know.
+    A session says its queue itself. Of its other labels those alone are taken over that the operator's settings list:
+    they could bring its pods under policies and services of others, and what says that a session belongs to an
+    application of GitOps would have the Job deleted as something that Git does not know.
     """
     template = spec.pod_template if spec is not None else None
     given = (template.labels if template is not None else None) or {}
     own = session.metadata.labels if session is not None else {}
     queues = {name: value for labels in (given, own) for name, value in labels.items() if name in QUEUE_LABELS}
     return {**_list_labels(spec), **queues}
+
+
+def list_session_labels(session: AgenticSession, listed: Listed) -> dict[str, str]:
+    """Return the labels of a session that its Job and pods carry."""
+    own = session.metadata.labels
+    return {name: value for name, value in own.items() if listed.allows(name) and not _is_reserved(name)}
 
 
 def _list_labels(spec: WorkflowSpec | None) -> dict[str, str]:

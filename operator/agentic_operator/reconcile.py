@@ -24,6 +24,7 @@ from agentic_operator.admission import (
 )
 from agentic_operator.announcer import Announcer
 from agentic_operator.answers import Checked, find_checks, find_managers
+from agentic_operator.beginnings import find_run_account
 from agentic_operator.checker import Checker, find_input_problems
 from agentic_operator.decide import decide, needs_input_check, wants_end
 from agentic_operator.endings import DELETION_PATIENCE
@@ -218,10 +219,16 @@ class SessionReconciler:
         snapshot = plan.status.workflow if plan.status is not None else None
         spec = find_spec(snapshot, seen.definition)
         template = spec.pod_template if spec is not None else None
+        account = find_run_account(snapshot, seen.definition)
         annotations = template.service_account_annotations if template is not None else None
+        if account or not self._parts.rules.pods.has_shared_annotations:
+            annotations = None
         now = datetime.now(UTC)
         try:
             await self._parts.namespaces.prepare_for_runs(key.namespace, annotations)
+            if account:
+                ref = session.spec.workflow_ref
+                await self._parts.namespaces.prepare_account(key.namespace, account, f"{ref.kind}/{ref.name}")
             if plan.claim is not None:
                 await self._create_claim(key, session, plan.claim)
             raw = await self._create_or_adopt(key, session, manifest)

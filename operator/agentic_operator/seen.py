@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from agentic_core.resources import AgenticSession
 from agentic_operator.admission import Queue, Refused
 from agentic_operator.answers import Checked
+from agentic_operator.author_pods import AllowedPods
 from agentic_operator.config import JobDefaults
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.jobs import Definition
@@ -19,6 +20,7 @@ class Rules:
 
     jobs: JobDefaults = field(default_factory=JobDefaults)
     allowed: AllowedImages = EVERY_IMAGE
+    pods: AllowedPods = field(default_factory=AllowedPods)
 
 
 @dataclass(frozen=True)

@@ -206,9 +206,23 @@ class PodTemplate(Wire):
         str | None, Field(max_length=253, description="RuntimeClass of the pods, a sandboxed one for instance.")
     ] = None
     priority_class_name: Annotated[str | None, Field(max_length=253, description="PriorityClass of the pods.")] = None
+    service_account_name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            description="Service account of the pods (cloud identities), whose annotation agentic-operator.dev/runs"
+            " names this workflow; the one that runners share where absent.",
+        ),
+    ] = None
     service_account_annotations: Annotated[
         dict[str, Annotated[str, Field(max_length=4096)]] | None,
-        Field(max_length=32, description="Annotations for the namespace's runner service account (cloud identities)."),
+        Field(
+            max_length=32,
+            description="Of earlier versions: annotations for the service account that runners share. Name"
+            " serviceAccountName instead.",
+        ),
     ] = None
     volumes: Annotated[
         tuple[Volume, ...],

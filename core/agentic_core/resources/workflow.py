@@ -224,7 +224,7 @@ class WorkflowStatus(Wire):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="SchemaValid, ImageAllowed, Inspected, ProjectSupported and Ready.",
+            description="SchemaValid, ImageAllowed, PodAllowed, Inspected, ProjectSupported and Ready.",
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()

@@ -26,6 +26,8 @@ SET_BY_THE_CHART = {
     "RUNNER_USER",
     "OPERATOR_NAMESPACE", "POD_NAME", "WATCH_NAMESPACES", "ALLOWED_IMAGES", "POSTGRES_CONNECTION_STRING_FILE",
     "RUNNER_POSTGRES_SECRET", "RUNNER_CLUSTER_ROLE", "CREDENTIALS", "LIVENESS_PORT", "KUBECONFIG",
+    "ALLOWED_PRIORITY_CLASSES", "ALLOWED_TOLERATIONS", "ALLOWED_NODE_LABELS", "ALLOWED_RUNTIME_CLASSES",
+    "ALLOWED_POD_LABELS", "ALLOWED_POD_ANNOTATIONS", "SESSION_LABELS",
 }  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def test_every_setting_of_the_operator_can_be_given(schema: dict[str, Any]) -> N
 def test_the_schema_and_the_page_know_every_value(schema: dict[str, Any]) -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     page = (ROOT / "docs" / "helm.md").read_text(encoding="utf-8")
-    groups = {"image", "database", "migrate", "crds", "vault", "monitoring", "backup"}
+    groups = {"image", "authors", "database", "migrate", "crds", "vault", "monitoring", "backup"}
     paths = {f"{key}.{inner}" for key in groups for inner in values[key]} | (values.keys() - groups)
     told = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`([\w.]+)`", row)}
 

@@ -57,6 +57,7 @@ def test_a_new_definition_is_inspected_and_unknown_until_then() -> None:
     assert conditions(plan) == {
         "SchemaValid": ("True", "Valid"),
         "ImageAllowed": ("True", "ImageAllowed"),
+        "PodAllowed": ("True", "PodAllowed"),
         "Inspected": ("Unknown", "Inspecting"),
         "ProjectSupported": ("Unknown", "Inspecting"),
         "Ready": ("Unknown", "Inspecting"),
