@@ -7,7 +7,7 @@ import pytest
 from tests.support.builders import definition_body
 from tests.support.kube import GROUP_PATH, Json, Space
 from tests.support.waiting import wait_for
-from tests.trust.roles import Client, a_user
+from tests.trust.roles import Client, a_user, an_account
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/everything"
 EVERYWHERE = [{"operator": "Exists"}]
@@ -107,6 +107,10 @@ def test_only_marked_accounts_run_a_workflow_and_an_author_cannot_mark(space: Sp
     binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space.name}/rolebindings/agentic-runner-reports"
     (subject,) = space.plane.request("GET", binding)["subjects"]
     assert (subject["kind"], subject["name"]) == ("ServiceAccount", "reports")
+    # Bound to the runner's role, and yet nobody without a pod of a run.
+    outside = an_account(space.plane, space.name, "reports")
+    status = f"{GROUP_PATH}/namespaces/{space.name}/agenticsessions/s/status"
+    assert "does not run session" in outside.request("PATCH", status, {"status": {"message": "forged"}}).message
 
 
 def test_the_shared_account_loses_what_definitions_put_there_and_keeps_what_its_admin_did(space: Space) -> None:
