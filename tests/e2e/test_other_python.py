@@ -7,15 +7,12 @@ import pytest
 from hack.cluster.progress import Progress
 from hack.images import LANGGRAPH_BASE, OTHER_PYTHON, build_foreign, tag
 from tests.e2e.conftest import Project
-from tests.projects.cases import CASES, Case
+from tests.e2e.test_projects import BATCHES, check_survival
+from tests.projects.cases import Case
 from tests.support.langgraph_build import copy_project, find_case, lock_project, write_dockerfile
 
 VERSION = OTHER_PYTHON.removeprefix("py")
 IMAGE = f"docker.io/agentic-operator/e2e-projects-{OTHER_PYTHON}:dev"
-# As many at a time as one node of two cores takes; what only an image may say is below.
-CASES_OF_THE_IMAGE = [case for case in CASES if not case.variables]
-BATCHES = [CASES_OF_THE_IMAGE[start : start + 5] for start in range(0, len(CASES_OF_THE_IMAGE), 5)]
-
 _SAYS = """\
 import os
 import sys
@@ -28,20 +25,11 @@ SAID = [f"{sys.version_info.major}.{sys.version_info.minor}", "compiled" if IS_C
 """
 
 
-def _name(case: Case) -> str:
-    return case.name.replace("_", "-")
-
-
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "-".join(case.name for case in batch))
-def test_projects_of_each_kind_run_on_another_python(project: Project, batch: list[Case]) -> None:
-    for case in batch:
-        config = {"name": "LANGGRAPH_CONFIG", "value": f"/projects/{case.folder or case.name}/langgraph.json"}
-        project.define(case.graph or "agent", name=_name(case), image=IMAGE, env=[config])
-    for case in batch:
-        project.wait_condition(f"workflowdefinition/{_name(case)}", "Ready", "True", timeout_seconds=180)
-        project.start(_name(case), name=_name(case), inputs=dict(case.inputs))
-    for case in batch:
-        case.check(project.wait_phase("Completed", session=_name(case), timeout_seconds=180)["result"])
+def test_projects_of_each_kind_survive_the_loss_of_their_pod_on_another_python(
+    project: Project, batch: list[Case]
+) -> None:
+    check_survival(project, batch, IMAGE)
 
 
 @pytest.mark.parametrize("is_locked", [False, True], ids=["requirements", "locked by uv"])

@@ -20,11 +20,11 @@ def _name(case: Case) -> str:
     return case.name.replace("_", "-")
 
 
-def _define(project: Project, case: Case) -> None:
+def _define(project: Project, case: Case, image: str) -> None:
     project.define(
         case.graph or "agent",
         name=_name(case),
-        image=IMAGE,
+        image=image,
         env=[
             {"name": "LANGGRAPH_CONFIG", "value": f"/projects/{case.folder or case.name}/langgraph.json"},
             {"name": "GATE", "value": "/tmp"},
@@ -52,8 +52,13 @@ _LET_GO = "open('/tmp/go', 'w').close()"
 
 @pytest.mark.parametrize("batch", BATCHES, ids=lambda batch: "-".join(case.name for case in batch))
 def test_projects_of_each_kind_survive_the_loss_of_their_pod(project: Project, batch: list[Case]) -> None:
+    check_survival(project, batch, IMAGE)
+
+
+def check_survival(project: Project, batch: list[Case], image: str) -> None:
+    """Register projects of an image, run them, kill their pods in the middle and compare what they give at the end."""
     for case in batch:
-        _define(project, case)
+        _define(project, case, image)
     for case in batch:
         project.wait_condition(f"workflowdefinition/{_name(case)}", "Ready", "True", timeout_seconds=180)
         assert project.condition(f"workflowdefinition/{_name(case)}", "ProjectSupported")["status"] == "True"

@@ -117,11 +117,11 @@ INVALID = {
     ),
     "a variable that belongs to the contract": (
         a_session(env=[{"name": "THREAD_ID", "value": "other"}]),
-        "this variable is set by the operator or could change which code runs",
+        "variable is the operator's or the image's to set; choose another name",
     ),
     "a variable that loads code": (
         a_session(env=[{"name": "LD_PRELOAD", "value": "/tmp/x.so"}]),
-        "this variable is set by the operator or could change which code runs",
+        "variable is the operator's or the image's to set; choose another name",
     ),
     "a variable twice": (
         a_session(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
