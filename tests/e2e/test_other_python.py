@@ -32,6 +32,8 @@ def test_projects_of_each_kind_survive_the_loss_of_their_pod_on_another_python(
     check_survival(project, batch, IMAGE)
 
 
+# The CLI's own, where it reads what uv is not to copy.
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
 @pytest.mark.parametrize("is_locked", [False, True], ids=["requirements", "locked by uv"])
 def test_an_image_of_the_langgraph_cli_runs_on_another_python(
     project: Project, tmp_path: Path, is_locked: bool
