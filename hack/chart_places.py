@@ -226,7 +226,7 @@ def build_rights() -> tuple[Template, ...]:
         "manifests/operator/rbac.yaml",
         (
             named("agentic-operator", _FULL_NAME, 9),
-            *(named(f"agentic-{part}", name(part)) for part in ("runner", "view", "edit")),
+            *(named(f"agentic-{part}", name(part)) for part in ("runner", "view", "start", "edit")),
             Place(
                 "    resources: [clusterroles]\n    resourceNames: [agentic-runner]\n",
                 f"    resources: [clusterroles]\n    resourceNames: ['{name('runner')}']\n",
@@ -263,7 +263,11 @@ def build_rights() -> tuple[Template, ...]:
             ),
         ),
     )
-    return rbac, admission
+    inspections = Template(
+        "manifests/operator/inspections.yaml",
+        (Place(": agentic-inspections\n", f": {name('inspections')}\n", 2),),
+    )
+    return rbac, inspections, admission
 
 
 _STORAGE_CLASS: Final = "  storageClassName: {{ .Values.backup.storageClassName }}\n"

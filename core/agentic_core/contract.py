@@ -51,6 +51,7 @@ ENV: Final = (
     "LANGGRAPH_STRICT_MSGPACK",
     "HOME",
     "SESSION_ENV",
+    "MOUNTED_PATHS",
 )
 
 # What an inspection is told instead: the config and context that the definition gives to all of its sessions, as JSON.

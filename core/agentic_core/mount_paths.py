@@ -14,6 +14,9 @@ from agentic_core.contract import WORKSPACE_DIR
 SEGMENT: Final = r"\.{0,2}[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*"
 RELATIVE: Final = rf"{SEGMENT}(/{SEGMENT})*"
 MAX_PATH_LENGTH: Final = 512
+# Where a definition may have its own volumes: all of an image that is elsewhere stays as it was built.
+VOLUME_ROOTS: Final = ("/mnt", "/data", "/cache", "/etc/agentic")
+VOLUME_PATH: Final = rf"({'|'.join(VOLUME_ROOTS)})(/{SEGMENT})*"
 
 # The runner's program, its secrets, the folders that every pod has, and what the container runtime mounts. In images
 # whose /var/run is a link, the secrets lie in both places.
@@ -32,6 +35,7 @@ RESERVED: Final = (
 )
 _ABSOLUTE: Final = re.compile(rf"(/{SEGMENT})+")
 _RELATIVE: Final = re.compile(RELATIVE)
+_VOLUME: Final = re.compile(VOLUME_PATH)
 
 
 def explain_bad_path(path: str, *, is_relative: bool = False) -> str | None:
@@ -47,6 +51,15 @@ def explain_bad_path(path: str, *, is_relative: bool = False) -> str | None:
             f"{path!r} is not {wanted}: letters, digits and '._@+-', parts joined by single slashes, none of them "
             "'.' or '..'"
         )
+    return None
+
+
+def explain_bad_volume_path(path: str) -> str | None:
+    """Return why no volume may be mounted at ``path``; None where one may."""
+    if fault := explain_bad_path(path):
+        return fault
+    if _VOLUME.fullmatch(path) is None:
+        return f"{path!r} is not below {', '.join(VOLUME_ROOTS)}: mount the volume there"
     return None
 
 

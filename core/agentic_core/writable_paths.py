@@ -4,7 +4,7 @@ from typing import Final
 
 from agentic_core.contract import WORKING_DIR
 from agentic_core.errors import Problem
-from agentic_core.mount_paths import explain_bad_path, find_reserved
+from agentic_core.mount_paths import explain_bad_path, explain_bad_volume_path, find_reserved
 from agentic_core.resources.workflow import WorkflowSpec
 
 DEFAULT_SIZE: Final = "1Gi"
@@ -20,7 +20,7 @@ def find_writable_paths(spec: WorkflowSpec | None) -> list[tuple[str, str]]:
 
 
 def find_mount_problems(spec: WorkflowSpec) -> list[Problem]:
-    """Return what is wrong with the writable paths of a definition, with JSON pointers into it."""
+    """Return what is wrong with the volumes and writable paths of a definition, with JSON pointers into it."""
     template = spec.pod_template
     if template is None:
         return []
@@ -28,7 +28,16 @@ def find_mount_problems(spec: WorkflowSpec) -> list[Problem]:
     place = "/spec/podTemplate"
     if template.working_dir is not None and (fault := explain_bad_path(template.working_dir)):
         problems.append(Problem(f"{place}/workingDir", fault))
-    taken = {volume.mount_path: f"volume {volume.name!r}" for volume in template.volumes}
+    taken: dict[str, str] = {}
+    for index, volume in enumerate(template.volumes):
+        pointer = f"{place}/volumes/{index}/mountPath"
+        if fault := explain_bad_volume_path(volume.mount_path):
+            problems.append(Problem(pointer, fault))
+        elif volume.mount_path in taken:
+            problems.append(
+                Problem(pointer, f"{volume.mount_path!r} is where {taken[volume.mount_path]} is mounted already")
+            )
+        taken.setdefault(volume.mount_path, f"volume {volume.name!r}")
     for index, ((path, _), each) in enumerate(zip(find_writable_paths(spec), template.writable_paths, strict=True)):
         pointer = f"{place}/writablePaths/{index}/path"
         if fault := explain_bad_path(each.path, is_relative=True):

@@ -11,7 +11,7 @@ from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES
 from agentic_core.errors import Problem
 from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.questions import clip_line, show_json
-from agentic_core.resources import AgenticSession, RunDefaults, WorkflowSnapshot
+from agentic_core.resources import AgenticSession, RunDefaults, WorkflowSnapshot, WorkflowSpec
 from agentic_core.run_settings import (
     RunSettings,
     find_context_problems,
@@ -20,6 +20,7 @@ from agentic_core.run_settings import (
     merge_settings,
 )
 from agentic_core.strict_json import find_wide_number
+from agentic_core.writable_paths import find_mount_problems
 from agentic_operator.classify import clip
 from agentic_operator.images import AllowedImages, InvalidImage, parse_image
 from agentic_operator.jobs import Definition
@@ -136,6 +137,30 @@ def check_image(image: str, allowed: AllowedImages) -> Refused | None:
         Reason.IMAGE_NOT_ALLOWED,
         f"image {image!r} is not allowed; this operator runs {allowed.describe()}",
     )
+
+
+def check_graph(session: AgenticSession, definition: Definition | None) -> Refused | None:
+    """Return the refusal of a graph that neither the definition nor the image's own settings name.
+
+    A session may choose among what an image declares; a module and attribute of any library in it is code of the
+    session's choice.
+    """
+    named = session.spec.workflow_ref.graph
+    if definition is None or named is None or ":" not in named or named == definition.spec.graph:
+        return None
+    return Refused(
+        Reason.INVALID_SPEC,
+        f"/spec/workflowRef/graph: {named!r} names a module; a session names a graph of the image's langgraph.json, and"
+        " a module only as its definition does",
+    )
+
+
+def check_mounts(spec: WorkflowSpec | None) -> Refused | None:
+    """Return the refusal of a pinned definition with mounts that an earlier version took."""
+    problems = find_mount_problems(spec) if spec is not None else []
+    if not problems:
+        return None
+    return Refused(Reason.INVALID_SPEC, clip("; ".join(map(str, problems[:MAX_LISTED_PROBLEMS]))))
 
 
 def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:

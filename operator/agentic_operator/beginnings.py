@@ -16,7 +16,9 @@ from agentic_operator.admission import (
     admit_workflow,
     check_deadline,
     check_env,
+    check_graph,
     check_image,
+    check_mounts,
     check_queue,
     check_settings,
     refuse_pod,
@@ -59,8 +61,9 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
 
 
 def _check(session: AgenticSession, seen: Seen) -> Refused | None:
-    refused = check_deadline(session, seen.definition) or check_env(session, seen.definition)
-    return refused or check_settings(session, seen.definition)
+    definition = seen.definition
+    refused = check_deadline(session, definition) or check_graph(session, definition)
+    return refused or check_env(session, definition) or check_settings(session, definition)
 
 
 def _refuse(session: AgenticSession, refused: Refused, now: datetime) -> Plan:
@@ -140,7 +143,8 @@ def run_again(
     if snapshot is None:
         raise ValueError(f"session {session.name!r} has run {session.status.run!r} but no pinned workflow")
     # The list may have become stricter since the session started.
-    if (refused := check_image(snapshot.image, rules.allowed)) is not None:
+    refused = check_image(snapshot.image, rules.allowed) or check_mounts(find_spec(snapshot, seen.definition))
+    if refused is not None:
         return fail(session, seen, refused.reason, refused.message, now)
     # What pinned sessions ask of pods was allowed once: they wait for the setting, or for what the definition names.
     if (refused := _check_pods(snapshot, seen, rules)) is not None:

@@ -83,6 +83,7 @@ class Settings:
     """All that an operator process is told."""
 
     namespace: str = "agentic-system"
+    inspection_namespace: str = "agentic-inspections"
     identity: str = "operator"
     watch_namespaces: tuple[str, ...] = ()
     allowed_images: AllowedImages = EVERY_IMAGE
@@ -117,6 +118,7 @@ class _Option:
 
 OPTIONS: Final = (
     _Option("OPERATOR_NAMESPACE", "", "where the operator lives; the service account's namespace where absent"),
+    _Option("INSPECTION_NAMESPACE", "agentic-inspections", "where definitions of the cluster are inspected"),
     _Option("POD_NAME", "", "who this replica is in the Lease; the host name where absent"),
     _Option("WATCH_NAMESPACES", "", "comma-separated namespaces to serve; all where empty"),
     _Option("ALLOWED_IMAGES", "*", "comma-separated registry prefixes that images must begin with; '*' allows all"),
@@ -213,8 +215,15 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         allowed = AllowedImages.parse(values["ALLOWED_IMAGES"])
     except InvalidImage as error:
         raise InvalidSetting(f"ALLOWED_IMAGES: {error}") from error
+    namespace = values["OPERATOR_NAMESPACE"] or _own_namespace()
+    inspections = values["INSPECTION_NAMESPACE"]
+    if not is_dns_label(inspections) or inspections == namespace:
+        raise InvalidSetting(
+            f"INSPECTION_NAMESPACE is {inspections!r}: name a namespace that holds nothing, never the operator's own"
+        )
     return Settings(
-        namespace=values["OPERATOR_NAMESPACE"] or _own_namespace(),
+        namespace=namespace,
+        inspection_namespace=inspections,
         identity=values["POD_NAME"] or socket.gethostname(),
         watch_namespaces=namespaces,
         allowed_images=allowed,

@@ -423,6 +423,6 @@ def _next_try(failing: Condition, last: datetime) -> datetime:
     return last + min(max(waited, MIN_RETRY), MAX_RETRY)
 
 
-def inspection_namespace(definition: Definition, operator_namespace: str) -> str:
-    """Return where a definition's inspection runs: beside it, or beside the operator where it has no namespace."""
-    return operator_namespace if isinstance(definition, ClusterWorkflowDefinition) else definition.namespace
+def inspection_namespace(definition: Definition, of_cluster: str) -> str:
+    """Return where a definition's inspection runs: beside it, or in the one for those that have no namespace."""
+    return of_cluster if isinstance(definition, ClusterWorkflowDefinition) else definition.namespace

@@ -98,19 +98,24 @@ def build_settings() -> kopf.OperatorSettings:
 class Handlers:
     """Events in, keys out. ``on_unrun`` is told the uid of a session that went before it ever ran.
 
-    ``on_change`` is told every session that is there.
+    ``on_change`` is told every session that is there. Of the ``inspections``' namespace, which is watched beside those
+    that are served (all where empty), only inspections count; and those of the cluster's definitions only from there.
     """
 
     def __init__(
         self,
         registry: Registry,
         queue: WorkQueue[Key],
+        served: tuple[str, ...] = (),
+        inspections: str = "agentic-inspections",
         on_unrun: Callable[[str], None] = lambda _uid: None,
         on_change: Callable[[Raw], None] = lambda _raw: None,
         faults: Faults | None = None,
     ) -> None:
         self._registry = registry
         self._queue = queue
+        self._served = served
+        self._inspections = inspections
         self._on_unrun = on_unrun
         self._on_change = on_change
         self._faults = faults or Faults()
@@ -118,6 +123,8 @@ class Handlers:
     def on_session(self, kind: str | None, raw: Raw) -> None:
         """A session changed."""
         key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
+        if not self._is_served(key.namespace):
+            return
         if kind == "DELETED":
             self._registry.forget_session(key, raw["metadata"].get("uid", ""))
             self._queue.forget(key)
@@ -133,6 +140,8 @@ class Handlers:
     def on_definition(self, kind: str | None, raw: Raw) -> None:
         """A definition changed."""
         key = DefinitionKey(raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
+        if key.namespace and not self._is_served(key.namespace):
+            return
         if kind == "DELETED":
             self._registry.forget_definition(key)
             return
@@ -148,7 +157,7 @@ class Handlers:
 
     def on_job(self, kind: str | None, raw: Raw) -> None:
         """A Job of ours changed."""
-        owner = owner_of(dict(raw))
+        owner = self._find_owner(raw)
         if owner is None:
             return
         job = observe_job(raw)
@@ -161,7 +170,7 @@ class Handlers:
 
     def on_pod(self, kind: str | None, raw: Raw) -> None:
         """A pod of ours changed."""
-        owner = owner_of(dict(raw))
+        owner = self._find_owner(raw)
         if owner is None:
             return
         pod = observe_pod(raw)
@@ -178,6 +187,14 @@ class Handlers:
         """Say whether a child only may be gone: one that lost our labels leaves the watch in the same way."""
         is_certain = "deletionTimestamp" in raw["metadata"] or isinstance(owner, DefinitionKey)
         return not is_certain and not self._is_settled(owner) and self._registry.doubt(owner, raw["metadata"]["name"])
+
+    def _is_served(self, namespace: str) -> bool:
+        return not self._served or namespace in self._served
+
+    def _find_owner(self, raw: Raw) -> Key | None:
+        """Return whose a Job or pod is; None where nobody's that is served."""
+        owner = owner_of(dict(raw), self._inspections)
+        return owner if owner is not None and (not owner.namespace or self._is_served(owner.namespace)) else None
 
     def _is_settled(self, owner: Key) -> bool:
         if not isinstance(owner, SessionKey):

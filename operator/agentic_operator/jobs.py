@@ -51,7 +51,9 @@ from agentic_core.resources import (
     WorkflowSpec,
 )
 from agentic_core.resources.graph_config import RunLimits
+from agentic_core.resources.pod import EmptyDirVolume, Volume
 from agentic_core.run_settings import merge_settings
+from agentic_core.writable_paths import find_writable_paths
 from agentic_operator.config import JobDefaults
 from agentic_operator.credentials import build_database_access
 from agentic_operator.pods import (
@@ -71,6 +73,8 @@ from agentic_operator.pods import (
 
 INSPECTION_SECONDS: Final = 300
 INSPECTION_TTL_SECONDS: Final = 3600
+# What an inspection sees of a value that it is not given: most clients take it until they are used.
+PLACEHOLDER: Final = "placeholder"
 
 Definition = WorkflowDefinition | ClusterWorkflowDefinition
 
@@ -209,6 +213,7 @@ def build_job(
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)
             SESSION_ENV=",".join(entry.name for entry in session.spec.env if _is_listed(entry, spec)),
+            MOUNTED_PATHS=_list_mounted(spec),
         ),
         *_merged_env(spec, session),
     ]
@@ -284,7 +289,16 @@ def inspection_fingerprint(spec: WorkflowSpec) -> str:
         mode="json",
         by_alias=True,
         exclude_none=True,
-        include={"image", "image_pull_policy", "image_pull_secrets", "graph", "env", "env_from", "pod_template"},
+        include={
+            "image",
+            "image_pull_policy",
+            "image_pull_secrets",
+            "graph",
+            "env",
+            "env_from",
+            "pod_template",
+            "inspection",
+        },
     )
     if given := _graph_defaults(spec):
         parts["graphDefaults"] = given
@@ -307,9 +321,14 @@ def _expect_working_dir(spec: WorkflowSpec) -> dict[str, str]:
 
 
 def build_inspection_job(definition: Definition, namespace: str, defaults: JobDefaults) -> Manifest:
-    """Return the Job that loads a definition's graph in its own image, without any secret of ours."""
-    spec = definition.spec
-    kind = "cwfd" if isinstance(definition, ClusterWorkflowDefinition) else "wfd"
+    """Return the Job that loads a definition's graph in its own image, without any secret of ours.
+
+    Beside a definition of a namespace it has what sessions have of it. One of the cluster is inspected in a namespace
+    of nobody's, and has nothing that an object of a namespace would have to give.
+    """
+    is_of_cluster = isinstance(definition, ClusterWorkflowDefinition)
+    spec = without_references(definition.spec) if is_of_cluster else definition.spec
+    kind = "cwfd" if is_of_cluster else "wfd"
     labels = {
         INSPECTION_LABEL: f"{kind}.{definition.name}",
         MANAGED_BY_LABEL: MANAGED_BY,
@@ -323,11 +342,12 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
             WORKSPACE_DIR=WORKSPACE_DIR,
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108
+            MOUNTED_PATHS=_list_mounted(spec),
             # A dollar sign would begin a reference to another variable.
             **({GRAPH_DEFAULTS: json.dumps(given, ensure_ascii=False).replace("$", "$$")} if given else {}),
             **_expect_working_dir(spec),
         ),
-        *(entry.to_wire() for entry in spec.env),
+        *_inspection_env(spec),
     ]
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}, {"name": "workspace", "emptyDir": {}}]
     mounts: list[Manifest] = [
@@ -351,7 +371,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": inspection_job_name(definition.name, definition.kind, inspection_fingerprint(spec)),
+            "name": inspection_job_name(definition.name, definition.kind, inspection_fingerprint(definition.spec)),
             "namespace": namespace,
             "labels": {**build_job_labels(spec), **labels},
             "ownerReferences": [owner_reference(definition)],
@@ -363,6 +383,34 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
             "template": {"metadata": build_pod_metadata(spec, labels), "spec": pod},
         },
     }
+
+
+def without_references(spec: WorkflowSpec) -> WorkflowSpec:
+    """Return the spec without what Secrets, ConfigMaps and claims give: a placeholder, an empty folder, nothing."""
+    template = spec.pod_template
+    if template is not None:
+        # Whatever source a volume has, now or later: all but scratch space is an object of a namespace.
+        volumes = tuple(
+            Volume(name=each.name, mount_path=each.mount_path, empty_dir=each.empty_dir or EmptyDirVolume())
+            for each in template.volumes
+        )
+        template = template.model_copy(update={"volumes": volumes})
+    env = tuple(entry if entry.value_from is None else EnvVar(name=entry.name, value=PLACEHOLDER) for entry in spec.env)
+    return spec.model_copy(update={"env": env, "env_from": (), "pod_template": template})
+
+
+def _inspection_env(spec: WorkflowSpec) -> list[Manifest]:
+    given = spec.inspection.env if spec.inspection is not None else ()
+    merged = {entry.name: entry.to_wire() for entry in spec.env}
+    merged.update((entry.name, {"name": entry.name, "value": escape_variables(entry.value)}) for entry in given)
+    return list(merged.values())
+
+
+def _list_mounted(spec: WorkflowSpec | None) -> str:
+    """Return the folders that the image does not fill: no code is loaded from them."""
+    template = spec.pod_template if spec is not None else None
+    volumes = (each.mount_path for each in (template.volumes if template is not None else ()))
+    return ":".join(("/tmp", WORKSPACE_DIR, *volumes, *(path for path, _ in find_writable_paths(spec))))  # noqa: S108
 
 
 def _is_listed(entry: EnvVar, spec: WorkflowSpec | None) -> bool:

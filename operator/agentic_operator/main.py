@@ -119,7 +119,14 @@ async def _lead(
     logins = Logins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
         namespaces = Namespaces(kube, settings, logins)
-        stalls = Stalls(kube, registry, queue, namespaces, operator_namespace=settings.namespace, faults=faults)
+        stalls = Stalls(
+            kube,
+            registry,
+            queue,
+            namespaces,
+            inspection_namespace=settings.inspection_namespace,
+            faults=faults,
+        )
         parts = Parts(
             kube=kube,
             registry=registry,
@@ -135,7 +142,9 @@ async def _lead(
             fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
         )
         rows = database.sessions if database is not None else None
-        sweep = Sweep(kube, registry, queue, settings.watch_namespaces, rows, remove, faults)
+        sweep = Sweep(
+            kube, registry, queue, settings.watch_namespaces, rows, remove, faults, settings.inspection_namespace
+        )
         background = [
             asyncio.create_task(parts.announcer.run(), name="announcer"),
             asyncio.create_task(sweep.run(), name="sweep"),
@@ -171,24 +180,28 @@ async def _lead(
             background.append(asyncio.create_task(_hold(election), name="lease"))
         try:
             with _ending_on_signals():
-                await _prime(kube, registry, queue, settings.watch_namespaces, faults)
+                await _prime(kube, registry, queue, settings.watch_namespaces, settings.inspection_namespace, faults)
             workers = run_workers(
                 settings.workers,
                 queue,
                 SessionReconciler(parts),
-                DefinitionReconciler(parts, settings.namespace),
+                DefinitionReconciler(parts, settings.inspection_namespace),
                 metrics.observe_pass,
             )
             background.append(asyncio.create_task(workers, name="workers"))
+            served = settings.watch_namespaces
             handlers = Handlers(
                 registry,
                 queue,
+                served,
+                settings.inspection_namespace,
                 on_unrun=recorder.forget if recorder else lambda _uid: None,
                 on_change=links.see if links else lambda _raw: None,
                 faults=faults,
             )
+            watched = (*served, settings.inspection_namespace) if served else ()
             watching = asyncio.create_task(
-                watch_cluster(handlers, connection, settings.watch_namespaces, asyncio.Event()),
+                watch_cluster(handlers, connection, watched, asyncio.Event()),
                 name="kopf",
             )
             background.append(watching)
@@ -203,7 +216,12 @@ async def _lead(
 
 
 async def _prime(
-    kube: Kube, registry: Registry, queue: WorkQueue[Key], namespaces: tuple[str, ...], faults: Faults
+    kube: Kube,
+    registry: Registry,
+    queue: WorkQueue[Key],
+    namespaces: tuple[str, ...],
+    inspections: str,
+    faults: Faults,
 ) -> None:
     """Know every session and its children before the first decision.
 
@@ -215,12 +233,12 @@ async def _prime(
         async for page in kube.list_pages(JOBS, namespace, selector=selector):
             for raw in page:
                 with faults.apart("start", object=raw["metadata"]["name"]):
-                    if (owner := owner_of(raw)) is not None:
+                    if (owner := owner_of(raw, inspections)) is not None:
                         registry.see_job(owner, observe_job(raw))
         async for page in kube.list_pages(PODS, namespace, selector=selector):
             for raw in page:
                 with faults.apart("start", object=raw["metadata"]["name"]):
-                    if (owner := owner_of(raw)) is not None:
+                    if (owner := owner_of(raw, inspections)) is not None:
                         registry.see_pod(owner, observe_pod(raw))
         async for page in kube.list_pages(SESSIONS, namespace):
             for raw in page:

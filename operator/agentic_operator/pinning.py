@@ -23,6 +23,7 @@ _NOT_PINNED = {
     "deadline_answers",
     "max_active_sessions",
     "suspend",
+    "inspection",
 }
 
 

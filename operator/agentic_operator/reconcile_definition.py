@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from agentic_core.conditions import find_condition
+from agentic_core.conditions import Reason, find_condition
 from agentic_core.errors import AgenticError, Conflict, Problem, TransientError
 from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
 from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
@@ -26,7 +26,7 @@ from agentic_operator.jobs import Definition, build_inspection_job, inspection_f
 from agentic_operator.kube import JOBS, PODS, AlreadyExists, Json, NotFound
 from agentic_operator.lookup import definition_kind, parse_definition
 from agentic_operator.observed import JobSeen, observe_job, observe_pod
-from agentic_operator.obstacles import hold_definition
+from agentic_operator.obstacles import Obstructed, hold_definition
 from agentic_operator.reconcile import Parts
 from agentic_operator.registry import DefinitionKey
 from agentic_operator.statuses import diff_status
@@ -41,11 +41,11 @@ logger: Final = logging.getLogger(__name__)
 class DefinitionReconciler:
     """One pass over a definition at a time."""
 
-    def __init__(self, parts: Parts, operator_namespace: str) -> None:
+    def __init__(self, parts: Parts, of_cluster: str) -> None:
         self._parts = parts
         self._kube = parts.kube
         self._registry = parts.registry
-        self._operator_namespace = operator_namespace
+        self._of_cluster = of_cluster
         self._checked: dict[tuple[str, int], tuple[Problem, ...]] = {}
         self._counted_at: dict[DefinitionKey, datetime] = {}
 
@@ -59,7 +59,7 @@ class DefinitionReconciler:
             return
         definition = parse_definition(key, raw)
         self._see(key, definition)
-        namespace = inspection_namespace(definition, self._operator_namespace)
+        namespace = inspection_namespace(definition, self._of_cluster)
         seen = await self._observe(key, definition, namespace)
         now = datetime.now(UTC)
         plan = decide_definition(definition, seen, now, self._parts.rules, namespace)
@@ -89,7 +89,14 @@ class DefinitionReconciler:
             self._parts.queue.add_at(key, time.monotonic() + max(0.0, (plan.wake_at - now).total_seconds()))
 
     async def _create_job(self, namespace: str, manifest: Json) -> Json:
-        await self._parts.namespaces.prepare_for_inspections(namespace)
+        try:
+            await self._parts.namespaces.prepare_for_inspections(namespace)
+        except NotFound as error:
+            raise Obstructed(
+                Reason.NAMESPACE_NOT_PREPARED,
+                f"namespace {namespace!r}, where definitions are inspected, is not there: make it as"
+                " manifests/operator/inspections.yaml does, and the inspection starts by itself",
+            ) from error
         try:
             return await self._kube.create(JOBS, namespace, manifest)
         except AlreadyExists:

@@ -73,7 +73,7 @@ class Stalls:
         namespaces: Prepares,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
-        operator_namespace: str = "",
+        inspection_namespace: str = "",
         faults: Faults | None = None,
     ) -> None:
         self._kube = kube
@@ -81,7 +81,7 @@ class Stalls:
         self._queue = queue
         self._namespaces = namespaces
         self._now = now
-        self._operator_namespace = operator_namespace
+        self._inspection_namespace = inspection_namespace
         self._faults = faults or Faults()
         self._found: dict[Key, Stall] = {}
         self._pauses: dict[str, tuple[float, float, frozenset[Key]]] = {}
@@ -132,7 +132,7 @@ class Stalls:
                 continue
             jobs = self._registry.jobs_of(owner, uid)
             if (late := find_late(jobs, self._registry.pods_of(owner), before)) is not None:
-                yield _Late(owner, owner.namespace or self._operator_namespace, *late)
+                yield _Late(owner, owner.namespace or self._inspection_namespace, *late)
 
     def _find_uid(self, owner: Key) -> str | None:
         """Return the uid of whom Jobs are looked at for; None where it has none that should run."""

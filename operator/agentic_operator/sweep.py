@@ -25,14 +25,19 @@ FIRST_SECONDS: Final = 15.0
 logger: Final = logging.getLogger(__name__)
 
 
-def owner_of(raw: Json) -> Key | None:
-    """Return the session or definition that a Job or pod belongs to."""
+def owner_of(raw: Json, inspections: str) -> Key | None:
+    """Return the session or definition that a Job or pod belongs to.
+
+    Definitions of the cluster are inspected in the namespace ``inspections``: what says so elsewhere is somebody else's.
+    """
     namespace = raw["metadata"].get("namespace", "")
     if (session := session_of(raw)) is not None:
         return SessionKey(namespace, session)
     if (definition := definition_of(raw)) is not None:
         kind, name = definition
-        return DefinitionKey(kind, "" if kind == "ClusterWorkflowDefinition" else namespace, name)
+        if kind == "ClusterWorkflowDefinition":
+            return DefinitionKey(kind, "", name) if namespace == inspections else None
+        return DefinitionKey(kind, namespace, name)
     return None
 
 
@@ -56,11 +61,14 @@ class Sweep:
         rows: Sessions | None,
         remove_results: Callable[[str], Awaitable[None]] = keep_results,
         faults: Faults | None = None,
+        inspections: str = "agentic-inspections",
     ) -> None:
         self._kube = kube
         self._registry = registry
         self._queue = queue
         self._namespaces = namespaces or ("",)
+        self._inspections = inspections
+        self._with_inspections = (*namespaces, inspections) if namespaces else ("",)
         self._rows = rows
         self._remove_results = remove_results
         self._faults = faults or Faults()
@@ -124,7 +132,7 @@ class Sweep:
             async for page in self._pages(kind):
                 for raw in page:
                     with self._faults.apart("sweep", object=raw["metadata"]["name"]):
-                        if (owner := owner_of(raw)) is not None:
+                        if (owner := owner_of(raw, self._inspections)) is not None:
                             known.discard((owner, raw["metadata"]["name"]))
         # Listed after they were remembered and not found: their deletion was missed, or they have lost our labels.
         for owner, name in jobs:
@@ -138,6 +146,6 @@ class Sweep:
 
     async def _pages(self, kind: Kind) -> AsyncIterator[list[Json]]:
         selector = "" if kind is SESSIONS else f"{MANAGED_BY_LABEL}={MANAGED_BY}"
-        for namespace in self._namespaces:
+        for namespace in self._namespaces if kind is SESSIONS else self._with_inspections:
             async for page in self._kube.list_pages(kind, namespace, selector=selector):
                 yield page

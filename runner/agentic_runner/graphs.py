@@ -22,6 +22,7 @@ from agentic_core.errors import GraphLoadError
 from agentic_runner.factories import FactoryInput, build_arguments
 from agentic_runner.ignored import is_javascript
 from agentic_runner.modules import import_file, run_in_import_thread
+from agentic_runner.mounted import refuse_mounted
 from agentic_runner.project import Project, Target, confine, enter_project, locate
 from agentic_runner.redaction import describe
 
@@ -83,7 +84,9 @@ def _import_module(project: Project, target: Target) -> ModuleType:
     if target.path is None:
         return importlib.import_module(str(target.module))
     find = locate if target.is_authors else confine
-    return import_file(find(project.root, target.path), project.root)
+    file = find(project.root, target.path)
+    refuse_mounted(file, f"graph {target.name!r}")
+    return import_file(file, project.root)
 
 
 def _hint(error: BaseException, root: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from agentic_core import contract
 from agentic_core.errors import GraphLoadError
 from agentic_runner.folders import find_import_folders
+from agentic_runner.mounted import refuse_mounted
 
 _MAX_FILE: Final = 1024 * 1024
 # What `langgraph build` writes into an image instead of its langgraph.json.
@@ -71,6 +72,7 @@ def read_project(file: Path, environ: Mapping[str, str] | None = None, *, built_
     """
     environ = os.environ if environ is None else environ
     root = file.absolute().parent.resolve()
+    refuse_mounted(root, str(file), environ)
     built = environ.get(GRAPHS_VARIABLE, "").strip()
     document = _read_document(file) if file.exists() or not built else {}
     if built:
@@ -227,6 +229,7 @@ def enter_project(project: Project, environ: MutableMapping[str, str] = os.envir
     given = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     folders = find_import_folders(project.root, project.dependencies, project.settings)
     for folder in (*given, *map(str, folders)):
+        refuse_mounted(Path(folder), f"folder {folder} of the import path", environ)
         if folder not in sys.path:
             sys.path.append(folder)
     for name, value in project.env.items():

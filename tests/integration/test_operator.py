@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from hack.kubectl import Kubectl
-from tests.support.kube import SYSTEM, Space
+from tests.support.kube import Space
 from tests.support.waiting import wait_for
 
 
@@ -317,7 +317,7 @@ def test_a_namespace_that_is_deleted_takes_its_sessions_along(space: Space) -> N
         space.wait_gone(f"s{number}")
 
 
-def test_a_definition_of_the_cluster_is_inspected_beside_the_operator(space: Space) -> None:
+def test_a_definition_of_the_cluster_is_inspected_where_nothing_is(space: Space) -> None:
     name = f"shared-{space.name}"
     body = {
         "apiVersion": "agentic-operator.dev/v1alpha1",
@@ -329,10 +329,11 @@ def test_a_definition_of_the_cluster_is_inspected_beside_the_operator(space: Spa
     space.plane.request("POST", path, body)
     space.operator()
     jobs = wait_for(
-        lambda: space.plane.request("GET", f"/apis/batch/v1/namespaces/{SYSTEM}/jobs")["items"],
+        lambda: space.plane.request("GET", "/apis/batch/v1/namespaces/agentic-inspections/jobs")["items"],
         lambda found: any(j["metadata"]["name"].startswith(f"cwfd-{name}") for j in found),
         what="the inspection",
         every=0.05,
     )
-    assert jobs[0]["metadata"]["ownerReferences"][0]["name"] == name
+    (job,) = (each for each in jobs if each["metadata"]["name"].startswith(f"cwfd-{name}"))
+    assert job["metadata"]["ownerReferences"][0]["name"] == name
     space.plane.request("DELETE", f"{path}/{name}")

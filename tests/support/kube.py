@@ -37,7 +37,7 @@ def install(plane: ControlPlane) -> None:
     """Apply what an administrator installs: resources, roles, admission policies, the runners' secret."""
     kubectl = Kubectl(plane.kubeconfig)
     kubectl.run("apply", "--server-side", "-k", str(ROOT / "crds"))
-    for file in ("namespace", "rbac", "admission"):
+    for file in ("namespace", "inspections", "rbac", "admission"):
         kubectl.run("apply", "--server-side", "-f", str(ROOT / f"manifests/operator/{file}.yaml"))
     for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
         kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=30s")

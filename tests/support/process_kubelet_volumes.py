@@ -49,6 +49,11 @@ async def furnish(client: ApiClient, pod: Json, folder: Path, claims: Path, init
 
 
 def _moved(value: str, mounts: Mapping[str, Path]) -> str:
+    """Return a path, or several of them, as they are outside of the container."""
+    return ":".join(_move(part, mounts) for part in value.split(":"))
+
+
+def _move(value: str, mounts: Mapping[str, Path]) -> str:
     for inside in sorted(mounts, key=len, reverse=True):
         if value == inside or value.startswith(f"{inside}/"):
             return f"{mounts[inside]}{value[len(inside) :]}"

@@ -51,6 +51,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if eq .Values.podUser "cluster" }}
 {{- $_ := set $variables "RUNNER_USER" "cluster" }}
 {{- end }}
+{{- $inspections := printf "%s-inspections" (include "agentic-operator.base" .) }}
+{{- if ne $inspections "agentic-inspections" }}
+{{- $_ := set $variables "INSPECTION_NAMESPACE" $inspections }}
+{{- end }}
 {{- range $name, $value := mergeOverwrite $variables .Values.settings }}
 - name: {{ $name }}
   value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) | quote }}

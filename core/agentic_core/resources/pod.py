@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from agentic_core.contract import RESERVED_ENV, RESERVED_ENV_PREFIXES
-from agentic_core.mount_paths import RELATIVE, SEGMENT
+from agentic_core.mount_paths import RELATIVE, SEGMENT, VOLUME_PATH
 from agentic_core.wire import JsonObject, Quantity, ShortText, Wire
 
 RESERVED_ENV_MESSAGE = "this variable is the operator's or the image's to set; choose another name"
@@ -61,6 +61,15 @@ class EnvVar(Wire):
     ]
     value: Annotated[str | None, Field(max_length=32768, description="The value, as it is.")] = None
     value_from: Annotated[EnvVarSource | None, Field(description="A source for the value instead.")] = None
+
+
+class PlainVar(Wire):
+    """A variable with a value that is no secret."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [RESERVED_ENV_RULE]})
+
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=ENV_NAME, description="Name of the variable.")]
+    value: Annotated[str, Field(max_length=32768, description="The value, as it is.")] = ""
 
 
 class ObjectName(Wire):
@@ -155,8 +164,9 @@ class Volume(Wire):
         Field(
             min_length=2,
             max_length=512,
-            pattern=r"^/(mnt|data|cache|etc/agentic)(/[A-Za-z0-9._-]+)*$",
             description="Where it is mounted: below /mnt, /data, /cache or /etc/agentic.",
+            # Not the model's own: what was stored under an older rule has to be read to be refused with its place.
+            json_schema_extra={"pattern": f"^{VOLUME_PATH}$"},
         ),
     ]
     config_map: Annotated[ConfigMapVolume | None, Field(description="Files from a ConfigMap.")] = None

@@ -15,6 +15,7 @@ from agentic_core.resources.pod import (
     EnvFromSource,
     EnvVar,
     LocalObjectReference,
+    PlainVar,
     PodTemplate,
     ResourceRequirements,
     Workspace,
@@ -72,6 +73,19 @@ class DeadlineAnswers(Wire):
         ),
     ] = ()
     any: Annotated[bool, Field(description="Whether sessions may choose any answer.")] = False
+
+
+class Inspection(Wire):
+    """What the inspection is given, and no session."""
+
+    env: Annotated[
+        tuple[PlainVar, ...],
+        Field(
+            max_length=64,
+            description="Variables over those of env and envFrom, for what an import demands: made-up keys, say.",
+            json_schema_extra=MANY,
+        ),
+    ] = ()
 
 
 class WorkflowSpec(Wire):
@@ -146,6 +160,7 @@ class WorkflowSpec(Wire):
             },
         ),
     ] = ()
+    inspection: Annotated[Inspection | None, Field(description="What the inspection is given, and no session.")] = None
     resources: Annotated[ResourceRequirements | None, Field(description="Requests and limits of the runner.")] = None
     pod_template: Annotated[PodTemplate | None, Field(description="Where and how the pods run.")] = None
     workspace: Annotated[

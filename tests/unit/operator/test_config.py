@@ -34,6 +34,8 @@ def test_a_flag_stands_before_its_variable() -> None:
     "environ",
     [
         {"WATCH_NAMESPACES": "UPPER"},
+        {"INSPECTION_NAMESPACE": "agentic-system"},
+        {"INSPECTION_NAMESPACE": "Elsewhere"},
         {"ALLOWED_IMAGES": "team"},
         {"RUNNER_REQUESTS": "cpu"},
         {"RUNNER_LIMITS": "memory=lots"},
