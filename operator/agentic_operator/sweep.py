@@ -28,7 +28,7 @@ logger: Final = logging.getLogger(__name__)
 def owner_of(raw: Json, inspections: str) -> Key | None:
     """Return the session or definition that a Job or pod belongs to.
 
-    Definitions of the cluster are inspected in the namespace ``inspections``: what says so elsewhere is somebody else's.
+    Definitions of the cluster are inspected in the namespace ``inspections``: what says so elsewhere is not ours.
     """
     namespace = raw["metadata"].get("namespace", "")
     if (session := session_of(raw)) is not None:
