@@ -21,7 +21,7 @@ from agentic_core.questions import describe_open
 from agentic_core.resources import AgenticSession, Answer, Interrupt
 from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
-from agentic_core.times import add_seconds
+from agentic_core.times import add_seconds, is_believable
 from agentic_operator.classify import clip
 from agentic_operator.plan import Note
 from agentic_operator.statuses import build_condition
@@ -72,6 +72,25 @@ def input_deadline(session: AgenticSession) -> datetime | None:
     limit = session.spec.input_deadline
     asked = [each.asked_at for each in session.status.interrupts if each.is_open and each.asked_at is not None]
     return add_seconds(min(asked), limit.seconds) if limit is not None and asked else None
+
+
+def believe_questions(session: AgenticSession, now: datetime) -> AgenticSession:
+    """Return the session with a time of ours for open questions that have none, or one that is still to come.
+
+    Whoever writes a question would choose by its time that people's time to answer is never over.
+    """
+    limit = session.spec.input_deadline
+    at = now.replace(microsecond=0)
+    interrupts = tuple(
+        each.model_copy(update={"asked_at": at})
+        if each.is_open
+        and (limit is not None if each.asked_at is None else not is_believable(each.asked_at, since=None, now=now))
+        else each
+        for each in session.status.interrupts
+    )
+    if interrupts == session.status.interrupts:
+        return session
+    return session.model_copy(update={"status": session.status.model_copy(update={"interrupts": interrupts})})
 
 
 def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:

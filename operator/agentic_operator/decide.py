@@ -14,7 +14,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_core.times import EARLIEST
 from agentic_operator.admission import Admitted, admit_workflow
-from agentic_operator.answers import take_answers
+from agentic_operator.answers import believe_questions, take_answers
 from agentic_operator.beginnings import start
 from agentic_operator.endings import let_go, look_after_end, stop, suspend, wind_down
 from agentic_operator.held import clear_held
@@ -73,7 +73,7 @@ def wants_end(session: AgenticSession) -> bool:
 def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     if wants_end(session):
         return clear_held(stop(session, seen, now), session, seen, now)
-    taken = take_answers(_pin_first_image(session, seen), seen.answers, now)
+    taken = take_answers(_pin_first_image(_believe(session, now), seen), seen.answers, now)
     if taken.is_answered:
         # Recorded before it acts: a pod that finds the question answered finds the answer, too.
         return record_answers(taken, now)
@@ -81,6 +81,11 @@ def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: 
     if taken.session is session:
         return plan
     return replace(plan, status=plan.status or taken.session.status, notes=(*taken.notes, *plan.notes))
+
+
+def _believe(session: AgenticSession, now: datetime) -> AgenticSession:
+    phase = session.status.phase
+    return session if phase is None or phase.is_final else believe_questions(session, now)
 
 
 def _decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:

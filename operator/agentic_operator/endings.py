@@ -44,8 +44,8 @@ def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     is_counted = bool(lingering) or ttl is not None
     if ended is None and not is_counted:
         return Plan()
-    if ended is None or not is_believable(ended, since=session.metadata.creation_timestamp, now=now):
-        # Whoever wrote it may not choose how long the session and its Job stay.
+    if ended is None or not is_believable(ended, since=None, now=now):
+        # Whoever wrote it may not choose that the session and its Job stay for ever.
         at = now.replace(microsecond=0)
         return Plan(status=session.status.model_copy(update={"completion_time": at}), wake_at=now)
     wakes: list[datetime] = []

@@ -496,3 +496,32 @@ def test_a_deleted_session_loses_job_and_rows_and_is_not_held_longer_than_its_pa
 def test_a_deleted_session_that_others_hold_is_none_of_our_business() -> None:
     session = a_session().running().with_metadata(finalizers=["example.com/other"]).deleting()
     assert decided(session, replace(READY_SEEN, jobs=(a_job(),))) == Plan()
+
+
+@pytest.mark.parametrize("at", ["2199-12-31T23:59:59Z", "2026-03-01T12:06:00Z", None])
+def test_a_question_of_a_time_that_nobody_believes_was_asked_when_it_was_seen(at: str | None) -> None:
+    asked = [{"id": "q1", "value": "?", **({"askedAt": at} if at else {})}]
+    session = a_session().waiting("?").with_status(interrupts=asked).with_spec(inputDeadline={"seconds": 30})
+    plan = decided(session)
+    assert plan.status is not None
+    assert plan.status.interrupts[0].asked_at == NOW
+    # It was believed from then on, and time goes on from there.
+    written = session.with_status(**plan.status.to_wire())
+    assert decided(written).wake_at == NOW + timedelta(seconds=30)
+    late = decide(written.build(), Seen(), NOW + timedelta(seconds=31), Rules())
+    assert late.status is not None
+    assert late.status.reason == "InputDeadlineExceeded"
+
+
+def test_a_question_of_a_time_that_may_be_is_left_alone() -> None:
+    session = a_session().waiting("?").with_spec(inputDeadline={"seconds": 90})
+    plan = decided(session)
+    assert plan.status is None or plan.status.interrupts == session.build().status.interrupts
+
+
+def test_an_end_that_is_still_to_come_is_now() -> None:
+    session = a_session().ended(Phase.COMPLETED, timedelta(days=-3650)).with_spec(ttlSecondsAfterFinished=60)
+    plan = decided(session)
+    assert plan.status is not None
+    assert plan.status.completion_time == NOW
+    assert decided(session.with_status(**plan.status.to_wire())).wake_at == NOW + timedelta(seconds=60)
