@@ -7,6 +7,7 @@ statement, in the round trip that asks for the backend anyway (``settle``). Pool
 connected to without them; a connection behind one is settled again whenever it is looked at.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -63,7 +64,8 @@ RELIED_ON: Final = (
     "xmlbinary",
     "xmloption",
 )
-_REFUSED: Final = "unsupported startup parameter"
+# PgBouncer: "unsupported startup parameter: options"; Amazon's proxy: "currently doesn't support command-line options".
+_REFUSED: Final = re.compile(r"startup parameter|command-line options", re.IGNORECASE)
 # Servers (host and port) that refuse options of the start: poolers.
 _refusing: set[tuple[str, str]] = set()
 
@@ -79,7 +81,7 @@ async def connect_stating(
         try:
             return await open_connection({**kwargs, "options": f"{STARTUP} {given}".strip()})
         except psycopg.OperationalError as error:
-            if _REFUSED not in str(error):
+            if _REFUSED.search(str(error)) is None:
                 raise
             _refusing.add(server)
     return await open_connection(kwargs)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,17 +11,23 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentic_core.errors import Conflict, DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.resources import AgenticSession
+from agentic_operator.announcer import Announcer
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.handlers import Handlers
 from agentic_operator.leader import LeaseRecord, count_transition, read_lease
-from agentic_operator.metrics import Metrics
+from agentic_operator.metrics import Metrics, Sources
+from agentic_operator.plan import Note
 from agentic_operator.recorder import Recorder
 from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.results import wants_link
+from agentic_operator.sampler import sample_database
+from agentic_operator.stalls import Stalls
+from agentic_operator.tenant_keeper import TenantKeeper
 from agentic_operator.workqueue import WorkQueue
 from agentic_store.memory import MemorySessions
 from agentic_store.records import SessionRecord
-from tests.support.builders import a_session
+from agentic_store.tenants import TenantRole
+from tests.support.builders import NOW, a_job, a_session, wire_time
 
 
 def test_a_fault_is_told_counted_and_over(caplog: pytest.LogCaptureFixture) -> None:
@@ -167,3 +173,142 @@ def test_a_lease_holds_no_longer_than_any_of_us_may_hold_it() -> None:
     assert record.duration_seconds == 600
     assert count_transition(record, is_new=True) == 0
     assert count_transition(LeaseRecord("x", "", 15, 7), is_new=True) == 8
+
+
+class Logins:
+    """Roles of three namespaces, of which one cannot be rotated and another's memory not be purged."""
+
+    def __init__(self) -> None:
+        self.rotated: list[str] = []
+        self.purged: list[str] = []
+        self.dropped: list[str] = []
+
+    async def find_tenants(self) -> "Logins":
+        return self
+
+    async def settle_roles(self) -> list[str]:
+        raise PermanentError("the database is not migrated")
+
+    async def list_roles(self) -> list[TenantRole]:
+        names = ("gone-a", "gone-b", "gone-c")
+        return [TenantRole(f"role-{name}", name, is_valid=True, retired_at=None, seen_at=None) for name in names]
+
+    async def drop_role(self, role_name: str) -> bool:
+        if role_name == "role-gone-a":
+            raise OverflowError("date value out of range")
+        self.dropped.append(role_name)
+        return True
+
+    async def purge_memory(self, namespace: str) -> int:
+        if namespace == "gone-b":
+            raise ValueError("what nobody thought of")
+        self.purged.append(namespace)
+        return 1
+
+    async def rotate(self, namespace: str, _request: str) -> str | None:
+        if namespace == "b":
+            raise KeyError("data")
+        self.rotated.append(namespace)
+        return None
+
+
+class Cluster:
+    """Namespaces, and Events of which some are of no time."""
+
+    def __init__(self) -> None:
+        self.posted: list[str] = []
+
+    async def list_all(self, *_: object, **__: object) -> list[dict[str, Any]]:
+        annotations = {"agentic-operator.dev/rotate-credentials": "now"}
+        return [{"metadata": {"name": name, "annotations": annotations}} for name in ("a", "b", "c")]
+
+    async def list_pages(self, _kind: object, namespace: str, **_: object) -> AsyncIterator[list[dict[str, Any]]]:
+        if namespace == "b":
+            raise RecursionError("nested too deep")
+        yield [
+            an_event(namespace, "0000-01-01T00:00:00Z"),
+            an_event(namespace, "soon"),
+            an_event(namespace, wire_time(NOW)),
+        ]
+
+    async def create(self, _kind: object, namespace: str, _body: object) -> dict[str, Any]:
+        if namespace == "b":
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        self.posted.append(namespace)
+        return {}
+
+
+def an_event(namespace: str, at: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "e", "namespace": namespace, "creationTimestamp": at},
+        "eventTime": at,
+        "reason": "FailedCreate",
+        "note": "Error creating: pods is forbidden: exceeded quota: q",
+        "regarding": {"kind": "Job", "name": "s-r1"},
+    }
+
+
+async def test_the_database_roles_of_others_are_looked_after_beside_one_that_fails() -> None:
+    logins, faults = Logins(), Faults()
+    cluster: Any = Cluster()
+    keeper = TenantKeeper(cluster, logins, (), purges_memory=True, faults=faults)  # type: ignore[arg-type]  # a small one
+    await keeper.go_round()
+    assert (logins.rotated, sorted(logins.purged)) == (["a", "c"], ["gone-a", "gone-c"])
+    assert logins.dropped == ["role-gone-b", "role-gone-c"]
+    assert faults.counts["database roles"] == 4
+
+
+async def test_what_keeps_the_pods_of_others_is_found_beside_a_namespace_that_fails() -> None:
+    registry, faults = Registry(lambda _: None, lambda _: None), Faults()
+    queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
+    for namespace in ("a", "b", "c"):
+        session = a_session().running().with_metadata(namespace=namespace)
+        registry.see_session(session.raw())
+        registry.see_job(SessionKey(namespace, "s"), a_job())
+    cluster: Any = Cluster()
+    nobody: Any = None
+    stalls = Stalls(cluster, registry, queue, nobody, lambda: NOW, faults=faults)
+    await stalls.go_round()
+    found = [stalls.find(SessionKey(name, "s"), (a_job(),), ()) for name in ("a", "b", "c")]
+    assert [stall.reason if stall else None for stall in found] == ["QuotaExceeded", None, "QuotaExceeded"]
+    assert faults.counts["stuck pods"] == 1
+
+
+async def test_the_events_of_others_are_posted_beside_one_that_cannot_be() -> None:
+    cluster: Any = Cluster()
+    faults = Faults()
+    announcer = Announcer(cluster, "operator", "system", faults=faults)
+    for namespace in ("a", "b", "c"):
+        announcer.announce(a_session().named(namespace).with_metadata(namespace=namespace).build(), Note("X", "x"))
+    running = asyncio.create_task(announcer.run())
+
+    async def posted() -> None:
+        while cluster.posted != ["a", "c"]:  # noqa: ASYNC110  (nothing tells of it)
+            await asyncio.sleep(0)
+
+    await asyncio.wait_for(posted(), 10)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert faults.counts["announcer"] == 1
+
+
+async def test_the_database_is_sampled_again_after_any_error() -> None:
+    sources, times = Sources(), [0]
+
+    async def fetch() -> Any:
+        times[0] += 1
+        if times[0] < 3:
+            raise [OverflowError("x"), DatabaseUnavailable("away")][times[0] - 1]
+        return "statistics"
+
+    running = asyncio.create_task(sample_database(fetch, sources, interval_seconds=0))
+
+    async def sampled() -> None:
+        while sources.database is None:  # noqa: ASYNC110  (nothing tells of it)
+            await asyncio.sleep(0)
+
+    await asyncio.wait_for(sampled(), 10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (sources.is_database_up, sources.faults.counts["sampler"]) == (True, 1)
