@@ -5,7 +5,7 @@ that could not.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +16,7 @@ from agentic_core.times import add
 from agentic_operator.observed import JobSeen, PodSeen
 
 # How long a pod may fail to start for a cause that sometimes passes, before its session is failed. It counts from when
-# the pod came so far: to its node, through its volumes and its init containers. Kubernetes keeps that time.
+# the cause was first seen, which the session's condition `Scheduled` keeps.
 START_PATIENCE: Final = timedelta(seconds=60)
 
 _HOPELESS_WAITS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
@@ -62,7 +62,12 @@ class Trouble:
     message: str
     is_fatal: bool = False
     fatal_at: datetime | None = None
-    """When it becomes fatal if nothing changes; None where waiting is right."""
+    """When it becomes fatal if nothing changes; None where waiting is right, or hopeless."""
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether no time is left to it at all."""
+        return self.is_fatal and self.fatal_at is None
 
 
 @dataclass(frozen=True)
@@ -102,17 +107,24 @@ def _made(job: JobSeen, pod: PodSeen) -> bool:
     return pod.job == job.name and is_younger
 
 
-def find_trouble(pods: Iterable[PodSeen], now: datetime) -> Trouble | None:
-    """Say why the newest pod has not started; None where it has, or where it is only young."""
+def find_trouble(pods: Iterable[PodSeen], now: datetime, told: Mapping[str, datetime] | None = None) -> Trouble | None:
+    """Say why the newest pod has not started; None where it has, or where it is only young.
+
+    ``told`` is since when which reason is told: patience counts from then. Without, it counts from when the pod came
+    so far.
+    """
     pod = newest(pods)
     if pod is None or pod.is_over or pod.deleting_since is not None:
         return None
     if pod.waiting_reason in _HOPELESS_WAITS:
         return Trouble(Reason.IMAGE_PULL_FAILED, _waiting_text(pod), is_fatal=True)
     if pod.waiting_reason in _PULL_WAITS:
-        return _patience(Reason.IMAGE_PULL_FAILED, pod, now)
+        return _patience(Reason.IMAGE_PULL_FAILED, pod, now, told)
+    if pod.waiting_reason in _CONFIG_WAITS and _is_missing(pod.waiting_message):
+        # Of a variable, as of a volume: it may come at any time, and the pod starts by itself then.
+        return Trouble(Reason.CONTAINER_CONFIG_ERROR, _waiting_text(pod))
     if pod.waiting_reason in _CONFIG_WAITS:
-        return _patience(Reason.CONTAINER_CONFIG_ERROR, pod, now)
+        return _patience(Reason.CONTAINER_CONFIG_ERROR, pod, now, told)
     if pod.waiting_reason == "CrashLoopBackOff":
         # Of a sidecar that has to be up before the runner starts: nothing else is started again in these pods.
         return Trouble(Reason.POD_NOT_STARTED, _waiting_text(pod))
@@ -121,8 +133,19 @@ def find_trouble(pods: Iterable[PodSeen], now: datetime) -> Trouble | None:
     return None
 
 
-def _patience(reason: Reason, pod: PodSeen, now: datetime) -> Trouble:
-    fatal_at = add(pod.begun_at or pod.created_at or now, START_PATIENCE)
+def _is_missing(text: str) -> bool:
+    """Say whether the kubelet misses a Secret or ConfigMap, or a key of one."""
+    kinds = ("secret", "configmap")
+    is_named = any(kind in text.lower() for kind in kinds)
+    return is_named and ("not found" in text or "couldn't find key" in text)
+
+
+def _patience(reason: Reason, pod: PodSeen, now: datetime, told: Mapping[str, datetime] | None) -> Trouble:
+    since = pod.begun_at or pod.created_at or now
+    if told is not None:
+        # What was told of a pod before this one says nothing of this one.
+        since = max(told.get(reason, now), pod.created_at or now)
+    fatal_at = add(since, START_PATIENCE)
     return Trouble(reason, _waiting_text(pod), is_fatal=now >= fatal_at, fatal_at=fatal_at)
 
 

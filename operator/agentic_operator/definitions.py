@@ -324,6 +324,8 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
         # The pod may still start, until the Job's deadline ends it and it is tried again.
         condition = build_condition("Inspected", "False", trouble.reason, trouble.message, now, generation)
         return _Step(condition, delete_jobs=stale)
+    if trouble.fatal_at is None:
+        return _Step(_keep(definition, old, now, trouble.message, trouble.reason), delete_jobs=stale)
     message = f"{trouble.reason}: {trouble.message}"
     return _Step(_keep(definition, old, now, message), delete_jobs=stale, wake_at=trouble.fatal_at)
 

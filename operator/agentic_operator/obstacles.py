@@ -94,6 +94,10 @@ def hold_session(
     old = session.status
     if old.phase and old.reason == obstacle.reason and is_same(old.message or "", obstacle.message):
         return refresh_session(session)
+    if any(each.type == "Scheduled" and each.reason != obstacle.reason for each in old.conditions):
+        # Another cause: it begins now.
+        kept = tuple(each for each in old.conditions if each.type != "Scheduled")
+        session = session.model_copy(update={"status": old.model_copy(update={"conditions": kept})})
     return change_session(session, phase, obstacle.reason, obstacle.message, now, conditions={"Scheduled": "False"})
 
 

@@ -114,7 +114,14 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
     """A Job that is neither done nor failed: say why its pod does not start, if it does not."""
     phase = session.status.phase or Phase.CREATING
     add_finalizer = FINALIZER not in session.metadata.finalizers
-    trouble = find_trouble(pods, now) or _find_stall(seen)
+    scheduled = find_condition(session.status.conditions, "Scheduled")
+    is_held = scheduled is not None and scheduled.status == "False"
+    told = {scheduled.reason: scheduled.last_transition_time} if scheduled is not None and is_held else {}
+    trouble, stall = find_trouble(pods, now, told), _find_stall(seen)
+    is_pull = trouble is not None and trouble.reason is Reason.IMAGE_PULL_FAILED and not trouble.is_hopeless
+    if trouble is None or (is_pull and stall is not None and stall.reason is Reason.SECRET_MISSING):
+        # Without the Secret that it names, a pull cannot but fail.
+        trouble = stall
     if trouble is not None:
         if trouble.is_fatal:
             return fail(session, seen, trouble.reason, trouble.message, now)
@@ -127,8 +134,7 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
     if job.failed and ended is not None and is_between and not _was_told(session, ended):
         status, notes = _tell_attempt(session, classify_pod(ended), job.failed, now)
         return Plan(add_finalizer=add_finalizer, status=status, notes=notes)
-    scheduled = find_condition(session.status.conditions, "Scheduled")
-    if last is not None and scheduled is not None and scheduled.status == "False":
+    if last is not None and is_held:
         return Plan(add_finalizer=add_finalizer, status=_let_start(session, phase, now))
     return Plan(add_finalizer=add_finalizer, status=refresh_session(session))
 

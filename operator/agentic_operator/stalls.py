@@ -31,7 +31,10 @@ MEND_SECONDS: Final = 30.0
 MAX_EVENTS: Final = 1000
 _MENDED: Final = (Reason.NAMESPACE_NOT_PREPARED, Reason.SECRET_MISSING)
 _JOB_EVENTS: Final = ("FailedCreate",)
-_POD_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_PULL_SECRET_EVENT: Final = "FailedToRetrieveImagePullSecret"  # noqa: S105  (an Event's reason)
+_POD_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", _PULL_SECRET_EVENT)
+# A kubelet says each of its tries, yet at the least every five minutes. After this time the Secret is there.
+PULL_SECRET_LASTS: Final = timedelta(minutes=10)
 
 logger: Final = logging.getLogger(__name__)
 
@@ -157,6 +160,9 @@ class Stalls:
             since = (late.pod or late.job).created_at
             if event is None or (since is not None and event.at < since):
                 continue
+            if event.reason == _PULL_SECRET_EVENT and self._now() - event.at > PULL_SECRET_LASTS:
+                self._drop(late.key)
+                continue
             stall = describe(namespace, late.job, late.pod, event.text)
             is_lacking |= isinstance(late.key, SessionKey) and stall.reason in _MENDED
             self._keep(late.key, stall)
@@ -177,6 +183,10 @@ class Stalls:
         old = self._found.get(key)
         if old is None or (old.job, old.pod, old.reason) != (stall.job, stall.pod, stall.reason):
             self._found[key] = stall
+            self._queue.add(key, urgent=False)
+
+    def _drop(self, key: Key) -> None:
+        if self._found.pop(key, None) is not None:
             self._queue.add(key, urgent=False)
 
     async def _list_events(self, namespace: str, kind: str, reasons: tuple[str, ...]) -> list["_Event"]:
@@ -202,6 +212,7 @@ class _Event:
     name: str
     at: datetime
     text: str
+    reason: str
 
 
 def find_late(
@@ -221,7 +232,7 @@ def find_late(
 def describe(namespace: str, job: JobSeen, pod: PodSeen | None, text: str) -> Stall:
     """Return what an Event says, with the place and the remedy."""
     if pod is not None:
-        is_secret = "secret" in text and "not found" in text
+        is_secret = "secret" in text and ("not found" in text or "Unable to retrieve" in text)
         reason = Reason.SECRET_MISSING if is_secret else Reason.POD_NOT_STARTED
         remedy = "it starts by itself once that is mended"
         return Stall(job.name, pod.name, reason, f"{clip(f'pod {pod.name!r} in {namespace!r}', text, 1600)}; {remedy}")
@@ -237,7 +248,9 @@ def _read_event(raw: Json) -> _Event:
     series = raw.get("series") or {}
     last = series.get("lastObservedTime") or raw.get("deprecatedLastTimestamp") or raw.get("eventTime")
     at = parse_time(last or raw["metadata"]["creationTimestamp"]) or EARLIEST
-    return _Event(regarding.get("kind", ""), regarding.get("name", ""), at, str(raw.get("note") or ""))
+    return _Event(
+        regarding.get("kind", ""), regarding.get("name", ""), at, str(raw.get("note") or ""), str(raw.get("reason"))
+    )
 
 
 def _name(pod: PodSeen | None) -> str:

@@ -44,7 +44,10 @@ async def furnish(client: ApiClient, pod: Json, folder: Path, claims: Path, init
         path.mkdir(parents=True, exist_ok=True)
         await _fill(client, pod, volume, path)
         mounts[mount["mountPath"]] = path
-    variables = await _variables(client, namespace, container)
+    try:
+        variables = await _variables(client, namespace, container)
+    except NotReady as missing:
+        raise NotReady("CreateContainerConfigError", str(missing)) from missing
     return Furnished({name: _moved(value, mounts) for name, value in variables.items()}, mounts)
 
 
@@ -109,7 +112,7 @@ async def _read(
     if found is None:
         if is_optional:
             return {}
-        raise NotReady("ContainerCreating", f"{plural} {name!r} does not exist")
+        raise NotReady("ContainerCreating", f'{plural.removesuffix("s")} "{name}" not found')
     data: dict[str, str] = found.get("data") or {}
     if plural == "secrets":
         return {key: base64.b64decode(value) for key, value in data.items()}

@@ -17,6 +17,7 @@ from agentic_operator.observed import PodSeen
 from agentic_operator.plan import Plan
 from agentic_operator.running import MAX_RESTARTS
 from agentic_operator.seen import Rules, Seen
+from agentic_operator.stalls import Stall
 from tests.support.builders import (
     NOW,
     READY,
@@ -196,12 +197,6 @@ def test_an_active_job_needs_nothing() -> None:
             "DatabaseNotMigrated",
             id="database not migrated",
         ),
-        pytest.param(
-            a_job(),
-            (a_pod(waiting_reason="ImagePullBackOff", created_at=NOW - timedelta(seconds=60)),),
-            "ImagePullFailed",
-            id="image",
-        ),
         pytest.param(a_job(), (a_pod(waiting_reason="InvalidImageName"),), "ImagePullFailed", id="hopeless image"),
         pytest.param(
             a_job(failure_reason="BackoffLimitExceeded"),
@@ -224,11 +219,64 @@ def test_a_run_that_ends_without_its_runners_word_fails_with_the_reason(
     assert plan.status.error.type == reason
 
 
-def test_a_pull_that_fails_is_shown_at_once_and_fatal_a_minute_after_the_pod_was_made() -> None:
-    pod = a_pod(waiting_reason="ErrImagePull", waiting_message="not found")
-    plan = decided(a_session().accepted(), replace(READY_SEEN, jobs=(a_job(),), pods=(pod,)))
-    assert outcome(plan) == ("Creating", "ImagePullFailed")
-    assert plan.wake_at == NOW + timedelta(seconds=30)
+def told_since(reason: str, ago: timedelta, phase: Phase = Phase.CREATING) -> SessionBuilder:
+    told = {**condition("Scheduled", "False", reason), "lastTransitionTime": wire_time(NOW - ago)}
+    return a_session().accepted(phase).with_status(conditions=[told], reason=reason)
+
+
+@pytest.mark.parametrize("phase", [Phase.CREATING, Phase.RUNNING])
+def test_a_pull_that_fails_is_shown_at_once_and_fatal_once_it_was_told_for_a_minute(phase: Phase) -> None:
+    old = timedelta(hours=1)
+    pod = a_pod(waiting_reason="ErrImagePull", waiting_message="not found", created_at=NOW - old, begun_at=NOW - old)
+    seen = replace(READY_SEEN, jobs=(a_job(),), pods=(pod,))
+    plan = decided(a_session().accepted(phase), seen)
+    assert outcome(plan) == (phase, "ImagePullFailed")
+    assert plan.wake_at == NOW + timedelta(seconds=60)
+    assert decided(told_since("ImagePullFailed", timedelta(seconds=59), phase), seen).wake_at == NOW + timedelta(
+        seconds=1
+    )
+    failed = decided(told_since("ImagePullFailed", timedelta(seconds=60), phase), seen)
+    assert outcome(failed) == ("Failed", "ImagePullFailed")
+    assert failed.delete_jobs == ("s-r1",)
+    # Told of a pod before this one.
+    young = replace(seen, pods=(replace(pod, created_at=NOW),))
+    assert outcome(decided(told_since("ImagePullFailed", old, phase), young))[0] == phase
+
+
+def test_patience_with_a_cause_begins_when_another_one_is_over() -> None:
+    pod = a_pod(waiting_reason="ErrImagePull", created_at=NOW - timedelta(hours=1))
+    session = told_since("Unschedulable", timedelta(hours=1))
+    plan = decided(session, replace(READY_SEEN, jobs=(a_job(),), pods=(pod,)))
+    assert (outcome(plan), plan.wake_at) == (("Creating", "ImagePullFailed"), NOW + timedelta(seconds=60))
+    assert plan.status is not None
+    told = find_condition(plan.status.conditions, "Scheduled")
+    assert told is not None
+    assert (told.reason, told.last_transition_time) == ("ImagePullFailed", NOW)
+
+
+@pytest.mark.parametrize(
+    "said", ['secret "llm" not found', 'configmap "c" not found', "couldn't find key key in Secret team/llm"]
+)
+def test_what_a_variable_needs_is_waited_for_however_late_it_comes(said: str) -> None:
+    pod = a_pod(waiting_reason="CreateContainerConfigError", waiting_message=said, created_at=NOW - timedelta(hours=1))
+    session = told_since("ContainerConfigError", timedelta(hours=1))
+    plan = decided(session, replace(READY_SEEN, jobs=(a_job(),), pods=(pod,)))
+    assert outcome(plan) == ("Creating", "ContainerConfigError")
+    assert plan.status is not None
+    assert said in (plan.status.message or "")
+    other = replace(pod, waiting_message="container has runAsNonRoot and image will run as root")
+    failed = decided(session, replace(READY_SEEN, jobs=(a_job(),), pods=(other,)))
+    assert outcome(failed) == ("Failed", "ContainerConfigError")
+
+
+def test_a_pull_that_lacks_its_secret_is_waited_for() -> None:
+    pod = a_pod(waiting_reason="ImagePullBackOff", created_at=NOW - timedelta(hours=1))
+    stall = Stall("s-r1", pod.name, Reason.SECRET_MISSING, "Unable to retrieve some image pull secrets (regcred)")
+    seen = replace(READY_SEEN, jobs=(a_job(),), pods=(pod,), stall=stall)
+    plan = decided(told_since("SecretMissing", timedelta(hours=1)), seen)
+    assert outcome(plan) == ("Creating", "SecretMissing")
+    hopeless = replace(seen, pods=(replace(pod, waiting_reason="InvalidImageName"),))
+    assert outcome(decided(told_since("SecretMissing", timedelta(hours=1)), hopeless)) == ("Failed", "ImagePullFailed")
 
 
 def test_an_unschedulable_pod_is_shown_and_waited_for_and_forgotten_once_it_starts() -> None:

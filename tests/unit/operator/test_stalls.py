@@ -18,7 +18,7 @@ from agentic_operator.seen import Rules, Seen
 from agentic_operator.stalls import Stall, Stalls, describe, find_late
 from agentic_operator.statuses import diff_status
 from agentic_operator.workqueue import WorkQueue
-from tests.support.builders import NOW, a_session
+from tests.support.builders import NOW, a_pod, a_session
 
 JOB = JobSeen("s-r1", "u", "owner", run=1, created_at=NOW - timedelta(seconds=10))
 POD = PodSeen("s-r1-x", "s-r1", created_at=NOW - timedelta(seconds=9))
@@ -105,3 +105,10 @@ async def test_where_nothing_changes_events_are_asked_for_ever_less_often() -> N
         await stalls.go_round()
         await stalls.go_round()
     assert asked.count == 2
+
+
+def test_a_pull_secret_that_is_not_there_is_told_as_a_secret() -> None:
+    text = "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not succeed."
+    stall = describe("team", JOB, a_pod(), text)
+    assert stall.reason is Reason.SECRET_MISSING
+    assert "regcred" in stall.message
