@@ -27,6 +27,7 @@ def answer_question(
     (the question was answered, the session ended) is refused. Raises ``PermanentError``, ``InvalidResource``.
     """
     given: list[Any] = []
+    digest = ""
     for attempt in range(ATTEMPTS):
         session = session if session is not None and attempt == 0 else project.fetch_session(name)
         question = choose_question(session, wanted, may_replace=replace)
@@ -34,10 +35,11 @@ def answer_question(
         if not given:
             given.append(find_answer(question))
             check_answer(question, given[0])
+            digest = question.digest
         try:
             by = project.fetch_username()
             check_turn(session, question.id, by)
-            body = build_answer(session, question.id, given[0], by)
+            body = build_answer(session, question.id, given[0], by, digest)
             return project.answer(name, question.id, body, replace=replaces_answer(session, question.id, by)), question
         except Conflict as conflict:
             # A runner writes its status every second; only a question that is gone is a reason to stop.

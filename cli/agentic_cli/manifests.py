@@ -79,8 +79,10 @@ def build_fork(
     return _build(source.namespace, name, source.name, {**_inherit_state(source), "forkFrom": origin})
 
 
-def build_answer(session: Session, interrupt: str, answer: Any, by: str) -> dict[str, Any]:
+def build_answer(session: Session, interrupt: str, answer: Any, by: str, digest: str) -> dict[str, Any]:
     """Return what is applied to answer one question as the user ``by``; all other answers stay as they are.
+
+    ``digest`` is of the question that was answered: it is no answer to another one.
 
     It holds for the session as it was read only: of two answers at the same moment one is refused, not lost.
     """
@@ -88,7 +90,7 @@ def build_answer(session: Session, interrupt: str, answer: Any, by: str) -> dict
         "apiVersion": API_VERSION,
         "kind": SESSIONS.kind,
         "metadata": {"name": session.name, "uid": session.uid, "resourceVersion": session.version},
-        "spec": {"responses": [{"interruptId": interrupt, "by": by, "value": answer}]},
+        "spec": {"responses": [{"interruptId": interrupt, "by": by, "value": answer, "digest": digest}]},
     }
 
 

@@ -32,12 +32,22 @@ class Question:
     """Calls to decide about, where it asks about calls."""
     details: Mapping[str, Any] | None = None
     """What else the value holds."""
+    digest: str = ""
 
 
 def read_question(interrupt: Interrupt) -> Question:
     """Return the question that an interrupt asks."""
     read = questions.read_question(interrupt.value, id_=interrupt.id, schema=interrupt.schema)
-    question = Question(interrupt.id, interrupt.node, read.prompt, read.options, read.schema, read.review, read.details)
+    question = Question(
+        interrupt.id,
+        interrupt.node,
+        read.prompt,
+        read.options,
+        read.schema,
+        read.review,
+        read.details,
+        interrupt.digest,
+    )
     if not interrupt.prompt:
         return question
     # The runner has read the value already; what it wrote into the status is what answers are held against.

@@ -93,6 +93,8 @@ def _describe_question(is_open: bool, question: Question, answered_by: str) -> l
     ]
     if question.node:
         lines.append(f"  node:    {printable(question.node)}")
+    if is_open:
+        lines.append(f"  digest:  {question.digest}")
     if question.options:
         lines.append(f"  options: {printable(', '.join(option.label for option in question.options))}")
     for action in question.review.actions if question.review is not None else ():

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentic_cli.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, Kind
+from agentic_core.digests import digest_question
 from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.lifecycle import FINAL_PHASES, Phase
 
@@ -41,6 +42,11 @@ class Interrupt:
     @property
     def is_open(self) -> bool:
         return not self.answered_at
+
+    @property
+    def digest(self) -> str:
+        """The digest of what the question shows, made of what was read and not asked of anybody."""
+        return digest_question(self.prompt, self.value, self.options, self.schema)
 
 
 @dataclass(frozen=True)

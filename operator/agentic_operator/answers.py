@@ -146,14 +146,20 @@ def take_answers(session: AgenticSession, checked: Checked, now: datetime) -> Ta
 def _restore(session: AgenticSession) -> dict[str, Interrupt]:
     """Return the questions that are answered, by the record, and were asked again as if they were not.
 
-    A question's id stands for one question. A runner that drops an answered one and asks it anew gets the same answer.
+    A question's id stands for one question. A runner that drops an answered one and asks it anew gets the same answer;
+    one that asks something else under its id gets none.
     """
     recorded = {each.interrupt_id: each for each in session.status.answers}
     return {
         each.id: _answered(each, recorded[each.id])
         for each in session.status.interrupts
-        if each.is_open and each.id in recorded
+        if each.is_open and each.id in recorded and not _is_other(each, recorded[each.id])
     }
+
+
+def _is_other(asked: Interrupt, recorded: Answer) -> bool:
+    """Say whether a question is not the one that was answered under its id."""
+    return recorded.digest is not None and recorded.digest != asked.digest()
 
 
 def _find_refusals(
@@ -174,6 +180,8 @@ def _find_refusals(
     if session.status.phase is not None and session.status.phase.is_final:
         message = f"the session is {session.status.phase}: it takes no more answers"
         return [(Reason.TOO_LATE, Problem(f"{pointer}/value", message))]
+    if mismatch := _find_mismatch(session, asked, response, pointer):
+        return [(Reason.INVALID_ANSWER, mismatch)]
     faults = _find_misfit(response.value) or checked.faults.get((asked.id, response.by), ())
     return [(Reason.INVALID_ANSWER, Problem(f"{pointer}/value{fault.pointer}", fault.message)) for fault in faults]
 
@@ -182,7 +190,8 @@ def answer_by_default(session: AgenticSession, now: datetime) -> Taken:
     """Answer all open questions with ``inputDeadline.value``, because nobody did in time."""
     limit = session.spec.input_deadline
     value = limit.value if limit is not None else None
-    openly = [each for each in session.status.interrupts if each.is_open]
+    recorded = {each.interrupt_id for each in session.status.answers}
+    openly = [each for each in session.status.interrupts if each.is_open and each.id not in recorded]
     accepted = {each.id: _accept(each, value, BY_DEADLINE, now) for each in openly}
     known = {each.id: each for each in session.status.interrupts}
     known |= {each.id: _answered(each, accepted[each.id]) for each in openly}
@@ -216,8 +225,22 @@ def _find_misfit(value: object) -> tuple[Problem, ...]:
     return ()
 
 
+def _find_mismatch(session: AgenticSession, asked: Interrupt, response: Response, pointer: str) -> Problem | None:
+    """Return why an answer is to another question than the one that is asked now under its id."""
+    recorded = next((each for each in session.status.answers if each.interrupt_id == asked.id), None)
+    if recorded is not None:
+        message = f"another question was answered under the id {asked.id!r} before: nothing is accepted for this one"
+        return Problem(f"{pointer}/interruptId", message)
+    if response.digest is not None and response.digest != asked.digest():
+        message = (
+            f"the answer is to another question: {asked.digest()} is asked under the id {asked.id!r}; look at it again"
+        )
+        return Problem(f"{pointer}/digest", message)
+    return None
+
+
 def _accept(asked: Interrupt, value: object, by: str, now: datetime) -> Answer:
-    return Answer(interrupt_id=asked.id, by=by, value=value, at=now.replace(microsecond=0))
+    return Answer(interrupt_id=asked.id, by=by, value=value, at=now.replace(microsecond=0), digest=asked.digest())
 
 
 def _answered(asked: Interrupt, answer: Answer) -> Interrupt:

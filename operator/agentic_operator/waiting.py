@@ -58,7 +58,11 @@ def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) ->
     if faults := describe_default_faults(seen.answers):
         text = f"{message}, and its value is no answer: {faults}"
         return fail(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, text, now)
-    return record_answers(answer_by_default(session, now), now)
+    taken = answer_by_default(session, now)
+    if not taken.is_answered:
+        text = f"{message}, and other questions are asked than those that were answered under their ids"
+        return fail(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, text, now)
+    return record_answers(taken, now)
 
 
 def record_answers(taken: Taken, now: datetime) -> Plan:

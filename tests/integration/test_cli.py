@@ -12,10 +12,11 @@ import yaml
 from agentic_cli.api import Api
 from agentic_cli.kinds import SESSIONS
 from agentic_cli.kubeconfig import find_connection
+from agentic_core.digests import digest_question
 from agentic_core.names import answer_manager
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import Kubectl
-from tests.support.kube import GROUP_PATH, Space
+from tests.support.kube import GROUP_PATH, Json, Space
 from tests.support.person import Person
 
 SCHEMA: dict[str, Any] = {
@@ -29,6 +30,13 @@ SCHEMA: dict[str, Any] = {
     },
 }
 QUESTION = {"id": "q1", "node": "ask", "value": {"prompt": "Approve?", "options": ["approve", "reject"]}}
+
+
+def responses_of(space: Space, session: str) -> list[Json]:
+    """Return the answers given, without the digests of their questions."""
+    return [
+        {name: each[name] for name in each if name != "digest"} for each in space.session(session)["spec"]["responses"]
+    ]
 
 
 def user_of(space: Space) -> str:
@@ -250,7 +258,8 @@ def test_an_answer_is_checked_and_written(space: Space, person: Person, waiting:
     assert "responses" not in space.session(waiting)["spec"]
     assert person.out("respond", waiting, "approve") == "agenticsession/s answered q1\n"
     session = space.session(waiting)
-    assert session["spec"]["responses"] == [{"interruptId": "q1", "by": user_of(space), "value": "approve"}]
+    assert responses_of(space, waiting) == [{"interruptId": "q1", "by": user_of(space), "value": "approve"}]
+    assert session["spec"]["responses"][0]["digest"] == digest_question(None, QUESTION["value"], [], None)
     managers = [
         each["manager"] for each in session["metadata"]["managedFields"] if "f:responses" in str(each["fieldsV1"])
     ]
@@ -264,9 +273,7 @@ def test_a_second_answer_is_refused_unless_it_is_to_replace(space: Space, person
         assert done.returncode == 1
         assert "answer" in done.stderr
     person.out("respond", waiting, "q1", "reject", "--replace")
-    assert space.session(waiting)["spec"]["responses"] == [
-        {"interruptId": "q1", "by": user_of(space), "value": "reject"}
-    ]
+    assert responses_of(space, waiting) == [{"interruptId": "q1", "by": user_of(space), "value": "reject"}]
 
 
 def test_of_several_questions_each_is_answered_by_its_id(space: Space, person: Person, tmp_path: Path) -> None:
@@ -280,7 +287,7 @@ def test_of_several_questions_each_is_answered_by_its_id(space: Space, person: P
     answer.write_text("n: 5\n", encoding="utf-8")
     person.out("respond", "s", "q2", "-f", str(answer))
     person.out("respond", "s", "approve")
-    assert space.session("s")["spec"]["responses"] == [
+    assert responses_of(space, "s") == [
         {"interruptId": "q2", "by": user_of(space), "value": {"n": 5}},
         {"interruptId": "q1", "by": user_of(space), "value": "approve"},
     ]
@@ -296,7 +303,7 @@ def test_of_two_answers_at_the_same_moment_one_is_told_that_it_came_late(
     late = one if statuses[0] else two
     assert "answer" in late.err
     value = "reject" if late is one else "approve"
-    assert space.session(waiting)["spec"]["responses"] == [{"interruptId": "q1", "by": user_of(space), "value": value}]
+    assert responses_of(space, waiting) == [{"interruptId": "q1", "by": user_of(space), "value": value}]
 
 
 # -- stop, suspend, resume, retry, fork

@@ -1,5 +1,7 @@
 """What the code in a pod can write of answers: nothing. It asks, and says what it took; people do the rest."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,13 @@ def path(space: Space, part: str = "") -> str:
 def question(id_: str = "q", **fields: Any) -> Json:
     asked = {"id": id_, "node": "pay", "prompt": "pay 10?", "value": {"amount": 10, "to": None}, "askedAt": AT}
     return {**asked, "schema": {"type": "object"}, "options": [{"value": {"ok": True}, "label": "yes"}], **fields}
+
+
+def digest(asked: Json) -> str:
+    """Return a question's digest as the guide makes it."""
+    shown = {name: asked.get(name) for name in ("prompt", "value", "options", "schema")}
+    text = json.dumps(shown, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write(pod: Client, space: Space, **status: Any) -> Answer:
@@ -62,7 +71,8 @@ def test_an_accepted_answer_is_recorded_with_its_author_in_both_places(space: Sp
     answer(space, {"ok": True})
     status = space.status("s")
     (recorded,) = status["answers"]
-    assert recorded == {"interruptId": "q", "by": "ann", "value": {"ok": True}, "at": recorded["at"]}
+    made = {"at": recorded["at"], "digest": digest(question())}
+    assert recorded == {"interruptId": "q", "by": "ann", "value": {"ok": True}, **made}
     answered, openly = status["interrupts"]
     assert (answered["answer"], answered["answeredBy"], answered["answeredAt"]) == (
         recorded["value"],
@@ -145,6 +155,29 @@ def test_a_question_that_is_dropped_and_asked_again_has_its_answer(space: Space)
     )
     assert (restored["answer"], restored["answeredBy"]) == ({"ok": False}, "ann")
     assert [each["by"] for each in space.status("s")["answers"]] == ["ann"]
+
+
+def test_an_answer_is_bound_to_the_question_that_was_shown(space: Space) -> None:
+    pod = run(space)
+    ask(pod, space, question(), question("r"))
+    shown = digest(question("r"))
+    answer(space, {"ok": True})
+    # Both are dropped, and something else is asked under their ids.
+    assert write(pod, space, interrupts=[]).is_done
+    dear: Json = {"value": {"amount": 1000, "to": None}}
+    assert write(pod, space, interrupts=[question(**dear), question("r", **dear)]).is_done
+    ann = a_user(space.plane, space.name, "agentic-edit", "agentic-view", name="ann")
+    given = space.session("s")["spec"]["responses"]
+    body = {"spec": {"responses": [*given, {"interruptId": "r", "by": "ann", "value": {"ok": True}, "digest": shown}]}}
+    assert ann.request("PATCH", path(space), body).is_done
+    told = wait_for(
+        lambda: str(space.status("s")["conditions"]), lambda text: "/digest" in text, what="the refusal", every=0.05
+    )
+    assert "the answer is to another question" in told
+    assert "another question was answered under the id 'q' before" in told
+    status = space.status("s")
+    assert [(each["interruptId"], each["digest"]) for each in status["answers"]] == [("q", digest(question()))]
+    assert not any("answeredAt" in each for each in status["interrupts"])
 
 
 def test_a_pod_writes_all_that_both_contracts_write(space: Space) -> None:

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.contract import MAX_HISTORY
+from agentic_core.digests import digest_question
 from agentic_core.lifecycle import Phase, phase_rule
 from agentic_core.names import MAX_DEFINITION_NAME, MAX_PODS, MAX_RUN, MAX_SESSION_NAME
 from agentic_core.resources.graph_config import GraphConfig, GraphContext, RunLimits
@@ -106,6 +107,15 @@ class Response(Wire):
         ),
     ] = ""
     value: Annotated[AnyJson, Field(description="The answer, any JSON.")] = None
+    digest: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9a-f]{64}$",
+            max_length=64,
+            description="SHA-256 of the question that is answered, in its canonical form: the answer is refused where"
+            " another one is asked under the id. Any question of the id where absent.",
+        ),
+    ] = None
 
 
 class InputDeadline(Wire):
@@ -263,6 +273,11 @@ class Interrupt(Wire):
     ] = None
     resumed_at: Annotated[Time | None, Field(description="When a run went on with the answer.")] = None
 
+    def digest(self) -> str:
+        """Return the digest of what the question shows; ``docs/human-input.md`` says how anybody can make it."""
+        options = [each.to_wire() for each in self.options]
+        return digest_question(self.prompt, self.value, options, self.schema_)
+
     @property
     def is_open(self) -> bool:
         """Whether nobody has answered."""
@@ -291,6 +306,9 @@ class Answer(Wire):
         Field(description="The answer. Of old ones that were acted upon it is left out where the list grows too long."),
     ] = None
     at: Annotated[Time | None, Field(description="When it was accepted.")] = None
+    digest: Annotated[
+        str | None, Field(max_length=64, description="SHA-256 of the question as it was then, in its canonical form.")
+    ] = None
 
 
 class HistoryEntry(Wire):

@@ -119,11 +119,11 @@ def test_a_fork_of_what_never_ran_is_refused() -> None:
 def test_an_answer_is_applied_alone_and_holds_for_what_was_read() -> None:
     responses = [{"interruptId": "a", "value": 1}, {"interruptId": "i1", "by": "ann", "value": "old"}]
     session = parse_session(a_waiting_session(responses=responses))
-    assert build_answer(session, "i1", "new", "ann") == {
+    assert build_answer(session, "i1", "new", "ann", "d1") == {
         "apiVersion": "agentic-operator.dev/v1alpha1",
         "kind": "AgenticSession",
         "metadata": {"name": "s", "uid": "uid-of-s", "resourceVersion": "7"},
-        "spec": {"responses": [{"interruptId": "i1", "by": "ann", "value": "new"}]},
+        "spec": {"responses": [{"interruptId": "i1", "by": "ann", "value": "new", "digest": "d1"}]},
     }
     assert replaces_answer(session, "i1", "ann")
     assert replaces_answer(session, "a", "")

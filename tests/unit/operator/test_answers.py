@@ -166,6 +166,36 @@ def test_a_question_that_was_answered_by_the_record_is_answered_again_by_nobody(
         assert take_answers(taken.session, Checked(), NOW).session is taken.session
 
 
+def test_an_answer_that_names_a_question_is_one_to_that_question_alone() -> None:
+    asking = ASKING.build()
+    digest = asking.status.interrupts[0].digest()
+    named = {"interruptId": "q1", "by": "ann", "value": 1, "digest": digest}
+    taken = take_answers(ASKING.with_spec(responses=[named]).build(), Checked(), NOW)
+    assert [(each.by, each.digest) for each in taken.session.status.answers] == [("ann", digest)]
+    other = [{**each, "value": "another?"} for each in ASKING.status["interrupts"]]
+    changed = ASKING.with_status(interrupts=other).with_spec(responses=[named])
+    status, reason, message, answers = judged(changed)
+    assert (status, reason, answers) == ("False", "InvalidAnswer", [])
+    assert message.startswith("/spec/responses/0/digest: the answer is to another question")
+
+
+def test_nothing_is_accepted_for_another_question_under_an_answered_id() -> None:
+    taken = take_answers(ASKING.answering(q1=1).build(), Checked(), NOW).session
+    record = [each.to_wire() for each in taken.status.answers]
+    other = [{**each, "value": "another?"} for each in ASKING.status["interrupts"]]
+    for value in (1, 2):
+        reopened = ASKING.with_status(interrupts=other, answers=record).answering(q1=value)
+        status, reason, message, answers = judged(reopened)
+        assert (status, reason, answers) == ("False", "InvalidAnswer", [])
+        assert "another question was answered under the id 'q1' before" in message
+    default = answer_by_default(reopened.with_spec(inputDeadline=RESUME, responses=[]).build(), NOW)
+    assert [each.is_open for each in default.session.status.interrupts] == [True, False]
+    alone = reopened.with_spec(inputDeadline=RESUME, responses=[]).with_status(interrupts=other[:1])
+    plan = decide(alone.build(), Seen(definition=a_definition()), NOW, Rules())
+    assert plan.status is not None
+    assert (plan.status.phase, plan.status.reason) == (Phase.FAILED, "InputDeadlineExceeded")
+
+
 def test_of_an_answer_without_a_record_no_author_is_told() -> None:
     """An earlier version wrote the name of a field manager."""
     session = ASKING.answered(q1=1, by="cfo@example.org").with_status(answers=[]).answering(q1=2).build()
