@@ -91,5 +91,7 @@ async def settle(conn: psycopg.AsyncConnection[Any]) -> int:
     """Put back what the role says of its own; return the process that serves the connection at this moment."""
     async with conn.cursor(row_factory=dict_row) as cursor:
         # Not prepared: a pooler's next backend would not know it.
-        row = await (await cursor.execute(_SQL["settle"], {"settings": list(RELIED_ON)}, prepare=False)).fetchone()
-    return int(row["pid"]) if row is not None else 0
+        row = await (await cursor.execute(_SQL["ask"], prepare=False)).fetchone() or {"pid": 0, "says": False}
+        if row["says"]:
+            await cursor.execute(_SQL["settle"], {"settings": list(RELIED_ON)}, prepare=False)
+    return int(row["pid"])

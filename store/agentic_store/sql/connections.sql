@@ -4,6 +4,15 @@
 -- on is put back to what the database or the server says, and of a tenant's role, which nobody but us sets anything for,
 -- all of it. What the database, the server or the connection string says is the administrator's, and stays.
 
+-- name: ask
+SELECT
+    pg_catalog.pg_backend_pid() AS pid,
+    EXISTS (
+        SELECT FROM pg_catalog.pg_db_role_setting WHERE setrole = session_user::pg_catalog.regrole
+    ) AS says;
+
+-- Only where it says anything: to plan this costs a new connection more than all the rest.
+
 -- name: settle
 WITH own AS (
     SELECT
@@ -48,6 +57,4 @@ WITH own AS (
             said.name = 'role'
         )
 )
-SELECT
-    pg_catalog.pg_backend_pid() AS pid,
-    (SELECT array_agg(name ORDER BY name) FROM meant WHERE pg_catalog.set_config(name, value, false) IS NOT NULL) AS settled;
+SELECT array_agg(name ORDER BY name) AS settled FROM meant WHERE pg_catalog.set_config(name, value, false) IS NOT NULL;
