@@ -1,9 +1,6 @@
 """Images by the lines that the installed LangGraph CLI writes, on our base: inspected and run on the cluster."""
 
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from hack.cluster.progress import Progress
 from hack.images import build_foreign, tag
@@ -13,23 +10,15 @@ from tests.support.langgraph_build import copy_project, find_case, write_dockerf
 BASE = "langgraph-base"
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        pytest.param("flat", {"dockerfile_lines": ["RUN test $(id -u) = 0"]}, id="requirements and a folder by uv"),
-        pytest.param("monorepo", {"pip_installer": "pip"}, id="packages of a monorepo by pip"),
-    ],
-)
-def test_an_image_of_the_langgraph_cli_is_inspected_and_run(
-    project: Project, tmp_path: Path, name: str, settings: dict[str, Any]
-) -> None:
-    case = find_case(name)
-    file = copy_project(case, tmp_path, **settings)
+# With pip and with a lock of uv: tests/e2e/test_other_python.py.
+def test_an_image_of_the_langgraph_cli_is_inspected_and_run(project: Project, tmp_path: Path) -> None:
+    case = find_case("monorepo")
+    file = copy_project(case, tmp_path, dockerfile_lines=["RUN test $(id -u) = 0"])
     (file.parent / "requirements.txt").write_text("iniconfig\n")
     progress = Progress()
     # The CLI appends the Python of the project, 3.11 where it names none.
     written = write_dockerfile(file, tag(BASE, "3.11", progress))
-    image = build_foreign(f"e2e-cli-{name}", written.dockerfile, written.context, written.contexts, progress)
+    image = build_foreign("e2e-cli", written.dockerfile, written.context, written.contexts, progress)
 
     project.define("agent", image=image)
     project.wait_condition("workflowdefinition/agent", "Ready", "True", timeout_seconds=180)

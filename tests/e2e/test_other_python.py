@@ -34,11 +34,11 @@ def test_projects_of_each_kind_survive_the_loss_of_their_pod_on_another_python(
 
 # The CLI's own, where it reads what uv is not to copy.
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
-@pytest.mark.parametrize("is_locked", [False, True], ids=["requirements", "locked by uv"])
+@pytest.mark.parametrize("is_locked", [False, True], ids=["requirements by pip", "locked by uv"])
 def test_an_image_of_the_langgraph_cli_runs_on_another_python(
     project: Project, tmp_path: Path, is_locked: bool
 ) -> None:
-    settings = {"source": {"kind": "uv"}, "dependencies": None} if is_locked else {}
+    settings = {"source": {"kind": "uv"}, "dependencies": None} if is_locked else {"pip_installer": "pip"}
     file = copy_project(find_case("flat"), tmp_path, python_version=VERSION, **settings)
     # It says which Python runs it, and whether what the CLI's lines installed is there and compiled.
     agent = file.parent / "agent.py"
