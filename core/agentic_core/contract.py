@@ -16,6 +16,7 @@ ENCRYPTION_SECRET: Final = "agentic-encryption"  # noqa: S105
 ENCRYPTION_SECRET_KEY: Final = "keys"  # noqa: S105
 ENCRYPTION_DIR: Final = "/var/run/secrets/agentic/encryption"
 API_DIR: Final = "/var/run/secrets/agentic/api"
+SECRET_ENV_DIR: Final = "/var/run/secrets/agentic/env"  # noqa: S105  (a folder)
 VAULT_DIR: Final = "/var/run/secrets/agentic/vault"
 WORKSPACE_DIR: Final = "/workspace"
 WORKING_DIR: Final = "/app"
@@ -52,6 +53,8 @@ ENV: Final = (
     "HOME",
     "SESSION_ENV",
     "MOUNTED_PATHS",
+    "SECRET_ENV",
+    "SECRET_ENV_FOLDERS",
 )
 
 # What an inspection is told instead: the config and context that the definition gives to all of its sessions, as JSON.

@@ -18,6 +18,7 @@ from agentic_core.contract import (
     POSTGRES_SECRET_KEY,
     RESULT_STORE_DIR,
     RESULT_STORE_SECRET,
+    SECRET_ENV_DIR,
     WORKING_DIR,
     WORKSPACE_DIR,
     ExitCode,
@@ -59,6 +60,7 @@ from agentic_operator.credentials import build_database_access
 from agentic_operator.pods import (
     Manifest,
     add_extra_volumes,
+    add_secret_sources,
     add_writable_paths,
     build_api_volume,
     build_env,
@@ -68,6 +70,7 @@ from agentic_operator.pods import (
     build_resources,
     build_secret_volume,
     escape_variables,
+    list_secret_sources,
     list_session_labels,
 )
 
@@ -214,6 +217,7 @@ def build_job(
             HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)
             SESSION_ENV=",".join(entry.name for entry in session.spec.env if _is_listed(entry, spec)),
             MOUNTED_PATHS=_list_mounted(spec),
+            **_tell_secrets(spec, session),
         ),
         *_merged_env(spec, session),
     ]
@@ -243,6 +247,7 @@ def build_job(
     if defaults.has_encryption:
         volumes.append(build_secret_volume("encryption", ENCRYPTION_SECRET))
         mounts.append({"name": "encryption", "mountPath": ENCRYPTION_DIR, "readOnly": True})
+    add_secret_sources(spec, volumes, mounts)
     add_extra_volumes(spec, volumes, mounts)
     add_writable_paths(spec, volumes, mounts)
     pod = build_pod_spec(
@@ -343,6 +348,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108
             MOUNTED_PATHS=_list_mounted(spec),
+            **_tell_secrets(spec),
             # A dollar sign would begin a reference to another variable.
             **({GRAPH_DEFAULTS: json.dumps(given, ensure_ascii=False).replace("$", "$$")} if given else {}),
             **_expect_working_dir(spec),
@@ -354,6 +360,7 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         {"name": "workspace", "mountPath": WORKSPACE_DIR},
     ]
+    add_secret_sources(spec, volumes, mounts)
     add_extra_volumes(spec, volumes, mounts)
     add_writable_paths(spec, volumes, mounts)
     pod = build_pod_spec(
@@ -404,6 +411,14 @@ def _inspection_env(spec: WorkflowSpec) -> list[Manifest]:
     merged = {entry.name: entry.to_wire() for entry in spec.env}
     merged.update((entry.name, {"name": entry.name, "value": escape_variables(entry.value)}) for entry in given)
     return list(merged.values())
+
+
+def _tell_secrets(spec: WorkflowSpec | None, session: AgenticSession | None = None) -> dict[str, str]:
+    """Return what lets a runner know which variables hold secrets: names and folders, never a value."""
+    given = (*(spec.env if spec is not None else ()), *(session.spec.env if session is not None else ()))
+    named = dict.fromkeys(each.name for each in given if each.value_from and each.value_from.secret_key_ref)
+    folders = [f"{SECRET_ENV_DIR}/{index}" for index, _ in list_secret_sources(spec)]
+    return {"SECRET_ENV": ",".join(named), "SECRET_ENV_FOLDERS": ":".join(folders)}
 
 
 def _list_mounted(spec: WorkflowSpec | None) -> str:

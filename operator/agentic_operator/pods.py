@@ -11,8 +11,10 @@ both cases, and nobody else. Mode 0400 is enough where there is an ``fsGroup``: 
 
 from typing import Any, Final
 
+from agentic_core.contract import SECRET_ENV_DIR
 from agentic_core.names import API_VERSION, RUNNER_CONTAINER
 from agentic_core.resources import AgenticSession, WorkflowSpec
+from agentic_core.resources.pod import ObjectName
 from agentic_core.writable_paths import find_writable_paths
 from agentic_operator.author_pods import Listed
 from agentic_operator.config import JobDefaults
@@ -71,6 +73,22 @@ def build_api_volume() -> Manifest:
 def build_secret_volume(name: str, secret: str) -> Manifest:
     """Return a volume with all keys of a Secret, for the runner's own uid."""
     return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o400}}
+
+
+def list_secret_sources(spec: WorkflowSpec | None) -> list[tuple[int, ObjectName]]:
+    """Return the Secrets that a definition takes as a whole, with their places in its ``envFrom``."""
+    sources = enumerate(spec.env_from if spec is not None else ())
+    return [(index, source.secret_ref) for index, source in sources if source.secret_ref is not None]
+
+
+def add_secret_sources(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:
+    """Show the runner, as files, which values its environment has from Secrets: only so can it mask them."""
+    for index, secret in list_secret_sources(spec):
+        source: Manifest = {"secretName": secret.name, "defaultMode": 0o400}
+        if secret.optional is not None:
+            source["optional"] = secret.optional
+        volumes.append({"name": f"env-{index}", "secret": source})
+        mounts.append({"name": f"env-{index}", "mountPath": f"{SECRET_ENV_DIR}/{index}", "readOnly": True})
 
 
 def add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:

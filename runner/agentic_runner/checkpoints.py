@@ -8,6 +8,7 @@ Nothing here creates or changes a table: that is the migration's. ``setup()`` is
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +42,7 @@ def build_saver(
     *,
     on_saved: "OnSaved | None" = None,
     state_types: "StateTypes | None" = None,
+    mask: Callable[[str], str] = str,
 ) -> "GroupingSaver":
     """Return the checkpointer of this process; needs a running event loop.
 
@@ -54,7 +56,7 @@ def build_saver(
 
     # The saver only asks for connections with dict rows; its annotation names one row class.
     pool: Any = database.pool
-    serde = SealingSerializer(keyring or Keyring(), state_types)
+    serde = SealingSerializer(keyring or Keyring(), state_types, mask=mask)
     return SealedSaver(pool, serde=serde, on_saved=on_saved or ignore)
 
 

@@ -136,8 +136,7 @@ class Teller:
 
     async def put_event(self, type_: str, data: Mapping[str, Any], *, is_droppable: bool = False) -> None:
         if self.events is not None:
-            texts = {key: self._redactor.redact(value) for key, value in data.items() if isinstance(value, str)}
-            await self.events.put(StreamEvent(type_, {**data, **texts}, is_droppable))
+            await self.events.put(StreamEvent(type_, self._redactor.redact_all(data), is_droppable))
 
     async def tell_outcome(self, outcome: Outcome, database: Database) -> Ending:
         match outcome:

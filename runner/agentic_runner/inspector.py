@@ -18,6 +18,9 @@ from typing import Any, Final
 from agentic_core.contract import EXPECTED_WORKING_DIR, ExitCode
 from agentic_core.inspection import ReportTooLarge, frame_report
 from agentic_runner.floors import find_outdated
+from agentic_runner.output import MaskedOutput
+from agentic_runner.redaction import Redactor
+from agentic_runner.secret_env import find_secret_values
 from agentic_runner.termination import write_termination
 
 MAX_OUTPUT_BYTES: Final = 1024 * 1024
@@ -48,11 +51,13 @@ def run_inspection(environ: Mapping[str, str]) -> int:
         os._exit(ExitCode.DRAINED)
 
     signal.signal(signal.SIGTERM, leave)
+    redactor = Redactor()
+    redactor.add(*find_secret_values(environ))
     try:
-        report, status = _watch(child, report_out, output_out)
+        report, status = _watch(child, report_out, output_out, redactor)
     finally:
         _end_group(child)
-    return _conclude(environ, report, os.waitstatus_to_exitcode(status))
+    return _conclude(environ, report, os.waitstatus_to_exitcode(status), redactor)
 
 
 def _explain_working_dir(environ: Mapping[str, str]) -> str | None:
@@ -108,9 +113,10 @@ def _send(descriptor: int, message: dict[str, Any]) -> None:
         pipe.write(json.dumps(message, default=str).encode("utf-8", errors="surrogatepass"))
 
 
-def _watch(child: int, report_out: int, output_out: int) -> tuple[bytes, int]:
+def _watch(child: int, report_out: int, output_out: int, redactor: Redactor) -> tuple[bytes, int]:
     """Pass on what the child prints until it has ended; return what it reported, and how it ended."""
     report, passed, dropped = bytearray(), 0, 0
+    masked = MaskedOutput(os.fdopen(2, "wb", closefd=False), redactor)
 
     def take_report(data: bytes) -> None:
         report.extend(data)
@@ -121,7 +127,7 @@ def _watch(child: int, report_out: int, output_out: int) -> tuple[bytes, int]:
         passed += len(kept)
         dropped += len(data) - len(kept)
         if kept:
-            os.write(2, kept)
+            masked.write(kept)
 
     with selectors.DefaultSelector() as selector:
         for descriptor, take in ((report_out, take_report), (output_out, take_output)):
@@ -134,6 +140,7 @@ def _watch(child: int, report_out: int, output_out: int) -> tuple[bytes, int]:
             _read_ready(selector, 0 if ended else _LOOK_SECONDS)
         while _read_ready(selector, 0):
             pass
+    masked.close()
     if dropped:
         os.write(2, f"\nagentic-runner: {dropped} more bytes that the project printed are not shown\n".encode())
     return bytes(report), status
@@ -161,11 +168,12 @@ def _end_group(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
 
 
-def _conclude(environ: Mapping[str, str], raw: bytes, code: int) -> int:
+def _conclude(environ: Mapping[str, str], raw: bytes, code: int, redactor: Redactor) -> int:
     try:
         said = json.loads(raw.decode("utf-8", errors="surrogatepass")) if raw else {}
     except ValueError:
         said = {}
+    said = redactor.redact_all(said)
     if "report" in said and code == ExitCode.DONE:
         sys.stdout.write(_frame(said["report"]))
         sys.stdout.flush()

@@ -13,7 +13,9 @@ from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
 from agentic_runner.logs import configure_logging
+from agentic_runner.output import mask_output
 from agentic_runner.redaction import Redactor, bounded, describe
+from agentic_runner.secret_env import find_secret_values
 from agentic_runner.termination import write_termination
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def run_process(environ: Mapping[str, str]) -> int:
         from agentic_store.objects import read_object_store_folder
 
         redactor.add(read_object_store_folder(config.result_store_dir).secret_key)
+    redactor.add(*find_secret_values(environ))
+    mask_output(redactor)
     configure_logging(
         redactor,
         level=environ.get("LOG_LEVEL", "INFO").upper(),

@@ -5,9 +5,11 @@ Exceptions of drivers and of authors' code quote connection strings and headers;
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from agentic_runner.secret_forms import list_forms
 
 _MASK = "***"
 _SHORTEST_SECRET = 4
@@ -27,10 +29,16 @@ class Redactor:
 
     _secrets: set[str] = field(default_factory=set, repr=False)
     _filters: list[Callable[[str], str]] = field(default_factory=list, repr=False)
+    _forms: tuple[str, ...] = field(default=(), repr=False)
+    """What is masked, the longest first."""
 
     def add(self, *secrets: str | None) -> None:
         """Keep these out from now on; texts too short to be a secret are ignored."""
-        self._secrets.update(secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET)
+        new = {secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET} - self._secrets
+        if new:
+            self._secrets |= new
+            forms = {form for secret in new for form in list_forms(secret)} | set(self._forms)
+            self._forms = tuple(sorted(forms, key=len, reverse=True))
 
     def add_filter(self, redact: Callable[[str], str]) -> None:
         """Let this mask what it knows, too."""
@@ -38,11 +46,35 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return ``text`` with every known secret masked, the longest first."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, _MASK)
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, _MASK)
         for redact in self._filters:
             text = redact(text)
         return text
+
+    def redact_all(self, value: Any) -> Any:
+        """Return JSON with every text in it masked, keys as well."""
+        match value:
+            case str():
+                return self.redact(value)
+            case Mapping():
+                return {
+                    self.redact(key) if isinstance(key, str) else key: self.redact_all(v) for key, v in value.items()
+                }
+            case list() | tuple():
+                return [self.redact_all(each) for each in value]
+            case _:
+                return value
+
+    def count_begun(self, text: str) -> int:
+        """Return how many characters at the end of ``text`` may be the beginning of a secret."""
+        longest = max((len(form) for form in self._forms), default=0)
+        for count in range(min(len(text), longest - 1), 0, -1):
+            end = text[-count:]
+            if any(form.startswith(end) for form in self._forms):
+                return count
+        return 0
 
 
 def clean(text: str) -> str:

@@ -258,7 +258,13 @@ class Run:
         session = await self._reporter.await_begin()
         self._settings = read_settings(session)
         graph_config = build_config(self._config.thread_id, self._config.run, self._settings)
-        saver = build_saver(database, self._config.keyring, on_saved=self._confirm, state_types=state_types)
+        saver = build_saver(
+            database,
+            self._config.keyring,
+            on_saved=self._confirm,
+            state_types=state_types,
+            mask=self._redactor.redact,
+        )
         store = await open_store(database, self._config.namespace, self._config.keyring, project, self._warn)
         ending = _Ending()
         async with ending.watching_exits(), AsyncExitStack() as stack:

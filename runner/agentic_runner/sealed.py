@@ -67,7 +67,10 @@ class SealingSerializer(JsonPlusSerializer):
     As with the library's own, the type of an encrypted value is ``TYPE+CIPHER``; ours is bound to its type, too.
     """
 
-    def __init__(self, keyring: Keyring, state_types: StateTypes | None = None) -> None:
+    def __init__(
+        self, keyring: Keyring, state_types: StateTypes | None = None, *, mask: Callable[[str], str] = str
+    ) -> None:
+        self._mask = mask
         self._codec = StateCodec(state_types or StateTypes())
         super().__init__(
             pickle_fallback=False,
@@ -80,9 +83,12 @@ class SealingSerializer(JsonPlusSerializer):
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Return type and bytes of a value; raise ``NotRestorable`` where they would not give it back.
 
-        An exception by itself is what LangGraph keeps of a task that failed, for people: its text.
+        An exception by itself is what LangGraph keeps of a task that failed, for people: its text, and so masked. No
+        value of a state is: what comes back is what was saved.
         """
-        if obj is None or isinstance(obj, bytes | bytearray | BaseException):
+        if isinstance(obj, BaseException):
+            obj = self._mask(repr(obj))
+        if obj is None or isinstance(obj, bytes | bytearray):
             type_, data = super().dumps_typed(obj)
         else:
             type_, data = "msgpack", self._codec.pack(obj)

@@ -309,3 +309,25 @@ def test_a_working_directory_that_is_given_is_the_containers_and_holds_the_writa
         assert container(job)["workingDir"] == "/deps/a/src"
         assert container(job)["volumeMounts"][-1]["mountPath"] == "/deps/a/src/data"
         assert "EXPECTED_WORKING_DIR" not in env(job)
+
+
+def test_a_runner_is_told_by_name_and_by_file_which_of_its_variables_are_secrets() -> None:
+    key = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "llm", "key": "k"}}}
+    setting = {"name": "SETTING", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}
+    sources = [
+        {"configMapRef": {"name": "c"}},
+        {"prefix": "A_", "secretRef": {"name": "whole"}},
+        {"secretRef": {"name": "maybe", "optional": True}},
+    ]
+    definition = a_definition(env=[key, setting, {"name": "PLAIN", "value": "1"}], envFrom=sources)
+    for job in (built(definition=definition), build_inspection_job(definition, "team", DEFAULTS)):
+        variables = env(job)
+        assert variables["SECRET_ENV"] == "KEY"
+        folders = variables["SECRET_ENV_FOLDERS"].split(":")
+        mounts = {mount["mountPath"]: mount for mount in container(job)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in job["spec"]["template"]["spec"]["volumes"]}
+        assert [volumes[mounts[folder]["name"]]["secret"] for folder in folders] == [
+            {"secretName": "whole", "defaultMode": 0o400},
+            {"secretName": "maybe", "defaultMode": 0o400, "optional": True},
+        ]
+        assert all(mounts[folder]["readOnly"] for folder in folders)

@@ -77,3 +77,16 @@ def test_what_the_image_holds_is_loaded_beside_it(tmp_path: Path) -> None:
     done = inspect(tmp_path / "app", MOUNTED_PATHS=f"{tmp_path}/app/data:/tmp/nothing")
     assert done.returncode == ExitCode.DONE, done.stderr
     assert (tmp_path / "ran").exists()
+
+
+def test_what_an_inspection_prints_and_reports_shows_no_value_of_a_secret(tmp_path: Path) -> None:
+    fails = "import os\nprint('with', os.environ['KEY'])\nraise RuntimeError(os.environ['KEY'])\n"
+    write(tmp_path / "app", fails, {"graphs": {"main": "./graph.py:graph"}})
+    report = tmp_path / "termination"
+    report.touch()
+    done = inspect(tmp_path / "app", KEY="hunter2hunter2", SECRET_ENV="KEY", TERMINATION_LOG=str(report))
+    assert done.returncode == ExitCode.GRAPH_NOT_LOADED
+    assert "with ***" in done.stderr
+    told = done.stdout + done.stderr + report.read_text()
+    assert "RuntimeError: ***" in told
+    assert "hunter2" not in told
