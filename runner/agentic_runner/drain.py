@@ -30,8 +30,9 @@ class Drain:
         self.reason: str | None = None
 
     def install(self) -> None:
-        """Handle SIGTERM from now on."""
+        """Handle SIGTERM from now on, and SIGINT, which is what images with that STOPSIGNAL are ended by."""
         signal.signal(signal.SIGTERM, self._signalled)
+        signal.signal(signal.SIGINT, self._signalled)
 
     def arm(self, on_request: Callable[[str], None]) -> None:
         """Call ``on_request`` instead of ending the process; to be called in the event loop's thread."""

@@ -2,9 +2,10 @@
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from agentic_runner.redaction import Redactor
 
@@ -34,9 +35,30 @@ class JsonLines(logging.Formatter):
         return self._redactor.redact(json.dumps(line, default=repr, ensure_ascii=False))
 
 
+def _open_stdout() -> TextIO:
+    try:
+        return os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return sys.stdout
+
+
+def let_go_of_streams() -> None:
+    """Flush what was printed; streams that the author's code broke must not change the process's exit code."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (AttributeError, OSError, ValueError):
+            setattr(sys, name, None)
+
+
 def configure_logging(redactor: Redactor, *, level: str = "INFO", **common: str) -> None:
-    """Send all logging to stdout as JSON lines, each with ``common``; repeatable."""
-    handler = logging.StreamHandler(sys.stdout)
+    """Send all logging to stdout as JSON lines, each with ``common``; repeatable.
+
+    By a descriptor of its own: whatever an author's code does to ``sys.stdout`` and the first descriptors, what the
+    runner says is still heard, and saying it raises nothing.
+    """
+    handler = logging.StreamHandler(_open_stdout())
+    logging.raiseExceptions = False
     handler.setFormatter(JsonLines(redactor, common))
     root = logging.getLogger()
     root.handlers[:] = [handler]

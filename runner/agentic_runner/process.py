@@ -6,16 +6,18 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentic_core.contract import ExitCode
 from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
-from agentic_runner.logs import configure_logging
+from agentic_runner.logs import configure_logging, let_go_of_streams
 from agentic_runner.output import mask_output
 from agentic_runner.redaction import Redactor, bounded, describe
 from agentic_runner.secret_env import find_secret_values
+from agentic_runner.source_location import find_source
 from agentic_runner.termination import write_termination
 
 if TYPE_CHECKING:
@@ -60,19 +62,26 @@ def run_process(environ: Mapping[str, str]) -> int:
     except SystemExit as error:
         # A node's; it ends the event loop, and its code, perhaps 0, says nothing about the session.
         said = redactor.redact(bounded(f"sys.exit({error.code!r})", 256))
-        return _fail(environ, f"the graph called {said} in a node: raise an exception instead")
-    except KeyboardInterrupt:
-        return _fail(environ, "the graph raised KeyboardInterrupt in a node: raise another exception instead")
+        return _leave_graph(environ, f"the graph called {said} in a node", error)
+    except KeyboardInterrupt as error:
+        return _leave_graph(environ, "the graph raised KeyboardInterrupt in a node", error)
     except BaseException as error:
         log.exception("unexpected")
         return _fail(environ, redactor.redact(describe(error)))
 
 
-def _fail(environ: Mapping[str, str], message: str) -> int:
-    log.error("ends: %s", message, extra={"exit_code": int(ExitCode.RETRIABLE)})
+def _leave_graph(environ: Mapping[str, str], what: str, error: BaseException) -> int:
+    """End a run whose graph ended the process: another attempt would do so again. No signal comes this way."""
+    place = find_source(error, Path.cwd())
+    code = ExitCode.GRAPH_FAILED if place else ExitCode.RETRIABLE
+    return _fail(environ, f"{what}{f' ({place})' if place else ''}: raise an exception instead", code)
+
+
+def _fail(environ: Mapping[str, str], message: str, code: ExitCode = ExitCode.RETRIABLE) -> int:
+    log.error("ends: %s", message, extra={"exit_code": int(code)})
     write_termination(environ, message)
-    _leave_soon(ExitCode.RETRIABLE)
-    return ExitCode.RETRIABLE
+    _leave_soon(code)
+    return code
 
 
 def _read_dsn(environ: Mapping[str, str]) -> "Dsn":
@@ -97,7 +106,7 @@ async def _run(config: RunConfig, dsn: "Dsn", redactor: Redactor, drain: Drain, 
         write_termination(environ, message)
     if not importing.done():
         # Nothing of the author's has run yet; the import alone would hold the process.
-        sys.stdout.flush()
+        let_go_of_streams()
         os._exit(ending.code)
     _leave_soon(ending.code)
     return ending.code
@@ -105,6 +114,7 @@ async def _run(config: RunConfig, dsn: "Dsn", redactor: Redactor, drain: Drain, 
 
 def _leave_soon(code: ExitCode) -> None:
     """End the process even where an author's thread never does; leaving waits for threads that run a node."""
+    let_go_of_streams()
     timer = threading.Timer(_LEAVE_SECONDS, os._exit, (int(code),))
     timer.daemon = True
     timer.start()
