@@ -57,6 +57,8 @@ from agentic_operator.statuses import build_exact_patch, diff_status, fail_sessi
 from agentic_operator.workqueue import WorkQueue
 
 PURGE_SECONDS: Final = 5.0
+# How often a Job or pod is looked at whose labels cannot be put back: no event tells of it.
+UNREPAIRED_SECONDS: Final = 10.0
 
 logger: Final = logging.getLogger(__name__)
 
@@ -339,8 +341,13 @@ class SessionReconciler:
         try:
             await self._kube.patch(kind, key.namespace, repair.name, patch)
         except (NotFound, Conflict):
+            # Without labels its end raised no event: the next pass finds out.
+            self._registry.doubt(key, repair.name)
+            self._parts.queue.add(key, urgent=False)
             return
         except (Forbidden, Invalid) as error:
+            self._registry.doubt(key, repair.name)
+            self._parts.queue.add_at(key, time.monotonic() + UNREPAIRED_SECONDS)
             logger.warning("cannot put back what %s %s lost: %s", repair.kind, repair.name, error, extra=about)
             return
         logger.warning("put back what somebody took off %s %s", repair.kind, repair.name, extra=about)

@@ -145,8 +145,8 @@ class DefinitionReconciler:
         lost = {"labels": made["labels"], "ownerReferences": made["ownerReferences"], "uid": job.uid}
         try:
             await self._kube.patch(JOBS, namespace, job.name, {"metadata": lost})
-        except (NotFound, Conflict):
-            return
+        except NotFound as error:
+            raise Conflict(str(error)) from error
         logger.warning("put back what somebody took off Job %s", job.name, extra={"namespace": namespace})
 
     async def _look_at_vectors(self) -> Vectors | None:

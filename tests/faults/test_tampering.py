@@ -79,12 +79,12 @@ async def test_a_job_without_labels_is_stopped_at_once(bed: Bed, is_restarted: b
 
 
 async def test_a_deleted_job_is_forgotten_at_once_although_it_had_no_labels(bed: Bed) -> None:
-    await begin(bed)
+    await begin(bed, count=100)
     path = jobs_path(bed.namespace, "s-r1")
     await bed.client.patch(path, STRIPPED)
     await bed.client.delete(path)
-    await assert_done(bed, "s", 20, losses=1)
-    assert (await bed.status("s"))["run"] == 2
+    await bed.wait_runner("s", run=2)
+    await assert_done(bed, "s", 100, losses=1)
     await bed.wait_rest()
     await bed.check()
 
