@@ -265,7 +265,7 @@ def build_rights() -> tuple[Template, ...]:
     )
     inspections = Template(
         "manifests/operator/inspections.yaml",
-        (Place(": agentic-inspections\n", f": {name('inspections')}\n", 2),),
+        (Place(": agentic-inspections\n", f": {name('inspections')}\n", 3),),
     )
     return rbac, inspections, admission
 
