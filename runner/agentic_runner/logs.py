@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from agentic_runner.output import open_masked
 from agentic_runner.redaction import Redactor
 
 # What every LogRecord has; the rest came by `extra=` and belongs into the line.
@@ -35,9 +36,10 @@ class JsonLines(logging.Formatter):
         return self._redactor.redact(json.dumps(line, default=repr, ensure_ascii=False))
 
 
-def _open_stdout() -> TextIO:
+def _open_stdout(redactor: Redactor) -> TextIO:
     try:
-        return os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        # Masked as well: the project may give the handler a formatter of its own.
+        return open_masked(os.dup(1), redactor)
     except OSError:
         return sys.stdout
 
@@ -57,7 +59,7 @@ def configure_logging(redactor: Redactor, *, level: str = "INFO", **common: str)
     By a descriptor of its own: whatever an author's code does to ``sys.stdout`` and the first descriptors, what the
     runner says is still heard, and saying it raises nothing.
     """
-    handler = logging.StreamHandler(_open_stdout())
+    handler = logging.StreamHandler(_open_stdout(redactor))
     logging.raiseExceptions = False
     handler.setFormatter(JsonLines(redactor, common))
     root = logging.getLogger()

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import threading
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from agentic_runner.redaction import Redactor
 
@@ -78,6 +78,12 @@ class MaskedOutput(io.RawIOBase):
             self._target.flush()
 
 
+def open_masked(descriptor: int, redactor: Redactor) -> TextIO:
+    """Return a stream of text on a descriptor, which stays open with it or without."""
+    output = MaskedOutput(os.fdopen(descriptor, "wb", closefd=False), redactor)
+    return io.TextIOWrapper(output, encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[type-var]
+
+
 def mask_output(redactor: Redactor) -> None:
     """Put masked streams in the place of the process's own; repeatable."""
     for name in ("stdout", "stderr"):
@@ -85,12 +91,7 @@ def mask_output(redactor: Redactor) -> None:
         if stream is None or isinstance(getattr(stream, "buffer", None), MaskedOutput):
             continue
         stream.flush()
-        masked: object = io.TextIOWrapper(
-            # Not the old stream's own buffer, which goes with it.
-            MaskedOutput(os.fdopen(stream.fileno(), "wb", closefd=False), redactor),  # type: ignore[type-var]
-            encoding="utf-8",
-            errors="backslashreplace",
-            write_through=True,
-        )
+        # Not the old stream's own buffer, which goes with it.
+        masked = open_masked(stream.fileno(), redactor)
         setattr(sys, f"__{name}__", masked)
         setattr(sys, name, masked)

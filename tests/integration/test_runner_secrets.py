@@ -17,6 +17,9 @@ CODE = """
 
     KEY, WHOLE = os.environ["KEY"], os.environ["MY_WHOLE"]
     # As projects do that want their own format: our handler is gone.
+    first = logging.getLogger().handlers[0]
+    first.setFormatter(logging.Formatter("first says %(message)s"))
+    first.emit(logging.makeLogRecord({"msg": KEY}))
     logging.basicConfig(force=True, level="INFO", format="%(message)s")
 
     def tell(state):
@@ -47,7 +50,15 @@ def test_no_value_of_a_secret_is_in_anything_that_a_run_tells(runners: RunnerBen
     runner = session.start(KEY=SECRET, MY_WHOLE=WHOLE, SECRET_ENV="KEY", SECRET_ENV_FOLDERS=str(folder))
     assert runner.wait() == ExitCode.GRAPH_FAILED, runner.output
     # All of it was told.
-    for words in ("root says ***", "as json", "printed *** ***", "to stderr ***", "bytes ***", "the first stdout ***"):
+    for words in (
+        "first says ***",
+        "root says ***",
+        "as json",
+        "printed *** ***",
+        "to stderr ***",
+        "bytes ***",
+        "the first stdout ***",
+    ):
         assert words in runner.output, words
     assert "the service refused *** and" in session.status["message"]
     (custom,) = (data for type_, data in runners.events(session) if type_ == "custom")
