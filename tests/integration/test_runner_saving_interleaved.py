@@ -136,7 +136,7 @@ class Example:
         return Counter(int(what.removeprefix("task").removeprefix("checkpoint")) for what in last)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(callers())
 def test_what_copies_acknowledge_is_there_once_and_each_fails_by_itself(
     noting: PostgresDatabase, given_callers: list[Caller]

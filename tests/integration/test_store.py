@@ -28,7 +28,7 @@ def test_whatever_is_encoded_postgresql_takes(postgres_server: PostgresServer) -
     with psycopg.connect(postgres_server.dsn(), autocommit=True) as conn:
 
         @given(VALUES)
-        @settings(deadline=None, max_examples=200)
+        @settings(max_examples=200)
         def stored(value: object) -> None:
             encoded = encode_output(value)
             row = conn.execute("SELECT %s::jsonb::text", (encoded.text,)).fetchone()
@@ -53,7 +53,7 @@ def test_what_contains_what_is_the_same_in_memory_as_in_postgresql(postgres_serv
         @given(
             st.dictionaries(st.sampled_from("abc"), SMALL), st.dictionaries(st.sampled_from("abc"), SMALL, max_size=2)
         )
-        @settings(deadline=None, max_examples=300)
+        @settings(max_examples=300)
         def compare(value: dict[str, Json], part: dict[str, Json]) -> None:
             row = conn.execute("SELECT %s::jsonb @> %s::jsonb", (json.dumps(value), json.dumps(part))).fetchone()
             assert row == (contains(value, part),)

@@ -322,7 +322,7 @@ def objects_of(schemas: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, A
 schemas = st.recursive(st.booleans() | st.fixed_dictionaries({}, optional={"type": types}), objects_of, max_leaves=10)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(schema=schemas, instance=instances)
 def test_gives_the_verdicts_of_the_reference_library(schema: Any, instance: Any) -> None:
     assert check_schema(schema) == ()

@@ -328,7 +328,7 @@ def objects_of(dialect: Dialect, schemas: st.SearchStrategy[Any]) -> st.SearchSt
 
 
 @pytest.mark.parametrize("dialect", [DRAFT_4, DRAFT_6, DRAFT_7, DRAFT_2019], ids=lambda each: each.name)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_gives_the_verdicts_of_the_reference_library(dialect: Dialect, data: st.DataObject) -> None:
     schema = data.draw(schemas_of(dialect))

@@ -131,7 +131,7 @@ ACTIONS = st.one_of(
 
 
 @given(st.lists(ACTIONS, max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_own_deletions_are_never_counted_as_losses_and_never_let_two_runs_live(actions: list[Any]) -> None:
     world = World()
     for name, *arguments in actions:

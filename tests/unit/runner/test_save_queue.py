@@ -156,7 +156,7 @@ class Interleaving:
             self.cancelled_while_waiting.add(name)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(callers(), fates())
 def test_what_is_acknowledged_is_committed_once_and_each_fails_by_itself(
     given_callers: list[Caller], given_fates: list[tuple[Fate, int]]

@@ -39,7 +39,7 @@ def no_variables() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from([name for name in VARIABLES if name != "PGSERVICE"]),
