@@ -1,6 +1,7 @@
 """A namespace that lacks what a run needs: the status says so within seconds, and the run starts when it is there."""
 
 import base64
+import copy
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -188,40 +189,27 @@ def test_a_secret_that_is_nowhere_or_lacks_its_key_is_named_until_it_is_there(de
     starts(defined)
 
 
+OPERATORS_ROLE = f"{RBAC}/clusterroles/agentic-operator"
+
+
 @pytest.fixture
-def poor(space: Space) -> Iterator[str]:
-    """A service account with all of the operator's rights but one: it may not create Jobs."""
-    name = f"poor-{space.name}"
-    role = space.plane.request("GET", f"{RBAC}/clusterroles/agentic-operator")
-    for rule in role["rules"]:
+def whole_rules(space: Space) -> Iterator[Json]:
+    """All of the operator's rights; it has lost that to create Jobs. A policy lets nobody else make them."""
+    whole: Json = {"rules": space.plane.request("GET", OPERATORS_ROLE)["rules"]}
+    rules = copy.deepcopy(whole["rules"])
+    for rule in rules:
         if rule["resources"] == ["jobs"]:
             rule["verbs"].remove("create")
-    made = {"metadata": {"name": name}}
-    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": SYSTEM}]
-    group = "rbac.authorization.k8s.io"
-    space.plane.request("POST", f"/api/v1/namespaces/{SYSTEM}/serviceaccounts", made)
-    space.plane.request("POST", f"{RBAC}/clusterroles", {**made, "rules": role["rules"]})
-    bindings = (
-        (f"{RBAC}/clusterrolebindings", "ClusterRole", name),
-        (f"{RBAC}/namespaces/{SYSTEM}/rolebindings", "Role", "agentic-operator"),
-    )
-    for at, kind, ref in bindings:
-        body = {**made, "roleRef": {"apiGroup": group, "kind": kind, "name": ref}, "subjects": subjects}
-        space.plane.request("POST", at, body)
-    yield name
-    for at, _, _ in bindings:
-        space.plane.request("DELETE", f"{at}/{name}")
-    space.plane.request("DELETE", f"{RBAC}/clusterroles/{name}")
+    space.plane.request("PATCH", OPERATORS_ROLE, {"rules": rules})
+    yield whole
+    space.plane.request("PATCH", OPERATORS_ROLE, whole)
 
 
-def test_a_right_that_the_operator_lacks_is_told(defined: Space, poor: str) -> None:
-    defined.operator(KUBECONFIG=str(defined.plane.kubeconfig_for_service_account(SYSTEM, poor)))
+def test_a_right_that_the_operator_lacks_is_told(defined: Space, whole_rules: Json) -> None:
+    defined.operator()
     defined.start("s")
     is_told(defined, "Pending", "Forbidden", "cannot create resource", "give the operator the rights")
-    role = f"{RBAC}/clusterroles/{poor}"
-    rules = defined.plane.request("GET", role)["rules"]
-    jobs = {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}
-    defined.plane.request("PATCH", role, {"rules": [*rules, jobs]})
+    defined.plane.request("PATCH", OPERATORS_ROLE, whole_rules)
     starts(defined)
 
 
