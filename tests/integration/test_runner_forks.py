@@ -1,11 +1,15 @@
 """Sessions that start from another session's checkpoint, in the real runner's process."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from psycopg.errors import CheckViolation
 
 from agentic_core.threads import thread_id
 from tests.support.flows import ASKING
+from tests.support.postgres import PostgresDatabase
 from tests.support.runner import NAMESPACE, RunnerBench, Session
 
 # `publish` fails for as long as the cause of it, a file, is there.
@@ -207,20 +211,34 @@ def test_a_fork_of_what_is_not_there_fails_and_says_so(
     assert runners.row(forked)[0] == "failed"
 
 
+@contextmanager
+def lifted(database: PostgresDatabase, constraint: str) -> Iterator[None]:
+    """Take a constraint of ``workflow_sessions`` away for as long as the block takes."""
+    query = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s"
+    ((definition,),) = database.execute(query, [constraint])
+    database.execute(f"ALTER TABLE workflow_sessions DROP CONSTRAINT {constraint}")
+    yield
+    database.execute(f"ALTER TABLE workflow_sessions ADD CONSTRAINT {constraint} {definition}")
+
+
 def test_a_session_of_another_namespace_cannot_be_forked(runners: RunnerBench) -> None:
     source = runners.session(LINE)
     assert source.run() == 0
     elsewhere = thread_id("other", source.name)
     # Its row and thread as they would be, had it run in another namespace.
-    runners.database.execute("UPDATE workflow_sessions SET project_name = 'other' WHERE session_uid = %s", [source.uid])
+    runners.database.execute(
+        "UPDATE workflow_sessions SET project_name = 'other', thread_id = %s WHERE session_uid = %s",
+        [elsewhere, source.uid],
+    )
     hidden = fork(runners, source.name)
     assert hidden.run() == 6
     assert hidden.status["reason"] == "ForkSourceNotFound"
-    # A row that points to another project's thread is not believed either.
-    runners.database.execute(
-        "UPDATE workflow_sessions SET project_name = %s, thread_id = %s WHERE session_uid = %s",
-        [NAMESPACE, elsewhere, source.uid],
-    )
+    # The database takes no row that points to another project's thread, and one from before it did so is not believed.
+    forge = "UPDATE workflow_sessions SET project_name = %s, thread_id = %s WHERE session_uid = %s"
+    with pytest.raises(CheckViolation):
+        runners.database.execute(forge, [NAMESPACE, elsewhere, source.uid])
+    with lifted(runners.database, "workflow_sessions_thread_check"):
+        runners.database.execute(forge, [NAMESPACE, elsewhere, source.uid])
     forged = fork(runners, source.name)
     assert forged.run() == 6
     assert forged.status["reason"] == "Forbidden"

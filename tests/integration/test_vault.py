@@ -446,7 +446,7 @@ def test_beside_the_operator_it_writes_the_file_again_when_the_secret_changes(po
 def render(folder: Path, *components: str) -> list[Json]:
     """Return what an overlay of the operator with components is."""
     links = [os.path.relpath(ROOT / "manifests" / name, folder) for name in ("operator", *components)]
-    overlay = {"resources": links[:1], "components": links[1:], "namespace": SYSTEM}
+    overlay = {"resources": links[:1], "components": links[1:]}
     (folder / "kustomization.yaml").write_text(json.dumps(overlay))
     done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
