@@ -39,13 +39,16 @@ def person(space: Space) -> Person:
 
 
 def wait_answer(space: Space, count: int = 1) -> list[dict[str, object]]:
-    """Return the answers once there are ``count``."""
+    """Return ids and values of the answers once there are ``count``, each by who sits at the terminal."""
     found: list[dict[str, object]] = wait_for(
         lambda: space.session("s")["spec"].get("responses") or [],
         lambda responses: len(responses) == count,
         what="an answer",
         every=0.05,
     )
+    assert {each.pop("by") for each in found} == {f"admin-of-{space.name}"}
+    # Of the question as it was shown.
+    assert all(each.pop("digest") for each in found)
     return found
 
 
