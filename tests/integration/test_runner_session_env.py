@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from agentic_core.contract import ExitCode
+from agentic_core.contract import INTERPRETER_ENV, ExitCode
 from tests.support.runner import RunnerBench
 
 TELLS = """
@@ -114,8 +114,8 @@ def test_a_sessions_variables_reach_its_graph_and_what_the_graph_starts(runners:
 def test_a_sessions_variables_change_nothing_of_the_runner(runners: RunnerBench, tmp_path: Path) -> None:
     """Even where an author lists all of them."""
     hostile = hostile_variables(tmp_path)
-    # In a pod those are there, and stand.
-    for name in ("HOME", "PATH", "LANGGRAPH_STRICT_MSGPACK"):
+    # In a pod those are there, and stand; the API server refuses those by which an interpreter finds itself.
+    for name in ("HOME", "PATH", "LANGGRAPH_STRICT_MSGPACK", *INTERPRETER_ENV):
         del hostile[name]
     # What a library obeys while it is imported: a definition can break its own runs with it, a session nothing.
     hostile |= {"PSYCOPG_IMPL": "nothing", "LANGGRAPH_DEFAULT_RECURSION_LIMIT": "1"}
