@@ -121,13 +121,16 @@ async def commit(conn: psycopg.AsyncConnection[Any], statements: Sequence[Statem
     """Execute statements in one transaction and one round trip, and return if it was committed.
 
     Raises ``RolledBack`` from the cause where that lies in the statements. The proof that nothing was committed is that
-    the transaction is still open: any other error may have come after the commit.
+    the transaction is still open: any other error may have come after the commit. Where the connection was lost, that
+    is the error, whatever else was found wrong before: it blames no statement, as nobody knows any more whose it was.
     """
     try:
         await _execute(conn, statements)
     except Exception as error:
         if conn.info.transaction_status in _OPEN and not _is_stopped(error):
             raise RolledBack from error
+        if conn.broken and not isinstance(error, psycopg.OperationalError):
+            raise psycopg.OperationalError("the connection was lost while this was saved") from error
         raise
 
 
