@@ -261,6 +261,11 @@ def build_rights() -> tuple[Template, ...]:
                 "['system:serviceaccount:kube-system:job-controller', 'system:kube-controller-manager']",
                 "[{{ range $at, $name := .Values.jobControllers }}{{ if $at }}, {{ end }}{{ squote $name }}{{ end }}]",
             ),
+            # The runs of one release are not another's: each watches over the namespaces that it serves.
+            Place(
+                "  validationActions: [Deny]\n---\n# `inputs`, `config`",
+                either(".Values.watchNamespaces", _SERVED) + "  validationActions: [Deny]\n---\n# `inputs`, `config`",
+            ),
         ),
     )
     inspections = Template(
@@ -270,6 +275,12 @@ def build_rights() -> tuple[Template, ...]:
     return rbac, inspections, admission
 
 
+_SERVED: Final = """\
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - {key: kubernetes.io/metadata.name, operator: In, values: {{ .Values.watchNamespaces | toJson }}}
+"""
 _STORAGE_CLASS: Final = "  storageClassName: {{ .Values.backup.storageClassName }}\n"
 
 

@@ -84,7 +84,9 @@ class Argo:
 
     def sync(self, *values: str) -> Sync:
         name = self._space.name
-        chosen = ("migrate.hook=argocd", "migrate.backoffLimit=0", "crds.install=false", *values)
+        # Its policies stay behind, and are to hold for nothing but this.
+        served = f"watchNamespaces={{{name}}}"
+        chosen = ("migrate.hook=argocd", "migrate.backoffLimit=0", "crds.install=false", served, *values)
         number = len(self.processes)
         manifests, results, log = (self._space.folder / f"{number}.{kind}" for kind in ("yaml", "json", "log"))
         with manifests.open("wb") as file:
