@@ -13,7 +13,6 @@ KEY = {"name": "WANTED", "valueFrom": {"secretKeyRef": {"name": "wanted", "key":
     ("plural", "spec", "said"),
     [
         ("secrets", {"env": [KEY]}, 'secret "wanted" not found'),
-        ("secrets", {"envFrom": [{"secretRef": {"name": "wanted"}}]}, 'secret "wanted" not found'),
         ("configmaps", {"envFrom": [{"configMapRef": {"name": "wanted"}}]}, 'configmap "wanted" not found'),
     ],
 )
