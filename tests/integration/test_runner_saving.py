@@ -4,7 +4,7 @@ import asyncio
 import operator
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypedDict
 
@@ -18,7 +18,8 @@ from langgraph.types import Send
 from pydantic import BaseModel
 
 from agentic_runner.checkpoints import build_saver
-from agentic_runner.grouping import cut, is_mergeable, is_small, merge
+from agentic_runner.grouping import commit, cut, is_mergeable, is_small, merge
+from agentic_runner.save_queue import RolledBack
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase
@@ -456,3 +457,28 @@ def test_a_value_that_contains_itself_is_looked_at_no_longer_than_others() -> No
     value: list[Any] = []
     value.append(value)
     assert not is_small(value)
+
+
+class LosesItsConnection(list[Any]):
+    """Rows before which the server goes away, while the transaction is being sent."""
+
+    def __init__(self, rows: list[Any], lose: Callable[[], object]) -> None:
+        super().__init__(rows)
+        self._lose = lose
+
+    def __iter__(self) -> Iterator[Any]:
+        self._lose()
+        return super().__iter__()
+
+
+async def test_a_lost_connection_blames_no_statement(database: PostgresDatabase) -> None:
+    """Else whoever saved beside what cannot be sent would be told that its own save was refused for good."""
+    rows = [["nul \x00"]]
+    async with await psycopg.AsyncConnection.connect(database.dsn, autocommit=True) as conn:
+        with pytest.raises(RolledBack):
+            await commit(conn, [("SELECT %s::text", rows)])
+        await conn.rollback()
+        pid = conn.info.backend_pid
+        lost = LosesItsConnection(rows, lambda: database.execute("SELECT pg_terminate_backend(%s, 5000)", [pid]))
+        with pytest.raises(psycopg.OperationalError):
+            await commit(conn, [("SELECT %s::text", lost)])
