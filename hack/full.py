@@ -12,7 +12,7 @@ from typing import Final
 
 from hack.images import ON_OTHER_PYTHON, OTHER_PYTHON
 from hack.steps import step
-from hack.test import IMAGES
+from hack.test import IMAGES, WITH_VAULT
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ PARTS: Final[Mapping[str, Part]] = {
         images=tuple(f"{name}-{OTHER_PYTHON}" for name in ON_OTHER_PYTHON),
     ),
     "restore": _on_cluster("backup, restore, checklist and lost parts", "operations", "disruptions"),
-    "vault": _on_cluster("credentials from a real Vault", "vault"),
+    "vault": Part(
+        "credentials from a real Vault", (("-m", "pytest", "-q", "--durations=10", *WITH_VAULT),), needs_cluster=True
+    ),
 }
 PREPARATIONS: Final = (
     ("local cluster", ("hack.cluster", "up")),
