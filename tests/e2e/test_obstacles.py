@@ -41,7 +41,7 @@ def completes(project: Project) -> None:
             "Secret",
             # Mounted, too: the runner masks its values.
             {"envFrom": [{"secretRef": {"name": "wanted"}}]},
-            "PodNotStarted",
+            "SecretMissing",
             'secret "wanted" not found',
             id="a Secret for variables",
         ),
@@ -75,7 +75,7 @@ def test_a_definition_that_waits_for_its_secret_is_ready_once_it_is_there(projec
     project.define("quick", envFrom=[{"secretRef": {"name": "wanted"}}])
     told = wait_for(
         lambda: project.condition("workflowdefinition/quick", "Ready"),
-        lambda condition: condition.get("reason") == "PodNotStarted",
+        lambda condition: condition.get("reason") == "SecretMissing",
         what="the reason",
         timeout_seconds=45,
     )
