@@ -86,6 +86,12 @@ class Release:
         return f"{base64.b64decode(secret['data']['dsn']).decode().rsplit('/', 1)[0]}/{database}"
 
 
+def narrow_policy(kubectl: Kubectl, matched: dict[str, Any] | None) -> None:
+    """Say where the policy on runs of the operator that is installed holds; None: everywhere."""
+    binding = "validatingadmissionpolicybinding/runners-are-the-operators.agentic-operator.dev"
+    kubectl.run("patch", binding, "--type=merge", "-p", json.dumps({"spec": {"matchResources": matched}}))
+
+
 @pytest.fixture
 def release(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Release]:
     """What an installation needs: an empty database and the Secrets; the operator that is installed does nothing."""
@@ -103,6 +109,9 @@ def release(project: Project, tmp_path: Path, request: pytest.FixtureRequest) ->
     release.write_secret("of-no-database", release.read_dsn("owner", "of_nobody"))
     kubectl.run("-n", NAMESPACE, "scale", OPERATOR, "--replicas=0")
     kubectl.run("-n", NAMESPACE, "rollout", "status", OPERATOR, "--timeout=60s", timeout_seconds=70)
+    # It serves all namespaces, so its policy would have no other operator make runs in any.
+    other = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [project.name]}
+    narrow_policy(kubectl, {"namespaceSelector": {"matchExpressions": [other]}})
     failures = request.session.testsfailed
     try:
         yield release
@@ -110,6 +119,7 @@ def release(project: Project, tmp_path: Path, request: pytest.FixtureRequest) ->
             print(project.run("get", "all", "-o", "wide"), release.run("status", release.name).stdout)
     finally:
         release.run("uninstall", release.name, "--wait")
+        narrow_policy(kubectl, None)
         kubectl.run("-n", NAMESPACE, "scale", OPERATOR, "--replicas=2")
         wait_for_operator(kubectl)
         run_psql(project, "postgres", f"DROP DATABASE {database} WITH (FORCE)")
