@@ -241,6 +241,7 @@ def build_rights() -> tuple[Template, ...]:
         "reserved-config-keys",
         "names-are-their-bearers",
     )
+    deny = "  validationActions: [Deny]\n"
     admission = Template(
         "manifests/operator/admission.yaml",
         (
@@ -262,9 +263,9 @@ def build_rights() -> tuple[Template, ...]:
                 "[{{ range $at, $name := .Values.jobControllers }}{{ if $at }}, {{ end }}{{ squote $name }}{{ end }}]",
             ),
             # The runs of one release are not another's: each watches over the namespaces that it serves.
-            Place(
-                "  validationActions: [Deny]\n---\n# `inputs`, `config`",
-                either(".Values.watchNamespaces", _SERVED) + "  validationActions: [Deny]\n---\n# `inputs`, `config`",
+            *(
+                Place(f"{deny}---\n{after}", f"{either('.Values.watchNamespaces', _SERVED)}{deny}---\n{after}")
+                for after in ("# Whose pod carries", "# `inputs`, `config`")
             ),
         ),
     )

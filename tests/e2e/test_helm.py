@@ -86,10 +86,11 @@ class Release:
         return f"{base64.b64decode(secret['data']['dsn']).decode().rsplit('/', 1)[0]}/{database}"
 
 
-def narrow_policy(kubectl: Kubectl, matched: dict[str, Any] | None) -> None:
-    """Say where the policy on runs of the operator that is installed holds; None: everywhere."""
-    binding = "validatingadmissionpolicybinding/runners-are-the-operators.agentic-operator.dev"
-    kubectl.run("patch", binding, "--type=merge", "-p", json.dumps({"spec": {"matchResources": matched}}))
+def narrow_policies(kubectl: Kubectl, matched: dict[str, Any] | None) -> None:
+    """Say where the policies on runs of the operator that is installed hold; None: everywhere."""
+    for policy in ("runners-are-the-operators", "runner-writes-own-session"):
+        binding = f"validatingadmissionpolicybinding/{policy}.agentic-operator.dev"
+        kubectl.run("patch", binding, "--type=merge", "-p", json.dumps({"spec": {"matchResources": matched}}))
 
 
 @pytest.fixture
@@ -109,9 +110,9 @@ def release(project: Project, tmp_path: Path, request: pytest.FixtureRequest) ->
     release.write_secret("of-no-database", release.read_dsn("owner", "of_nobody"))
     kubectl.run("-n", NAMESPACE, "scale", OPERATOR, "--replicas=0")
     kubectl.run("-n", NAMESPACE, "rollout", "status", OPERATOR, "--timeout=60s", timeout_seconds=70)
-    # It serves all namespaces, so its policy would have no other operator make runs in any.
+    # It serves all namespaces, so its policies take no other operator for one in any.
     other = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [project.name]}
-    narrow_policy(kubectl, {"namespaceSelector": {"matchExpressions": [other]}})
+    narrow_policies(kubectl, {"namespaceSelector": {"matchExpressions": [other]}})
     failures = request.session.testsfailed
     try:
         yield release
@@ -119,7 +120,7 @@ def release(project: Project, tmp_path: Path, request: pytest.FixtureRequest) ->
             print(project.run("get", "all", "-o", "wide"), release.run("status", release.name).stdout)
     finally:
         release.run("uninstall", release.name, "--wait")
-        narrow_policy(kubectl, None)
+        narrow_policies(kubectl, None)
         kubectl.run("-n", NAMESPACE, "scale", OPERATOR, "--replicas=2")
         wait_for_operator(kubectl)
         run_psql(project, "postgres", f"DROP DATABASE {database} WITH (FORCE)")

@@ -162,9 +162,10 @@ def test_values_arrive_where_they_belong(helm: Path, tmp_path: Path) -> None:
     assert environment["ALLOWED_IMAGES"] == "registry.example.com/team,docker.io/library"
     assert environment["WATCH_NAMESPACES"] == "team-a,team-b"
     domain = "agentic-operator.dev"
-    binding = found["ValidatingAdmissionPolicyBinding", f"runners-are-the-operators.{domain}"]["spec"]
-    (served,) = binding["matchResources"]["namespaceSelector"]["matchExpressions"]
-    assert served == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}
+    for policy in ("runners-are-the-operators", "runner-writes-own-session"):
+        binding = found["ValidatingAdmissionPolicyBinding", f"{policy}.{domain}"]["spec"]
+        (served,) = binding["matchResources"]["namespaceSelector"]["matchExpressions"]
+        assert served == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}
     assert [environment[name] for name in ("WORKERS", "JOB_TTL_SECONDS", "LEADER_ELECTION", "LOG_LEVEL")] == [
         "32", "2000000", "false", "debug",
     ]  # fmt: skip
