@@ -240,9 +240,13 @@ def test_logs_hold_one_object_a_line_and_no_secret(space: Space, database: Postg
     )
     space.start("s", inputs={"password": "canary-of-the-inputs"})
     space.wait_status("s", "Creating")
-    lines = operator.log.splitlines()
-    parsed = [json.loads(line) for line in lines]
-    ours = [line for line in parsed if line.get("session") == "s"]
+
+    def find_ours() -> list[dict[str, object]]:
+        whole, _, _ = operator.log.rpartition("\n")
+        return [line for line in map(json.loads, whole.splitlines()) if line.get("session") == "s"]
+
+    # What was done is told after it was written.
+    ours = wait_for(find_ours, bool, what="a line of the session", every=0.05)
     assert {"time", "level", "message", "namespace", "session"} <= set(ours[0])
     config = Path(operator.environment["KUBECONFIG"]).read_text(encoding="utf-8")
     token = json.loads(config)["users"][0]["user"]["token"]
