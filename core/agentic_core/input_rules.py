@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agentic_core.errors import Problem
+from agentic_core.strict_json import escape_part
 
 GRAPH_ACCEPTS: Final = "x-graph-accepts"
 """Annotation of a derived schema: the schema of what the graph itself takes."""
@@ -80,5 +81,5 @@ def _list_keys(schema: Mapping[str, Any] | None) -> frozenset[str] | None:
 
 
 def _point(key: str) -> str:
-    escaped = key.replace("~", "~0").replace("/", "~1")
+    escaped = escape_part(key)
     return f"/{escaped if len(escaped) <= _MAX_NAME else escaped[: _MAX_NAME - 1] + '…'}"

@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema_rs as engine
 
-from agentic_core.schema_dialects import DIALECTS, DRAFT_2020, Dialect, escape, find_dialect, refuse_dialect
+from agentic_core.schema_dialects import DIALECTS, DRAFT_2020, Dialect, find_dialect, refuse_dialect
 from agentic_core.schema_patterns import BACKTRACKING, KEYWORD, LINEAR, Patterns, Unusable, take_out
 from agentic_core.schema_problems import (
     MAX_MESSAGE_CHARACTERS,
@@ -38,6 +38,7 @@ from agentic_core.strict_json import (
     JsonRefused,
     clip,
     encode_json,
+    escape_part,
     parse_strict_json,
 )
 
@@ -237,7 +238,7 @@ def _without(value: Any, pointer: str, places: set[str]) -> Any:
     if pointer in places:
         return {}
     if isinstance(value, dict):
-        return {name: _without(each, f"{pointer}/{escape(name)}", places) for name, each in value.items()}
+        return {name: _without(each, f"{pointer}/{escape_part(name)}", places) for name, each in value.items()}
     if isinstance(value, list):
         return [_without(each, f"{pointer}/{index}", places) for index, each in enumerate(value)]
     return value

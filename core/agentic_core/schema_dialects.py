@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import jsonschema_rs as engine
 
+from agentic_core.strict_json import escape_part
+
 Subschema = dict[str, Any] | bool
 
 _ONE: Final = frozenset(("additionalProperties", "not"))
@@ -48,7 +50,7 @@ class Dialect:
             elif keyword in self.map_:
                 for name, child in value.items():
                     if isinstance(child, dict | bool):
-                        yield f"/{escape(name)}", child
+                        yield f"/{escape_part(name)}", child
         elif isinstance(value, bool):
             if keyword in self.one:
                 yield "", value
@@ -137,8 +139,3 @@ def is_metaschema(uri: str, dialect: Dialect) -> bool:
         return True
     vocabularies, _, name = uri.rpartition("/")
     return not dialect.is_old and vocabularies == f"{dialect.uri.removesuffix('/schema')}/meta" and bool(name)
-
-
-def escape(name: str) -> str:
-    """Return a name as a part of a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")

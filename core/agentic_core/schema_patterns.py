@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import jsonschema_rs as engine
 
-from agentic_core.schema_dialects import escape
 from agentic_core.schema_shape import Node
-from agentic_core.strict_json import json_pointer
+from agentic_core.strict_json import escape_part, json_pointer
 
 MAX_BACKTRACKS: Final = 100_000
 _SIZE: Final = 1024 * 1024
@@ -96,7 +95,9 @@ class Unusable(Exception):
         super().__init__(pattern)
         self.pattern = pattern
         self.keyword = keyword
-        self.pointer = f"{node.pointer}/{keyword}" + (f"/{escape(pattern)}" if keyword == "patternProperties" else "")
+        self.pointer = f"{node.pointer}/{keyword}" + (
+            f"/{escape_part(pattern)}" if keyword == "patternProperties" else ""
+        )
 
 
 def take_out(nodes: Iterable[Node]) -> Patterns:

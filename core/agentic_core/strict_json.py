@@ -42,8 +42,13 @@ class JsonRefused(ValueError):
 
 def json_pointer(path: Iterable[str | int]) -> str:
     """Return the RFC 6901 pointer of ``path``; absurdly long ones are cut off, characters nobody can store replaced."""
-    parts = (part.replace("~", "~0").replace("/", "~1") if isinstance(part, str) else str(part) for part in path)
+    parts = (escape_part(part) if isinstance(part, str) else str(part) for part in path)
     return clip("".join(f"/{part}" for part in parts), MAX_POINTER_CHARACTERS)
+
+
+def escape_part(name: str) -> str:
+    """Return a name as a part of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def clip(text: str, limit: int) -> str:

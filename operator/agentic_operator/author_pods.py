@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from agentic_core.errors import Problem
 from agentic_core.resources import PodTemplate, WorkflowSpec
+from agentic_core.strict_json import escape_part
 
 EVERYTHING: Final = "*"
 NOTHING: Final = "none"
@@ -111,7 +112,7 @@ def _check_names(template: PodTemplate, allowed: AllowedPods) -> Iterator[tuple[
     ):
         for name in values or ():
             if not listed.allows(name):
-                yield f"{pointer}/{_escape(name)}", _refuse(name, listed, setting)
+                yield f"{pointer}/{escape_part(name)}", _refuse(name, listed, setting)
 
 
 def _check_tolerations(template: PodTemplate, listed: Listed) -> Iterator[tuple[str, str]]:
@@ -144,7 +145,7 @@ def _walk(value: object, pointer: str) -> Iterator[tuple[str, object]]:
             items = found.items()
         elif isinstance(found, list | tuple):
             items = enumerate(found)
-        pending.extend((f"{place}/{_escape(str(name))}", each) for name, each in items)
+        pending.extend((f"{place}/{escape_part(str(name))}", each) for name, each in items)
 
 
 def _check_account(template: PodTemplate, allowed: AllowedPods, account: str) -> Iterator[tuple[str, str]]:
@@ -164,7 +165,3 @@ def _refuse(name: str, listed: Listed, setting: str) -> str:
 
 def _list(listed: Listed, setting: str) -> str:
     return f"{listed.describe()}; an admin extends the operator's {setting}"
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
