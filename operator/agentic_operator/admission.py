@@ -158,9 +158,7 @@ def check_graph(session: AgenticSession, definition: Definition | None) -> Refus
 def check_mounts(spec: WorkflowSpec | None) -> Refused | None:
     """Return the refusal of a pinned definition with mounts that an earlier version took."""
     problems = find_mount_problems(spec) if spec is not None else []
-    if not problems:
-        return None
-    return Refused(Reason.INVALID_SPEC, clip("; ".join(map(str, problems[:MAX_LISTED_PROBLEMS]))))
+    return Refused(Reason.INVALID_SPEC, list_problems(problems)) if problems else None
 
 
 def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
@@ -236,9 +234,7 @@ def check_settings(session: AgenticSession, definition: Definition | None) -> Re
     problems = find_settings_problems(session.spec.config, session.spec.context, "/spec")
     if definition is not None and not problems and is_inspected(session, definition):
         problems = find_context_problems(definition.status.context_schema, merge_given(session, definition))
-    return (
-        Refused(Reason.INVALID_CONFIG, clip("; ".join(map(str, problems[:MAX_LISTED_PROBLEMS])))) if problems else None
-    )
+    return Refused(Reason.INVALID_CONFIG, list_problems(problems)) if problems else None
 
 
 def check_env(session: AgenticSession, definition: Definition | None) -> Refused | None:
@@ -270,9 +266,7 @@ def check_env(session: AgenticSession, definition: Definition | None) -> Refused
             " the current base image"
         )
         problems.append(Problem("/spec/env", message))
-    if not problems:
-        return None
-    return Refused(Reason.ENV_NOT_ALLOWED, clip("; ".join(map(str, problems[:MAX_LISTED_PROBLEMS]))))
+    return Refused(Reason.ENV_NOT_ALLOWED, list_problems(problems)) if problems else None
 
 
 def check_fork(session: AgenticSession) -> Refused | None:
@@ -321,7 +315,7 @@ def list_input_problems(problems: Iterable[Problem]) -> str:
 def list_problems(problems: Iterable[Problem]) -> str:
     """Return one text that names every problem by its pointer; empty for no problem."""
     listed = list(problems)
-    shown = [f"{problem.pointer}: {problem.message}" for problem in listed[:MAX_LISTED_PROBLEMS]]
+    shown = [str(problem) for problem in listed[:MAX_LISTED_PROBLEMS]]
     if len(listed) > MAX_LISTED_PROBLEMS:
         shown.append(f"and {len(listed) - MAX_LISTED_PROBLEMS} more")
     return clip("; ".join(shown))

@@ -92,8 +92,6 @@ def _decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
     phase = session.status.phase or Phase.PENDING
     if phase.is_final:
         return look_after_end(session, seen, now)
-    if session.spec.stop:
-        return stop(session, seen, now)
     if session.spec.suspend:
         return suspend(session, seen, now)
     is_ending = is_withdrawn(session) and phase in (Phase.PENDING, Phase.CREATING, Phase.RUNNING)

@@ -23,7 +23,7 @@ from agentic_core.resources import (
     ProjectStatus,
     WorkflowStatus,
 )
-from agentic_operator.admission import MAX_LISTED_PROBLEMS, check_image, refuse_pod
+from agentic_operator.admission import check_image, list_problems, refuse_pod
 from agentic_operator.author_pods import find_account, list_pod_problems
 from agentic_operator.classify import classify_failure, clip, find_trouble, newest
 from agentic_operator.held import find_held
@@ -219,10 +219,7 @@ def _schema_condition(problems: Iterable[Problem], now: datetime, generation: in
     listed = list(problems)
     if not listed:
         return build_condition("SchemaValid", "True", Reason.VALID, "", now, generation)
-    shown = [str(problem) for problem in listed[:MAX_LISTED_PROBLEMS]]
-    if len(listed) > MAX_LISTED_PROBLEMS:
-        shown.append(f"and {len(listed) - MAX_LISTED_PROBLEMS} more")
-    return build_condition("SchemaValid", "False", Reason.INVALID_SCHEMA, clip("; ".join(shown)), now, generation)
+    return build_condition("SchemaValid", "False", Reason.INVALID_SCHEMA, list_problems(listed), now, generation)
 
 
 def _pod_condition(definition: Definition, now: datetime, rules: Rules, generation: int) -> Condition:

@@ -230,16 +230,16 @@ async def _prime(
     """
     selector = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
     for namespace in namespaces or ("",):
-        async for page in kube.list_pages(JOBS, namespace, selector=selector):
-            for raw in page:
-                with faults.apart("start", object=raw["metadata"]["name"]):
-                    if (owner := owner_of(raw, inspections)) is not None:
-                        registry.see_job(owner, observe_job(raw))
-        async for page in kube.list_pages(PODS, namespace, selector=selector):
-            for raw in page:
-                with faults.apart("start", object=raw["metadata"]["name"]):
-                    if (owner := owner_of(raw, inspections)) is not None:
-                        registry.see_pod(owner, observe_pod(raw))
+        for kind in (JOBS, PODS):
+            async for page in kube.list_pages(kind, namespace, selector=selector):
+                for raw in page:
+                    with faults.apart("start", object=raw["metadata"]["name"]):
+                        if (owner := owner_of(raw, inspections)) is None:
+                            continue
+                        if kind is JOBS:
+                            registry.see_job(owner, observe_job(raw))
+                        else:
+                            registry.see_pod(owner, observe_pod(raw))
         async for page in kube.list_pages(SESSIONS, namespace):
             for raw in page:
                 key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])

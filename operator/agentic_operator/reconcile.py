@@ -14,6 +14,7 @@ from agentic_core.errors import Conflict, Problem, TransientError
 from agentic_core.input_rules import find_unknown_keys
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession, SessionStatus
+from agentic_core.times import seconds_until
 from agentic_operator.admission import (
     Refused,
     check_fork,
@@ -210,7 +211,7 @@ class SessionReconciler:
         if plan.delete_session:
             await self._kube.delete(SESSIONS, key.namespace, key.name, uid=session.metadata.uid)
         if plan.wake_at is not None:
-            self._parts.queue.add_at(key, time.monotonic() + max(0.0, (plan.wake_at - now).total_seconds()))
+            self._parts.queue.add_at(key, time.monotonic() + seconds_until(plan.wake_at, now))
         if has_news or plan.job is not None:
             self._announce(session, plan)
 

@@ -12,6 +12,7 @@ from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
 from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
 from agentic_core.resources import WorkflowStatus
 from agentic_core.run_settings import find_settings_problems
+from agentic_core.times import seconds_until
 from agentic_core.writable_paths import find_mount_problems
 from agentic_operator.classify import newest
 from agentic_operator.definitions import (
@@ -86,7 +87,7 @@ class DefinitionReconciler:
         for name in plan.delete_pods:
             await self._kube.delete(PODS, namespace, name)
         if plan.wake_at is not None:
-            self._parts.queue.add_at(key, time.monotonic() + max(0.0, (plan.wake_at - now).total_seconds()))
+            self._parts.queue.add_at(key, time.monotonic() + seconds_until(plan.wake_at, now))
 
     async def _create_job(self, namespace: str, manifest: Json) -> Json:
         try:
