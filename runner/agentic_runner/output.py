@@ -45,7 +45,7 @@ class MaskedOutput(io.RawIOBase):
             whole, newline, rest = self._begun.rpartition("\n")
             if newline:
                 self._begun = rest
-                self._put(whole + newline)
+                self._put(self._redactor.redact(whole + newline))
             if len(self._begun) > _LONGEST_LINE:
                 self._let_out()
         return len(data)
@@ -62,7 +62,7 @@ class MaskedOutput(io.RawIOBase):
         if not self.closed:
             with self._lock:
                 text, self._begun = self._begun, ""
-                self._put(text)
+                self._put(self._redactor.redact(text))
                 self._target.flush()
             super().close()
 
@@ -73,8 +73,9 @@ class MaskedOutput(io.RawIOBase):
         self._put(text[: len(text) - kept])
 
     def _put(self, text: str) -> None:
+        """Write what is masked already."""
         if text:
-            self._target.write(self._redactor.redact(text).encode("utf-8", errors="surrogateescape"))
+            self._target.write(text.encode("utf-8", errors="surrogateescape"))
             self._target.flush()
 
 

@@ -69,7 +69,7 @@ class Redactor:
 
     def count_begun(self, text: str) -> int:
         """Return how many characters at the end of ``text`` may be the beginning of a secret."""
-        longest = max((len(form) for form in self._forms), default=0)
+        longest = len(self._forms[0]) if self._forms else 0
         for count in range(min(len(text), longest - 1), 0, -1):
             end = text[-count:]
             if any(form.startswith(end) for form in self._forms):
