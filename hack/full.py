@@ -31,7 +31,11 @@ def _bench(about: str, names: str) -> Part:
 
 
 def _on_cluster(about: str, *names: str, images: tuple[str, ...] = ()) -> Part:
-    tests = ("-m", "pytest", "-q", "--durations=10", *(f"tests/e2e/test_{name}.py" for name in names))
+    return _tests_on_cluster(about, *(f"tests/e2e/test_{name}.py" for name in names), images=images)
+
+
+def _tests_on_cluster(about: str, *paths: str, images: tuple[str, ...] = ()) -> Part:
+    tests = ("-m", "pytest", "-q", "--durations=10", *paths)
     return Part(about, (tests,), needs_cluster=True, images=images)
 
 
@@ -51,9 +55,7 @@ PARTS: Final[Mapping[str, Part]] = {
         images=tuple(f"{name}-{OTHER_PYTHON}" for name in ON_OTHER_PYTHON),
     ),
     "restore": _on_cluster("backup, restore, checklist and lost parts", "operations", "disruptions"),
-    "vault": Part(
-        "credentials from a real Vault", (("-m", "pytest", "-q", "--durations=10", *WITH_VAULT),), needs_cluster=True
-    ),
+    "vault": _tests_on_cluster("credentials from a real Vault", *WITH_VAULT),
 }
 PREPARATIONS: Final = (
     ("local cluster", ("hack.cluster", "up")),
