@@ -65,7 +65,7 @@ class LiveView:
 
 def build_view(session: Session, nodes: Sequence[str], visited: Sequence[str]) -> RenderableType:
     """Return the drawing of one state."""
-    title = Text.assemble((session.name, "bold"), "  ", (session.phase, _STYLES.get(session.phase, "")))
+    title = Text.assemble((session.name, "bold"), "  ", (printable(session.phase), _STYLES.get(session.phase, "")))
     if session.reason and session.reason != session.phase:
         title.append(f"  {printable(session.reason)}")
     start = parse_time(session.started_at)
@@ -81,7 +81,9 @@ def build_view(session: Session, nodes: Sequence[str], visited: Sequence[str]) -
     steps = Text(f"  step {session.steps}" if session.steps else "")
     if percent is not None:
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(Text(" "), ProgressBar(total=100, completed=percent, width=30), Text(f"{session.progress}"), steps)
+        bar.add_row(
+            Text(" "), ProgressBar(total=100, completed=percent, width=30), Text(printable(session.progress)), steps
+        )
         lines.append(bar)
     elif session.steps:
         lines.append(steps)

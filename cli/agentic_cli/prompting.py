@@ -40,7 +40,7 @@ class TerminalDialogue:
 
     def tell(self, text: str) -> None:
         """Show a line."""
-        click.echo(text, err=True, color=terminal.wants_colour(sys.stderr))
+        click.echo(terminal.show_styled(text), err=True, color=terminal.wants_colour(sys.stderr))
 
     def ask(self, prompt: str) -> str:
         """Return the line typed."""

@@ -9,11 +9,15 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from agentic_core.display import escape_json, hides, show_line, show_text
+
 if TYPE_CHECKING:
     from agentic_store.dsn import Dsn
 
-# What could steer a terminal or turn a line around, beyond what JSON escapes by itself.
-_STEERING: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Colours and weights, but for what conceals.
+_STYLES: Final = re.compile(
+    "(\x1b\\[(?:(?:0?[0-7]|9|2[0-9]|[349][0-9]|10[0-7]|[34]8;5;[0-9]{1,3}|[34]8;2(?:;[0-9]{1,3}){3})(?:;(?=[0-9])|(?=m)))*m)"
+)
 _PHASE_COLOURS: Final = {
     "Completed": "green",
     "Failed": "red",
@@ -58,14 +62,18 @@ def note(message: str) -> None:
 
 def say(text: str) -> None:
     """Print a line to standard output; styles are left out where it is no terminal."""
-    click.echo(text, color=wants_colour(sys.stdout))
+    click.echo(show_styled(text), color=wants_colour(sys.stdout))
+
+
+def show_styled(text: str) -> str:
+    """Return ``text`` as a terminal may be given it: with its colours, and nothing else that could steer one."""
+    parts = _STYLES.split(text)
+    return "".join(part if index % 2 else show_text(part) for index, part in enumerate(parts))
 
 
 def printable(text: str) -> str:
-    """Return ``text`` as one line that cannot steer a terminal: what does not print is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " if c in "\n\t" else repr(c)[1:-1] for c in text)
+    """Return ``text`` as one line that cannot steer a terminal: what does not show is escaped."""
+    return show_line(text)
 
 
 def style_phase(phase: str) -> str:
@@ -76,19 +84,24 @@ def style_phase(phase: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print JSON, indented; characters that could steer a terminal are escaped, as JSON allows."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(_STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    click.echo(escape_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_yaml(value: Any) -> None:
-    """Print YAML, members in their order."""
+    """Print YAML, members in their order; characters that could steer a terminal are escaped, as YAML allows."""
     import yaml
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    class Dumper(yaml.SafeDumper):
+        """Quotes every text that holds such a character: only there YAML has escapes."""
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if hides(text) else None)
+
+    Dumper.add_representer(str, represent)
     text: str = yaml.dump(
-        value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+        value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
     )
-    click.echo(text, nl=False)
+    click.echo(show_text(text), nl=False)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -97,4 +110,4 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     colour = wants_colour(sys.stdout)
     for number, row in enumerate((header, *rows)):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        click.echo(click.style(line, bold=True) if number == 0 else line, color=colour)
+        click.echo(show_styled(click.style(line, bold=True) if number == 0 else line), color=colour)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentic_core.choices import Choice, find_item_choices, fit_choices, read_choices
+from agentic_core.display import cut, show_line, show_text
 from agentic_core.reviews import Action, Form, Review, read_review
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def read_question(value: Any, *, id_: str = "", schema: Mapping[str, Any] | None
     """
     if id_.startswith(BREAKPOINT_PREFIX) and isinstance(value, Mapping):
         nodes = ", ".join(str(node) for node in value.get("before") or ()) or "the next node"
-        return Question(f"stopped before {nodes}; any answer goes on")
+        return Question(_bound(f"stopped before {nodes}; any answer goes on"))
     if (review := read_review(value, schema)) is not None:
         return _ask_review(review, schema)
     if not isinstance(value, Mapping):
@@ -144,9 +145,8 @@ def describe_open(interrupts: "Iterable[Interrupt]") -> str | None:
 
 
 def clip_line(text: str, limit: int) -> str:
-    """Return one line of at most ``limit`` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """Return one line of at most ``limit`` characters, as it may be shown."""
+    return cut(show_line(" ".join(text.split())), limit)
 
 
 def show_json(value: Any) -> str:
@@ -168,7 +168,7 @@ def _summarize(question: Question) -> str:
 
 
 def _bound(text: str) -> str:
-    return text if len(text) <= MAX_PROMPT_CHARACTERS else text[: MAX_PROMPT_CHARACTERS - 1] + "…"
+    return cut(show_text(text[: MAX_PROMPT_CHARACTERS + 1]), MAX_PROMPT_CHARACTERS)
 
 
 def _build_option(choice: Choice) -> Option:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from agentic_core.display import cut, show_text
 from agentic_core.errors import AgenticError
 from agentic_core.resources import Resource
 from agentic_core.wire import format_time
@@ -125,7 +126,7 @@ class Announcer:
             "type": note.type,
             "reason": str(note.reason),
             "action": note.action,
-            "note": note.message[:MAX_NOTE],
+            "note": cut(show_text(note.message), MAX_NOTE),
             "regarding": regarding,
             "reportingController": CONTROLLER,
             "reportingInstance": self._identity,

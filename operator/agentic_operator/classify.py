@@ -12,6 +12,7 @@ from typing import Final
 
 from agentic_core.conditions import Reason
 from agentic_core.contract import MAX_MESSAGE_LENGTH, ExitCode
+from agentic_core.display import cut, show_line
 from agentic_core.times import add
 from agentic_operator.observed import JobSeen, PodSeen
 
@@ -202,7 +203,5 @@ def read_message(text: str) -> str:
 
 
 def clip(text: str, detail: str = "", limit: int = MAX_MESSAGE_LENGTH) -> str:
-    """Join a text and its detail into one line of at most ``limit`` characters."""
-    joined = f"{text}: {detail}" if detail else text
-    joined = "".join(c if c.isprintable() else " " for c in joined)
-    return joined if len(joined) <= limit else joined[: limit - 1] + "…"
+    """Join a text and its detail into one line of at most ``limit`` characters, as it may be shown."""
+    return cut(show_line(f"{text}: {detail}" if detail else text), limit)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
 from agentic_core.contract import MAX_SCHEMA_BYTES, ExitCode
+from agentic_core.display import cut, show_line, show_text
 from agentic_core.errors import Problem
 from agentic_core.inspection import find_report
 from agentic_core.names import inspection_job_name
@@ -105,7 +106,7 @@ def read_report(log: str) -> Report | None:
             input_schema=_bounded_schema(raw.get("inputSchema")),
             config_schema=_bounded_schema(raw.get("configSchema")),
             context_schema=_bounded_schema(raw.get("contextSchema")),
-            langgraph_version=str(raw["langgraphVersion"])[:64] if raw.get("langgraphVersion") else None,
+            langgraph_version=cut(show_line(str(raw["langgraphVersion"])), 64) if raw.get("langgraphVersion") else None,
             runner_contract=_read_contract(raw),
             project=_read_project(raw),
         )
@@ -116,8 +117,8 @@ def read_report(log: str) -> Report | None:
 def _read_drawing(raw: dict[str, Any]) -> GraphDrawing:
     mermaid = raw.get("mermaid")
     return GraphDrawing(
-        nodes=tuple(str(node)[:256] for node in (raw.get("nodes") or ())[:1000]),
-        edges=tuple(str(edge)[:600] for edge in (raw.get("edges") or ())[:4000]),
+        nodes=tuple(cut(show_line(str(node)), 256) for node in (raw.get("nodes") or ())[:1000]),
+        edges=tuple(cut(show_line(str(edge)), 600) for edge in (raw.get("edges") or ())[:4000]),
         mermaid=mermaid if isinstance(mermaid, str) and len(mermaid) <= 65536 else None,
     )
 
@@ -136,7 +137,10 @@ def _read_project(raw: dict[str, Any]) -> ProjectStatus | None:
         vector_dims=raw.get("vectorDims"),
         checkpoint_ttl=raw.get("checkpointTtl"),
         ignored=tuple(
-            IgnoredSetting(setting=each["setting"][:256], message=str(each.get("message") or "")[:1024])
+            IgnoredSetting(
+                setting=cut(show_line(each["setting"]), 256),
+                message=cut(show_text(str(each.get("message") or "")), 1024),
+            )
             for each in settings[:MAX_IGNORED]
         ),
     )

@@ -6,6 +6,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
+from agentic_core.display import escape_json, show_line, show_text
+
 FIELDS: Final = ("namespace", "session", "definition", "kind", "uid", "run", "identity")
 
 # Kopf tells every watch it opens and every event it sees; the library's own noise is not our log.
@@ -31,7 +33,7 @@ class JsonFormatter(logging.Formatter):
         line.update((name, value) for name in FIELDS if (value := getattr(record, name, None)) is not None)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return escape_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
@@ -46,8 +48,8 @@ class TextFormatter(logging.Formatter):
         if about:
             text = f"{text} [{about}]"
         # One record, one line: a message of a stranger must not be able to look like another record.
-        text = "".join(c if c.isprintable() else " " for c in text)
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = show_line(text)
+        return f"{text}\n{show_text(self.formatException(record.exc_info))}" if record.exc_info else text
 
 
 def set_up_logs(log_format: str, level: str) -> None:

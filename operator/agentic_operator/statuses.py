@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
+from agentic_core.display import cut, show_text
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.names import MAX_PODS
 from agentic_core.resources import AgenticSession, RunError, SessionStatus
 from agentic_core.times import EARLIEST
 from agentic_core.wire import Wire
 from agentic_operator.observed import JobSeen, PodSeen
+
+MAX_MESSAGE: Final = 4096
 
 
 def build_condition(
@@ -21,7 +24,7 @@ def build_condition(
         type=type_,
         status=status,
         reason=reason.value,
-        message=message[:4096],
+        message=_show(message),
         last_transition_time=now.replace(microsecond=0),
         observed_generation=generation,
     )
@@ -57,7 +60,7 @@ def change_session(
         update={
             "phase": phase,
             "reason": reason.value,
-            "message": message[:4096],
+            "message": _show(message),
             "observed_generation": session.metadata.generation,
             "conditions": tuple(kept),
             "question": None if phase.is_final else old.question,
@@ -87,7 +90,7 @@ def fail_session(
         now,
         conditions=conditions,
         completion_time=now.replace(microsecond=0),
-        error=RunError(type=reason.value, message=message[:4096], retriable=retriable),
+        error=RunError(type=reason.value, message=_show(message), retriable=retriable),
     )
 
 
@@ -166,6 +169,11 @@ def build_exact_patch(version: str, old: Wire, new: Wire, *, is_first: bool = Fa
             if before.get(name) != after[name]
         ),
     ]
+
+
+def _show(message: str) -> str:
+    """Return a message as it may be shown: what others wrote is quoted in many."""
+    return cut(show_text(message), MAX_MESSAGE)
 
 
 def _diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

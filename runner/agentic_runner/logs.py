@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from agentic_core.display import escape_json
 from agentic_runner.output import open_masked
 from agentic_runner.redaction import Redactor
 
@@ -33,7 +34,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return self._redactor.redact(json.dumps(line, default=repr, ensure_ascii=False))
+        return escape_json(self._redactor.redact(json.dumps(line, default=repr, ensure_ascii=False)))
 
 
 def _open_stdout(redactor: Redactor) -> TextIO:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from agentic_core.display import cut, show_text
 from agentic_runner.secret_forms import list_forms
 
 _MASK = "***"
@@ -17,10 +18,8 @@ _SHORTEST_SECRET = 4
 _LONGEST_TEXT: Final = 16_384
 _LONGEST_NAME: Final = 200
 _MOST_LEAVES: Final = 5
-_REPLACEMENT: Final = "\ufffd"
-_ESCAPES: Final = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[@-Z\\\\^_])")
-# Controls but for tab and line feed, half pairs, and what turns the direction of the text around it.
-_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Colours, which many exceptions have for a terminal: they say nothing, and go.
+_COLOURS: Final = re.compile("\x1b\\[[0-9;:]*m")
 
 
 @dataclass
@@ -78,11 +77,11 @@ class Redactor:
 
 
 def clean(text: str) -> str:
-    """Return ``text`` as any reader can take it: without escape sequences, control characters or half pairs.
+    """Return ``text`` as any reader can take it: without colours, and with what steers or hides written out.
 
     Neither the API server, a database nor a terminal has to cope with what an exception of an author's holds.
     """
-    return _UNPRINTABLE.sub(_REPLACEMENT, _ESCAPES.sub("", text))
+    return show_text(_COLOURS.sub("", text))
 
 
 def bounded(text: str, limit: int) -> str:
@@ -91,8 +90,7 @@ def bounded(text: str, limit: int) -> str:
     shown = clean(text[: 4 * limit + 64])
     if len(text) <= 4 * limit + 64 and len(shown) <= limit:
         return shown
-    mark = f"… ({len(text)} characters)"
-    return shown[: max(0, limit - len(mark))] + mark
+    return cut(shown, min(limit, len(shown) - 1), f"… ({len(text)} characters)")
 
 
 def describe(error: BaseException, locate: Callable[[BaseException], str] = lambda _: "") -> str:

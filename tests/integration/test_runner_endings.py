@@ -27,7 +27,7 @@ graph = StateGraph(State).add_node(n).add_edge(START, "n").add_edge("n", END).co
 @pytest.mark.parametrize(
     ("statement", "kind", "said"),
     [
-        (r'raise ValueError("half \ud800 \x00 \x1b[31mred" + "x" * 1_000_000)', "ValueError", "\ufffd redxxx"),
+        (r'raise ValueError("half \ud800 \x00 \x1b[31mred" + "x" * 1_000_000)', "ValueError", "\\u0000 redxxx"),
         (
             'raise ExceptionGroup("both", [KeyError("k"), ExceptionGroup("in", [OSError("disk")])])',
             "ExceptionGroup",

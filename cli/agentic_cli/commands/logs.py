@@ -161,6 +161,9 @@ def _print_pod(project: Project, pod: Pod, wanted: LogOptions, progress: Progres
                 if not is_single:
                     terminal.note(f"==> run {pod.run}, pod {pod.name} <==")
                 progress.last = pod.name
+            if sys.stdout.isatty():
+                # What a program reads is what was printed, byte for byte.
+                text = terminal.show_styled(text.decode(errors="replace")).encode(errors="replace")
             sys.stdout.buffer.write((f"{stamp} ".encode() if wanted.timestamps and stamp else b"") + text + b"\n")
             if wanted.follow:
                 sys.stdout.buffer.flush()

@@ -26,7 +26,7 @@ def test_the_newest_checkpoint_comes_first() -> None:
             ("c2", "2", "left, right", "join", "60s"),
         ),
         ({"id": "c0", "step": -1, "at": "2026-05-01T10:04:30Z"}, ("c0", "-1", "", "", "30s")),
-        ({"id": "c", "node": "a\x1b[2Jb"}, ("c", "", "a\\x1b[2Jb", "", "<unknown>")),
+        ({"id": "c", "node": "a\x1b[2Jb"}, ("c", "", "a\\u001b[2Jb", "", "<unknown>")),
     ],
     ids=["whole", "of the inputs", "with characters that steer a terminal"],
 )

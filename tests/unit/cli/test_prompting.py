@@ -198,6 +198,6 @@ def test_several_choices_in_a_form_are_typed_between_commas() -> None:
 def test_what_a_graph_asks_cannot_steer_the_terminal() -> None:
     _, person = ask(["x"], {"prompt": "a\x1b[2Jb\r\u202ec", "evil": "\x9b31m"})
     assert "\x1b[2J" not in person.transcript
-    assert "\\x1b[2J" in person.transcript
+    assert "\\u001b[2J" in person.transcript
     assert "\x9b" not in person.transcript
     assert "\u202e" not in person.transcript

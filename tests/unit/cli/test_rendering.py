@@ -43,7 +43,7 @@ RUNNING = {
         ({"phase": "Completed", "reason": "Completed", "steps": 5, "progress": "100%"}, "Completed step 5 100%"),
         (
             {"phase": "Failed", "reason": "GraphError", "message": "a\nb\x1b[31m", "currentNode": "x"},
-            "Failed (GraphError) - a b\\x1b[31m",
+            "Failed (GraphError) - a b\\u001b[31m",
         ),
         ({"phase": "Resting"}, "Resting"),
     ],
@@ -139,7 +139,7 @@ def test_a_table_of_the_server_keeps_what_is_shown() -> None:
         "columnDefinitions": [{"name": "Name"}, {"name": "Run", "priority": 1}, {"name": "Age"}],
         "rows": [{"cells": ["s\x1b", 1, None], "object": {"metadata": {"namespace": "team"}}}],
     }
-    assert read_table(page, wide=False) == (("NAME", "AGE"), [("team", ("s\\x1b", ""))])
+    assert read_table(page, wide=False) == (("NAME", "AGE"), [("team", ("s\\u001b", ""))])
     assert read_table(page, wide=True)[0] == ("NAME", "RUN", "AGE")
     assert read_table({}, wide=False) == ((), [])
 
@@ -234,5 +234,5 @@ def test_the_live_view_shows_phase_nodes_progress_and_steps() -> None:
     with console.capture() as captured:
         console.print(build_view(session, ["load", "detect", "report"], ["load", "detect"]))
     text = captured.get()
-    for part in ("s  Running", "✓ load · ● detect · report", "40%", "step 3", "half\\x1b[2J way"):
+    for part in ("s  Running", "✓ load · ● detect · report", "40%", "step 3", "half\\u001b[2J way"):
         assert part in text

@@ -105,5 +105,5 @@ def test_termination_messages_are_text_or_json() -> None:
 
 
 def test_messages_are_one_bounded_line() -> None:
-    assert clip("a\nb\x1b[31m", "c") == "a b [31m: c"
+    assert clip("a\nb\x1b[31m", "c") == "a b\\u001b[31m: c"
     assert len(clip("x" * 10_000)) == 2048
