@@ -37,12 +37,13 @@ def hook(weight: int) -> str:
 _KEPT: Final = "annotations:\n    helm.sh/resource-policy: keep"
 
 
-def resources(indent: int, path: str, cpu: str, memory: str, limit: str) -> Place:
-    """Return the place of a container's resources."""
+def resources(indent: int, path: str, cpu: str, memory: str, limit: str, disk: tuple[str, str]) -> Place:
+    """Return the place of a container's resources; ``disk`` is what it is promised of the node's, and may use."""
     space = " " * indent
     old = (
         f"{space}resources:\n{space}  requests:\n{space}    cpu: {cpu}\n{space}    memory: {memory}\n"
-        f"{space}  limits:\n{space}    memory: {limit}\n"
+        f"{space}    ephemeral-storage: {disk[0]}\n{space}  limits:\n{space}    memory: {limit}\n"
+        f"{space}    ephemeral-storage: {disk[1]}\n"
     )
     return Place(old, f"{space}resources:\n{space}  {{{{- toYaml .Values.{path} | nindent {indent + 2} }}}}\n")
 
@@ -147,8 +148,9 @@ def build_deployment() -> Template:
                 )
                 for variable, default, path in _AUTHORS
             ),
+            Place(_SPREAD, filled(6, 'include "agentic-operator.spread" .')),
             user(8),
-            resources(10, "resources", "50m", "96Mi", "512Mi"),
+            resources(10, "resources", "50m", "96Mi", "512Mi", ("64Mi", "1Gi")),
             *credentials(file, "operator", "operator"),
         ),
     )
@@ -162,6 +164,9 @@ _AUTHORS: Final = (
     ("ALLOWED_POD_LABELS", "*", "authors.podLabels"),
     ("ALLOWED_POD_ANNOTATIONS", "*", "authors.podAnnotations"),
     ("SESSION_LABELS", "none", "sessionLabels"),
+)
+_SPREAD: Final = cut(
+    read("manifests/operator/deployment.yaml"), "      # One node, or one zone,", "      securityContext:\n"
 )
 _POD_ANNOTATIONS: Final = "      annotations:\n        {{- toYaml .Values.podAnnotations | nindent 8 }}\n"
 
@@ -189,7 +194,7 @@ def build_migration() -> tuple[Template, ...]:
             *_IMAGE,
             Place('--wait, "300"]', "--wait, {{ int64 .Values.migrate.waitSeconds | quote }}]"),
             user(8),
-            resources(10, "migrate.resources", "50m", "64Mi", "256Mi"),
+            resources(10, "migrate.resources", "50m", "64Mi", "256Mi", ("16Mi", "512Mi")),
             Place("name: agentic-migrations\n", f"name: {name('migrations')}\n"),
             *credentials(file, "migrate", "owner"),
         ),
@@ -273,7 +278,15 @@ def build_rights() -> tuple[Template, ...]:
         "manifests/operator/inspections.yaml",
         (Place(": agentic-inspections\n", f": {name('inspections')}\n", 3),),
     )
-    return rbac, inspections, admission
+    disruptions = Template(
+        "manifests/operator/disruptions.yaml",
+        (
+            named("agentic-operator", _FULL_NAME),
+            Place("  maxUnavailable: 1\n", "  maxUnavailable: {{ .Values.podDisruptionBudget.maxUnavailable }}\n"),
+        ),
+        ".Values.podDisruptionBudget.enabled",
+    )
+    return rbac, inspections, admission, disruptions
 
 
 _SERVED: Final = """\
@@ -321,7 +334,7 @@ def build_extras() -> tuple[Template, ...]:
             Place("image: docker.io/library/postgres:16\n", "image: {{ .Values.backup.image }}\n"),
             Place('value: "14"', "value: {{ .Values.backup.dumps | quote }}"),
             user(12),
-            resources(14, "backup.resources", "100m", "64Mi", "512Mi"),
+            resources(14, "backup.resources", "100m", "64Mi", "512Mi", ("16Mi", "512Mi")),
             Place("claimName: agentic-backups\n", f"claimName: {name('backups')}\n"),
             Place("name: agentic-migrations\n", f"name: {name('migrations')}\n"),
             Place("secretName: agentic-postgres-owner\n", "secretName: {{ .Values.database.ownerSecret }}\n"),

@@ -85,6 +85,7 @@ class Reason(StrEnum):
     RECURSION_LIMIT_REACHED = "RecursionLimitReached"
     OUTPUT_TOO_LARGE = "OutputTooLarge"
     OOM_KILLED = "OOMKilled"
+    EVICTED = "Evicted"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     RUNNER_LOST = "RunnerLost"
     RUNNER_MISCONFIGURED = "RunnerMisconfigured"

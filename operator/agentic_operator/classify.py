@@ -55,6 +55,12 @@ _EXIT_TEXTS: Final = {
 }
 
 
+_EVICTED: Final = (
+    "the pod wrote more to its node's disk than it may: raise resources.limits.ephemeral-storage or the sizeLimit of"
+    " the folder, or give the definition a workspace"
+)
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Why a pod does not start, or did not go on."""
@@ -167,12 +173,28 @@ def classify_failure(job: JobSeen, pods: Iterable[PodSeen]) -> Verdict:
     return classify_pod(ended)
 
 
+def has_filled_its_disk(pod: PodSeen) -> bool:
+    """Say whether the kubelet evicted a pod for what it wrote itself, and not for the sake of its node."""
+    return pod.reason == "Evicted" and not pod.is_disrupted and "exceed" in pod.message
+
+
+def find_drained(pods: Iterable[PodSeen]) -> PodSeen | None:
+    """Return the pod that filled its disk and whose runner saved and ended in order, as for any other eviction.
+
+    Its Job does not count that as a failure, and would repeat it until the run's deadline.
+    """
+    return newest(pod for pod in pods if pod.exit_code == ExitCode.DRAINED and has_filled_its_disk(pod))
+
+
 def classify_pod(pod: PodSeen) -> Verdict:
     """Say why a pod ended."""
     said = read_message(pod.exit_message)
     if pod.exit_reason == "OOMKilled":
         limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its limit"
         return Verdict(Reason.OOM_KILLED, f"the runner used more memory than {limit}; raise resources.limits.memory")
+    if has_filled_its_disk(pod):
+        # Whatever its runner said on the way out.
+        return Verdict(Reason.EVICTED, clip(f"{_EVICTED}; the kubelet said: {pod.message}"))
     if pod.exit_code is None and pod.unprepared:
         return Verdict(Reason.POD_NOT_STARTED, clip(pod.unprepared))
     if pod.exit_code is None:

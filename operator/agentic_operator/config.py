@@ -16,7 +16,14 @@ from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?")
 MAX_LEASE_SECONDS: Final = 600
+_REQUESTS: Final = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "256Mi"}
+# What a pod may write to its node's disk: enough for what workflows fetch, and not all that others there need.
+_LIMITS: Final = {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "10Gi"}
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def _join(quantities: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={quantity}" for name, quantity in quantities.items())
 
 
 class Tenancy(StrEnum):
@@ -58,8 +65,8 @@ class VaultAccess:
 class JobDefaults:
     """What Jobs get where neither session nor definition says otherwise."""
 
-    requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "256Mi"})
-    limits: Mapping[str, str] = field(default_factory=lambda: {"cpu": "2", "memory": "1Gi"})
+    requests: Mapping[str, str] = field(default_factory=lambda: dict(_REQUESTS))
+    limits: Mapping[str, str] = field(default_factory=lambda: dict(_LIMITS))
     job_ttl_seconds: int = 300
     retention_days: int = 30
     backend_url: str = ""
@@ -160,8 +167,8 @@ OPTIONS: Final = (
     ),
     _Option("ENCRYPTION", "off", "whether checkpoints are encrypted (Secret agentic-encryption): on or off"),
     _Option("RUNNER_CLUSTER_ROLE", "agentic-runner", "ClusterRole that runners are bound to in their namespace"),
-    _Option("RUNNER_REQUESTS", "cpu=100m,memory=256Mi", "default requests of runners"),
-    _Option("RUNNER_LIMITS", "cpu=2,memory=1Gi", "default limits of runners"),
+    _Option("RUNNER_REQUESTS", _join(_REQUESTS), "default requests of runners"),
+    _Option("RUNNER_LIMITS", _join(_LIMITS), "default limits of runners; ephemeral-storage is of the whole pod"),
     _Option("RUNNER_USER", "fixed", "who runners run as: fixed (65532), or cluster where the cluster says (OpenShift)"),
     _Option("RUNNER_RETRIES", "3", "how often a failed attempt is repeated where nobody says otherwise"),
     _Option("RUNNER_RECURSION_LIMIT", "10000", "how many super-steps a run may take where nobody says otherwise"),

@@ -89,7 +89,10 @@ def _init_container(vault: VaultAccess, namespace: str) -> Manifest:
         "image": vault.image,
         "command": ["python", "-m", "agentic_vault"],
         "env": build_env(**{name: value for name, value in given.items() if value}),
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "resources": {
+            "requests": {"cpu": "20m", "memory": "64Mi", "ephemeral-storage": "16Mi"},
+            "limits": {"memory": "128Mi", "ephemeral-storage": "512Mi"},
+        },
         "volumeMounts": [
             {"name": "vault", "mountPath": VAULT_DIR, "readOnly": True},
             {"name": "postgres", "mountPath": POSTGRES_DIR},

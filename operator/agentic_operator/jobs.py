@@ -70,6 +70,7 @@ from agentic_operator.pods import (
     build_resources,
     build_secret_volume,
     escape_variables,
+    limit_scratch,
     list_secret_sources,
     list_session_labels,
 )
@@ -250,14 +251,15 @@ def build_job(
     add_secret_sources(spec, volumes, mounts)
     add_extra_volumes(spec, volumes, mounts)
     add_writable_paths(spec, volumes, mounts)
+    resources = build_resources(session, spec, defaults)
     pod = build_pod_spec(
         spec,
         service_account=account,
         image=snapshot.image_digest or snapshot.image,
         arguments=None,
         env=env,
-        resources=build_resources(session, spec, defaults),
-        volumes=volumes,
+        resources=resources,
+        volumes=limit_scratch(volumes, resources),
         mounts=mounts,
         leaves_user=defaults.leaves_user,
     )
@@ -363,14 +365,15 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
     add_secret_sources(spec, volumes, mounts)
     add_extra_volumes(spec, volumes, mounts)
     add_writable_paths(spec, volumes, mounts)
+    resources = build_resources(None, spec, defaults)
     pod = build_pod_spec(
         spec,
         service_account=INSPECTOR_SERVICE_ACCOUNT,
         image=spec.image,
         arguments=["inspect"],
         env=env,
-        resources=build_resources(None, spec, defaults),
-        volumes=volumes,
+        resources=resources,
+        volumes=limit_scratch(volumes, resources),
         mounts=mounts,
         leaves_user=defaults.leaves_user,
     )

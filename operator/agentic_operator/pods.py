@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from agentic_core.contract import SECRET_ENV_DIR
 from agentic_core.names import API_VERSION, RUNNER_CONTAINER
-from agentic_core.resources import AgenticSession, WorkflowSpec
+from agentic_core.quantities import format_bytes, parse_bytes
+from agentic_core.resources import AgenticSession, SessionSpec, WorkflowSpec
 from agentic_core.resources.pod import ObjectName
 from agentic_core.writable_paths import find_writable_paths
 from agentic_operator.author_pods import Listed
@@ -23,6 +24,7 @@ RUNNER_UID: Final = 65532
 GRACE_SECONDS: Final = 30
 TOKEN_SECONDS: Final = 3600
 # Kueue's: the queue that a Job waits in, and how urgent it is there.
+_DISK: Final = "ephemeral-storage"
 QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
 
 Manifest = dict[str, Any]
@@ -53,7 +55,41 @@ def build_resources(session: AgenticSession | None, spec: WorkflowSpec | None, d
         for name in given.requests or {}:
             if name not in (given.limits or {}) and name in limits:
                 del limits[name]
+    if _DISK in limits and not any(_says_disk(given) for given in (spec, session.spec if session else None)):
+        limits[_DISK] = format_bytes(parse_bytes(limits[_DISK]) + _count_declared(spec))
     return {"requests": requests, "limits": limits}
+
+
+def _says_disk(given: WorkflowSpec | SessionSpec | None) -> bool:
+    resources = given.resources if given is not None else None
+    return resources is not None and _DISK in {**(resources.requests or {}), **(resources.limits or {})}
+
+
+def _count_declared(spec: WorkflowSpec | None) -> int:
+    """Return how many bytes of the node's disk a definition's folders may hold: the default limit is for all else."""
+    template = spec.pod_template if spec is not None else None
+    volumes = template.volumes if template is not None else ()
+    sizes = [each.empty_dir.size_limit for each in volumes if each.empty_dir and each.empty_dir.medium != "Memory"]
+    return sum(parse_bytes(size) for size in (*sizes, *(size for _, size in find_writable_paths(spec))) if size)
+
+
+def limit_scratch(volumes: list[Manifest], resources: Manifest) -> list[Manifest]:
+    """Return the volumes, each empty folder on the node's disk with a limit: its own, else that of the whole pod.
+
+    The pod's limit holds for all of them together; a folder that reaches it is named when the pod is evicted.
+    """
+    limit = resources["limits"].get(_DISK)
+
+    def is_open(volume: Manifest) -> bool:
+        folder = volume.get("emptyDir")
+        return folder is not None and folder.get("medium") != "Memory" and "sizeLimit" not in folder
+
+    if limit is None:
+        return volumes
+    return [
+        {**volume, "emptyDir": {**volume["emptyDir"], "sizeLimit": limit}} if is_open(volume) else volume
+        for volume in volumes
+    ]
 
 
 def build_api_volume() -> Manifest:

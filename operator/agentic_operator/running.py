@@ -11,7 +11,15 @@ from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import add
 from agentic_operator.beginnings import create_run, pin_workflow, run_again, start
-from agentic_operator.classify import Trouble, Verdict, classify_failure, classify_pod, find_trouble, newest
+from agentic_operator.classify import (
+    Trouble,
+    Verdict,
+    classify_failure,
+    classify_pod,
+    find_drained,
+    find_trouble,
+    newest,
+)
 from agentic_operator.endings import LOOK_AGAIN, POD_PATIENCE, fail, find_living, is_given_up
 from agentic_operator.held import due_at, find_held
 from agentic_operator.observed import JobSeen, PodSeen
@@ -52,6 +60,10 @@ def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
         return fail(session, seen, verdict.reason, verdict.message, now)
     if job.is_complete:
         return _restart(session, seen, now, rules, "its runner ended without a verdict")
+    if (drained := find_drained(pods)) is not None:
+        verdict = classify_pod(drained)
+        plan = _restart(session, seen, now, rules, verdict.message, verdict.reason)
+        return replace(plan, delete_jobs=(*plan.delete_jobs, job.name))
     held = find_held(job, pods)
     if held is not None:
         return _judge_held(session, seen, now, rules, job, held)
@@ -157,12 +169,14 @@ def _was_told(session: AgenticSession, pod: PodSeen) -> bool:
     return pod.exit_code is not None and session.status.reason == said.get(pod.exit_code)
 
 
-def _restart(session: AgenticSession, seen: Seen, now: datetime, rules: Rules, what: str) -> Plan:
+def _restart(
+    session: AgenticSession, seen: Seen, now: datetime, rules: Rules, what: str, reason: Reason = Reason.RUNNER_LOST
+) -> Plan:
     """Follow a run without a verdict by the next one, which goes on from the last checkpoint; not without end."""
     restarts = (session.status.restarts or 0) + 1
     run = last_run(session) + 1
     if restarts > MAX_RESTARTS:
-        return fail(session, seen, Reason.RUNNER_LOST, f"{what}; {MAX_RESTARTS} further runs ended the same way", now)
+        return fail(session, seen, reason, f"{what}; {MAX_RESTARTS} further runs ended the same way", now)
     if session.status.workflow is None:
         snapshot = pin_workflow(session, seen, rules)
         if snapshot is None:

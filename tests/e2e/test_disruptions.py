@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from hack.kubectl import ROOT
+from hack.kubectl import ROOT, KubectlError
 from tests.e2e.conftest import FINAL, Project
 from tests.support.waiting import wait_for
 
@@ -80,12 +80,18 @@ def test_a_drained_node_costs_no_session_and_no_saved_step(project: Project) -> 
     wait_for(project.status, lambda status: status.get("steps", 0) >= 1, what="a super-step")
     (node,) = project.kubectl.run("get", "nodes", "-o", "name").split()
     drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
+    # Here all goes at once: on the only node, the budget would wait for a replica that has nowhere to start.
+    budget = project.kubectl.get(*SYSTEM, "poddisruptionbudget", "agentic-operator")
+    assert budget is not None
+    project.kubectl.run(*SYSTEM, "delete", "poddisruptionbudget", "agentic-operator")
     try:
         project.kubectl.run(*drain, timeout_seconds=170)
         assert not [pod for pod in project.pods() if pod["status"]["phase"] == "Running"]
         assert project.status()["phase"] not in FINAL
     finally:
         project.kubectl.run("uncordon", node)
+        kept = {key: budget["metadata"][key] for key in ("name", "namespace", "labels")}
+        project.kubectl.apply({**{key: budget[key] for key in ("apiVersion", "kind", "spec")}, "metadata": kept})
     for kind, name in (("statefulset", "postgres"), ("deployment", "agentic-operator")):
         project.kubectl.run(*SYSTEM, "rollout", "status", f"{kind}/{name}", "--timeout=150s", timeout_seconds=160)
 
@@ -97,6 +103,33 @@ def test_a_drained_node_costs_no_session_and_no_saved_step(project: Project) -> 
     project.run("patch", "agenticsession", "waits", "--type=merge", "-p", json.dumps(answer))
     status = project.wait_phase("Completed", session="waits", timeout_seconds=180)
     assert (status["result"]["done"], status["result"]["journal"]) == (["yes"], ["before"])
+
+
+def test_a_drain_takes_one_replica_of_the_operator_at_a_time(project: Project) -> None:
+    kubectl, label = project.kubectl, "app.kubernetes.io/name=agentic-operator"
+    kubectl.run(*SYSTEM, "rollout", "status", "deployment/agentic-operator", "--timeout=150s", timeout_seconds=160)
+
+    def allowed() -> int:
+        budget = kubectl.get(*SYSTEM, "poddisruptionbudget", "agentic-operator") or {}
+        return int(budget.get("status", {}).get("disruptionsAllowed", 0))
+
+    def evict(name: str) -> None:
+        metadata = {"name": name, "namespace": "agentic-system"}
+        path = f"/api/v1/namespaces/agentic-system/pods/{name}/eviction"
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        kubectl.run("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+
+    wait_for(allowed, lambda number: number == 1, what="the budget")
+    pods = json.loads(kubectl.run(*SYSTEM, "get", "pods", "-l", label, "-o", "json"))["items"]
+    first, second = (pod["metadata"]["name"] for pod in pods)
+    evict(first)
+    with pytest.raises(KubectlError, match="disruption budget"):
+        evict(second)
+    # Once its successor is ready, the next one may go.
+    wait_for(allowed, lambda number: number == 1, what="the successor", timeout_seconds=90)
+    project.define("quick")
+    project.start("quick", inputs={"seconds": 0})
+    project.wait_phase("Completed")
 
 
 def test_operators_killed_at_random_moments_end_every_session_once(project: Project) -> None:

@@ -1,5 +1,6 @@
 """What a kubelet, a quota and the Job controller put in a run's way: told while it lasts, and then the run goes on."""
 
+import re
 from typing import Any
 
 import pytest
@@ -110,3 +111,19 @@ def test_a_pod_that_a_quota_holds_back_is_told_and_starts_once_there_is_room(pro
     assert project.pods() == []
     project.run("patch", "quota", "full", "--type=merge", "-p", '{"spec":{"hard":{"pods":"1"}}}')
     completes(project)
+
+
+def test_a_pod_that_fills_its_disk_is_evicted_and_the_session_says_why(project: Project) -> None:
+    """64 MB into a pod that may write 16: the kubelet's words name the folder, and the message the remedy."""
+    project.define("fills", resources={"limits": {"ephemeral-storage": "16Mi"}})
+    project.start("fills", inputs={"count": 64, "seconds": 600}, retries=0)
+    status = project.wait_phase("Failed", timeout_seconds=300)
+    assert status["reason"] == "Evicted"
+    assert "raise resources.limits.ephemeral-storage" in status["message"]
+    assert re.search(
+        r'EmptyDir volume "tmp" exceeds the limit|ephemeral local storage usage exceeds', status["message"]
+    )
+    # The same fits where the definition says so.
+    project.define("fills", name="fits", resources={"limits": {"ephemeral-storage": "256Mi"}})
+    project.start("fits", name="fits", inputs={"count": 64, "seconds": 0})
+    assert project.wait_phase("Completed", session="fits")["result"]["done"] == ["filled"]

@@ -38,6 +38,17 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
+{{- /* How replicas of the operator are spread. */ -}}
+{{- define "agentic-operator.spread" -}}
+{{- with .Values.topologySpreadConstraints }}
+{{- $ours := dict "labelSelector" (dict "matchLabels" (dict "app.kubernetes.io/name" "agentic-operator")) }}
+topologySpreadConstraints:
+{{- range . }}
+  - {{- toYaml (merge (deepCopy .) $ours) | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* Variables of the operator beyond those that every installation has. */ -}}
 {{- define "agentic-operator.environment" -}}
 {{- $variables := dict }}

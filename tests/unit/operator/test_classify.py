@@ -44,8 +44,40 @@ def test_memory_is_named_before_the_exit_code() -> None:
 
 
 def test_a_pod_without_an_exit_code_was_lost_and_says_how() -> None:
-    verdict = classify_pod(a_pod(phase="Failed", reason="Evicted", message="low on disk"))
+    verdict = classify_pod(a_pod(phase="Failed", reason="Evicted", message="low on disk", is_disrupted=True))
     assert (verdict.reason, verdict.message, verdict.is_lost) == (Reason.RUNNER_LOST, "Evicted: low on disk", True)
+
+
+# As the kubelet writes them.
+OVER_ITS_LIMIT = 'Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". '
+OVER_ALL_LIMITS = "Pod ephemeral local storage usage exceeds the total limit of containers 10Gi. "
+LOW_NODE = "The node was low on resource: ephemeral-storage. Threshold quantity: 1, available: 0. "
+
+
+@pytest.mark.parametrize("code", [None, 137, 143])
+@pytest.mark.parametrize("message", [OVER_ITS_LIMIT, OVER_ALL_LIMITS])
+def test_a_pod_that_filled_its_disk_says_so_whatever_its_runner_did_on_the_way_out(
+    code: int | None, message: str
+) -> None:
+    verdict = classify_pod(a_pod(phase="Failed", reason="Evicted", message=message, exit_code=code))
+    assert (verdict.reason, verdict.is_lost) == (Reason.EVICTED, False)
+    assert "raise resources.limits.ephemeral-storage" in verdict.message
+    assert message.strip() in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("message", "is_disrupted"),
+    [
+        (LOW_NODE, True),
+        (f"{LOW_NODE}Container c was using 2Gi, which exceeds its request of 0. ", True),
+        (LOW_NODE, False),
+    ],
+)
+def test_a_pod_that_went_for_the_sake_of_its_node_is_lost_and_no_failure_of_its_own(
+    message: str, is_disrupted: bool
+) -> None:
+    verdict = classify_pod(a_pod(phase="Failed", reason="Evicted", message=message, is_disrupted=is_disrupted))
+    assert (verdict.reason, verdict.is_lost) == (Reason.RUNNER_LOST, True)
 
 
 def test_a_failed_job_is_explained_by_its_last_pod_or_itself() -> None:

@@ -17,7 +17,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert settings.namespace == "agentic-system"
     assert settings.leader_election
     assert settings.allowed_images.everything
-    assert settings.jobs.limits == {"cpu": "2", "memory": "1Gi"}
+    assert settings.jobs.limits == {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "10Gi"}
     assert settings.watch_namespaces == ()
 
 

@@ -173,6 +173,8 @@ def test_inputs_are_checked_only_right_before_the_first_run() -> None:
 
 # -- while it runs
 
+OVER_ITS_LIMIT = 'Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". '
+
 
 def test_an_active_job_needs_nothing() -> None:
     for session in (a_session().accepted(), a_session().running()):
@@ -190,6 +192,12 @@ def test_an_active_job_needs_nothing() -> None:
             (a_pod(phase="Failed", exit_code=137, exit_reason="OOMKilled"),),
             "OOMKilled",
             id="memory",
+        ),
+        pytest.param(
+            a_job(failure_reason="BackoffLimitExceeded"),
+            (a_pod(phase="Failed", exit_code=137, reason="Evicted", message=OVER_ITS_LIMIT),),
+            "Evicted",
+            id="disk",
         ),
         pytest.param(
             a_job(failure_reason="PodFailurePolicy"),
@@ -315,6 +323,25 @@ def test_a_run_without_a_verdict_is_followed_by_the_next_but_not_for_ever(
     assert (plan.status.run, plan.status.restarts) == (2, 1)
     last = decided(a_session().running().with_status(restarts=MAX_RESTARTS), seen)
     assert outcome(last) == ("Failed", "RunnerLost")
+
+
+def test_a_pod_that_filled_its_disk_and_saved_on_the_way_out_is_not_repeated_without_end() -> None:
+    """Its Job ignores that end, as of any pod that drained, and makes the next pod for as long as the run may take."""
+    drained = a_pod(phase="Failed", exit_code=143, reason="Evicted", message=OVER_ITS_LIMIT)
+    young = a_pod(name="s-r1-fresh", phase="Running", has_started=True, created_at=NOW)
+    for pods in ((drained,), (drained, young)):
+        seen = replace(READY_SEEN, jobs=(a_job(),), pods=pods)
+        plan = decided(a_session().running(), seen)
+        assert plan.status is not None
+        assert (plan.status.run, plan.status.restarts, plan.delete_jobs) == (2, 1, ("s-r1",))
+        last = decided(a_session().running().with_status(restarts=MAX_RESTARTS), seen)
+        assert outcome(last) == ("Failed", "Evicted")
+        assert last.status is not None
+        assert "exceeds the limit" in (last.status.message or "")
+    disrupted = replace(drained, is_disrupted=True)
+    plan = decided(a_session().running(), replace(READY_SEEN, jobs=(a_job(),), pods=(disrupted, young)))
+    assert plan.status is not None
+    assert (plan.status.run, plan.delete_jobs) == (1, ())
 
 
 def test_the_next_run_uses_the_pinned_workflow_even_if_the_definition_is_gone_or_changed() -> None:

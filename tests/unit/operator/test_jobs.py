@@ -1,6 +1,8 @@
 """The Jobs that are built: the contract with the runner, the restricted security context, the failure policy."""
 
+import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,9 +13,12 @@ from agentic_core.resources import AgenticSession, WorkflowDefinition, WorkflowS
 from agentic_operator.config import JobDefaults, VaultAccess
 from agentic_operator.jobs import build_claim, build_inspection_job, build_job, inspection_fingerprint
 from tests.support.builders import IMAGE, SessionBuilder, a_cluster_definition, a_definition, a_session
+from tests.support.pod_rules import find_faults, find_tokens
 
 SNAPSHOT = WorkflowSnapshot(image=IMAGE, graph="main")
 DEFAULTS = JobDefaults()
+DISK = "ephemeral-storage"
+ASKED, ALLOWED = {DISK: "256Mi"}, {DISK: "10Gi"}
 VAULT = VaultAccess(address="https://vault.example.com:8200", image=IMAGE)
 
 
@@ -167,9 +172,23 @@ def test_a_timeout_bounds_the_run() -> None:
 @pytest.mark.parametrize(
     ("given", "requests", "limits"),
     [
-        (None, {"cpu": "100m", "memory": "256Mi"}, {"cpu": "2", "memory": "1Gi"}),
-        ({"limits": {"memory": "64Mi"}}, {"cpu": "100m", "memory": "64Mi"}, {"cpu": "2", "memory": "64Mi"}),
-        ({"requests": {"cpu": 4}}, {"cpu": "4", "memory": "256Mi"}, {"memory": "1Gi"}),
+        (None, {"cpu": "100m", "memory": "256Mi", **ASKED}, {"cpu": "2", "memory": "1Gi", **ALLOWED}),
+        (
+            {"limits": {"memory": "64Mi"}},
+            {"cpu": "100m", "memory": "64Mi", **ASKED},
+            {"cpu": "2", "memory": "64Mi", **ALLOWED},
+        ),
+        ({"requests": {"cpu": 4}}, {"cpu": "4", "memory": "256Mi", **ASKED}, {"memory": "1Gi", **ALLOWED}),
+        (
+            {"limits": {DISK: "1Gi"}},
+            {"cpu": "100m", "memory": "256Mi", DISK: "1Gi"},
+            {"cpu": "2", "memory": "1Gi", DISK: "1Gi"},
+        ),
+        (
+            {"requests": {DISK: "50Gi"}},
+            {"cpu": "100m", "memory": "256Mi", DISK: "50Gi"},
+            {"cpu": "2", "memory": "1Gi"},
+        ),
     ],
 )
 def test_what_the_author_says_of_resources_wins_and_stays_consistent(
@@ -301,6 +320,71 @@ def test_writable_paths_are_limited_empty_folders_in_runs_and_inspections() -> N
         assert container(job)["securityContext"]["readOnlyRootFilesystem"] is True
         assert "workingDir" not in container(job)
     assert env(build_inspection_job(definition, "team", DEFAULTS))["EXPECTED_WORKING_DIR"] == "/app"
+
+
+FOLDERS: dict[str, Any] = {
+    "writablePaths": [{"path": "data"}, {"path": ".cache", "sizeLimit": "5Gi"}],
+    "volumes": [
+        {"name": "a", "mountPath": "/mnt/a", "emptyDir": {}},
+        {"name": "b", "mountPath": "/mnt/b", "emptyDir": {"sizeLimit": "512Mi"}},
+        {"name": "c", "mountPath": "/mnt/c", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+        {"name": "d", "mountPath": "/mnt/d", "emptyDir": {"medium": "Memory"}},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("resources", "limit"),
+    [
+        # The default is for all else: 10 GiB beside the folders of 1, 5 and 0.5.
+        pytest.param(None, "16896Mi", id="the default"),
+        pytest.param({"limits": {DISK: "20Gi"}}, "20Gi", id="the author's"),
+    ],
+)
+def test_every_folder_on_the_nodes_disk_has_a_limit(resources: Any, limit: str) -> None:
+    definition = a_definition(podTemplate=FOLDERS, **({"resources": resources} if resources else {}))
+    for job in (built(definition=definition), build_inspection_job(definition, "team", DEFAULTS)):
+        assert container(job)["resources"]["limits"][DISK] == limit
+        volumes = job["spec"]["template"]["spec"]["volumes"]
+        folders = {volume["name"]: volume["emptyDir"] for volume in volumes if "emptyDir" in volume}
+        assert folders == {
+            "tmp": {"sizeLimit": limit},
+            "workspace": {"sizeLimit": limit},
+            "w-0": {"sizeLimit": "1Gi"},
+            "w-1": {"sizeLimit": "5Gi"},
+            "x-a": {"sizeLimit": limit},
+            "x-b": {"sizeLimit": "512Mi"},
+            "x-c": {"medium": "Memory", "sizeLimit": "1Gi"},
+            "x-d": {"medium": "Memory"},
+        }
+
+
+def all_jobs() -> Iterator[dict[str, Any]]:
+    """Build a run and an inspection for every combination of settings, and of what a definition asks for."""
+    switches = ("has_result_store", "has_encryption", "leaves_user", "vault")
+    asked: tuple[dict[str, Any], ...] = ({}, {"workspace": {"size": "1Gi"}}, {"podTemplate": FOLDERS})
+    for chosen in itertools.product((False, True), repeat=len(switches)):
+        settings: dict[str, Any] = dict(zip(switches, chosen, strict=True))
+        settings["vault"] = VAULT if settings["vault"] else None
+        for spec in asked:
+            yield built(definition=a_definition(**spec), **settings)
+            for definition in (a_definition(**spec), a_cluster_definition(**spec)):
+                yield build_inspection_job(definition, "team", JobDefaults(**settings))
+
+
+def test_every_pod_that_the_operator_makes_says_what_it_may() -> None:
+    for job in all_jobs():
+        # A folder in memory that an author gives no size has what the pod may have.
+        assert [fault for fault in find_faults(job) if "/volumes/x-d:" not in fault] == []
+        assert find_tokens(job) == []
+
+
+def test_a_session_says_how_much_its_pods_may_write() -> None:
+    job = built(a_session().with_spec(resources={"limits": {DISK: "30Gi"}}), a_definition(podTemplate=FOLDERS))
+    assert container(job)["resources"]["limits"][DISK] == "30Gi"
+    without = built(limits={"memory": "1Gi"}, definition=a_definition(podTemplate=FOLDERS))
+    assert DISK not in container(without)["resources"]["limits"]
+    assert {"name": "tmp", "emptyDir": {}} in without["spec"]["template"]["spec"]["volumes"]
 
 
 def test_a_working_directory_that_is_given_is_the_containers_and_holds_the_writable_paths() -> None:

@@ -12,6 +12,7 @@ from agentic_operator.kube import Invalid, Kind
 from agentic_operator.managed_secrets import read_text
 from agentic_operator.namespaces import TTL_SECONDS, Namespaces
 from agentic_operator.obstacles import Obstructed
+from tests.support.pod_rules import find_faults
 
 
 class Clock:
@@ -29,10 +30,12 @@ class Cluster:
 
     def __init__(self, refused: Exception | None = None) -> None:
         self.made: list[str] = []
+        self.bodies: list[tuple[str, Any]] = []
         self.refused = refused
 
-    async def create(self, kind: Kind, _namespace: str, _body: object) -> None:
+    async def create(self, kind: Kind, _namespace: str, body: object) -> None:
         self.made.append(kind.plural)
+        self.bodies.append((kind.plural, body))
         await asyncio.sleep(0)
         if kind.plural == "rolebindings" and self.refused is not None:
             raise self.refused
@@ -61,6 +64,16 @@ async def test_a_burst_prepares_a_namespace_once() -> None:
     prepared = namespaces(cluster, logins, Clock())
     await asyncio.gather(*(prepared.prepare_for_runs("team") for _ in range(10)))
     assert (cluster.made, logins.asked) == (["serviceaccounts", "rolebindings"], 1)
+
+
+async def test_no_account_that_is_made_gives_its_token_to_pods() -> None:
+    cluster = Cluster()
+    prepared = namespaces(cluster, Logins(), Clock())
+    await prepared.prepare_for_runs("team")
+    await prepared.prepare_for_inspections("team")
+    accounts = [body for plural, body in cluster.bodies if plural == "serviceaccounts"]
+    assert [body["metadata"]["name"] for body in accounts] == ["agentic-runner", "agentic-inspector"]
+    assert [find_faults({"kind": "ServiceAccount", **body}) for body in accounts] == [[], []]
 
 
 async def test_what_fails_for_one_session_fails_for_all_for_a_second_and_is_tried_again_then() -> None:

@@ -97,6 +97,19 @@ fork = (
 )
 
 
+def fill(state: State) -> dict[str, Any]:
+    """Write more to the node's disk than the pod may, and go on: the kubelet looks now and then."""
+    with Path("/tmp/filled").open("wb") as file:
+        for _ in range(state.get("count", 64)):
+            file.write(os.urandom(1024 * 1024))
+        os.fsync(file.fileno())
+    time.sleep(state.get("seconds", 0))
+    return {"done": ["filled"]}
+
+
+fills = StateGraph(State).add_node(fill).add_edge(START, "fill").add_edge("fill", END).compile()
+
+
 def grab(state: State) -> dict[str, Any]:
     """Take memory until the kernel says no."""
     held = []
