@@ -12,7 +12,7 @@ run_psql() {
     fi
 }
 
-# take_connection_string STRING: a URI or key=value pairs. The password leaves it for PGPASSWORD, which psql alone reads.
+# take_connection_string STRING: a URI or key=value pairs. The password leaves it for PGPASSWORD.
 take_connection_string() {
     connection=$1
     case $connection in
@@ -23,7 +23,6 @@ take_connection_string() {
             case $credentials in
                 *:*)
                     PGPASSWORD=$(decode_percent "${credentials#*:}")
-                    export PGPASSWORD
                     connection="postgresql://${credentials%%:*}@$rest"
                     ;;
             esac
@@ -32,7 +31,6 @@ take_connection_string() {
             PGPASSWORD=$(printf '%s' "$connection" | sed -n \
                 -e "s/.*password *= *'\(\([^'\\\\]\|\\\\.\)*\)'.*/\1/p;t" -e 's/.*password *= *\([^ ]*\).*/\1/p' |
                 sed 's/\\\(.\)/\1/g')
-            export PGPASSWORD
             connection=$(printf '%s' "$connection" | sed \
                 -e "s/password *= *'\([^'\\\\]\|\\\\.\)*'//;t" -e 's/password *= *[^ ]*//')
             ;;
@@ -53,7 +51,8 @@ decode_percent() {
     }'
 }
 
-# choose_connection [STRING]: as `agentic migrate` does: the argument, the file, the variable, libpq's own.
+# choose_connection [STRING]: as `agentic migrate` does: the argument, the file, the variable, libpq's own. The password is
+# in a file afterwards.
 choose_connection() {
     if [ -n "${1:-}" ]; then
         take_connection_string "$1"
@@ -74,6 +73,7 @@ choose_connection() {
             exit 2
         fi
     fi
+    hide_password
 }
 
 # explain_failure TEXT: psql's error as one line.
@@ -81,14 +81,21 @@ explain_failure() {
     printf '%s' "$1" | tr '\n\t' '  ' | sed -e 's/^psql: error: //' -e 's/  */ /g' -e 's/ $//'
 }
 
-# hide_password: moves PGPASSWORD, where it is set, from the environment into a file in $secrets, which the caller removes.
+# hide_password: moves PGPASSWORD, where it is set, into a file in the folder $secrets, which goes when the script ends. No
+# program that is started afterwards has the password in its environment or command line.
 hide_password() {
-    secrets=$(mktemp -d)
-    if [ -n "${PGPASSWORD:-}" ]; then
-        printf '*:*:*:*:%s\n' "$(printf '%s' "$PGPASSWORD" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g')" > "$secrets/pgpass"
-        chmod 0600 "$secrets/pgpass"
-        PGPASSFILE="$secrets/pgpass"
-        export PGPASSFILE
-        unset PGPASSWORD
+    unset POSTGRES_CONNECTION_STRING
+    secrets=''
+    [ -n "${PGPASSWORD:-}" ] || return 0
+    if ! secrets=$(mktemp -d); then
+        echo "error: no temporary folder for the password: mount a writable one and name it by TMPDIR" >&2
+        exit 2
     fi
+    trap 'rm -rf "$secrets"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '*:*:*:*:%s\n' "$(printf '%s' "$PGPASSWORD" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g')" > "$secrets/pgpass"
+    chmod 0600 "$secrets/pgpass"
+    PGPASSFILE="$secrets/pgpass"
+    export PGPASSFILE
+    unset PGPASSWORD
 }

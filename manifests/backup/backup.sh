@@ -24,10 +24,9 @@ if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
     exit 2
 fi
 choose_connection
-hide_password
 
 part="$folder/.agentic-$$.part"
-trap 'rm -rf "$part" "$secrets"' EXIT
+trap 'rm -rf "$part" ${secrets:+"$secrets"}' EXIT
 trap 'exit 1' HUP INT TERM
 # What a pod left that was killed.
 find "$folder" -maxdepth 1 -name '.agentic-*.part' -mmin +1440 -exec rm -f {} +

@@ -25,9 +25,6 @@ if [ -d "$dump" ]; then
     fi
 fi
 choose_connection
-hide_password
-trap 'rm -rf "$secrets"' EXIT
-trap 'exit 1' HUP INT TERM
 
 tables=$(run_psql -A -t -c "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()")
 if [ "$tables" != 0 ]; then

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,25 @@ DEFECTS = [
         "columns",
         "store: key text not null is missing (found: key character varying(10) not null)",
         id="a column is of another type",
+    ),
+    pytest.param(
+        "ALTER TABLE checkpoint_writes ALTER COLUMN task_path DROP DEFAULT",
+        "columns",
+        "checkpoint_writes: task_path text not null default ''::text is missing (found: task_path text not null)",
+        id="a default is lost",
+    ),
+    pytest.param(
+        "ALTER TABLE workflow_sessions ALTER COLUMN status SET DEFAULT 'running'",
+        "columns",
+        "workflow_sessions: status text not null default 'pending'::text is missing"
+        " (found: status text not null default 'running'::text)",
+        id="a default is another one",
+    ),
+    pytest.param(
+        "ALTER TABLE workflow_sessions ALTER COLUMN workflow_version DROP EXPRESSION",
+        "columns",
+        "workflow_sessions: workflow_version text generated as input_data ->> 'workflow_version'::text is missing",
+        id="a generated column is not generated",
     ),
     pytest.param(
         "ALTER TABLE checkpoint_blobs DROP CONSTRAINT checkpoint_blobs_pkey",
@@ -245,6 +265,54 @@ def test_psql_alone_applies_records_and_verifies_with_variables_and_strings(
         assert PASSWORD not in verified.stdout + verified.stderr
     in_environment = clean_environment(POSTGRES_CONNECTION_STRING=f"{pairs} password='{quoted}'")
     assert run_script("verify_migration.sh", env=in_environment).returncode == 0
+
+
+RECORDING_PSQL = """#!/bin/sh
+tr '\\0' '\\n' < /proc/self/environ > "$RECORDS/environment.$$"
+tr '\\0' '\\n' < /proc/$$/cmdline > "$RECORDS/command.$$"
+[ -n "${PGPASSFILE:-}" ] && stat -c %a "$PGPASSFILE" > "$RECORDS/mode.$$"
+exec "$PSQL" "$@"
+"""
+
+
+@pytest.mark.parametrize("script", ["verify_migration.sh", "apply.sh"])
+@pytest.mark.parametrize("given", ["variables", "argument", "variable with a URI", "variable with pairs", "file"])
+def test_psql_has_the_password_in_a_file_that_goes_with_the_script(
+    database: PostgresDatabase, tmp_path: Path, script: str, given: str
+) -> None:
+    server = database.server
+    uri = f"postgresql://postgres:{ENCODED}@127.0.0.1:{server.port}/{database.name}"
+    pairs = f"host=127.0.0.1 port={server.port} dbname={database.name} user=postgres password={ENCODED}"
+    records, temporary, commands = (tmp_path / name for name in ("records", "temporary", "commands"))
+    for folder in (records, temporary, commands):
+        folder.mkdir()
+    psql = shutil.which("psql")
+    assert psql is not None
+    (commands / "psql").write_text(RECORDING_PSQL)
+    (commands / "psql").chmod(0o755)
+    (tmp_path / "dsn").write_text(uri)
+    env = {
+        "variables": pg_variables(database, PGPASSWORD=PASSWORD),
+        "argument": clean_environment(),
+        "variable with a URI": clean_environment(POSTGRES_CONNECTION_STRING=uri),
+        "variable with pairs": clean_environment(POSTGRES_CONNECTION_STRING=pairs),
+        "file": clean_environment(POSTGRES_CONNECTION_STRING_FILE=str(tmp_path / "dsn")),
+    }[given]
+    env |= {
+        "PATH": f"{commands}:{os.environ['PATH']}",
+        "PSQL": psql,
+        "RECORDS": str(records),
+        "TMPDIR": str(temporary),
+    }
+
+    done = run_script(script, *([uri] if given == "argument" else []), env=env)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = [path.read_text() for path in records.iterdir()]
+    assert any("PGPASSFILE=" in text for text in seen)
+    assert [text for text in seen if PASSWORD in text or ENCODED in text or "PGPASSWORD" in text] == []
+    assert {path.read_text() for path in records.glob("mode.*")} == {"600\n"}
+    assert list(temporary.iterdir()) == []
 
 
 def test_no_password_is_printed_where_there_is_no_connection(empty_database: PostgresDatabase, owner: str) -> None:
