@@ -1,7 +1,7 @@
 """Requests to the API server: JSON in and out, lists in chunks, watches and logs line by line.
 
 A thin layer over httpx, because eight calls need no generated client. It translates errors, repeats what may be
-repeated, logs in again when a login has expired, and decides nothing else.
+repeated, logs in again when a login has expired, and decides nothing else (decision 7).
 """
 
 import json

@@ -1,7 +1,8 @@
 """How kubectl's configuration says which cluster and who: files merged, a context chosen, paths resolved.
 
 Pure but for reading the files. The rules are those of kubectl: of several files in KUBECONFIG the first one to name an
-entry wins, paths are relative to the file that holds them, and a pod without a file uses its service account.
+entry wins, paths are relative to the file that holds them, and a pod without a file uses its service account
+(decision 7).
 """
 
 import base64

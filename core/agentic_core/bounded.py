@@ -2,7 +2,7 @@
 
 The rules are those of ``agentic_core.schema``. What takes too long is refused with a problem that says so, and the
 event loop of the caller is never blocked by more than writing the JSON text out. An ordinary check costs a round trip
-over a local socket, some 0.2 ms.
+over a local socket, some 0.2 ms (decision 3).
 """
 
 import asyncio

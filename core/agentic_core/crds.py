@@ -1,7 +1,7 @@
 """CustomResourceDefinitions, built from the models.
 
 pydantic writes JSON Schema; the API server takes structural schemas, a stricter form without ``$ref``, ``const`` or
-``anyOf`` with null. The conversion is here, and raises on whatever it does not know.
+``anyOf`` with null. The conversion is here, and raises on whatever it does not know (decision 6).
 """
 
 from typing import Any, Final

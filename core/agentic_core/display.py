@@ -2,7 +2,7 @@ r"""Texts as people can be shown them: what steers a terminal, turns a line arou
 
 Whoever writes a text that is meant for people (a message, a question, a label, the name of a node) passes it through
 here before it goes into a status, an Event or a log, and so does whoever prints one. Values (inputs, answers, results,
-what ``interrupt()`` was given) are data and stay exact; only what is shown of them is escaped.
+what ``interrupt()`` was given) are data and stay exact; only what is shown of them is escaped (decision 30).
 
 A character of these kinds is shown as ``\u202e``, its number in hexadecimal, as in JSON and Python:
 

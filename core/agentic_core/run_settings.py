@@ -2,7 +2,7 @@
 
 Merged key by key: a key of ``configurable``, ``metadata`` or ``context`` that the session names replaces the
 definition's whole value of that key, ``null`` included; tags are united, the definition's first; the session's
-``recursion_limit`` stands before the definition's.
+``recursion_limit`` stands before the definition's (decision 20).
 
 Some names are not for people to set: the thread and its checkpoints are the session's own, and what LangGraph or this
 system records with each checkpoint must not be forged. ``manifests/operator/admission.yaml`` refuses the same names.

@@ -2,7 +2,7 @@
 
 Everything lives in one folder and runs detached from the terminal. Each step is repeatable and looks at what
 is there first, so `up` heals what died and goes on where a killed `up` stopped; `down` does not need to know
-how far `up` came.
+how far `up` came (decision 8).
 """
 
 import os

@@ -3,7 +3,7 @@
 A session that its time to live deletes, and that a repository still holds, comes back with the next sync under a new
 identity and runs anew. So such a session stays after its end, until it goes where it is declared. It is told by the
 marks that the usual tools leave on what they apply; the annotation ``agentic-operator.dev/declared`` says it outright,
-``"true"`` or ``"false"``, and counts before all marks.
+``"true"`` or ``"false"``, and counts before all marks (decision 24).
 """
 
 from collections.abc import Collection

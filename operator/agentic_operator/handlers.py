@@ -2,7 +2,7 @@
 
 Plain event handlers, because the others write: ``on.create`` and its kin keep the last-handled state in annotations
 of the objects, need twice the time in a burst, and fail on specs over 256 KiB. Here Kopf is an informer; it writes
-neither annotations nor finalizers.
+neither annotations nor finalizers (decision 1).
 
 Kopf's way from an event to a handler is made for much more than that: it remembers every object, looks for differences,
 builds loggers and arguments, and takes a third of the operator's CPU in a burst. Where this Kopf lets us, events take a

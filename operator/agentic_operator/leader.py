@@ -1,6 +1,7 @@
 """Leader election by a Lease: at most one replica acts, another takes over when it falls silent.
 
-It saves work; it is not what keeps two operators from doing damage. That are derived names and preconditions.
+It saves work; it is not what keeps two operators from doing damage. Derived names and preconditions do
+that (decision 2).
 
 As in Kubernetes' own components, a replica trusts only its own monotonic clock: it counts from the moment it saw the
 record change, and never compares the other's timestamps with its own, so a wrong clock cannot depose a living leader.

@@ -1,7 +1,7 @@
 """Results in the object store, from outside their runs: links to them for people, and their end with the session.
 
 Who may change a session (as with answers) may ask for a link, by an annotation with the time of asking. The link is
-written into the status, is good for an hour, and needs no credentials of the store.
+written into the status, is good for an hour, and needs no credentials of the store (decision 10).
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """The round that removes checkpoints whose time has come, in small steps with pauses: running sessions hardly notice.
 
 Nothing is remembered: a round looks at what the database lists, compares every session with its resource as the
-registry knows it, and removes step by step. It can end, or be killed, between any two.
+registry knows it, and removes step by step. It can end, or be killed, between any two
+(decision 13).
 """
 
 import asyncio

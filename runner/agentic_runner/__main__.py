@@ -2,7 +2,8 @@
 
 What comes first matters here. SIGTERM is handled before anything is imported. The garbage collector is off while
 modules load, because it would walk their growing heap again and again (a fifth of the start-up), and what they leave is
-then frozen out of its sight. Strict deserialization is set before LangGraph is imported, which reads it once.
+then frozen out of its sight. Strict deserialization is set before LangGraph is imported, which reads it once
+(decision 4).
 """
 
 import gc

@@ -1,6 +1,6 @@
 """The runner's few calls to the API server: read its session, write the session's status.
 
-httpx alone: LangGraph imports it anyway, a Kubernetes client would add half of the start-up time again.
+httpx alone: LangGraph imports it anyway, a Kubernetes client would add half of the start-up time again (decision 4).
 """
 
 import contextlib

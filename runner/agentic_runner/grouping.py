@@ -3,7 +3,7 @@
 A super-step saves its branches' writes and then the next checkpoint: for the library as many transactions, one after
 another, and each waits for the disk. Here all of them go by way of one queue (``save_queue``), which commits what is
 there together. Nobody is told that something is saved before it is. What is saved, by which statements, stays the
-library's.
+library's (decision 15).
 """
 
 import asyncio

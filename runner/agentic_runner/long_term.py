@@ -2,7 +2,7 @@
 
 A graph chooses the namespaces of its items, and would share them with every other project of the database. Here each of
 them is kept below a label of the project; row-level security lets the project's role write nowhere else. The graph
-does not notice: it gives and gets namespaces without the label.
+does not notice: it gives and gets namespaces without the label (decision 18).
 
 A search by meaning that cannot be done is never answered with something else in silence. Where the project asks for an
 index that does not work, it is refused with the reason. Where it asks for none, LangGraph's store returns the newest

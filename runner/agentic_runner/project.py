@@ -2,7 +2,8 @@
 
 The format is the LangGraph CLI's: ``graphs`` maps names to ``./file.py:attribute`` or ``package.module:attribute``,
 ``dependencies`` names folders to import from, ``env`` a file or mapping of variables. What stands there is the
-author's, and may lie anywhere in the image; a graph that a resource names may not be a file outside of the project.
+author's, and may lie anywhere in the image; a graph that a resource names may not be a file outside of the project
+(decision 21).
 """
 
 import json

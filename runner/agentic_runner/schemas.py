@@ -3,7 +3,8 @@
 They describe what a graph takes, for people and forms. What the graph itself would refuse is said apart, under
 ``GRAPH_ACCEPTS``: LangGraph wants an object for a state of several keys, and where a node's state is a pydantic model
 or a dataclass, the fields that it cannot be made without. It checks no types of other states, requires none of their
-keys, ignores keys that it does not know, and never takes managed values such as ``RemainingSteps`` as inputs.
+keys, ignores keys that it does not know, and never takes managed values such as ``RemainingSteps`` as inputs
+(decision 19).
 
 Before Python 3.12 pydantic refuses ``typing.TypedDict``, which is how most graphs declare their state. The same type
 made anew by ``typing_extensions`` says the same and is accepted.

@@ -2,7 +2,8 @@
 
 The library encrypts by way of its serializer, which sees what goes into the tables of blobs and writes. It does not see
 texts and numbers in the checkpoint's own JSON, metadata, and the store's values: these are brought under it here. What
-stays readable is what the history of a thread is made of: ids, times, steps, the names of channels and nodes.
+stays readable is what the history of a thread is made of: ids, times, steps, the names of channels and nodes
+(decision 10).
 """
 
 import base64

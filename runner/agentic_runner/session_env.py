@@ -2,7 +2,7 @@
 
 They are never in the pod's environment. Whoever may only start sessions so reaches neither the interpreter nor the
 dynamic linker, neither TLS nor libpq nor any other library that reads variables while this program starts; the graph
-and the programs that it starts see them, under the names that the definition's author listed for that.
+and the programs that it starts see them, under the names that the definition's author listed for that (decision 25).
 """
 
 import os

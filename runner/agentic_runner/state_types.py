@@ -1,6 +1,7 @@
 """Which types of a state are restored from a checkpoint, and how each is made again.
 
-LangGraph by default imports whatever module a checkpoint names and calls whatever it names there. Here the boundary is:
+LangGraph by default imports whatever module a checkpoint names and calls whatever it names there. Here the boundary is
+(decision 17):
 
 - Nothing is imported because a checkpoint names it. A class counts where its module is loaded; where it is not, the
   modules that the project's own source imports inside of functions are imported, by their names there, and no other.

@@ -1,4 +1,4 @@
-"""``thread_fences`` in PostgreSQL: one writer a thread."""
+"""``thread_fences`` in PostgreSQL: one writer a thread (decision 14)."""
 
 import asyncio
 import contextlib

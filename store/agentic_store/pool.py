@@ -169,7 +169,7 @@ class CarryingPool:
         """Raise ``Unfenced`` unless the server finds the fence in the names of our connections.
 
         A pooler may give the next statement another connection of the server: while the one before is busy it has to.
-        Nothing is held meanwhile, so that any number of runs may do this behind few connections.
+        Nothing is held meanwhile, so that any number of runs may do this behind few connections (decision 22).
         """
         fence = self._fence
         if fence is None:

@@ -1,7 +1,7 @@
 """What LangGraph's saver keeps of a thread, seen from outside: listing it, copying it for a fork, removing it.
 
 The library's ``acopy_thread`` is not implemented for PostgreSQL. A copy here never leaves the server and deserializes
-nothing: rows of the library's three tables are written under another thread id.
+nothing: rows of the library's three tables are written under another thread id (decision 9).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The optional tables for vectors of the long-term store: made, removed and looked at beside the numbered migrations.
 
 They need an extension that a server may lack, and hold vectors of one dimension, which somebody has to say: so they are
-a step of their own.
+a step of their own (decision 18).
 """
 
 import hashlib

@@ -41,3 +41,36 @@ def test_every_link_between_pages_leads_somewhere() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+DECISIONS = ROOT / "docs" / "decisions"
+NUMBER = re.compile(r"\bdecisions? (\d+)(?:(?:, | and )(\d+))*\b", re.IGNORECASE)
+
+
+def read_text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError):  # binary, or a link into a folder that is not built yet
+        return ""
+
+
+def test_every_decision_has_its_number_and_a_line_in_the_index() -> None:
+    index = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    listed = {target: int(number) for number, target in re.findall(r"^\| (\d+) \| \[[^]]+\]\(([^)]+)\)", index, re.M)}
+    files = {path.name: int(path.name[:4]) for path in DECISIONS.glob("[0-9]*.md")}
+    assert listed == files, "docs/decisions/README.md: one line a decision, `| 5 | [title](0005-name.md) | one line |`"
+    assert len(set(files.values())) == len(files), "a number is given to one decision"
+    titles = {name: (DECISIONS / name).read_text(encoding="utf-8").partition("\n")[0] for name in files}
+    assert [name for name in files if not titles[name].startswith(f"# {files[name]}. ")] == []
+
+
+def test_every_decision_that_code_and_pages_name_exists() -> None:
+    known = {int(path.name[:4]) for path in DECISIONS.glob("[0-9]*.md")}
+    named = {
+        (str(file.relative_to(ROOT)), int(number))
+        for file in committed_files()
+        for match in NUMBER.finditer(read_text_of(file))
+        for number in re.findall(r"\d+", match.group())
+    }
+    assert len({number for file, number in named if file.endswith(".py")}) > 15
+    assert [each for each in sorted(named) if each[1] not in known] == []
