@@ -119,7 +119,7 @@ def build_deployment() -> Template:
     source_of_all = cut(vault_source, "          envFrom:\n", "          env:\n").replace(
         "agentic-vault", name("vault")
     )
-    told = cut(vault_source, "            - name: CREDENTIALS\n")
+    told = cut(vault_source, "            - name: CREDENTIALS\n", "            - name: RUNNER_EGRESS\n")
     return Template(
         "manifests/operator/deployment.yaml",
         (
@@ -137,6 +137,10 @@ def build_deployment() -> Template:
             Place(
                 "          env:\n",
                 f"{either(_VAULT, source_of_all)}          env:\n{either(_VAULT, told)}",
+            ),
+            Place(
+                'value: "internet,443,6443,5432,6432"\n',
+                'value: {{ include "agentic-operator.runnerEgress" . | quote }}\n',
             ),
             Place(f'{allowed}"*"\n', f'{allowed}{{{{ join "," .Values.allowedImages | quote }}}}\n'),
             *(
@@ -289,6 +293,50 @@ def build_rights() -> tuple[Template, ...]:
     return rbac, inspections, admission, disruptions
 
 
+def rule(part: str, *ports: int) -> Place:
+    """Return the place of a rule that allows connections to these TCP ports."""
+    lines = "".join(f"        - {{protocol: TCP, port: {port}}}\n" for port in ports)
+    included = f'include "agentic-operator.rule" .Values.networkPolicies.{part}'
+    return Place(f"    - ports:\n{lines}", f"    {{{{- {included} | nindent 4 }}}}\n")
+
+
+def build_networks() -> tuple[Template, ...]:
+    """Return who may connect to the release's pods, and where they may connect to."""
+    enabled = ".Values.networkPolicies.enabled"
+    database = rule("database", 5432, 6432)
+    vault = "    {{- if .Values.vault.enabled }}\n" + rule("vault").new + "    {{- end }}\n"
+    with_vault = Place(database.old, database.new + vault)
+    scraped = "    - ports:\n        - {protocol: TCP, port: 8080}\n"
+    operator = Template(
+        "manifests/operator/network.yaml",
+        (
+            named("agentic-operator", _FULL_NAME),
+            Place(scraped, scraped + _SCRAPERS),
+            rule("apiServer", 443, 6443),
+            with_vault,
+        ),
+        enabled,
+    )
+    migrate = Template(
+        "manifests/migrate/network.yaml",
+        (named("agentic-migrate", name("migrate")), with_vault),
+        f"and {_MIGRATES} {enabled}",
+        hook(-2),
+    )
+    backup = Template(
+        "manifests/backup/network.yaml",
+        (named("agentic-backup", name("backup")), database),
+        f"and .Values.backup.enabled {enabled}",
+    )
+    return operator, migrate, backup
+
+
+_SCRAPERS: Final = """\
+      {{- with .Values.networkPolicies.metrics.from }}
+      from:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+"""
 _SERVED: Final = """\
   matchResources:
     namespaceSelector:
@@ -366,4 +414,4 @@ def build_templates() -> tuple[Template, ...]:
         )
         for plural in ("agenticsessions", "clusterworkflowdefinitions", "workflowdefinitions")
     )
-    return *crds, *build_rights(), build_deployment(), *build_migration(), *build_extras()
+    return *crds, *build_rights(), build_deployment(), *build_migration(), *build_networks(), *build_extras()

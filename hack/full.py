@@ -7,7 +7,7 @@ its result is its exit status. What each part runs is the table below.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hack.images import ON_OTHER_PYTHON, OTHER_PYTHON
@@ -24,6 +24,8 @@ class Part:
     needs_cluster: bool = False
     images: tuple[str, ...] = ()
     """Of ours, beside those of every test."""
+    preparations: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Titles and modules with arguments, beside those of every part on the cluster."""
 
 
 def _bench(about: str, names: str) -> Part:
@@ -49,6 +51,13 @@ PARTS: Final[Mapping[str, Part]] = {
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
     "helm": _on_cluster("the chart by real Helm", "helm"),
+    "network": replace(
+        _on_cluster("NetworkPolicies, enforced", "networks"),
+        preparations=(
+            ("what enforces policies", ("hack.cluster", "binaries", "netpol")),
+            ("packages", ("hack.cluster", "deps", "network")),
+        ),
+    ),
     "python": _on_cluster(
         "every kind of project, and what the LangGraph CLI builds, on Python 3.13 or AGENTIC_OTHER_PYTHON",
         "other_python",
@@ -67,7 +76,7 @@ PREPARATIONS: Final = (
 
 def build_steps(part: Part) -> list[tuple[str, Sequence[str]]]:
     """Return the titles and commands of a part, what it needs first."""
-    before = PREPARATIONS if part.needs_cluster else ()
+    before = (*(PREPARATIONS if part.needs_cluster else ()), *part.preparations)
     if part.images:
         before = (*before, ("more images", ("hack.images", "build", *part.images)))
     return [

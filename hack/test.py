@@ -47,9 +47,10 @@ class Stage:
 # More than that is no accident.
 MOST_REPEATED = 20
 
-# Parts of `make full` alone: Vault takes six minutes to build, images on another Python four.
+# Parts of `make full` alone: Vault takes six minutes to build, images on another Python four, what enforces
+# NetworkPolicies three.
 WITH_VAULT = tuple(f"tests/{folder}/test_vault.py" for folder in ("integration", "faults", "e2e"))
-IN_FULL_ONLY = (*WITH_VAULT, "tests/e2e/test_other_python.py")
+IN_FULL_ONLY = (*WITH_VAULT, "tests/e2e/test_other_python.py", "tests/e2e/test_networks.py")
 CHANGE_THE_CLUSTER = tuple(
     f"tests/e2e/test_{name}.py" for name in ("disruptions", "helm", "openshift", "operations", "results")
 )

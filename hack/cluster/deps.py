@@ -51,7 +51,13 @@ DATABASE = (
     _program("pgbouncer"),
     Need("libfaketime", "libfaketime", lambda: find_faketime() is not None),
 )
-GROUPS: dict[str, tuple[Need, ...]] = {"cluster": CLUSTER, "images": (*BUILDER, *DEBIAN_BASE), "database": DATABASE}
+NETWORK = (_program("ipset"), _program("iptables"))
+GROUPS: dict[str, tuple[Need, ...]] = {
+    "cluster": CLUSTER,
+    "images": (*BUILDER, *DEBIAN_BASE),
+    "database": DATABASE,
+    "network": NETWORK,
+}
 
 
 def find_postgres() -> Path | None:

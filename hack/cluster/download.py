@@ -82,7 +82,7 @@ def build_source(program: Program, sites: Sites, machine: str | None = None) -> 
             base = f"{sites.gitleaks}/{version}/gitleaks_{version.removeprefix('v')}"
             file = f"linux_{'x64' if machine == 'amd64' else machine}.tar.gz"
             return Source(f"{base}_{file}", f"{base}_checksums.txt", "gitleaks")
-        case "argosync":
+        case "argosync" | "netpol":
             raise Unreachable(f"{program.name} is published nowhere")
 
 

@@ -12,6 +12,7 @@ from hack.cluster.versions import (
     GITLEAKS,
     GITOPS_ENGINE,
     HELM,
+    KUBE_ROUTER,
     KUBERNETES,
     PROMETHEUS,
     VAULT,
@@ -19,7 +20,9 @@ from hack.cluster.versions import (
     architecture,
 )
 
-Project = Literal["kubernetes", "etcd", "coredns", "vault", "versitygw", "prometheus", "helm", "gitleaks", "argosync"]
+Project = Literal[
+    "kubernetes", "etcd", "coredns", "vault", "versitygw", "prometheus", "helm", "gitleaks", "argosync", "netpol"
+]
 
 VERSIONS: dict[Project, str] = {
     "kubernetes": KUBERNETES,
@@ -31,6 +34,7 @@ VERSIONS: dict[Project, str] = {
     "helm": HELM,
     "gitleaks": GITLEAKS,
     "argosync": GITOPS_ENGINE,
+    "netpol": KUBE_ROUTER,
 }
 
 
@@ -113,6 +117,14 @@ PROGRAMS: dict[str, Program] = {
             "./argosync",
             module="github.com/argoproj/gitops-engine",
             source=Path(__file__).parents[1] / "argosync" / "main.go",
+        ),
+        # What enforces NetworkPolicies on the one node, without routes, proxy and CNI.
+        Program(
+            "netpol",
+            "netpol",
+            "./netpol",
+            module="github.com/cloudnativelabs/kube-router/v2",
+            source=Path(__file__).parents[1] / "netpol" / "main.go",
         ),
         Program(
             "gitleaks",

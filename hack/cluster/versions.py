@@ -11,6 +11,8 @@ PROMETHEUS = "v3.13.5"
 HELM = "v3.20.2"
 # What ArgoCD 3.2.12 syncs with.
 GITOPS_ENGINE = "v0.7.1-0.20260512161450-ff8d2f5207dc"
+# Its controller of NetworkPolicies alone, for tests: what enforces them where a CNI does not.
+KUBE_ROUTER = "v2.1.0"
 GITLEAKS = "v8.30.1"
 PAUSE = "3.10"
 # What builds them where a machine has no Go, with the SHA-256 of its wheels for amd64 and arm64.

@@ -13,6 +13,7 @@ from agentic_core.contract import MAX_RECURSION_LIMIT, MAX_TIMEOUT_SECONDS
 from agentic_core.names import is_dns_label
 from agentic_operator.author_pods import AllowedPods, Listed
 from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
+from agentic_operator.networks import Egress, parse_egress
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?")
 MAX_LEASE_SECONDS: Final = 600
@@ -100,6 +101,8 @@ class Settings:
     tenancy: Tenancy = Tenancy.AUTO
     purges_removed_memory: bool = False
     runner_cluster_role: str = "agentic-runner"
+    runner_egress: Egress | None = None
+    """Where runs and inspections may connect to; None where the operator makes no NetworkPolicy."""
     jobs: JobDefaults = field(default_factory=JobDefaults)
     prune_days: int = 0
     """After how many idle days a finished thread is pruned to its last checkpoint; 0 is never."""
@@ -167,6 +170,11 @@ OPTIONS: Final = (
     ),
     _Option("ENCRYPTION", "off", "whether checkpoints are encrypted (Secret agentic-encryption): on or off"),
     _Option("RUNNER_CLUSTER_ROLE", "agentic-runner", "ClusterRole that runners are bound to in their namespace"),
+    _Option(
+        "RUNNER_EGRESS",
+        "off",
+        "where runners may connect to, beside DNS: internet, ports, networks, network:port; off for no NetworkPolicy",
+    ),
     _Option("RUNNER_REQUESTS", _join(_REQUESTS), "default requests of runners"),
     _Option("RUNNER_LIMITS", _join(_LIMITS), "default limits of runners; ephemeral-storage is of the whole pod"),
     _Option("RUNNER_USER", "fixed", "who runners run as: fixed (65532), or cluster where the cluster says (OpenShift)"),
@@ -240,6 +248,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         tenancy=_tenancy(values),
         purges_removed_memory=_choice(values, "REMOVED_NAMESPACE_MEMORY", ("keep", "purge")) == "purge",
         runner_cluster_role=values["RUNNER_CLUSTER_ROLE"],
+        runner_egress=_egress(values),
         prune_days=_number(values, "CHECKPOINT_PRUNE_DAYS", 0, 36_500),
         jobs=JobDefaults(
             requests=_quantities(values, "RUNNER_REQUESTS"),
@@ -283,6 +292,13 @@ def _listed(values: Mapping[str, str], variable: str) -> Listed:
         return Listed.parse(values[variable])
     except ValueError as error:
         raise InvalidSetting(f"{variable}: {error}") from error
+
+
+def _egress(values: Mapping[str, str]) -> Egress | None:
+    try:
+        return parse_egress(values["RUNNER_EGRESS"])
+    except ValueError as error:
+        raise InvalidSetting(f"RUNNER_EGRESS: {error}") from error
 
 
 def _own_namespace() -> str:

@@ -19,8 +19,19 @@ from agentic_core.names import (
     RUNS_ANNOTATION,
 )
 from agentic_operator.config import Settings
-from agentic_operator.kube import ROLE_BINDINGS, SERVICE_ACCOUNTS, USER_AGENT, AlreadyExists, Invalid, Json, Kind, Kube
+from agentic_operator.kube import (
+    NETWORK_POLICIES,
+    ROLE_BINDINGS,
+    SERVICE_ACCOUNTS,
+    USER_AGENT,
+    AlreadyExists,
+    Invalid,
+    Json,
+    Kind,
+    Kube,
+)
 from agentic_operator.logins import Logins
+from agentic_operator.networks import build_runner_policy
 from agentic_operator.obstacles import Obstructed
 from agentic_operator.shared import SharedSecrets, find_names
 
@@ -126,6 +137,7 @@ class Namespaces:
             patch: Json = {"metadata": {"annotations": dict(annotations)}}
             await self._kube.patch(SERVICE_ACCOUNTS, namespace, RUNNER_SERVICE_ACCOUNT, patch)
         try:
+            await self._close_network(namespace)
             await self._create(ROLE_BINDINGS, namespace, self._role_binding(namespace))
             if self._settings.jobs.vault is None:
                 await self._logins.place(namespace)
@@ -133,6 +145,24 @@ class Namespaces:
         except Invalid as error:
             # No session and no definition had a say in these.
             raise PermanentError(str(error)) from error
+
+    async def _close_network(self, namespace: str) -> None:
+        """Make the policy that says where runs and inspections may connect to, or bring ours up to date.
+
+        Where definitions of the cluster are inspected there is no network at all, which a policy of ours would open:
+        policies add up. One of this name that somebody else made stands.
+        """
+        egress = self._settings.runner_egress
+        if egress is None or namespace == self._settings.inspection_namespace:
+            return
+        policy = build_runner_policy(egress)
+        if await self._create(NETWORK_POLICIES, namespace, policy):
+            return
+        name = policy["metadata"]["name"]
+        found = await self._kube.find(NETWORK_POLICIES, namespace, name)
+        is_ours = found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY
+        if found is not None and is_ours and found["spec"] != policy["spec"]:
+            await self._kube.patch(NETWORK_POLICIES, namespace, name, {"spec": policy["spec"]})
 
     async def prepare_for_inspections(self, namespace: str) -> None:
         """Make sure that an inspection can start: it needs an account without any right."""
@@ -143,6 +173,7 @@ class Namespaces:
             "metadata": {"name": INSPECTOR_SERVICE_ACCOUNT, "labels": _LABELS},
             "automountServiceAccountToken": False,
         }
+        await self._close_network(namespace)
         await self._create(SERVICE_ACCOUNTS, namespace, account)
         known.ready_until["inspections"] = self._clock() + TTL_SECONDS
 

@@ -108,6 +108,12 @@ def everything(helm: Path) -> list[Json]:
             ("manifests/openshift",),
             id="for OpenShift",
         ),
+        pytest.param(
+            ("networkPolicies.enabled=false", "backup.enabled=true", "migrate.hook=none"),
+            ("manifests/backup",),
+            ("manifests/open-network",),
+            id="with an open network",
+        ),
     ],
 )
 def test_the_chart_renders_what_kustomize_does(

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from agentic_operator.networks import parse_egress
 from hack.chart_places import CHART
 from hack.cluster.binaries import ensure
 from hack.kubectl import ROOT
 from tests.integration.test_chart import VAULT, kustomize, template
+from tests.support.network_rules import Target, allows
 from tests.support.pod_rules import find_faults, find_pods, find_tokens
 
 Json = dict[str, Any]
@@ -90,7 +92,9 @@ def test_every_pod_of_the_chart_says_what_it_may_whatever_is_switched(helm: Path
 def test_the_check_finds_what_is_missing(tmp_path: Path) -> None:
     documents = kustomize(tmp_path, ["manifests/operator", "manifests/backup"], ["manifests/vault"])
     (deployment,) = (one for one in documents if one["kind"] == "Deployment")
-    (account,) = (one for one in documents if one["metadata"]["name"] == "agentic-migrate" and one["kind"] != "Job")
+    (account,) = (
+        one for one in documents if one["kind"] == "ServiceAccount" and one["metadata"]["name"] == "agentic-migrate"
+    )
 
     def without(change: Any, one: Json = deployment) -> list[str]:
         changed = copy.deepcopy(one)
@@ -108,3 +112,84 @@ def test_the_check_finds_what_is_missing(tmp_path: Path) -> None:
     assert without(lambda body: body.pop("automountServiceAccountToken"), account) == [
         "automountServiceAccountToken is not false"
     ]
+
+
+def held(documents: list[Json]) -> Iterator[tuple[str, Json, list[Json]]]:
+    """Yield the labels of each pod of ours, and the policies of its namespace."""
+    policies = [one for one in documents if one["kind"] == "NetworkPolicy"]
+    for one in documents:
+        for pod in find_templates(one):
+            space = one["metadata"]["namespace"]
+            own = [policy for policy in policies if policy["metadata"]["namespace"] == space]
+            yield one["metadata"]["name"], pod["metadata"]["labels"], own
+
+
+def find_templates(value: Any) -> Iterator[Json]:
+    if isinstance(value, dict):
+        if "containers" in (value.get("template") or {}).get("spec", {}):
+            yield value["template"]
+        elif value.get("kind") != "CustomResourceDefinition":
+            for item in value.values():
+                yield from find_templates(item)
+
+
+DATABASE, OTHER = Target("10.1.2.3", 5432), Target("10.1.2.3", 8000)
+API_SERVER, NAMES = Target("10.1.2.4", 6443), Target("10.96.0.10", 53, "UDP")
+
+
+def check_networks(documents: list[Json]) -> None:
+    seen = {}
+    for name, labels, policies in held(documents):
+        seen[name] = labels
+        assert not allows(policies, labels, "Egress", OTHER), name
+        assert not allows(policies, labels, "Ingress", OTHER), name
+        is_database, is_operator = name == "postgres", name.endswith("operator")
+        assert allows(policies, labels, "Egress", DATABASE) is not is_database, name
+        assert allows(policies, labels, "Egress", NAMES) is not is_database, name
+        assert allows(policies, labels, "Egress", API_SERVER) is is_operator, name
+        assert allows(policies, labels, "Ingress", Target("10.1.2.5", 8080)) is is_operator, name
+        if is_database:
+            for client in (*(labels for other, labels in seen.items() if other != name),):
+                peer = Target("10.1.2.6", 5432, labels=client, namespace="agentic-system")
+                assert allows(policies, labels, "Ingress", peer), client
+            runner = {"app.kubernetes.io/managed-by": "agentic-operator", "app.kubernetes.io/component": "runner"}
+            for client, expected in ((runner, True), ({"app": "other"}, False)):
+                peer = Target("10.1.2.6", 5432, labels=client, namespace="team")
+                assert allows(policies, labels, "Ingress", peer) is expected, client
+    assert seen
+
+
+def test_every_pod_of_the_manifests_is_closed_but_for_what_it_needs(tmp_path: Path) -> None:
+    parts = ["manifests/operator", "manifests/backup", "manifests/restore", "manifests/postgres"]
+    for number, part in enumerate(parts):
+        (tmp_path / str(number)).mkdir()
+        check_networks(kustomize(tmp_path / str(number), [part], []))
+    documents = [one for part in range(len(parts)) for one in kustomize(tmp_path / str(part), [parts[part]], [])]
+    check_networks(documents)
+
+
+def test_networks_of_the_chart_narrow_what_is_open(helm: Path) -> None:
+    check_networks(template(helm, "--set", "backup.enabled=true"))
+    narrow = {
+        "networkPolicies.apiServer.ports": "{6443}",
+        "networkPolicies.apiServer.cidrs": "{10.1.2.4/32}",
+        "networkPolicies.database.cidrs": "{10.1.2.3/32,fd00:1::/64}",
+        "networkPolicies.runners.internet": "false",
+        "networkPolicies.runners.destinations": "{9000,10.1.7.0/24:8000}",
+    }
+    documents = template(helm, *(part for key, value in narrow.items() for part in ("--set", f"{key}={value}")))
+    check_networks(documents)
+    ((_, labels, policies),) = (each for each in held(documents) if each[0] == "agentic-operator")
+    for outside in (Target("10.1.2.9", 6443), Target("10.1.2.9", 5432), Target("10.1.2.4", 443)):
+        assert not allows(policies, labels, "Egress", outside)
+    (deployment,) = (one for one in documents if one["kind"] == "Deployment")
+    variables = {each["name"]: each.get("value") for each in find_env(deployment)}
+    assert variables["RUNNER_EGRESS"] == (
+        "10.1.2.4/32:6443,10.1.2.3/32:5432,[fd00:1::/64]:5432,10.1.2.3/32:6432,[fd00:1::/64]:6432,9000,10.1.7.0/24:8000"
+    )
+    assert parse_egress(variables["RUNNER_EGRESS"]) is not None
+
+
+def find_env(deployment: Json) -> list[Json]:
+    found: list[Json] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    return found

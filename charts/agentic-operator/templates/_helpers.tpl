@@ -38,6 +38,44 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
+{{- /* A rule of a NetworkPolicy: ports everywhere, or in networks. */ -}}
+{{- define "agentic-operator.rule" -}}
+- ports:
+  {{- range .ports }}
+    - {protocol: TCP, port: {{ int . }}}
+  {{- end }}
+  {{- with .cidrs }}
+  to:
+  {{- range . }}
+    - ipBlock: {cidr: {{ quote . }}}
+  {{- end }}
+  {{- end }}
+{{- end }}
+
+{{- /* Where runners may connect to, as the operator's variable says it. */ -}}
+{{- define "agentic-operator.runnerEgress" -}}
+{{- $policies := .Values.networkPolicies }}
+{{- if not $policies.enabled -}}
+off
+{{- else }}
+{{- $found := ternary (list "internet") list $policies.runners.internet }}
+{{- range $part := ternary (list "apiServer" "database" "vault") (list "apiServer" "database") .Values.vault.enabled }}
+{{- $of := get $policies $part }}
+{{- range $port := $of.ports }}
+{{- range $of.cidrs }}
+{{- $found = append $found (printf (ternary "[%s]:%d" "%s:%d" (contains ":" .)) . (int $port)) }}
+{{- else }}
+{{- $found = append $found (toString (int $port)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $policies.runners.destinations }}
+{{- $found = append $found (kindIs "string" . | ternary . (toString (int .))) }}
+{{- end }}
+{{- $found | uniq | join "," }}
+{{- end }}
+{{- end }}
+
 {{- /* How replicas of the operator are spread. */ -}}
 {{- define "agentic-operator.spread" -}}
 {{- with .Values.topologySpreadConstraints }}

@@ -36,9 +36,11 @@ def test_the_generated_files_are_those_that_are_committed() -> None:
 
 
 def test_the_job_has_the_files_as_they_are_and_is_bounded(tmp_path: Path) -> None:
-    config, job = sorted(render_overlay(tmp_path, "migrate"), key=lambda one: str(one["kind"]))
+    config, job, network = sorted(render_overlay(tmp_path, "migrate"), key=lambda one: str(one["kind"]))
 
-    assert (config["kind"], job["kind"]) == ("ConfigMap", "Job")
+    assert (config["kind"], job["kind"], network["kind"]) == ("ConfigMap", "Job", "NetworkPolicy")
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert network["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
     files = {path.name: path.read_text(encoding="utf-8") for path in MIGRATIONS.iterdir() if path.is_file()}
     assert config["data"] == files
     spec = job["spec"]
@@ -78,7 +80,8 @@ def test_a_component_makes_it_a_hook_with_the_files_before_the_job(
         if one["metadata"].get("annotations", {}).keys() & annotations.keys()
     }
 
-    assert hooks.keys() == {"ConfigMap", "Job"}
+    assert hooks.keys() == {"ConfigMap", "Job", "NetworkPolicy"}
     for found in hooks.values():
         assert annotations.items() <= found.items()
-    assert int(hooks["ConfigMap"][order]) < int(hooks["Job"][order]) < 0
+    for kind in ("ConfigMap", "NetworkPolicy"):
+        assert int(hooks[kind][order]) < int(hooks["Job"][order]) < 0

@@ -39,6 +39,7 @@ def test_a_flag_stands_before_its_variable() -> None:
         {"ALLOWED_IMAGES": "team"},
         {"RUNNER_REQUESTS": "cpu"},
         {"RUNNER_LIMITS": "memory=lots"},
+        {"RUNNER_EGRESS": "everywhere"},
         {"CHECKPOINT_RETENTION_DAYS": "-1"},
         {"CHECKPOINT_RETENTION_DAYS": "thirty"},
         {"CHECKPOINT_RETENTION_DAYS": "40000"},

@@ -8,9 +8,10 @@ import pytest
 from agentic_core.conditions import Reason
 from agentic_core.errors import PermanentError
 from agentic_operator.config import Settings
-from agentic_operator.kube import Invalid, Kind
+from agentic_operator.kube import AlreadyExists, Invalid, Kind
 from agentic_operator.managed_secrets import read_text
 from agentic_operator.namespaces import TTL_SECONDS, Namespaces
+from agentic_operator.networks import Destination, Egress, build_runner_policy
 from agentic_operator.obstacles import Obstructed
 from tests.support.pod_rules import find_faults
 
@@ -28,7 +29,8 @@ class Clock:
 class Cluster:
     """Counts what is made in it; ``refused`` is raised for role bindings."""
 
-    def __init__(self, refused: Exception | None = None) -> None:
+    def __init__(self, refused: Exception | None = None, there: dict[str, Any] | None = None) -> None:
+        self.there, self.patched = there, list[object]()
         self.made: list[str] = []
         self.bodies: list[tuple[str, Any]] = []
         self.refused = refused
@@ -37,8 +39,16 @@ class Cluster:
         self.made.append(kind.plural)
         self.bodies.append((kind.plural, body))
         await asyncio.sleep(0)
+        if kind.plural == "networkpolicies" and self.there is not None:
+            raise AlreadyExists("it is there")
         if kind.plural == "rolebindings" and self.refused is not None:
             raise self.refused
+
+    async def find(self, _kind: Kind, _namespace: str, _name: str) -> dict[str, Any] | None:
+        return self.there
+
+    async def patch(self, _kind: Kind, _namespace: str, _name: str, body: object) -> None:
+        self.patched.append(body)
 
 
 class Logins:
@@ -55,8 +65,8 @@ class Logins:
             raise self.error
 
 
-def namespaces(cluster: Cluster, logins: Logins, clock: Clock) -> Namespaces:
-    return Namespaces(cast("Any", cluster), Settings(), cast("Any", logins), clock)
+def namespaces(cluster: Cluster, logins: Logins, clock: Clock, settings: Settings | None = None) -> Namespaces:
+    return Namespaces(cast("Any", cluster), settings or Settings(), cast("Any", logins), clock)
 
 
 async def test_a_burst_prepares_a_namespace_once() -> None:
@@ -64,6 +74,37 @@ async def test_a_burst_prepares_a_namespace_once() -> None:
     prepared = namespaces(cluster, logins, Clock())
     await asyncio.gather(*(prepared.prepare_for_runs("team") for _ in range(10)))
     assert (cluster.made, logins.asked) == (["serviceaccounts", "rolebindings"], 1)
+
+
+CLOSED = Settings(runner_egress=Egress((Destination(port=443),)))
+
+
+async def test_a_namespace_has_its_policy_before_its_first_pod_and_a_changed_one_is_brought_up_to_date() -> None:
+    cluster = Cluster()
+    prepared = namespaces(cluster, Logins(), Clock(), CLOSED)
+    await prepared.prepare_for_runs("team")
+    await prepared.prepare_for_inspections("other")
+    wanted = build_runner_policy(CLOSED.runner_egress or Egress())
+    assert [body for plural, body in cluster.bodies if plural == "networkpolicies"] == [wanted, wanted]
+    old = build_runner_policy(Egress())
+    # Ours as it shall be, ours of before, and one of somebody else.
+    theirs = {**old, "metadata": {"name": "agentic-runner"}}
+    for there, patched in ((wanted, []), (old, [{"spec": wanted["spec"]}]), (theirs, [])):
+        cluster = Cluster(there=there)
+        await namespaces(cluster, Logins(), Clock(), CLOSED).prepare_for_runs("team")
+        assert cluster.patched == patched
+
+
+async def test_where_definitions_of_the_cluster_are_inspected_no_policy_opens_anything() -> None:
+    cluster = Cluster()
+    await namespaces(cluster, Logins(), Clock(), CLOSED).prepare_for_inspections(CLOSED.inspection_namespace)
+    assert cluster.made == ["serviceaccounts"]
+
+
+async def test_no_policy_is_made_where_none_is_wanted() -> None:
+    cluster = Cluster()
+    await namespaces(cluster, Logins(), Clock()).prepare_for_runs("team")
+    assert "networkpolicies" not in cluster.made
 
 
 async def test_no_account_that_is_made_gives_its_token_to_pods() -> None:
