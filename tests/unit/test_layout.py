@@ -43,6 +43,18 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     assert broken == []
 
 
+NAMED_FILE = re.compile(
+    r"`((?:core|store|operator|runner|cli|vault|hack|bench|tests|manifests|migrations|docs|examples|images)/[\w./-]+\.\w+)"
+)
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    pages = [page for page in committed_files() if page.suffix == ".md" and page.name != "CHANGELOG.md"]
+    named = {(page, name) for page in pages for name in NAMED_FILE.findall(page.read_text(encoding="utf-8"))}
+    assert len(named) > 100
+    assert [f"{page.relative_to(ROOT)}: {name}" for page, name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 DECISIONS = ROOT / "docs" / "decisions"
 NUMBER = re.compile(r"\bdecisions? (\d+)(?:(?:, | and )(\d+))*\b", re.IGNORECASE)
 
