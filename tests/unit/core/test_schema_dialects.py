@@ -324,7 +324,14 @@ def objects_of(dialect: Dialect, schemas: st.SearchStrategy[Any]) -> st.SearchSt
         keywords |= {"if": schemas, "then": schemas, "else": schemas}
     if dialect is DRAFT_2019:
         keywords |= {"dependentSchemas": by_name, "minContains": counts, "unevaluatedProperties": schemas}
-    return st.fixed_dictionaries({}, optional=keywords)
+    return st.fixed_dictionaries({}, optional=keywords).map(_drop_pointless_items)
+
+
+def _drop_pointless_items(schema: dict[str, Any]) -> dict[str, Any]:
+    """Drop ``additionalItems`` beside a boolean ``items``: the reference library raises TypeError for it."""
+    if isinstance(schema.get("items"), bool):
+        schema.pop("additionalItems", None)
+    return schema
 
 
 @pytest.mark.parametrize("dialect", [DRAFT_4, DRAFT_6, DRAFT_7, DRAFT_2019], ids=lambda each: each.name)
