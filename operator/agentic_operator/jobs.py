@@ -201,7 +201,7 @@ def build_job(
             JOB_NAME=name,
             THREAD_ID=thread_id,
             GRAPH=escape_variables(snapshot.graph or ""),
-            WORKFLOW_IMAGE=snapshot.image,
+            WORKFLOW_IMAGE=snapshot.image_digest or snapshot.image,
             BACKEND_URL=defaults.backend_url,
             WEBSOCKET_URL="",
             TOKEN_FILE=f"{API_DIR}/token",

@@ -13,6 +13,7 @@ from agentic_core.contract import ExitCode
 from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
+from agentic_runner.floors import find_outdated
 from agentic_runner.logs import configure_logging, let_go_of_streams
 from agentic_runner.output import mask_output
 from agentic_runner.redaction import Redactor, bounded, describe
@@ -67,6 +68,8 @@ def run_process(environ: Mapping[str, str]) -> int:
         return _leave_graph(environ, "the graph raised KeyboardInterrupt in a node", error)
     except BaseException as error:
         log.exception("unexpected")
+        if (fault := find_outdated()) is not None:
+            return _fail(environ, fault, ExitCode.GRAPH_NOT_LOADED)
         return _fail(environ, redactor.redact(describe(error)))
 
 

@@ -49,6 +49,7 @@ from agentic_runner.execute import (
     find_first_step,
 )
 from agentic_runner.failures import Kind, classify, find_undecryptable
+from agentic_runner.floors import find_outdated
 from agentic_runner.forking import enter_fork
 from agentic_runner.given import build_config, build_context, choose_limit, copy_context
 from agentic_runner.history import recall
@@ -100,7 +101,12 @@ async def run_session(
 
 
 def import_langgraph() -> None:
-    """Import what every run needs of it; raise ``ImportError`` where the installed one is too old."""
+    """Import what every run needs of it.
+
+    Raises ``GraphLoadError`` where a library of the image is too old, and ``ImportError`` where one is broken.
+    """
+    if (fault := find_outdated()) is not None:
+        raise GraphLoadError(fault)
     for module in ("langgraph.graph", "langgraph.checkpoint.postgres.aio", "langgraph.store.postgres.aio"):
         importlib.import_module(module)
     from langgraph.runtime import RunControl  # noqa: F401  (new in 1.2)

@@ -48,6 +48,27 @@ def test_a_database_that_is_not_migrated_is_refused_with_both_versions(
     assert session.ran == []
 
 
+@pytest.mark.parametrize(
+    ("library", "version", "floor"),
+    [("langgraph", "1.2.12", "1.2.13"), ("langgraph-checkpoint-postgres", "3.0.0", "3.2")],
+)
+def test_a_library_that_is_too_old_fails_the_session_before_a_node_runs(
+    runners: RunnerBench, tmp_path: Path, library: str, version: str, floor: str
+) -> None:
+    folder = tmp_path / "old" / f"{library.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {library}\nVersion: {version}\n")
+    session = runners.session(TWO_NODES, {"x": 1})
+    runner = session.start(PYTHONPATH=str(tmp_path / "old"))
+    assert runner.wait() == 4, runner.output
+    told = f"libraries of the image are too old: {library} is {version}, {floor} or newer is needed"
+    assert told in runner.termination
+    status = session.status
+    assert (status["phase"], status["reason"]) == ("Failed", "GraphLoadFailed")
+    assert told in status["message"]
+    assert session.ran == []
+
+
 STRICT = """
 from pydantic import BaseModel
 class State(BaseModel):

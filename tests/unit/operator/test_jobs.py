@@ -50,6 +50,19 @@ def test_the_contracts_variables_are_all_there_and_no_other() -> None:
     assert variables["POSTGRES_CONNECTION_STRING_FILE"] == f"{contract.POSTGRES_DIR}/dsn"
 
 
+def test_the_runner_is_told_the_image_that_its_pod_runs() -> None:
+    digest = "registry.example.com/team/workflow@sha256:" + "a" * 64
+    pinned = SNAPSHOT.model_copy(update={"image_digest": digest})
+    job = build_job(a_session().build(), pinned, a_definition().spec, 1, "project-team:session-s", JobDefaults())
+    assert (env(job)["WORKFLOW_IMAGE"], container(job)["image"]) == (digest, digest)
+    assert container(built())["image"] == env(built())["WORKFLOW_IMAGE"] == IMAGE
+
+
+def test_a_finished_job_has_a_time_after_which_it_goes() -> None:
+    assert built()["spec"]["ttlSecondsAfterFinished"] == JobDefaults().job_ttl_seconds == 300
+    assert built(job_ttl_seconds=7)["spec"]["ttlSecondsAfterFinished"] == 7
+
+
 @pytest.mark.parametrize(
     ("session", "definition", "seconds", "deadline"),
     [
