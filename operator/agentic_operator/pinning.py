@@ -41,14 +41,17 @@ def find_spec(snapshot: WorkflowSnapshot | None, definition: Definition | None) 
 
 
 def pin_image(image: str, image_id: str) -> str | None:
-    """Return the image by digest, where the kubelet names one for the same repository.
+    """Return the image by digest: the one that it names itself, else the kubelet's for the same repository.
 
+    An index of several platforms stays the index: what one node took of it is nothing to nodes of another.
     Images that were loaded rather than pulled carry an id that no registry and no other node knows: they stay by tag.
     """
     try:
         wanted, found = parse_image(image), parse_image(image_id.removeprefix("docker-pullable://"))
     except InvalidImage:
         return None
+    if wanted.digest is not None:
+        return f"{wanted.registry}/{wanted.repository}@{wanted.digest}"
     if found.digest is None or (wanted.registry, wanted.repository) != (found.registry, found.repository):
         return None
     return f"{wanted.registry}/{wanted.repository}@{found.digest}"

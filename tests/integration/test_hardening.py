@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import yaml
 
 from agentic_operator.networks import parse_egress
 from hack.chart_places import CHART
-from hack.cluster.binaries import ensure
+from hack.cluster.binaries import ensure, kubectl
 from hack.kubectl import ROOT
-from tests.integration.test_chart import VAULT, kustomize, template
+from tests.integration.test_chart import VAULT, kustomize, run, template
 from tests.support.network_rules import Target, allows
 from tests.support.pod_rules import find_faults, find_pods, find_tokens
 
@@ -112,6 +113,50 @@ def test_the_check_finds_what_is_missing(tmp_path: Path) -> None:
     assert without(lambda body: body.pop("automountServiceAccountToken"), account) == [
         "automountServiceAccountToken is not false"
     ]
+
+
+DIGEST = f"sha256:{'d' * 64}"
+OURS = "registry.example.com/agentic/operator"
+
+
+def find_images(documents: list[Json]) -> set[str]:
+    kinds = ("initContainers", "containers")
+    pods = [pod for one in documents if one["kind"] != "CustomResourceDefinition" for _, pod in find_pods(one)]
+    return {container["image"] for pod in pods for kind in kinds for container in pod.get(kind) or ()}
+
+
+def test_every_image_can_be_named_by_its_digest(helm: Path, tmp_path: Path) -> None:
+    values = {
+        "image.repository": OURS,
+        "image.digest": DIGEST,
+        "vault.enabled": "true",
+        "vault.address": VAULT,
+        "backup.enabled": "true",
+        "backup.image": f"docker.io/library/postgres@{DIGEST}",
+    }
+    rendered = template(helm, *(part for key, value in values.items() for part in ("--set", f"{key}={value}")))
+    wanted = {f"{OURS}@{DIGEST}", f"docker.io/library/postgres@{DIGEST}"}
+    assert find_images(rendered) == wanted
+    # And with kustomize.
+    documents = kustomize(
+        tmp_path, ["manifests/operator", "manifests/backup", "manifests/postgres"], ["manifests/vault"]
+    )
+    file = tmp_path / "kustomization.yaml"
+    images = [
+        {"name": "agentic-operator/operator", "newName": OURS, "digest": DIGEST},
+        {"name": "docker.io/library/postgres", "digest": DIGEST},
+    ]
+    file.write_text(json.dumps({**json.loads(file.read_text()), "images": images}))
+    done = run(kubectl(), "kustomize", str(tmp_path))
+    assert find_images(list(yaml.safe_load_all(done.stdout))) == wanted
+    assert not find_images(documents) & wanted
+
+
+def test_every_base_of_an_image_is_an_argument() -> None:
+    """So that `--build-arg BASE=…@sha256:…` names what an image stands on, and nothing else is taken beside it."""
+    for file in sorted((ROOT / "images").glob("*/Containerfile")):
+        froms = re.findall(r"^FROM (\S+)", file.read_text(encoding="utf-8"), re.M)
+        assert set(froms) == {"${BASE}"}, file
 
 
 def held(documents: list[Json]) -> Iterator[tuple[str, Json, list[Json]]]:

@@ -1,10 +1,14 @@
 """What a session keeps of its definition."""
 
+import pytest
+
 from agentic_core.contract import MAX_PINNED_SPEC_BYTES
 from agentic_core.resources import WorkflowSnapshot
 from agentic_operator.admission import Admitted, Refused, admit_workflow
-from agentic_operator.images import EVERY_IMAGE
-from agentic_operator.pinning import find_spec, pin_spec
+from agentic_operator.config import JobDefaults
+from agentic_operator.images import EVERY_IMAGE, AllowedImages
+from agentic_operator.jobs import build_inspection_job, build_job
+from agentic_operator.pinning import find_spec, pin_image, pin_spec
 from tests.support.builders import IMAGE, a_definition, a_session
 
 FURNISHED = a_definition(
@@ -60,3 +64,36 @@ def test_a_definition_that_is_too_large_to_keep_is_refused_with_the_way_out() ->
     assert refused.reason == "InvalidSpec"
     assert "envFrom" in refused.message
     assert isinstance(admit_workflow(a_session().build(), FURNISHED, EVERY_IMAGE), Admitted)
+
+
+INDEX, PLATFORM = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+REPOSITORY = "registry.example.com/team/flow"
+
+
+@pytest.mark.parametrize(
+    ("image", "found", "expected"),
+    [
+        (f"{REPOSITORY}:1", f"{REPOSITORY}@{PLATFORM}", f"{REPOSITORY}@{PLATFORM}"),
+        (f"{REPOSITORY}@{INDEX}", f"{REPOSITORY}@{PLATFORM}", f"{REPOSITORY}@{INDEX}"),
+        (f"{REPOSITORY}:1@{INDEX}", f"{REPOSITORY}@{PLATFORM}", f"{REPOSITORY}@{INDEX}"),
+        (f"{REPOSITORY}:1", f"registry.example.com/other@{PLATFORM}", None),
+        (f"{REPOSITORY}:1", PLATFORM, None),
+    ],
+)
+def test_an_image_is_pinned_by_the_digest_that_it_names_or_the_node_found(
+    image: str, found: str, expected: str | None
+) -> None:
+    assert pin_image(image, found) == expected
+
+
+def test_a_definition_by_digest_runs_by_that_digest_where_only_its_registry_is_allowed() -> None:
+    image = f"{REPOSITORY}:1@{INDEX}"
+    definition = a_definition(image=image)
+    admitted = admit_workflow(a_session().build(), definition, AllowedImages.parse("registry.example.com/team"))
+    assert isinstance(admitted, Admitted)
+    jobs = (
+        build_job(a_session().build(), admitted.snapshot, definition.spec, 1, "t", JobDefaults()),
+        build_inspection_job(definition, "team", JobDefaults()),
+    )
+    for job in jobs:
+        assert job["spec"]["template"]["spec"]["containers"][0]["image"] == image
