@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,20 @@ def install(plane: ControlPlane) -> None:
         kubectl.run("apply", "--server-side", "-f", str(ROOT / f"manifests/operator/{file}.yaml"))
     for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
         kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=30s")
+        wait_for(partial(_is_served, plane, kind), bool, what=f"{kind} served", every=0.1)
     secret = {"metadata": {"name": "agentic-postgres-runner"}, "stringData": {"dsn": "postgresql://runner@db/agentic"}}
     plane.request("POST", f"/api/v1/namespaces/{SYSTEM}/secrets", secret)
+
+
+def _is_served(plane: ControlPlane, plural: str) -> bool:
+    """Whether a resource can be listed: for a moment after it is established its storage is being prepared (429)."""
+    try:
+        plane.request("GET", f"{GROUP_PATH}/{plural}")
+    except ClusterError as error:
+        if ": 429 " not in str(error):
+            raise
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
