@@ -38,6 +38,10 @@ class Template:
     """When it is rendered; always where empty."""
     annotations: str = ""
     """What renders the annotations of its objects."""
+    sections: tuple[tuple[str, str], ...] = ()
+    """From which line on which condition holds; the first one is ``""``, from the beginning."""
+    each: str = ""
+    """What it is rendered once for, as ``$served``; once where empty."""
 
     @property
     def target(self) -> str:
@@ -48,6 +52,11 @@ class Template:
         """Return the template's text; raise :class:`StalePlace` where the manifest has changed."""
         text = replace_places(escape(re.sub(r"\A# Generated from .*\n", "", text)), self.places, self.source)
         text = _METADATA.sub(self._complete, text.replace(NAMESPACE, "{{ .Release.Namespace }}"))
+        if self.sections:
+            text = divide(text, self.sections, self.source)
+        if self.each:
+            opening = f"{{{{- range $served := {self.each} }}}}\n{{{{- with $ }}}}\n---\n"
+            text = f"{opening}{text}{{{{- end }}}}\n{{{{- end }}}}\n"
         if self.condition:
             text = f"{{{{- if {self.condition} }}}}\n{text}{{{{- end }}}}\n"
         return f"{{{{- /* Generated from {self.source} by `make generate`; edit that instead. */ -}}}}\n{text}"
@@ -66,6 +75,18 @@ def replace_places(text: str, places: Iterable[Place], source: str) -> str:
             )
         text = text.replace(place.old, place.new)
     return text
+
+
+def divide(text: str, sections: Iterable[tuple[str, str]], source: str) -> str:
+    """Return the text with a condition around each section; raise :class:`StalePlace` where one does not begin."""
+    divided, rest, condition = "", text, ""
+    for start, following in sections:
+        before, found, after = rest.partition(f"---\n{start}") if start else ("", "-", rest)
+        if not found:
+            raise StalePlace(f"{source} has no document that begins with {start!r}: correct hack/chart_places.py")
+        divided += f"{{{{- if {condition} }}}}\n{before}{{{{- end }}}}\n" if condition else before
+        rest, condition = f"---\n{start}{after}" if start else after, following
+    return f"{divided}{{{{- if {condition} }}}}\n{rest}{{{{- end }}}}\n"
 
 
 def escape(text: str) -> str:

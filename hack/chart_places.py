@@ -9,7 +9,14 @@ from hack.kubectl import ROOT
 CHART: Final = ROOT / "charts" / "agentic-operator"
 
 _FULL_NAME: Final = '{{ include "agentic-operator.fullname" . }}'
-_MIGRATES: Final = ".Values.migrate.enabled"
+_OPERATES: Final = ".Values.parts.operator"
+_GRANTS: Final = ".Values.parts.rights"
+_SHARES: Final = ".Values.parts.shared"
+_MIGRATES: Final = f"and {_OPERATES} .Values.migrate.enabled"
+_IN_CLUSTER: Final = f'and {_GRANTS} (eq .Values.rbac.scope "Cluster")'
+_IN_NAMESPACES: Final = f'and {_GRANTS} (eq .Values.rbac.scope "Namespaces")'
+_CLUSTER_DEFINITIONS: Final = '(include "agentic-operator.clusterDefinitions" .)'
+_RUNNER_ROLE: Final = '{{ include "agentic-operator.runnerRole" . }}'
 _VAULT: Final = ".Values.vault.enabled"
 
 
@@ -157,6 +164,7 @@ def build_deployment() -> Template:
             resources(10, "resources", "50m", "96Mi", "512Mi", ("64Mi", "1Gi")),
             *credentials(file, "operator", "operator"),
         ),
+        _OPERATES,
     )
 
 
@@ -209,7 +217,7 @@ def build_migration() -> tuple[Template, ...]:
         "manifests/migrate/migrations.yaml",
         (named("agentic-migrations", name("migrations")),),
         # A backup uses a script of it.
-        f"or {_MIGRATES} .Values.backup.enabled",
+        f"and {_OPERATES} (or .Values.migrate.enabled .Values.backup.enabled)",
         hook(-2),
     )
     vault = Template(
@@ -223,7 +231,7 @@ def build_migration() -> tuple[Template, ...]:
                 "  {{- toYaml . | nindent 2 }}\n  {{- end }}\n",
             ),
         ),
-        _VAULT,
+        f"and {_OPERATES} {_VAULT}",
         hook(-2),
     )
     return job, files, vault
@@ -235,12 +243,43 @@ def build_rights() -> tuple[Template, ...]:
         "manifests/operator/rbac.yaml",
         (
             named("agentic-operator", _FULL_NAME, 9),
-            *(named(f"agentic-{part}", name(part)) for part in ("runner", "view", "start", "edit")),
+            named("agentic-runner", _RUNNER_ROLE),
+            *(named(f"agentic-{part}", name(part)) for part in ("view", "start", "edit")),
+            _BIND,
             Place(
-                "    resources: [clusterroles]\n    resourceNames: [agentic-runner]\n",
-                f"    resources: [clusterroles]\n    resourceNames: ['{name('runner')}']\n",
+                "[agentic-postgres-runner, agentic-results, agentic-encryption]",
+                "['{{ .Values.database.runnerSecret }}', agentic-results, agentic-encryption]",
             ),
-            Place("[agentic-postgres-runner]", "['{{ .Values.database.runnerSecret }}']"),
+        ),
+        sections=(
+            ("", _IN_CLUSTER),
+            ("apiVersion: v1\nkind: ServiceAccount\n", _OPERATES),
+            ("apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n", _GRANTS),
+            ("# Bound in each namespace by the operator.", _SHARES),
+        ),
+    )
+    served = Template(
+        "manifests/namespaced/role.yaml",
+        (
+            named("agentic-operator", _FULL_NAME, 4),
+            Place("  namespace: team\n", "  namespace: {{ $served }}\n", 2),
+            _BIND,
+        ),
+        _IN_NAMESPACES,
+        each=".Values.watchNamespaces",
+    )
+    definitions = Template(
+        "manifests/namespaced/cluster-definitions.yaml",
+        (
+            named("agentic-operator", _FULL_NAME, 5),
+            named("agentic-definitions", name("definitions"), 3),
+            Place("  namespace: agentic-inspections\n", f"  namespace: {name('inspections')}\n", 2),
+            Place(_WRITES, either(f'eq {_CLUSTER_DEFINITIONS} "inspect"', _WRITES)),
+        ),
+        _IN_NAMESPACES,
+        sections=(
+            ("", f'ne {_CLUSTER_DEFINITIONS} "off"'),
+            ("# Where it inspects them.", f'eq {_CLUSTER_DEFINITIONS} "inspect"'),
         ),
     )
     policies = (
@@ -277,10 +316,12 @@ def build_rights() -> tuple[Template, ...]:
                 for after in ("# Whose pod carries", "# `inputs`, `config`")
             ),
         ),
+        sections=(("", _GRANTS), ("# `inputs`, `config`", _SHARES)),
     )
     inspections = Template(
         "manifests/operator/inspections.yaml",
         (Place(": agentic-inspections\n", f": {name('inspections')}\n", 3),),
+        f'and {_GRANTS} (eq {_CLUSTER_DEFINITIONS} "inspect")',
     )
     disruptions = Template(
         "manifests/operator/disruptions.yaml",
@@ -288,9 +329,9 @@ def build_rights() -> tuple[Template, ...]:
             named("agentic-operator", _FULL_NAME),
             Place("  maxUnavailable: 1\n", "  maxUnavailable: {{ .Values.podDisruptionBudget.maxUnavailable }}\n"),
         ),
-        ".Values.podDisruptionBudget.enabled",
+        f"and {_OPERATES} .Values.podDisruptionBudget.enabled",
     )
-    return rbac, inspections, admission, disruptions
+    return rbac, served, definitions, inspections, admission, disruptions
 
 
 def rule(part: str, *ports: int) -> Place:
@@ -302,7 +343,7 @@ def rule(part: str, *ports: int) -> Place:
 
 def build_networks() -> tuple[Template, ...]:
     """Return who may connect to the release's pods, and where they may connect to."""
-    enabled = ".Values.networkPolicies.enabled"
+    enabled = f"and {_OPERATES} .Values.networkPolicies.enabled"
     database = rule("database", 5432, 6432)
     vault = "    {{- if .Values.vault.enabled }}\n" + rule("vault").new + "    {{- end }}\n"
     with_vault = Place(database.old, database.new + vault)
@@ -320,13 +361,13 @@ def build_networks() -> tuple[Template, ...]:
     migrate = Template(
         "manifests/migrate/network.yaml",
         (named("agentic-migrate", name("migrate")), with_vault),
-        f"and {_MIGRATES} {enabled}",
+        f"and ({_MIGRATES}) .Values.networkPolicies.enabled",
         hook(-2),
     )
     backup = Template(
         "manifests/backup/network.yaml",
         (named("agentic-backup", name("backup")), database),
-        f"and .Values.backup.enabled {enabled}",
+        f"and ({enabled}) .Values.backup.enabled",
     )
     return operator, migrate, backup
 
@@ -337,6 +378,11 @@ _SCRAPERS: Final = """\
         {{- toYaml . | nindent 8 }}
       {{- end }}
 """
+_BIND: Final = Place(
+    "    resources: [clusterroles]\n    resourceNames: [agentic-runner]\n",
+    f"    resources: [clusterroles]\n    resourceNames: ['{_RUNNER_ROLE}']\n",
+)
+_WRITES: Final = cut(read("manifests/namespaced/cluster-definitions.yaml"), "  # One operator of a cluster", "---\n")
 _SERVED: Final = """\
   matchResources:
     namespaceSelector:
@@ -348,7 +394,7 @@ _STORAGE_CLASS: Final = "  storageClassName: {{ .Values.backup.storageClassName 
 
 def build_extras() -> tuple[Template, ...]:
     """Return what is off by default: metrics and alerts, and a nightly backup."""
-    monitored = ".Values.monitoring.enabled"
+    monitored = f"and {_OPERATES} .Values.monitoring.enabled"
     monitor = Template("manifests/monitoring/podmonitor.yaml", (named("agentic-operator", _FULL_NAME),), monitored)
     rules = Template(
         "manifests/monitoring/prometheusrule.yaml",
@@ -359,7 +405,7 @@ def build_extras() -> tuple[Template, ...]:
         ),
         monitored,
     )
-    enabled = ".Values.backup.enabled"
+    enabled = f"and {_OPERATES} .Values.backup.enabled"
     claim = Template(
         "manifests/backup/claim.yaml",
         (
@@ -409,7 +455,7 @@ def build_templates() -> tuple[Template, ...]:
         Template(
             f"crds/{plural}.yaml",
             (),
-            ".Values.crds.install",
+            f"and {_SHARES} .Values.crds.install",
             f"{{{{- if .Values.crds.keep }}}}\n  {_KEPT}\n  {{{{- end }}}}",
         )
         for plural in ("agenticsessions", "clusterworkflowdefinitions", "workflowdefinitions")

@@ -41,7 +41,7 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
     if session.status.run and session.status.workflow is not None:
         return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0)
     made = find_pending(session, seen.jobs)
-    admission: Admission = admit_workflow(session, seen.definition, rules.allowed)
+    admission: Admission = _admit(session, seen, rules)
     if not isinstance(admission, Refused) and seen.definition is not None and not made:
         # Also where its inspection is waited for: it will get none.
         spec = seen.definition.spec
@@ -58,6 +58,18 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
     if isinstance(admission, Waits):
         return _hold(session, admission, now)
     return create_run(session, seen, now, rules, last_run(session) + 1, admission.snapshot)
+
+
+def _admit(session: AgenticSession, seen: Seen, rules: Rules) -> Admission:
+    ref = session.spec.workflow_ref
+    if ref.kind == "ClusterWorkflowDefinition" and not rules.has_cluster_definitions:
+        return Waits(
+            Reason.WORKFLOW_NOT_FOUND,
+            f"/spec/workflowRef/kind: the operator of namespace {session.namespace!r} runs no"
+            " ClusterWorkflowDefinitions, by its setting CLUSTER_DEFINITIONS; make a WorkflowDefinition"
+            f" {ref.name!r} here, or have that set",
+        )
+    return admit_workflow(session, seen.definition, rules.allowed)
 
 
 def _check(session: AgenticSession, seen: Seen) -> Refused | None:
@@ -188,5 +200,5 @@ def _accept(session: AgenticSession, warning: str, now: datetime) -> tuple[Condi
 
 def pin_workflow(session: AgenticSession, seen: Seen, rules: Rules) -> WorkflowSnapshot | None:
     """Return the workflow as a run would pin it now; None where it cannot run."""
-    admission = admit_workflow(session, seen.definition, rules.allowed)
+    admission = _admit(session, seen, rules)
     return admission.snapshot if isinstance(admission, Admitted) else None

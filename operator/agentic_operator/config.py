@@ -38,6 +38,17 @@ class Tenancy(StrEnum):
     """All namespaces share one connection string."""
 
 
+class ClusterDefinitions(StrEnum):
+    """What this operator does with ClusterWorkflowDefinitions."""
+
+    INSPECT = "inspect"
+    """It inspects them and runs their sessions."""
+    READ = "read"
+    """It runs their sessions by what another operator's inspection says."""
+    OFF = "off"
+    """It asks for none, and needs no right in the cluster at large."""
+
+
 class InvalidSetting(ValueError):
     """A flag or variable that cannot be used; the message names it."""
 
@@ -94,6 +105,7 @@ class Settings:
     inspection_namespace: str = "agentic-inspections"
     identity: str = "operator"
     watch_namespaces: tuple[str, ...] = ()
+    cluster_definitions: ClusterDefinitions = ClusterDefinitions.INSPECT
     allowed_images: AllowedImages = EVERY_IMAGE
     allowed_pods: AllowedPods = field(default_factory=AllowedPods)
     postgres_file: Path | None = None
@@ -114,6 +126,13 @@ class Settings:
     workers: int = 16
     kubeconfig: Path | None = None
 
+    @property
+    def observed_namespaces(self) -> tuple[str, ...]:
+        """Where Jobs and pods are looked at: where it serves and where it inspects; () for all namespaces."""
+        if not self.watch_namespaces or self.cluster_definitions is not ClusterDefinitions.INSPECT:
+            return self.watch_namespaces
+        return (*self.watch_namespaces, self.inspection_namespace)
+
 
 @dataclass(frozen=True)
 class _Option:
@@ -131,6 +150,11 @@ OPTIONS: Final = (
     _Option("INSPECTION_NAMESPACE", "agentic-inspections", "where definitions of the cluster are inspected"),
     _Option("POD_NAME", "", "who this replica is in the Lease; the host name where absent"),
     _Option("WATCH_NAMESPACES", "", "comma-separated namespaces to serve; all where empty"),
+    _Option(
+        "CLUSTER_DEFINITIONS",
+        "inspect",
+        "ClusterWorkflowDefinitions: inspect and run them, read those that another operator inspects, or off",
+    ),
     _Option("ALLOWED_IMAGES", "*", "comma-separated registry prefixes that images must begin with; '*' allows all"),
     _Option("ALLOWED_PRIORITY_CLASSES", "none", "PriorityClasses that definitions may use"),
     _Option(
@@ -241,6 +265,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         inspection_namespace=inspections,
         identity=values["POD_NAME"] or socket.gethostname(),
         watch_namespaces=namespaces,
+        cluster_definitions=ClusterDefinitions(_choice(values, "CLUSTER_DEFINITIONS", tuple(ClusterDefinitions))),
         allowed_images=allowed,
         allowed_pods=_allowed_pods(values),
         postgres_file=_path(values, "POSTGRES_CONNECTION_STRING_FILE"),

@@ -207,12 +207,13 @@ Function = Callable[[str | None, Raw], None]
 Functions = Mapping[tuple[str, str], Function]
 
 
-def list_functions(handlers: Handlers) -> Functions:
+def list_functions(handlers: Handlers, *, has_cluster_definitions: bool = True) -> Functions:
     """Return what is called with the events of each kind, by its group and plural."""
+    of_cluster: Functions = {(GROUP, "clusterworkflowdefinitions"): handlers.on_definition}
     return {
         (GROUP, "agenticsessions"): handlers.on_session,
         (GROUP, "workflowdefinitions"): handlers.on_definition,
-        (GROUP, "clusterworkflowdefinitions"): handlers.on_definition,
+        **(of_cluster if has_cluster_definitions else {}),
         ("batch", "jobs"): handlers.on_job,
         ("", "pods"): handlers.on_pod,
     }
@@ -284,10 +285,15 @@ def build_registry(functions: Functions, connection: Connection) -> kopf.Operato
 
 
 async def watch_cluster(
-    handlers: Handlers, connection: Connection, namespaces: tuple[str, ...], ready: asyncio.Event
+    handlers: Handlers,
+    connection: Connection,
+    namespaces: tuple[str, ...],
+    ready: asyncio.Event,
+    *,
+    has_cluster_definitions: bool = True,
 ) -> None:
     """Watch until SIGTERM or a fatal error."""
-    functions = list_functions(handlers)
+    functions = list_functions(handlers, has_cluster_definitions=has_cluster_definitions)
     while True:
         try:
             with shortened(functions):

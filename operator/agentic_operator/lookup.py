@@ -38,8 +38,11 @@ def workflow_of(session: AgenticSession) -> DefinitionKey:
 class Lookup:
     """Reads, first from memory where that is enough, else from the API server."""
 
-    def __init__(self, kube: Kube, registry: Registry, faults: Faults | None = None) -> None:
+    def __init__(
+        self, kube: Kube, registry: Registry, faults: Faults | None = None, *, has_cluster_definitions: bool = True
+    ) -> None:
         self._kube = kube
+        self._has_cluster_definitions = has_cluster_definitions
         self._registry = registry
         self._faults = faults or Faults()
 
@@ -69,6 +72,8 @@ class Lookup:
         known = self._registry.find_definition(key)
         if known is not None:
             return known
+        if not key.namespace and not self._has_cluster_definitions:
+            return None
         raw = await self._kube.find(definition_kind(key), key.namespace, key.name)
         if raw is None:
             return None

@@ -15,7 +15,7 @@ from agentic_core.bounded import SchemaChecker
 from agentic_core.errors import PermanentError
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_operator.announcer import Announcer
-from agentic_operator.config import InvalidSetting, Settings, read_settings
+from agentic_operator.config import ClusterDefinitions, InvalidSetting, Settings, read_settings
 from agentic_operator.connection import Connection, NoConnection, find_connection
 from agentic_operator.credentials import complete_vault
 from agentic_operator.faults import Faults
@@ -36,6 +36,7 @@ from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.results import ResultLinks, ResultRemover, Stores
 from agentic_operator.retention import Retention
 from agentic_operator.retention_rules import Keep
+from agentic_operator.rights import Rights
 from agentic_operator.sampler import sample_database
 from agentic_operator.seen import Rules
 from agentic_operator.stalls import Stalls
@@ -111,6 +112,9 @@ async def _lead(
         wake=queue.add,
         wake_later=lambda key: queue.add_at(key, time.monotonic() + COUNT_SECONDS),
     )
+    rights = Rights(kube, settings)
+    settings = await rights.choose_served()
+    has_cluster_definitions = settings.cluster_definitions is not ClusterDefinitions.OFF
     stores = Stores(kube, settings.namespace) if settings.jobs.has_result_store else None
     remove = ResultRemover(stores, database.sessions).remove if stores and database is not None else keep_results
     faults = metrics.sources.faults
@@ -131,19 +135,27 @@ async def _lead(
             kube=kube,
             registry=registry,
             queue=queue,
-            lookup=Lookup(kube, registry, faults),
+            lookup=Lookup(kube, registry, faults, has_cluster_definitions=has_cluster_definitions),
             namespaces=namespaces,
             stalls=stalls,
             announcer=Announcer(kube, settings.identity, settings.namespace, faults=faults),
             checker=checker,
             faults=faults,
-            rules=Rules(settings.jobs, settings.allowed_images, settings.allowed_pods),
+            rules=Rules(settings.jobs, settings.allowed_images, settings.allowed_pods, has_cluster_definitions),
             recorder=recorder,
             fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
         )
         rows = database.sessions if database is not None else None
         sweep = Sweep(
-            kube, registry, queue, settings.watch_namespaces, rows, remove, faults, settings.inspection_namespace
+            kube,
+            registry,
+            queue,
+            settings.watch_namespaces,
+            rows,
+            remove,
+            faults,
+            settings.inspection_namespace,
+            observed=settings.observed_namespaces,
         )
         background = [
             asyncio.create_task(parts.announcer.run(), name="announcer"),
@@ -185,7 +197,11 @@ async def _lead(
                 settings.workers,
                 queue,
                 SessionReconciler(parts),
-                DefinitionReconciler(parts, settings.inspection_namespace),
+                DefinitionReconciler(
+                    parts,
+                    settings.inspection_namespace,
+                    inspects_cluster=settings.cluster_definitions is ClusterDefinitions.INSPECT,
+                ),
                 metrics.observe_pass,
             )
             background.append(asyncio.create_task(workers, name="workers"))
@@ -199,11 +215,18 @@ async def _lead(
                 on_change=links.see if links else lambda _raw: None,
                 faults=faults,
             )
-            watched = (*served, settings.inspection_namespace) if served else ()
             watching = asyncio.create_task(
-                watch_cluster(handlers, connection, watched, asyncio.Event()),
+                watch_cluster(
+                    handlers,
+                    connection,
+                    settings.observed_namespaces,
+                    asyncio.Event(),
+                    has_cluster_definitions=has_cluster_definitions,
+                ),
                 name="kopf",
             )
+            if served:
+                background.append(asyncio.create_task(rights.watch(served), name="rights"))
             background.append(watching)
             done, _ = await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -42,8 +42,9 @@ logger: Final = logging.getLogger(__name__)
 class DefinitionReconciler:
     """One pass over a definition at a time."""
 
-    def __init__(self, parts: Parts, of_cluster: str) -> None:
+    def __init__(self, parts: Parts, of_cluster: str, *, inspects_cluster: bool = True) -> None:
         self._parts = parts
+        self._inspects_cluster = inspects_cluster
         self._kube = parts.kube
         self._registry = parts.registry
         self._of_cluster = of_cluster
@@ -52,6 +53,10 @@ class DefinitionReconciler:
 
     async def reconcile(self, key: DefinitionKey) -> None:
         """Look at a definition, decide, and do it. Raises our errors; the queue decides when to try again."""
+        if not key.namespace and not self._inspects_cluster:
+            # Another operator's, or nobody's: its status is theirs to write.
+            self._parts.queue.forget(key)
+            return
         raw = await self._kube.find(definition_kind(key), key.namespace, key.name)
         if raw is None:
             self._registry.forget_definition(key)

@@ -48,7 +48,7 @@ REASONS: Final = {
     Cause.TERMINATING: Reason.NAMESPACE_TERMINATING,
 }
 REMEDIES: Final = {
-    Cause.RIGHTS: "give the operator the rights of its ClusterRole, then it starts by itself",
+    Cause.RIGHTS: "give the operator the rights of its ClusterRole, or of its Role there, then it starts by itself",
     Cause.QUOTA: "it starts once the ResourceQuota has room: raise it, or delete what fills it",
     Cause.LIMIT_RANGE: "change the LimitRange, or the definition's resources or workspace, then it starts by itself",
     Cause.USER: "set the operator's RUNNER_USER to 'cluster' (Helm: podUser), then it starts by itself",

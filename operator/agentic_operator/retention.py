@@ -203,9 +203,12 @@ class Retention:
                 async for page in self._kube.list_pages(NAMESPACES):
                     found |= {raw["metadata"]["name"]: raw for raw in page if raw["metadata"]["name"] in wanted}
             else:
-                for name in wanted:
-                    if (raw := await self._kube.find(NAMESPACES, "", name)) is not None:
-                        found[name] = raw
+                outage = Outage()
+                for name in sorted(wanted):
+                    # One that may not be read keeps its checkpoints, and the others are looked at.
+                    with self._faults.apart("retention", outage, namespace=name):
+                        if (raw := await self._kube.find(NAMESPACES, "", name)) is not None:
+                            found[name] = raw
         except Forbidden as error:
             raise TransientError(f"may not read namespaces, where retention is set: {error}") from error
         keeps: dict[str, tuple[Json, Keep]] = {}

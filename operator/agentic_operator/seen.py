@@ -21,6 +21,8 @@ class Rules:
     jobs: JobDefaults = field(default_factory=JobDefaults)
     allowed: AllowedImages = EVERY_IMAGE
     pods: AllowedPods = field(default_factory=AllowedPods)
+    has_cluster_definitions: bool = True
+    """Whether ClusterWorkflowDefinitions are looked at at all."""
 
 
 @dataclass(frozen=True)

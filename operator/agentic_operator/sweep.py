@@ -62,13 +62,16 @@ class Sweep:
         remove_results: Callable[[str], Awaitable[None]] = keep_results,
         faults: Faults | None = None,
         inspections: str = "agentic-inspections",
+        *,
+        observed: tuple[str, ...] | None = None,
     ) -> None:
         self._kube = kube
         self._registry = registry
         self._queue = queue
         self._namespaces = namespaces or ("",)
         self._inspections = inspections
-        self._with_inspections = (*namespaces, inspections) if namespaces else ("",)
+        with_inspections = (*namespaces, inspections) if namespaces else ()
+        self._observed = (with_inspections if observed is None else observed) or ("",)
         self._rows = rows
         self._remove_results = remove_results
         self._faults = faults or Faults()
@@ -146,6 +149,6 @@ class Sweep:
 
     async def _pages(self, kind: Kind) -> AsyncIterator[list[Json]]:
         selector = "" if kind is SESSIONS else f"{MANAGED_BY_LABEL}={MANAGED_BY}"
-        for namespace in self._namespaces if kind is SESSIONS else self._with_inspections:
+        for namespace in self._namespaces if kind is SESSIONS else self._observed:
             async for page in self._kube.list_pages(kind, namespace, selector=selector):
                 yield page

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from agentic_operator.faults import Faults, Outage, repeat
-from agentic_operator.kube import NAMESPACES, Kube
+from agentic_operator.kube import NAMESPACES, Forbidden, Json, Kube
 from agentic_operator.logins import ROTATE_ANNOTATION, Logins, Tenants
 from agentic_store.tenants import TenantRole
 
@@ -100,11 +100,19 @@ class TenantKeeper:
 
     async def _list_namespaces(self) -> dict[str, Annotations]:
         if self._watched:
-            found = [await self._kube.find(NAMESPACES, "", name) for name in self._watched]
+            found = [await self._find_namespace(name) for name in self._watched]
             listed = [raw for raw in found if raw is not None]
         else:
             listed = await self._kube.list_all(NAMESPACES)
         return {raw["metadata"]["name"]: raw["metadata"].get("annotations") or {} for raw in listed}
+
+    async def _find_namespace(self, name: str) -> Json | None:
+        try:
+            return await self._kube.find(NAMESPACES, "", name)
+        except Forbidden as error:
+            # It is taken to be there, since nothing of it may be removed, and to ask for nothing.
+            logger.debug("a namespace cannot be read, which `get` on namespaces allows: %s", error)
+            return {"metadata": {"name": name}}
 
 
 def roles_by_namespace(roles: Sequence[TenantRole]) -> dict[str, list[TenantRole]]:

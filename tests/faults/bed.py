@@ -81,15 +81,22 @@ class Bed:
     operators: list[Operator] = field(default_factory=list)
     namespaces: list[str] = field(default_factory=list)
 
-    async def operator(self, name: str = "operator", *, is_started: bool = True, **variables: str) -> Operator:
-        """Start an operator with the rights of its own service account."""
+    async def operator(
+        self,
+        name: str = "operator",
+        *,
+        is_started: bool = True,
+        account: tuple[str, str] = (SYSTEM, "agentic-operator"),
+        **variables: str,
+    ) -> Operator:
+        """Start an operator with the rights of a service account, its namespace and name: by default its own."""
         proxy = await self.stack.enter_async_context(open_proxy(self.plane))
-        token = await asyncio.to_thread(self.plane.service_account_token, SYSTEM, "agentic-operator")
+        token = await asyncio.to_thread(self.plane.service_account_token, *account)
         config = self.folder / f"{name}.kubeconfig"
         write_private(config, build_kubeconfig(proxy.url, self.plane.ca_file.read_bytes(), {"token": token}))
         environment = clean_environment(
             KUBECONFIG=str(config),
-            OPERATOR_NAMESPACE=SYSTEM,
+            OPERATOR_NAMESPACE=account[0],
             POD_NAME=name,
             POSTGRES_CONNECTION_STRING_FILE=str(self.folder / "operator.dsn"),
             BACKEND_URL=self.runners.url,

@@ -1,63 +1,10 @@
-"""What the service accounts may do, as the API server itself says it, against the list that was agreed on."""
-
-import json
-from pathlib import Path
-from typing import Any
+"""What a runner's token lets it do at the API server. The list of all rights is in ``tests/trust/rights.txt``."""
 
 import pytest
 
 from agentic_core.lifecycle import Phase
 from tests.faults.bed import SYSTEM, Bed
-from tests.support.apiclient import ApiError, Json, core_path, open_client, sessions_path
-
-EXPECTED = Path(__file__).with_name("rights.json")
-# Every authenticated client has these: discovery, and asking about itself.
-_FOR_ALL = ("selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews")
-
-
-def _normalise(rules: list[Json]) -> list[str]:
-    """Return one line for every right, sorted: ``group/resource[name] verb,verb``."""
-    lines: dict[str, set[str]] = {}
-    for rule in rules:
-        for group in rule.get("apiGroups") or [""]:
-            for resource in rule["resources"]:
-                for name in rule.get("resourceNames") or [""]:
-                    if resource not in _FOR_ALL:
-                        key = f"{group or 'core'}/{resource}" + (f"[{name}]" if name else "")
-                        lines.setdefault(key, set()).update(rule["verbs"])
-    return sorted(f"{key} {','.join(sorted(verbs))}" for key, verbs in lines.items())
-
-
-async def _rights(bed: Bed, account: tuple[str, str], namespace: str) -> list[str]:
-    token = bed.plane.service_account_token(*account)
-    async with open_client(bed.plane, token=token) as client:
-        review: dict[str, Any] = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectRulesReview",
-            "spec": {"namespace": namespace},
-        }
-        answer = await client.create("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review)
-    assert not answer["status"]["incomplete"]
-    return _normalise(answer["status"]["resourceRules"])
-
-
-async def test_every_right_of_the_service_accounts_is_on_the_list(bed: Bed) -> None:
-    await bed.operator()
-    await bed.define("quick")
-    await bed.start("quick", "s", inputs={})
-    await bed.wait_phase("s", Phase.COMPLETED)
-    await bed.new_namespace(f"{bed.namespace}-other")
-    here, other = bed.namespace, f"{bed.namespace}-other"
-    found = {
-        "operator in its own namespace": await _rights(bed, (SYSTEM, "agentic-operator"), SYSTEM),
-        "operator in a project": await _rights(bed, (SYSTEM, "agentic-operator"), here),
-        "runner in its project": await _rights(bed, (here, "agentic-runner"), here),
-        "runner in another project": await _rights(bed, (here, "agentic-runner"), other),
-        "runner in the operator's namespace": await _rights(bed, (here, "agentic-runner"), SYSTEM),
-        "inspector in its project": await _rights(bed, (here, "agentic-inspector"), here),
-    }
-    print(json.dumps(found, indent=2))
-    assert found == json.loads(EXPECTED.read_text(encoding="utf-8"))
+from tests.support.apiclient import ApiError, core_path, open_client, sessions_path
 
 
 async def test_a_runner_reads_nothing_of_another_namespace(bed: Bed) -> None:

@@ -67,7 +67,13 @@ def normalise(value: Any) -> Any:
 
 
 def index(documents: list[Json]) -> dict[tuple[str, str], Json]:
-    found = {(one["kind"], one["metadata"]["name"]): normalise(one) for one in documents}
+    def name(one: Json) -> str:
+        namespace = one["metadata"].get("namespace", "agentic-system")
+        return (
+            str(one["metadata"]["name"]) if namespace == "agentic-system" else f"{namespace}/{one['metadata']['name']}"
+        )
+
+    found = {(one["kind"], name(one)): normalise(one) for one in documents}
     assert len(found) == len(documents)
     # The namespace is Helm's user's to make.
     found.pop(("Namespace", "agentic-system"), None)
@@ -114,6 +120,12 @@ def everything(helm: Path) -> list[Json]:
             ("manifests/open-network",),
             id="with an open network",
         ),
+        pytest.param(
+            ("rbac.scope=Namespaces", "watchNamespaces={team}", "migrate.hook=none"),
+            (),
+            ("manifests/namespaced",),
+            id="with rights in a namespace alone",
+        ),
     ],
 )
 def test_the_chart_renders_what_kustomize_does(
@@ -123,6 +135,88 @@ def test_the_chart_renders_what_kustomize_does(
     expected = index(kustomize(tmp_path, ["crds", "manifests/operator", *resources], list(components)))
 
     assert index(template(helm, *OF_THE_BUILD, *arguments)) == expected
+
+
+TEAMS = ("rbac.scope=Namespaces", "watchNamespaces={one,two}", "vault.enabled=true", f"vault.address={VAULT}")
+# Of these, an operator with rights in namespaces alone has none: they are the admin's, once a cluster.
+OF_CLUSTER = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "ValidatingAdmissionPolicy", "Namespace")
+
+
+def names(documents: list[Json]) -> set[tuple[str, str, str]]:
+    found = [(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in documents]
+    assert len(set(found)) == len(found)
+    return set(found)
+
+
+def part(helm: Path, which: str, *values: str, release: str = "agentic-operator") -> list[Json]:
+    """Return what a release of one part alone makes."""
+    others = [f"parts.{each}=false" for each in ("shared", "rights", "operator") if each != which]
+    shared = () if which == "shared" else ("sharedName=agentic",)
+    arguments = [each for value in (*TEAMS, *others, *shared, *values) for each in ("--set", value)]
+    return template(helm, *arguments, release=release)
+
+
+def test_an_admin_and_a_team_make_their_parts_of_an_installation(helm: Path) -> None:
+    arguments = [each for value in TEAMS for each in ("--set", value)]
+    shared, rights, operator = (part(helm, which) for which in ("shared", "rights", "operator"))
+    assert names(shared) | names(rights) | names(operator) == names(template(helm, *arguments))
+    assert not names(shared) & names(rights)
+    assert not names(rights) & names(operator)
+
+    # A team that may edit its namespace installs and upgrades its operator, and gives no rights.
+    assert {one["metadata"]["namespace"] for one in operator} == {"agentic-system"}
+    assert not {one["kind"] for one in operator} & {*OF_CLUSTER, "Role", "RoleBinding"}
+
+
+def test_rights_in_namespaces_are_none_in_the_cluster(helm: Path) -> None:
+    rights = part(helm, "rights")
+    roles = {one["metadata"]["namespace"] for one in rights if one["kind"] == "Role"}
+    assert roles == {"agentic-system", "one", "two"}
+    of_cluster = {one["kind"] for one in rights} & set(OF_CLUSTER)
+    assert of_cluster == {"ValidatingAdmissionPolicy"}
+    for binding in (one for one in rights if one["kind"] == "ValidatingAdmissionPolicyBinding"):
+        (rule,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+        assert rule["values"] == ["one", "two"]
+
+    (deployment,) = (one for one in part(helm, "operator") if one["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each.get("value") for each in container["env"]}
+    assert (told["WATCH_NAMESPACES"], told["CLUSTER_DEFINITIONS"]) == ("one,two", "off")
+    assert told["VAULT_INIT_IMAGE"] == container["image"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "verbs"), [("read", {"get", "list", "watch"}), ("inspect", {"get", "list", "watch", "patch"})]
+)
+def test_definitions_of_the_cluster_are_the_one_thing_to_see_in_the_cluster(
+    helm: Path, chosen: str, verbs: set[str]
+) -> None:
+    rights = part(helm, "rights", f"clusterDefinitions={chosen}")
+    (role,) = (one for one in rights if one["kind"] == "ClusterRole")
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == verbs
+    assert {one.split("/")[0] for rule in role["rules"] for one in rule["resources"]} == {"clusterworkflowdefinitions"}
+    inspects = {one["metadata"].get("namespace") for one in rights if one["kind"] == "Role"}
+    assert ("agentic-inspections" in inspects) is (chosen == "inspect")
+    assert (("Namespace", "", "agentic-inspections") in names(rights)) is (chosen == "inspect")
+
+
+def test_two_teams_share_the_shared_part_and_nothing_else(helm: Path) -> None:
+    def made(team: str) -> list[Json]:
+        return [
+            one for which in ("rights", "operator") for one in part(helm, which, "backup.enabled=true", release=team)
+        ]
+
+    one, other = made("blue"), made("green")
+    # The Roles of two teams are in namespaces of their own; here both serve the same.
+    assert not {(kind, name) for kind, _, name in names(one)} & {(kind, name) for kind, _, name in names(other)}
+    bound = [
+        rule["resourceNames"]
+        for role in (*one, *other)
+        if role["kind"] == "Role"
+        for rule in role["rules"]
+        if "bind" in rule["verbs"]
+    ]
+    assert bound == [["agentic-runner"]] * 4
 
 
 def test_the_chart_passes_helms_own_checks(helm: Path) -> None:
@@ -183,7 +277,7 @@ def test_values_arrive_where_they_belong(helm: Path, tmp_path: Path) -> None:
         if "secret" in volume
     ]
     assert mounted == ["o", "p", "o"]
-    assert ({"r"}, ["get"]) in [
+    assert ({"r", "agentic-results", "agentic-encryption"}, ["get"]) in [
         (set(rule.get("resourceNames", [])), rule["verbs"]) for rule in found["Role", "agentic-operator"]["rules"]
     ]
     assert job["template"]["spec"]["containers"][0]["args"] == ["--wait", "5"]
@@ -228,6 +322,10 @@ def test_resources_and_dumps_stay_when_the_release_goes(helm: Path) -> None:
         ("watchNamespaces={Team A}", "/watchNamespaces/0", "does not match"),
         ("vault.enabled=true", "/vault/address", "minLength"),
         ("vault.address=https://me:secret@vault", "/vault/address", "does not match"),
+        ("rbac.scope=Namespaces", "/watchNamespaces", "minItems"),
+        ("rbac.scope=Team", "/rbac/scope", "'Cluster', 'Namespaces'"),
+        ("parts.shared=false", "/sharedName", "minLength"),
+        ("clusterDefinitions=on", "/clusterDefinitions", "'inspect', 'read', 'off'"),
         ("migrate.waitSeconds=soon", "/migrate/waitSeconds", "want integer"),
         ("operator.image=x", "''", "additional properties 'operator'"),
     ],

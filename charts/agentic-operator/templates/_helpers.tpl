@@ -12,6 +12,16 @@
 {{- include "agentic-operator.fullname" . | trimSuffix "-operator" }}
 {{- end }}
 
+{{- /* What is done with definitions of the cluster: with rights in namespaces alone, nothing. */ -}}
+{{- define "agentic-operator.clusterDefinitions" -}}
+{{- .Values.clusterDefinitions | default (ternary "inspect" "off" (eq .Values.rbac.scope "Cluster")) }}
+{{- end }}
+
+{{- /* The ClusterRole of runners, which the release with the shared part makes. */ -}}
+{{- define "agentic-operator.runnerRole" -}}
+{{- printf "%s-runner" (.Values.sharedName | default (include "agentic-operator.base" .)) }}
+{{- end }}
+
 {{- /* The end of the names of admission policies. */ -}}
 {{- define "agentic-operator.domain" -}}
 {{- $name := include "agentic-operator.fullname" . }}
@@ -97,12 +107,19 @@ topologySpreadConstraints:
 {{- if ne .Values.database.runnerSecret "agentic-postgres-runner" }}
 {{- $_ := set $variables "RUNNER_POSTGRES_SECRET" .Values.database.runnerSecret }}
 {{- end }}
-{{- $role := printf "%s-runner" (include "agentic-operator.base" .) }}
+{{- $role := include "agentic-operator.runnerRole" . }}
 {{- if ne $role "agentic-runner" }}
 {{- $_ := set $variables "RUNNER_CLUSTER_ROLE" $role }}
 {{- end }}
 {{- if eq .Values.podUser "cluster" }}
 {{- $_ := set $variables "RUNNER_USER" "cluster" }}
+{{- end }}
+{{- if ne (include "agentic-operator.clusterDefinitions" .) "inspect" }}
+{{- $_ := set $variables "CLUSTER_DEFINITIONS" (include "agentic-operator.clusterDefinitions" .) }}
+{{- end }}
+{{- if and .Values.vault.enabled (eq .Values.rbac.scope "Namespaces") }}
+{{- /* Its own pod, which would tell, is not its to read. */ -}}
+{{- $_ := set $variables "VAULT_INIT_IMAGE" (include "agentic-operator.image" .) }}
 {{- end }}
 {{- $inspections := printf "%s-inspections" (include "agentic-operator.base" .) }}
 {{- if ne $inspections "agentic-inspections" }}
