@@ -285,6 +285,7 @@ def build_rights() -> tuple[Template, ...]:
     policies = (
         "runner-writes-own-session",
         "runners-are-the-operators",
+        "sessions-leave-room",
         "inputs-are-immutable",
         "reserved-config-keys",
         "names-are-their-bearers",
@@ -304,7 +305,7 @@ def build_rights() -> tuple[Template, ...]:
             Place(
                 "system:serviceaccount:agentic-system:agentic-operator'",
                 f"system:serviceaccount:{{{{ .Release.Namespace }}}}:{_FULL_NAME}'",
-                2,
+                3,
             ),
             Place(
                 "['system:serviceaccount:kube-system:job-controller', 'system:kube-controller-manager']",
@@ -313,7 +314,7 @@ def build_rights() -> tuple[Template, ...]:
             # The runs of one release are not another's: each watches over the namespaces that it serves.
             *(
                 Place(f"{deny}---\n{after}", f"{either('.Values.watchNamespaces', _SERVED)}{deny}---\n{after}")
-                for after in ("# Whose pod carries", "# `inputs`, `config`")
+                for after in ("# Whose pod carries", "# etcd takes", "# `inputs`, `config`")
             ),
         ),
         sections=(("", _GRANTS), ("# `inputs`, `config`", _SHARES)),

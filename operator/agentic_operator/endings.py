@@ -14,7 +14,7 @@ from agentic_operator.jobs import effective_ttl
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.pinning import find_spec
 from agentic_operator.plan import Note, Plan
-from agentic_operator.seen import Seen, find_present, list_names
+from agentic_operator.seen import Seen, find_job, find_present, list_names
 from agentic_operator.statuses import build_condition, change_session, fail_session, refresh_session
 
 # How long the database may hold up a deletion. What is left behind then is found and purged later.
@@ -44,8 +44,8 @@ def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     is_counted = bool(lingering) or ttl is not None
     if ended is None and not is_counted:
         return Plan()
-    if ended is None or not is_believable(ended, since=None, now=now):
-        # Whoever wrote it may not choose that the session and its Job stay for ever.
+    if ended is None or not is_believable(ended, since=_earliest_end(session, seen), now=now):
+        # Whoever wrote it may not choose that the session and its Job stay for ever, nor that they go at once.
         at = now.replace(microsecond=0)
         return Plan(status=session.status.model_copy(update={"completion_time": at}), wake_at=now)
     wakes: list[datetime] = []
@@ -61,6 +61,13 @@ def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
             return Plan(delete_session=True)
         wakes.append(due)
     return Plan(wake_at=min(wakes, default=None))
+
+
+def _earliest_end(session: AgenticSession, seen: Seen) -> datetime | None:
+    """Return the moment before which a session cannot have ended, by the clock of the API server."""
+    job = find_job(seen, session.status.run)
+    made = (session.metadata.creation_timestamp, job.created_at if job is not None else None)
+    return max((at for at in made if at is not None), default=None)
 
 
 def _keep_declared(session: AgenticSession, mark: str, now: datetime) -> Plan:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -58,6 +58,8 @@ from agentic_operator.statuses import build_exact_patch, diff_status, fail_sessi
 from agentic_operator.workqueue import WorkQueue
 
 PURGE_SECONDS: Final = 5.0
+# After how many conflicts in a row a session's Jobs are withdrawn without the rest of its status.
+PATIENT_CONFLICTS: Final = 2
 # How often a Job or pod is looked at whose labels cannot be put back: no event tells of it.
 UNREPAIRED_SECONDS: Final = 10.0
 
@@ -197,7 +199,12 @@ class SessionReconciler:
             session = await self._add_finalizer(session)
         has_news = False
         if plan.status is not None:
-            has_news = await self._write_status(key, session, plan.status)
+            try:
+                has_news = await self._write_status(key, session, plan.status)
+            except Conflict:
+                if self._parts.queue.failures_of(key) >= PATIENT_CONFLICTS:
+                    await self._withdraw(key, session, plan.status, plan.delete_jobs, uids)
+                raise
         for repair in plan.repairs:
             await self._repair(key, repair)
         for name in plan.delete_jobs:
@@ -286,6 +293,35 @@ class SessionReconciler:
                 f"a Job {name!r} that is not this session's is in the way; it starts once that is gone",
                 retry_after_seconds=2,
             ) from None
+
+    async def _withdraw(
+        self,
+        key: SessionKey,
+        session: AgenticSession,
+        wanted: SessionStatus,
+        jobs: Sequence[str],
+        uids: Mapping[str, str],
+    ) -> None:
+        """Take the Jobs from a session whose status changes faster than it can be read and written.
+
+        Nothing that a runner may write is looked at or written: that the session is still the same, that people want
+        the same of it, and that its run is the one that was looked at, is tested by the API server as it writes. The
+        invariant of ``withdraw`` holds: the status names the run as withdrawn before its Job is deleted.
+        """
+        if wanted.withdrawn_run == session.status.withdrawn_run or not jobs:
+            return
+        tests = {"/metadata/uid": session.metadata.uid, "/metadata/generation": session.metadata.generation}
+        if session.status.run is not None:
+            tests["/status/run"] = session.status.run
+        operations: list[Json] = [{"op": "test", "path": path, "value": value} for path, value in tests.items()]
+        operations.append({"op": "add", "path": "/status/withdrawnRun", "value": wanted.withdrawn_run})
+        try:
+            await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
+        except Invalid as error:
+            logger.debug("not withdrawn, it is another session or another run: %s", error)
+            return
+        for name in jobs:
+            await self._delete_job(key, name, uids.get(name, ""))
 
     async def _add_finalizer(self, session: AgenticSession) -> AgenticSession:
         finalizers = [*session.metadata.finalizers, FINALIZER]

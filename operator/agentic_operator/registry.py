@@ -62,6 +62,8 @@ class Entry:
     workflow: DefinitionKey
     created: str
     is_deleting: bool
+    is_answered: bool = False
+    """Whether an answer waits for a run to take it, by the record that no runner can write."""
 
     @property
     def is_final(self) -> bool:
@@ -75,6 +77,7 @@ class Entry:
             and self.phase == other.phase
             and self.reason == other.reason
             and self.is_deleting == other.is_deleting
+            and self.is_answered == other.is_answered
         )
 
 
@@ -109,6 +112,7 @@ def read_entry(raw: Raw) -> Entry:
         workflow=DefinitionKey(kind, namespace, ref.get("name", "")),
         created=meta.get("creationTimestamp", ""),
         is_deleting="deletionTimestamp" in meta,
+        is_answered=any("answeredAt" in each and "resumedAt" not in each for each in status.get("interrupts") or ()),
     )
 
 
@@ -120,7 +124,11 @@ def _place(entry: Entry, *, has_job: bool) -> Place:
     # Those that the API server refuses must not hold up the others behind them.
     if entry.phase in ("", "Pending") and entry.reason not in HOLDING:
         return Place.WAITING
-    return Place.WAITING if entry.reason == "Queued" else Place.NONE
+    # The reason alone says nothing: a runner may write it, and whoever never takes a turn would hold up all behind it.
+    # In line is who has no pod that could have written it, and something to run for.
+    is_in_line = entry.reason == "Queued" and not has_job
+    may_run = entry.phase == "Suspended" or (entry.phase == "WaitingForInput" and entry.is_answered)
+    return Place.WAITING if is_in_line and may_run else Place.NONE
 
 
 def is_small(value: object) -> bool:
