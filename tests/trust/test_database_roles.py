@@ -188,3 +188,29 @@ async def test_a_row_under_another_sessions_uid_does_not_keep_that_one_from_its_
 def test_every_setting_that_is_put_back_is_one_that_servers_know_or_come_to_know(database: PostgresDatabase) -> None:
     known = {name for (name,) in database.execute("SELECT name FROM pg_settings")}
     assert set(RELIED_ON) - known <= {"transaction_timeout", "idle_session_timeout", "client_connection_check_interval"}
+
+
+async def test_a_role_that_is_revoked_logs_in_no_more_whatever_it_owns_elsewhere(
+    database: PostgresDatabase, tenant: Dsn
+) -> None:
+    """PostgreSQL drops no role that owns something in another database, and lets everybody in there make something."""
+    elsewhere = conninfo_to_dict(tenant.conninfo) | {"dbname": "postgres"}
+    with closing(psycopg.connect(make_conninfo("", **elsewhere), autocommit=True)) as conn:
+        (number,) = conn.execute("SELECT lo_create(0)").fetchone() or (0,)
+    try:
+        async with open_database(Dsn.parse(database.dsn), application_name="operator") as store:
+            with closing(psycopg.connect(tenant.conninfo, autocommit=True)) as leaked:
+                with suppress(AgenticError):
+                    await store.tenants.drop_role(tenant.user)
+                with pytest.raises(psycopg.Error):
+                    leaked.execute("SELECT 1")
+            for conninfo in (tenant.conninfo, make_conninfo("", **elsewhere)):
+                with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+                    psycopg.connect(conninfo)
+            # It stays on the list, so that it goes once an administrator has removed what it owns.
+            assert [role.role_name for role in await store.tenants.list_roles()] == [tenant.user]
+            database.server.execute(f"SELECT lo_unlink({number})", database="postgres")
+            assert await store.tenants.drop_role(tenant.user)
+            assert await store.tenants.list_roles() == []
+    finally:
+        database.server.execute(f"SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = {number}", database="postgres")
