@@ -3,24 +3,17 @@
 Plain event handlers, because the others write: ``on.create`` and its kin keep the last-handled state in annotations
 of the objects, need twice the time in a burst, and fail on specs over 256 KiB. Here Kopf is an informer; it writes
 neither annotations nor finalizers (decision 1).
-
-Kopf's way from an event to a handler is made for much more than that: it remembers every object, looks for differences,
-builds loggers and arguments, and takes a third of the operator's CPU in a burst. Where this Kopf lets us, events take a
-shorter way from its watches to our functions; where not, they take its own, to the same end.
 """
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
 from kopf._cogs.clients import errors as kopf_errors  # not exported: what a refused watch raises
 from kopf._core.engines import peering as kopf_peering  # not exported: the type of the identity only
-from kopf._core.reactor import processing as kopf_processing  # not exported: see ``shortened``
 from pydantic import ValidationError
 
 from agentic_core.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL, VERSION
@@ -219,48 +212,17 @@ def list_functions(handlers: Handlers, *, has_cluster_definitions: bool = True) 
     }
 
 
-def has_short_way() -> bool:
-    """Say whether this Kopf hands its events over as ``shortened`` expects it."""
-    taken = inspect.signature(kopf_processing.process_resource_event).parameters
-    return {"resource", "raw_event", "resource_indexed", "operator_indexed"} <= taken.keys()
-
-
-@contextmanager
-def shortened(functions: Functions) -> Iterator[None]:
-    """Let Kopf's watches call our functions, for as long as this lasts, where it lets us."""
-    if not has_short_way():
-        logger.warning("this Kopf takes its own way from events to handlers: the operator needs more CPU than it could")
-        yield
-        return
-
-    async def process(
-        *, resource: Any, raw_event: Raw, resource_indexed: Any = None, operator_indexed: Any = None, **_: Any
-    ) -> None:
-        # It counts the objects of its first list that are done with.
-        if operator_indexed is not None and resource_indexed is not None:
-            await operator_indexed.drop_toggle(resource_indexed)
-        try:
-            functions[resource.group, resource.plural](raw_event["type"], raw_event["object"])
-        except Exception:
-            # As with Kopf's own way, an event that cannot be read must not end the watch of all others.
-            logger.exception("an event of %s could not be handled", resource.plural)
-
-    seam: Any = kopf_processing
-    longer = seam.process_resource_event
-    seam.process_resource_event = process
-    try:
-        yield
-    finally:
-        seam.process_resource_event = longer
-
-
 def build_registry(functions: Functions, connection: Connection) -> kopf.OperatorRegistry:
     """Return Kopf's registry with our functions in it: from it Kopf knows what to watch."""
     registry = kopf.OperatorRegistry()
 
     def watch(function: Function, group: str, plural: str) -> None:
         async def handle(type: str | None, event: Raw, **_: Any) -> None:  # noqa: A002, RUF100
-            function(type, event["object"])
+            try:
+                function(type, event["object"])
+            except Exception:
+                # An object that cannot be read must not end the watch of all others.
+                logger.exception("handling a watch event of %s failed", plural)
 
         version = VERSION if group == GROUP else "v1"
         kopf.on.event(group, version, plural, id=plural, registry=registry)(handle)
@@ -296,18 +258,17 @@ async def watch_cluster(
     functions = list_functions(handlers, has_cluster_definitions=has_cluster_definitions)
     while True:
         try:
-            with shortened(functions):
-                await kopf.operator(
-                    registry=build_registry(functions, connection),
-                    settings=build_settings(),
-                    standalone=True,
-                    clusterwide=not namespaces,
-                    namespaces=namespaces,
-                    ready_flag=ready,
-                    memo=None,
-                    # Nothing here peers; without a name given, Kopf looks up a user that a container's uid has not.
-                    identity=kopf_peering.Identity("agentic-operator"),
-                )
+            await kopf.operator(
+                registry=build_registry(functions, connection),
+                settings=build_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                ready_flag=ready,
+                memo=None,
+                # Nothing here peers; without a name given, Kopf looks up a user that a container's uid has not.
+                identity=kopf_peering.Identity("agentic-operator"),
+            )
         except kopf_errors.APIError as error:
             if error.status != GONE:
                 raise

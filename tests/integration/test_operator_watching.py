@@ -1,4 +1,4 @@
-"""What the watches hand over, by the short way and by Kopf's own: every object once it is there, changed and gone."""
+"""What the watches hand over: every object once it is there, changed and gone, also beside one that cannot be read."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from agentic_operator import handlers
 from agentic_operator.connection import read_kubeconfig
 from agentic_operator.handlers import Handlers, watch_cluster
 from agentic_operator.registry import Key, Registry
@@ -24,6 +23,8 @@ class Recorded(Handlers):
         self.changed = asyncio.Event()
 
     def _note(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+        if raw["metadata"]["name"] == "unreadable":
+            raise ValueError("unreadable")
         self.seen.append((kind, raw["kind"], raw["metadata"]["name"]))
         self.changed.set()
 
@@ -37,11 +38,9 @@ async def wait_seen(recorded: Recorded, *events: tuple[str | None, str, str]) ->
             await recorded.changed.wait()
 
 
-@pytest.mark.parametrize("is_short", [True, False])
 async def test_objects_that_are_there_made_changed_and_deleted_are_handed_over(
-    space: Space, monkeypatch: pytest.MonkeyPatch, *, is_short: bool
+    space: Space, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(handlers, "has_short_way", lambda: is_short)
     space.define()
     space.start("before")
     connection = read_kubeconfig(space.plane.kubeconfig_for_service_account(SYSTEM, "agentic-operator"))
@@ -49,6 +48,7 @@ async def test_objects_that_are_there_made_changed_and_deleted_are_handed_over(
     watching = asyncio.create_task(watch_cluster(recorded, connection, (space.name,), ready))
     try:
         await wait_seen(recorded, (None, "WorkflowDefinition", "report"), (None, "AgenticSession", "before"))
+        await asyncio.to_thread(space.start, "unreadable")
         await asyncio.to_thread(space.start, "after")
         await wait_seen(recorded, ("ADDED", "AgenticSession", "after"))
         await asyncio.to_thread(space.change, "after", stop=True)
@@ -58,3 +58,4 @@ async def test_objects_that_are_there_made_changed_and_deleted_are_handed_over(
     finally:
         watching.cancel()
         await asyncio.wait({watching})
+    assert "handling a watch event of agenticsessions failed" in caplog.text
