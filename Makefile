@@ -11,7 +11,7 @@ TESTS ?= tests/faults
 SOURCES := core store operator runner cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data clean unit integration conformance trust e2e test-floors chaos scan full
+.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data clean unit integration conformance trust e2e test-floors chaos scan sbom release-files full
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,14 @@ test-postgres: venv test-deps ## Tests of the database on other versions of Post
 scan: venv deps ## Credentials in the history, the manifests and the images; known faults in what is locked
 	@$(BIN)/python -m hack.images build --no-load operator runner
 	@$(BIN)/python -m hack.scan
+
+sbom: venv deps ## What is in the images, as CycloneDX, in build/release
+	@$(BIN)/python -m hack.images build --no-load operator runner
+	@$(BIN)/python -m hack.sbom
+
+release-files: venv deps ## The chart's package, SBOMs and an unsigned provenance statement, in build/release
+	@$(BIN)/python -m hack.images build --no-load operator runner
+	@$(BIN)/python -m hack.provenance $(ARGS)
 
 full: venv test-deps ## One part of the long tests and measurements (PART=kills; `python -m hack.full --help` lists them)
 	@test -n "$(PART)" || { $(BIN)/python -m hack.full --help; exit 2; }

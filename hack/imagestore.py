@@ -49,6 +49,10 @@ class StoredImage:
     def manifest(self) -> bytes:
         return json.dumps({"schemaVersion": 2, "mediaType": _MANIFEST, **asdict(self)}).encode()
 
+    def manifest_digest(self) -> str:
+        """Return what the image is known by, to a registry and to containerd."""
+        return _digest(self.manifest())
+
 
 class ImageStore:
     """The pieces of all images, in one folder by their digest."""
