@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
+from hack.kubectl import ROOT, KubectlError
 from tests.e2e.conftest import Project
 from tests.support.waiting import wait_for
 
@@ -127,3 +129,60 @@ def test_a_pod_that_fills_its_disk_is_evicted_and_the_session_says_why(project: 
     project.define("fills", name="fits", resources={"limits": {"ephemeral-storage": "256Mi"}})
     project.start("fits", name="fits", inputs={"count": 64, "seconds": 0})
     assert project.wait_phase("Completed", session="fits")["result"]["done"] == ["filled"]
+
+
+def read_quota() -> dict[str, Any]:
+    """Return the example of the guide."""
+    page = (ROOT / "docs" / "hardening.md").read_text(encoding="utf-8")
+    blocks = (yaml.safe_load(block) for block in re.findall(r"^```yaml\n(apiVersion: .*?)^```", page, re.M | re.S))
+    (quota,) = (block for block in blocks if block["kind"] == "ResourceQuota")
+    return dict(quota)
+
+
+def test_a_session_takes_of_a_quota_what_the_guide_says(project: Project) -> None:
+    quota = read_quota()
+    counts = {
+        "count/jobs.batch": "50",
+        "count/secrets": "50",
+        "count/serviceaccounts": "50",
+        "count/rolebindings.rbac.authorization.k8s.io": "50",
+        "count/networkpolicies.networking.k8s.io": "50",
+    }
+    hard = {**quota["spec"]["hard"], **counts, "count/agenticsessions.agentic-operator.dev": "1"}
+    project.define("steps", workspace={"size": "1Gi"})
+    project.wait_condition("workflowdefinition/steps", "Ready", "True")
+    project.run("delete", "jobs", "--all", "--wait")
+    wait_for(lambda: project.get("pods"), lambda found: not (found or {}).get("items"), what="no pods")
+    quota["metadata"]["namespace"] = project.name
+    project.kubectl.apply({**quota, "spec": {"hard": hard}})
+
+    def used() -> dict[str, str]:
+        found = project.get("quota", "sessions") or {}
+        return dict(found.get("status", {}).get("used") or {})
+
+    wait_for(used, lambda found: found.keys() == hard.keys(), what="the quota")
+    before = used()
+    project.start("steps", inputs={"count": 1, "seconds": 60})
+    wait_for(project.status, lambda status: status.get("phase") == "Running", what="the run", timeout_seconds=90)
+    expected = {
+        "pods": "1",
+        "requests.cpu": "100m",
+        "requests.memory": "256Mi",
+        "requests.ephemeral-storage": "256Mi",
+        "limits.cpu": "2",
+        "limits.memory": "1Gi",
+        "limits.ephemeral-storage": "10Gi",
+        "persistentvolumeclaims": "1",
+        "requests.storage": "1Gi",
+        "count/agenticsessions.agentic-operator.dev": "1",
+        "count/jobs.batch": "1",
+        "count/secrets": "1",
+        # The inspector's, `default`, which every namespace has, and the runner's.
+        "count/serviceaccounts": "3",
+        "count/rolebindings.rbac.authorization.k8s.io": "1",
+        "count/networkpolicies.networking.k8s.io": "1",
+    }
+    wait_for(used, lambda found: found == expected, what=f"what is used, after {before}", timeout_seconds=60)
+    # One session is the limit: whoever makes the next is told.
+    with pytest.raises(KubectlError, match="exceeded quota: sessions"):
+        project.start("steps", name="more", inputs={"count": 1})
