@@ -289,6 +289,7 @@ def build_rights() -> tuple[Template, ...]:
         "inputs-are-immutable",
         "reserved-config-keys",
         "names-are-their-bearers",
+        "answers-keep-to-their-rules",
     )
     deny = "  validationActions: [Deny]\n"
     admission = Template(

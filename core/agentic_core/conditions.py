@@ -41,6 +41,7 @@ class Reason(StrEnum):
     UNKNOWN_INPUT = "UnknownInput"
     INVALID_CONFIG = "InvalidConfig"
     ENV_NOT_ALLOWED = "EnvNotAllowed"
+    CREATOR_NOT_STATED = "CreatorNotStated"
     WORKFLOW_NOT_FOUND = "WorkflowNotFound"
     WORKFLOW_NOT_READY = "WorkflowNotReady"
     WORKFLOW_SUSPENDED = "WorkflowSuspended"
@@ -78,6 +79,10 @@ class Reason(StrEnum):
     UNKNOWN_INTERRUPT = "UnknownInterrupt"
     ALREADY_ANSWERED = "AlreadyAnswered"
     TOO_LATE = "TooLate"
+    APPROVALS_MISSING = "ApprovalsMissing"
+    ANSWER_NOT_ALLOWED = "AnswerNotAllowed"
+    GIVEN_TOO_EARLY = "GivenTooEarly"
+    QUESTION_CHANGED = "QuestionChanged"
 
     # of an end
     COMPLETED = "Completed"

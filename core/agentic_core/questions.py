@@ -5,7 +5,7 @@
 - plain text: the question itself;
 - an object with ``prompt`` (or ``question``, ``message``, ``description``, ``title``, ``text``, ``query``,
   ``instructions``, ``instruction``, ``task``) and, as wanted, ``options`` or ``choices``, ``multiple``, ``schema``
-  (JSON Schema of the answer) and ``default``;
+  (JSON Schema of the answer), ``default`` and ``approval`` (who has to answer: ``agentic_core.approvals``);
 - LangChain's requests to decide about calls, as they are: ``agentic_core.reviews``;
 - a stop before or after a node, which asks nothing: any answer goes on.
 
@@ -21,12 +21,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from agentic_core.approvals import mark_question
 from agentic_core.choices import Choice, find_item_choices, fit_choices, read_choices
 from agentic_core.display import cut, show_line, show_text
 from agentic_core.reviews import Action, Form, Review, read_review
 
 if TYPE_CHECKING:
     # The models take a while to import; a client that only reads questions need not.
+    from agentic_core.resources.approval import Approval
     from agentic_core.resources.session import Interrupt
 
 __all__ = [
@@ -110,7 +112,7 @@ def read_question(value: Any, *, id_: str = "", schema: Mapping[str, Any] | None
     given = schema or next((value[name] for name in _SCHEMAS if isinstance(value.get(name), Mapping)), None)
     offer = read_choices(value)
     answers, given = fit_choices(offer, given)
-    read = {key, "default", *offer.read, *_SCHEMAS}
+    read = {key, "default", "approval", *offer.read, *_SCHEMAS}
     return Question(
         _bound(value[key]) if key else _NO_PROMPT,
         tuple(_build_option(each) for each in answers) if len(answers) <= _MAX_OPTIONS else (),
@@ -128,12 +130,16 @@ def summarize(questions: Iterable[Question]) -> str:
     return clip_line("".join(lines), MAX_SUMMARY_CHARACTERS)
 
 
-def describe_open(interrupts: "Iterable[Interrupt]") -> str | None:
-    """Return one line about the interrupts that nobody has answered; None where there is none."""
+def describe_open(interrupts: "Iterable[Interrupt]", approvals: "Iterable[Approval]" = ()) -> str | None:
+    """Return one line about the interrupts that nobody has answered; None where there is none.
+
+    Of those that need several persons it says how many have answered.
+    """
+    marks = {each.interrupt_id: mark_question(each.to_wire()) for each in approvals}
     return (
         summarize(
             Question(
-                each.prompt or show_value(each.value),
+                marks.get(each.id, "") + (each.prompt or show_value(each.value)),
                 tuple(Option(option.value, option.label) for option in each.options),
                 each.schema_,
             )

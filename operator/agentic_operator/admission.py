@@ -215,7 +215,9 @@ def check_deadline(session: AgenticSession, definition: Definition | None) -> Re
     if (refusal := _refuse_wide(limit.value, "/spec/inputDeadline/value")) is not None:
         return refusal
     allowed = definition.spec.deadline_answers if definition is not None else None
-    if allowed is None or not (allowed.any or any(is_same_json(limit.value, each) for each in allowed.values)):
+    # Beside an approval rule the author gives the value, and not whoever starts the session.
+    is_any = allowed is not None and allowed.any and definition is not None and definition.spec.approval is None
+    if allowed is None or not (is_any or any(is_same_json(limit.value, each) for each in allowed.values)):
         ref = session.spec.workflow_ref
         shown = ", ".join(clip_line(show_json(each), 60) for each in allowed.values) if allowed is not None else ""
         what = f"no other answer than {shown}" if shown else "no answer"
@@ -225,6 +227,33 @@ def check_deadline(session: AgenticSession, definition: Definition | None) -> Re
                 f"/spec/inputDeadline/value: {ref.kind} {ref.name!r} lets a deadline give {what}, by its"
                 " spec.deadlineAnswers; use onExpiry Fail, or have its author allow this one"
             ),
+        )
+    return None
+
+
+def check_approval(session: AgenticSession, definition: Definition | None) -> Refused | None:
+    """Return the refusal of a session that its definition's approval rule could not be held to.
+
+    Asked once, before the first run. Who started it has to be known where that person may not answer. A fork goes on
+    from a state that its maker chose, behind any question: nobody who approves would ever see it.
+    """
+    rule = definition.spec.approval if definition is not None else None
+    if rule is None:
+        return None
+    ref = session.spec.workflow_ref
+    named = f"{ref.kind} {ref.name!r}"
+    if rule.not_creator and not session.spec.created_by:
+        return Refused(
+            Reason.CREATOR_NOT_STATED,
+            f"/spec/createdBy: questions of {named} are not answered by whoever starts the session, so it has to say"
+            " who that is: make a new one with your name in createdBy, as the API server knows you (kubectl auth"
+            " whoami); agentic run does",
+        )
+    if session.spec.fork_from is not None:
+        return Refused(
+            Reason.INVALID_SPEC,
+            f"/spec/forkFrom: sessions of {named} start from their inputs: it has an approval rule, and a fork could go"
+            " on behind a question that nobody answered for it",
         )
     return None
 

@@ -1,14 +1,15 @@
 """Which answers of ``spec.responses`` are accepted: once, by the operator alone, before any pod sees them.
 
-An accepted answer is recorded in ``status.answers`` and stands from then on, whatever becomes of ``spec.responses``:
-a run goes on with what was accepted, so that of two answers one acts, and only a checked one. Everything else is
-refused by the condition ``InputAccepted``, and the session keeps waiting. Runners of the first contract read it in
-``status.interrupts``, where it is copied to. Admission keeps runners from writing either place.
+A question with an approval rule takes answers that meet it, and waits until enough persons have given the same one:
+``agentic_operator.approvals``. An accepted answer is recorded in ``status.answers`` and stands from then on, whatever
+becomes of ``spec.responses``: a run goes on with what was accepted, so that of two answers one acts, and only a checked
+one. Everything else is refused by the condition ``InputAccepted``, and the session keeps waiting. Runners of the first
+contract read it in ``status.interrupts``, where it is copied to. Admission keeps runners from writing either place.
 
 Pure. What needs a schema check is listed here (``find_checks``), and what came of it is handed back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -18,10 +19,21 @@ from agentic_core.conditions import Condition, Reason, find_condition, with_cond
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
 from agentic_core.questions import describe_open
-from agentic_core.resources import AgenticSession, Answer, Interrupt
+from agentic_core.resources import AgenticSession, Answer, Approval, Interrupt
 from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 from agentic_core.times import add_seconds, is_believable
+from agentic_operator.approvals import (
+    Entry,
+    Refusal,
+    choose_answers,
+    count_answers,
+    describe_record,
+    find_record,
+    find_unlisted,
+    record_rules,
+    refuse_by_rule,
+)
 from agentic_operator.classify import clip
 from agentic_operator.plan import Note
 from agentic_operator.statuses import build_condition
@@ -29,10 +41,9 @@ from agentic_operator.statuses import build_condition
 CONDITION: Final = "InputAccepted"
 MAX_LISTED: Final = 5
 MAX_ANSWERS: Final = 256
+MAX_AUTHORS: Final = 256
 # All that the status keeps together: it has them twice, and etcd takes 1.5 MiB an object.
 ROOM_FOR_ANSWERS: Final = 256 * 1024
-
-Refusal = tuple[Reason, Problem]
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,8 @@ class Taken:
     notes: tuple[Note, ...] = ()
     is_answered: bool = False
     """Whether an answer was accepted just now."""
+    entries: tuple[Entry, ...] = ()
+    """What was decided just now: rules that were recorded, answers that were accepted or refused."""
 
 
 def input_deadline(session: AgenticSession) -> datetime | None:
@@ -110,37 +123,94 @@ def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:
 
 
 def take_answers(session: AgenticSession, checked: Checked, now: datetime) -> Taken:
-    """Accept the answers that fit; say in the condition what is wrong with the others.
+    """Accept the answers that fit; say in the condition what is wrong with the others, and whose are missing.
 
     Of several answers to one question, those that say whose they are come first, each in its order in the list.
     """
-    restored = _restore(session)
-    known = {each.id: each for each in session.status.interrupts} | restored
-    accepted: dict[str, Answer] = {}
+    ruled, entries = record_rules(session, now)
+    restored = _restore(ruled)
+    known = {each.id: each for each in ruled.status.interrupts} | restored
     refused: dict[int, list[Refusal]] = {}
-    room = ROOM_FOR_ANSWERS - sum(_measure(each) for each in session.status.answers if _is_needed(known, each))
-    for index, response in sorted(enumerate(session.spec.responses), key=lambda each: not each[1].by):
-        pointer = f"/spec/responses/{index}"
+    valid: dict[str, dict[int, Response]] = {}
+    for index, response in sorted(enumerate(ruled.spec.responses), key=lambda each: not each[1].by):
         asked = known.get(response.interrupt_id)
-        found = _find_refusals(session, asked, response, checked, pointer, accepted)
+        found = _find_refusals(ruled, asked, response, checked, f"/spec/responses/{index}")
         if asked is not None and asked.is_open and not found:
-            answer = _accept(asked, response.value, response.by, now)
-            room -= _measure(answer)
-            if room >= 0:
-                accepted[asked.id] = answer
-                known[asked.id] = _answered(asked, answer)
-                continue
-            message = "too many large answers wait for a run; it is taken once a run has taken those"
-            found = [(Reason.INVALID_ANSWER, Problem(f"{pointer}/value", message))]
-        refused[index] = found
+            valid.setdefault(asked.id, {})[index] = response
+        else:
+            refused[index] = found
+
+    def is_open(record: Approval) -> bool:
+        return record.interrupt_id in known and known[record.interrupt_id].is_open
+
+    approvals = tuple(
+        count_answers(each, valid.get(each.interrupt_id, {}).values(), now) if is_open(each) else each
+        for each in ruled.status.approvals
+    )
+    accepted = _accept_all(ruled, known, valid, refused, now)
     refusals = [each for index in sorted(refused) for each in refused[index]]
-    notes = [Note(Reason.ANSWERED, _told(each), action="Answer") for each in accepted.values()]
-    conditions = _judge(session, refusals, now)
-    if refusals and conditions != session.status.conditions:
-        notes.append(Note(refusals[0][0], _list(refusals), "Warning", "Answer"))
-    if not accepted and not restored and conditions == session.status.conditions:
+    # By now `known` has the accepted ones as answered.
+    missing = [describe_record(ruled, known[each.interrupt_id], each) for each in approvals if is_open(each)]
+    conditions = _judge(ruled, refusals, missing, now)
+    is_news = conditions != session.status.conditions
+    answers = [each for group in accepted.values() for each in group]
+    notes = [Note(Reason.ANSWERED, _told(group), action="Answer") for group in accepted.values()]
+    if refusals and is_news:
+        notes.append(Note(refusals[0][0], _list(refusals, missing), "Warning", "Answer"))
+    elif missing and is_news:
+        notes.append(Note(Reason.APPROVALS_MISSING, _list([], missing), action="Answer"))
+    new = _record(ruled, known, answers, approvals, conditions)
+    if new.status == session.status:
         return Taken(session)
-    return Taken(_record(session, known, accepted, conditions), tuple(notes), bool(accepted or restored))
+    entries += tuple(_enter(each, ruled) for each in answers)
+    if is_news:
+        entries += tuple(
+            Entry(
+                "Refused", response.interrupt_id, response.by, response.value, response.digest, None, reason, str(why)
+            )
+            for index, response in enumerate(ruled.spec.responses)
+            for reason, why in refused.get(index, ())
+        )
+    return Taken(new, tuple(notes), bool(accepted or restored), entries)
+
+
+def _accept_all(
+    session: AgenticSession,
+    known: dict[str, Interrupt],
+    valid: Mapping[str, Mapping[int, Response]],
+    refused: dict[int, list[Refusal]],
+    now: datetime,
+) -> dict[str, list[Answer]]:
+    """Return the accepted answers by question, marked in ``known``; add to ``refused`` those that come second."""
+    accepted: dict[str, list[Answer]] = {}
+    waiting = [each for each in session.status.answers if _is_needed(known, each)]
+    room, places = ROOM_FOR_ANSWERS - sum(map(_measure, waiting)), MAX_ANSWERS - len(waiting)
+    for id_, given in valid.items():
+        asked = known[id_]
+        chosen = choose_answers(find_record(session, id_), list(given.values()))
+        answers = [_accept(asked, each.value, each.by, now) for each in chosen]
+        if not answers:
+            continue
+        room -= sum(map(_measure, answers))
+        places -= len(answers)
+        if room < 0 or places < 0:
+            message = "too many large answers wait for a run; it is taken once a run has taken those"
+            for index in given:
+                refused[index] = [(Reason.INVALID_ANSWER, Problem(f"/spec/responses/{index}/value", message))]
+            continue
+        accepted[id_] = answers
+        known[id_] = _answered(asked, answers)
+        for index, response in given.items():
+            if not is_same_json(response.value, answers[0].value):
+                problem = Problem(f"/spec/responses/{index}/value", _already(known[id_], answers))
+                refused[index] = [(Reason.ALREADY_ANSWERED, problem)]
+    return accepted
+
+
+def _enter(answer: Answer, session: AgenticSession) -> Entry:
+    record = find_record(session, answer.interrupt_id)
+    rule = record.rule if record is not None else None
+    return Entry("Accepted", answer.interrupt_id, answer.by, answer.value, answer.digest, rule)
 
 
 def _restore(session: AgenticSession) -> dict[str, Interrupt]:
@@ -149,11 +219,10 @@ def _restore(session: AgenticSession) -> dict[str, Interrupt]:
     A question's id stands for one question. A runner that drops an answered one and asks it anew gets the same answer;
     one that asks something else under its id gets none.
     """
-    recorded = {each.interrupt_id: each for each in session.status.answers}
     return {
-        each.id: _answered(each, recorded[each.id])
+        each.id: _answered(each, recorded)
         for each in session.status.interrupts
-        if each.is_open and each.id in recorded and not _is_other(each, recorded[each.id])
+        if each.is_open and (recorded := _find_recorded(session, each.id)) and not _is_other(each, recorded[0])
     }
 
 
@@ -162,13 +231,16 @@ def _is_other(asked: Interrupt, recorded: Answer) -> bool:
     return recorded.digest is not None and recorded.digest != asked.digest()
 
 
+def _find_recorded(session: AgenticSession, id_: str) -> list[Answer]:
+    return [each for each in session.status.answers if each.interrupt_id == id_]
+
+
 def _find_refusals(
     session: AgenticSession,
     asked: Interrupt | None,
     response: Response,
     checked: Checked,
     pointer: str,
-    accepted: Mapping[str, Answer],
 ) -> list[Refusal]:
     """Return why an answer is not taken; none for one that is, also where it was before."""
     if asked is None:
@@ -176,12 +248,16 @@ def _find_refusals(
     if not asked.is_open:
         if is_same_json(response.value, asked.answer):
             return []
-        return [(Reason.ALREADY_ANSWERED, Problem(f"{pointer}/value", _already(session, asked, accepted)))]
+        return [
+            (Reason.ALREADY_ANSWERED, Problem(f"{pointer}/value", _already(asked, _find_recorded(session, asked.id))))
+        ]
     if session.status.phase is not None and session.status.phase.is_final:
         message = f"the session is {session.status.phase}: it takes no more answers"
         return [(Reason.TOO_LATE, Problem(f"{pointer}/value", message))]
     if mismatch := _find_mismatch(session, asked, response, pointer):
         return [(Reason.INVALID_ANSWER, mismatch)]
+    if refusal := refuse_by_rule(session, asked, response, pointer):
+        return [refusal]
     faults = _find_misfit(response.value) or checked.faults.get((asked.id, response.by), ())
     return [(Reason.INVALID_ANSWER, Problem(f"{pointer}/value{fault.pointer}", fault.message)) for fault in faults]
 
@@ -190,13 +266,14 @@ def answer_by_default(session: AgenticSession, now: datetime) -> Taken:
     """Answer all open questions with ``inputDeadline.value``, because nobody did in time."""
     limit = session.spec.input_deadline
     value = limit.value if limit is not None else None
-    recorded = {each.interrupt_id for each in session.status.answers}
-    openly = [each for each in session.status.interrupts if each.is_open and each.id not in recorded]
-    accepted = {each.id: _accept(each, value, BY_DEADLINE, now) for each in openly}
+    barred = {each.interrupt_id for each in session.status.answers} | set(find_unlisted(session, value))
+    openly = [each for each in session.status.interrupts if each.is_open and each.id not in barred]
+    accepted = [_accept(each, value, BY_DEADLINE, now) for each in openly]
     known = {each.id: each for each in session.status.interrupts}
-    known |= {each.id: _answered(each, accepted[each.id]) for each in openly}
-    notes = tuple(Note(Reason.ANSWERED, _told(each), action="Answer") for each in accepted.values())
-    return Taken(_record(session, known, accepted, session.status.conditions), notes, bool(accepted))
+    known |= {each.id: _answered(each, [answer]) for each, answer in zip(openly, accepted, strict=True)}
+    notes = tuple(Note(Reason.ANSWERED, _told([each]), action="Answer") for each in accepted)
+    new = _record(session, known, accepted, session.status.approvals, session.status.conditions)
+    return Taken(new, notes, bool(accepted), tuple(_enter(each, session) for each in accepted))
 
 
 def describe_default_faults(checked: Checked) -> str:
@@ -227,8 +304,7 @@ def _find_misfit(value: object) -> tuple[Problem, ...]:
 
 def _find_mismatch(session: AgenticSession, asked: Interrupt, response: Response, pointer: str) -> Problem | None:
     """Return why an answer is to another question than the one that is asked now under its id."""
-    recorded = next((each for each in session.status.answers if each.interrupt_id == asked.id), None)
-    if recorded is not None:
+    if _find_recorded(session, asked.id):
         message = f"another question was answered under the id {asked.id!r} before: nothing is accepted for this one"
         return Problem(f"{pointer}/interruptId", message)
     if response.digest is not None and response.digest != asked.digest():
@@ -243,24 +319,31 @@ def _accept(asked: Interrupt, value: object, by: str, now: datetime) -> Answer:
     return Answer(interrupt_id=asked.id, by=by, value=value, at=now.replace(microsecond=0), digest=asked.digest())
 
 
-def _answered(asked: Interrupt, answer: Answer) -> Interrupt:
-    changes = {"answer": answer.value, "answered_at": answer.at, "answered_by": answer.by or None}
+def _answered(asked: Interrupt, answers: Sequence[Answer]) -> Interrupt:
+    by = _list_authors(answers)[:MAX_AUTHORS]
+    changes = {"answer": answers[0].value, "answered_at": answers[0].at, "answered_by": by or None}
     return asked.model_copy(update=changes)
+
+
+def _list_authors(answers: Iterable[Answer]) -> str:
+    return ", ".join(each.by for each in answers if each.by)
 
 
 def _record(
     session: AgenticSession,
     known: Mapping[str, Interrupt],
-    accepted: Mapping[str, Answer],
+    accepted: Sequence[Answer],
+    approvals: tuple[Approval, ...],
     conditions: tuple[Condition, ...],
 ) -> AgenticSession:
     interrupts = tuple(known[each.id] for each in session.status.interrupts)
-    is_changed = interrupts != session.status.interrupts
+    is_changed = interrupts != session.status.interrupts or approvals != session.status.approvals
     changes = {
         "interrupts": interrupts,
-        "answers": _fit_answers((*session.status.answers, *accepted.values()), known),
+        "answers": _fit_answers((*session.status.answers, *accepted), known),
+        "approvals": approvals,
         "conditions": conditions,
-        "question": describe_open(interrupts) if is_changed else session.status.question,
+        "question": describe_open(interrupts, approvals) if is_changed else session.status.question,
     }
     return session.model_copy(update={"status": session.status.model_copy(update=changes)})
 
@@ -288,24 +371,26 @@ def _measure(answer: Answer) -> int:
     return len(encode_json(answer.to_wire()))
 
 
-def _judge(session: AgenticSession, refused: list[Refusal], now: datetime) -> tuple[Condition, ...]:
+def _judge(session: AgenticSession, refused: list[Refusal], missing: list[str], now: datetime) -> tuple[Condition, ...]:
     old = session.status.conditions
     known = find_condition(old, CONDITION)
-    if not session.spec.responses:
+    if not session.spec.responses and not missing:
         return tuple(each for each in old if each is not known) if known is not None else old
     generation = session.metadata.generation
     new = build_condition(CONDITION, "True", Reason.ANSWERED, "", now, generation)
-    if refused:
-        new = build_condition(CONDITION, "False", refused[0][0], _list(refused), now, generation)
+    if refused or missing:
+        reason = refused[0][0] if refused else Reason.APPROVALS_MISSING
+        new = build_condition(CONDITION, "False", reason, _list(refused, missing), now, generation)
     if known is not None and (known.status, known.reason, known.message) == (new.status, new.reason, new.message):
         return old
     return tuple(with_condition(old, new))
 
 
-def _list(refused: list[Refusal]) -> str:
-    shown = [str(problem) for _, problem in refused[:MAX_LISTED]]
-    if len(refused) > MAX_LISTED:
-        shown.append(f"and {len(refused) - MAX_LISTED} more")
+def _list(refused: list[Refusal], missing: list[str]) -> str:
+    told = [*(str(problem) for _, problem in refused), *missing]
+    shown = told[:MAX_LISTED]
+    if len(told) > MAX_LISTED:
+        shown.append(f"and {len(told) - MAX_LISTED} more")
     return clip("; ".join(shown))
 
 
@@ -316,15 +401,14 @@ def _unknown(session: AgenticSession, id_: str, pointer: str) -> Problem:
     )
 
 
-def _already(session: AgenticSession, asked: Interrupt, accepted: Mapping[str, Answer]) -> str:
-    recorded = (each for each in session.status.answers if each.interrupt_id == asked.id)
+def _already(asked: Interrupt, answers: Sequence[Answer]) -> str:
     # Of one that was accepted before there was a record, nobody knows whose it is.
-    answer = accepted.get(asked.id) or next(recorded, None)
-    by = f" by {answer.by}" if answer is not None and answer.by else ""
+    authors = _list_authors(answers)
+    by = f" by {authors}" if authors else ""
     at = asked.answered_at.isoformat() if asked.answered_at else ""
     return f"the question {asked.id!r} was answered{by} at {at}; that answer stands"
 
 
-def _told(answer: Answer) -> str:
-    by = f" by {answer.by}" if answer.by else ""
-    return f"question {answer.interrupt_id!r} is answered{by}"
+def _told(answers: Sequence[Answer]) -> str:
+    authors = _list_authors(answers)
+    return f"question {answers[0].interrupt_id!r} is answered" + (f" by {authors}" if authors else "")

@@ -14,6 +14,7 @@ from agentic_operator.admission import (
     Refused,
     Waits,
     admit_workflow,
+    check_approval,
     check_deadline,
     check_env,
     check_graph,
@@ -74,7 +75,8 @@ def _admit(session: AgenticSession, seen: Seen, rules: Rules) -> Admission:
 
 def _check(session: AgenticSession, seen: Seen) -> Refused | None:
     definition = seen.definition
-    refused = check_deadline(session, definition) or check_graph(session, definition)
+    refused = check_approval(session, definition) or check_deadline(session, definition)
+    refused = refused or check_graph(session, definition)
     return refused or check_env(session, definition) or check_settings(session, definition)
 
 

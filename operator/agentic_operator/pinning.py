@@ -11,7 +11,7 @@ from agentic_core.strict_json import encode_json
 from agentic_operator.images import InvalidImage, parse_image
 from agentic_operator.jobs import Definition
 
-# What says how new sessions are made or shown, and nothing about a pod.
+# What says how new sessions are made or shown, and nothing about a pod or the answers of people.
 _NOT_PINNED = {
     "display_name",
     "description",
@@ -20,7 +20,6 @@ _NOT_PINNED = {
     "input_schema",
     "output_schema",
     "ui_schema",
-    "deadline_answers",
     "max_active_sessions",
     "suspend",
     "inspection",

@@ -6,6 +6,7 @@ from agentic_core.conditions import Reason, find_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_operator.answers import Taken, answer_by_default, describe_default_faults, input_deadline
+from agentic_operator.approvals import find_unlisted
 from agentic_operator.beginnings import run_again, start
 from agentic_operator.classify import find_spent
 from agentic_operator.endings import fail
@@ -57,6 +58,12 @@ def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) ->
         return fail(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, message, now)
     if faults := describe_default_faults(seen.answers):
         text = f"{message}, and its value is no answer: {faults}"
+        return fail(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, text, now)
+    if unlisted := find_unlisted(session, limit.value):
+        text = (
+            f"{message}, and the question {unlisted[0]!r} has an approval rule: a deadline gives such a question an"
+            " answer that deadlineAnswers.values of the definition lists, and no other"
+        )
         return fail(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, text, now)
     taken = answer_by_default(session, now)
     if not taken.is_answered:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from agentic_core import contract
+from agentic_core.approvals import find_rule
 from agentic_core.errors import OutputTooLarge
 from agentic_core.questions import read_question
 from agentic_core.resources.session import AnswerOption, Interrupt
@@ -22,6 +23,8 @@ from agentic_store.output import encode_output
 ROOM_FOR_QUESTIONS: Final = 256 * 1024
 ROOM_FOR_INTERRUPTS: Final = 512 * 1024
 MAX_INTERRUPTS: Final = 256
+# Eight groups of 256 characters, each of them escaped.
+MAX_RULE_BYTES: Final = 16 * 1024
 
 
 def build_interrupts(questions: Iterable[Question]) -> list[Interrupt]:
@@ -46,7 +49,9 @@ def fit_interrupts(interrupts: Sequence[Interrupt]) -> tuple[Interrupt, ...]:
         if surplus <= 0:
             break
         if each.resumed_at is not None:
-            kept[index] = each.model_copy(update={"value": None, "schema_": None, "options": (), "answer": None})
+            kept[index] = each.model_copy(
+                update={"value": None, "schema_": None, "options": (), "answer": None, "approval": None}
+            )
             surplus -= _measure(each) - _measure(kept[index])
     acted = [each for each in kept if each.resumed_at is not None]
     doomed = {id(each) for each in acted[: max(0, len(kept) - MAX_INTERRUPTS)]}
@@ -65,10 +70,16 @@ def _build(question: Question, room: int) -> Interrupt:
         options=options,
         schema_=schema,
         value=shown,
+        approval=_fit_rule(find_rule(value)),
     )
     if _measure(interrupt) > contract.MAX_SCHEMA_BYTES + contract.MAX_INLINE_RESULT_BYTES:
         return interrupt.model_copy(update={"schema_": None, "options": ()})
     return interrupt
+
+
+def _fit_rule(rule: Any) -> Any:
+    """Return a question's approval rule; of one that is no rule by its size, that it is none: nobody answers then."""
+    return rule if len(json.dumps(rule)) <= MAX_RULE_BYTES else {"truncated": True}
 
 
 def _to_json(value: Any, room: int) -> tuple[Any, Any]:

@@ -123,7 +123,7 @@ def running(
             "limits": limits if limits != RunLimits() else session.status.limits,
             "conditions": _conditions(session, now, *changes),
             "interrupts": interrupts,
-            "question": describe_open(interrupts),
+            "question": describe_open(interrupts, session.status.approvals),
         }
     )
 
@@ -218,7 +218,7 @@ def waiting(
             "message": message,
             "current_node": questions[0].node if questions else status.current_node,
             "interrupts": interrupts,
-            "question": describe_open(interrupts),
+            "question": describe_open(interrupts, session.status.approvals),
             "conditions": _conditions(
                 session,
                 now,

@@ -6,6 +6,7 @@ Definitions are imported when somebody asks for them: runners never do, and pay 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from agentic_core.resources.approval import Approval, ApprovalRule, EffectiveRule
 from agentic_core.resources.meta import ObjectMeta, OwnerReference, Resource
 from agentic_core.resources.pod import (
     EnvFromSource,
@@ -51,9 +52,12 @@ __all__ = [
     "AgenticSession",
     "Answer",
     "AnswerOption",
+    "Approval",
+    "ApprovalRule",
     "CheckpointTtl",
     "ClusterWorkflowDefinition",
     "DeadlineAnswers",
+    "EffectiveRule",
     "EnvFromSource",
     "EnvVar",
     "ForkFrom",

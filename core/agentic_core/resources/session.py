@@ -9,6 +9,7 @@ from agentic_core.contract import MAX_HISTORY
 from agentic_core.digests import digest_question
 from agentic_core.lifecycle import Phase, phase_rule
 from agentic_core.names import MAX_DEFINITION_NAME, MAX_PODS, MAX_RUN, MAX_SESSION_NAME
+from agentic_core.resources.approval import Approval
 from agentic_core.resources.graph_config import GraphConfig, GraphContext, RunLimits
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
@@ -259,6 +260,10 @@ class Interrupt(Wire):
     schema_: Annotated[
         JsonObject | None, Field(alias="schema", description="JSON Schema of the answer; any answer where absent.")
     ] = None
+    approval: Annotated[
+        AnyJson,
+        Field(description="The question's own approval rule, as the value has it; what counts is in status.approvals."),
+    ] = None
     asked_at: Annotated[Time | None, Field(description="When it was asked.")] = None
     answer: Annotated[
         AnyJson, Field(description="The answer that was accepted, and that the graph goes on with; it never changes.")
@@ -432,6 +437,15 @@ class SessionStatus(Wire):
             max_length=256,
             description="The answers that were accepted, written by the operator alone; what runs go on with.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["interruptId", "by"]},
+        ),
+    ] = ()
+    approvals: Annotated[
+        tuple[Approval, ...],
+        Field(
+            max_length=256,
+            description="Who has to answer which question, written by the operator alone once it is asked; what"
+            " admission holds answers against.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["interruptId"]},
         ),
     ] = ()
     result: Annotated[AnyJson, Field(description="The result, up to 32 KiB of JSON.")] = None

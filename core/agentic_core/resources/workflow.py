@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from agentic_core.conditions import CONDITION_LIST, Condition
 from agentic_core.names import MAX_DEFINITION_NAME
+from agentic_core.resources.approval import DefinedRule
 from agentic_core.resources.graph_config import GraphConfig, GraphContext
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import (
@@ -173,6 +174,13 @@ class WorkflowSpec(Wire):
         Field(
             description="What inputDeadline of sessions may answer where nobody did in time; nothing where absent, so"
             " that a deadline can only fail a session."
+        ),
+    ] = None
+    approval: Annotated[
+        DefinedRule | None,
+        Field(
+            description="Who has to answer the questions of sessions; a question's own rule adds to it. Anybody who may"
+            " answer where absent."
         ),
     ] = None
     max_active_sessions: Annotated[
