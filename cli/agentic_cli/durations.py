@@ -52,7 +52,10 @@ def format_age(time: str, now: datetime) -> str:
     """Return how long ago an API object's time was; ``<unknown>`` for none."""
     if not time:
         return "<unknown>"
-    return format_duration((now - datetime.fromisoformat(time)).total_seconds())
+    try:
+        return format_duration((now - datetime.fromisoformat(time)).total_seconds())
+    except (ValueError, TypeError):
+        return "<unknown>"
 
 
 def utc_now() -> datetime:

@@ -129,8 +129,29 @@ class Workflow:
         return next((each for each in conditions if each.get("type") == name), {})
 
 
+UNREADABLE: Final = "Unreadable"
+
+
 def parse_session(raw: Mapping[str, Any]) -> Session:
-    """Return the view of an AgenticSession as the API server gave it."""
+    """Return the view of an AgenticSession as the API server gave it.
+
+    One whose status nobody can read, as an earlier version may have left it, is shown as that, and others beside it.
+    """
+    try:
+        return _parse_session(raw)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        metadata = raw.get("metadata") or {}
+        message = f"its status cannot be read ({type(error).__name__}); -o yaml shows it as it is"
+        return Session(
+            name=str(metadata.get("name", "")),
+            namespace=str(metadata.get("namespace", "")),
+            raw=raw,
+            phase=UNREADABLE,
+            message=message,
+        )
+
+
+def _parse_session(raw: Mapping[str, Any]) -> Session:
     metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
     reference = spec.get("workflowRef") or {}
     responded = {each.get("interruptId") for each in spec.get("responses") or ()}
@@ -203,5 +224,8 @@ def parse_workflow(raw: Mapping[str, Any]) -> Workflow:
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return the time of an API object's field, None where it is empty."""
-    return datetime.fromisoformat(text) if text else None
+    """Return the time of an API object's field, None where it is empty or none."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

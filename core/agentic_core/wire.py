@@ -21,8 +21,30 @@ class Wire(BaseModel):
     )
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form, without fields that hold nothing."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """Return the JSON form, without fields that hold nothing, however deep the values in it are nested."""
+        try:
+            return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        except ValueError:
+            # The library counts the depth; the API server takes more of it.
+            return self._spell_fields()
+
+    def _spell_fields(self) -> dict[str, Any]:
+        """Return the JSON form field by field: those that are too deep are JSON already, or hold what has this form."""
+        spelled: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            try:
+                spelled |= self.model_dump(mode="json", by_alias=True, exclude_none=True, include={name})
+            except ValueError:
+                spelled[field.serialization_alias or field.alias or name] = _spell(getattr(self, name))
+        return spelled
+
+
+def _spell(value: Any) -> Any:
+    if isinstance(value, Wire):
+        return value.to_wire()
+    if isinstance(value, tuple):
+        return [_spell(each) for each in value]
+    return value
 
 
 def format_time(at: datetime) -> str:

@@ -6,8 +6,9 @@ loop does: the fault is logged with the object's name, counted by loop, and the 
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,37 @@ from pydantic import ValidationError
 from agentic_core.errors import AgenticError, TransientError
 
 logger: Final = logging.getLogger(__name__)
+
+
+# What may pass by itself is told once, and again only after this time, then twice that, and so on.
+QUIET_SECONDS: Final = 60.0
+LONGEST_QUIET_SECONDS: Final = 3600.0
+_MOST_QUIET: Final = 1000
+
+
+class Quiet:
+    """Says which of many equal complaints are worth a line in the log: the first, and ever fewer of the others."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[Hashable, tuple[float, float]] = {}
+
+    def is_due(self, about: Hashable) -> bool:
+        """Say whether to tell now; from then on it is quiet for longer than the time before."""
+        now = self._clock()
+        until, seconds = self._until.get(about, (0.0, 0.0))
+        if about in self._until and now < until:
+            return False
+        # One that was not heard of for long begins anew.
+        seconds = min(2 * seconds, LONGEST_QUIET_SECONDS) if seconds and now < until + seconds else QUIET_SECONDS
+        if len(self._until) >= _MOST_QUIET:
+            self._until.clear()
+        self._until[about] = now + seconds, seconds
+        return True
+
+    def end(self, about: Hashable) -> bool:
+        """Forget a complaint that is over; say whether it was told."""
+        return self._until.pop(about, None) is not None
 
 
 class Outage:
@@ -40,6 +72,7 @@ class Faults:
     """How often a share of a loop's work was left out, by loop, since the process began."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    quiet: Quiet = field(default_factory=Quiet)
 
     @contextmanager
     def apart(self, loop: str, outage: Outage | None = None, **about: str) -> Iterator[None]:
@@ -61,9 +94,11 @@ class Faults:
                 outage.succeed()
 
     def tell(self, loop: str, error: Exception, **about: str) -> None:
-        """Log and count a fault of one object."""
+        """Count a fault of one object, and log it: what may pass by itself once, and then ever less often."""
         self.counts[loop] += 1
-        if isinstance(error, AgenticError):
+        if isinstance(error, TransientError) and not self.quiet.is_due((loop, type(error), *sorted(about.items()))):
+            logger.debug("left out of a round of %s again: %s", loop, error, extra=about)
+        elif isinstance(error, AgenticError):
             logger.warning("left out of a round of %s: %s", loop, error, extra=about)
         elif isinstance(error, ValidationError):
             logger.error("left out of a round of %s, it cannot be read: %s", loop, describe_invalid(error), extra=about)
@@ -86,16 +121,24 @@ async def repeat(
     seconds: float,
     after_fault_seconds: float | None = None,
 ) -> None:
-    """Go round for ever, with pauses; a round that ends in a fault is followed by the next like any other."""
-    pause = first_seconds
+    """Go round for ever, with pauses; a round that ends in a fault is followed by the next like any other.
+
+    An outage is told when it begins, then ever less often, and when it is over.
+    """
+    pause, failed = first_seconds, 0
     while True:
         await asyncio.sleep(pause)
         pause = seconds
         try:
             await go_round()
+            if failed and faults.quiet.end(loop):
+                logger.info("rounds of %s go on again, after %d that were cut short", loop, failed)
+            failed = 0
         except AgenticError as error:
             faults.counts[loop] += 1
-            logger.warning("a round of %s was cut short, the next one goes on: %s", loop, error)
+            failed += 1
+            level = logging.WARNING if faults.quiet.is_due(loop) else logging.DEBUG
+            logger.log(level, "a round of %s was cut short, the next one goes on: %s", loop, error)
             pause = seconds if after_fault_seconds is None else after_fault_seconds
         except Exception:
             # A loop that ended would end the process, and with it the work of all tenants.

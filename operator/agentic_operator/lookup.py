@@ -6,12 +6,12 @@ from typing import Final
 
 from agentic_core.lifecycle import Phase
 from agentic_core.names import SESSION_LABEL, job_name
+from agentic_core.reading import read_session
 from agentic_core.resources import AgenticSession, ClusterWorkflowDefinition, WorkflowDefinition
 from agentic_operator.faults import Faults
 from agentic_operator.jobs import Definition
 from agentic_operator.kube import CLUSTER_DEFINITIONS, DEFINITIONS, JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.observed import JOB_NAME_LABEL, JobSeen, PodSeen, observe_job, observe_pod
-from agentic_operator.reading import read_session
 from agentic_operator.registry import DefinitionKey, Registry, SessionKey
 from agentic_operator.statuses import is_withdrawn, last_run
 

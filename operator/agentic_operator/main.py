@@ -42,6 +42,7 @@ from agentic_operator.seen import Rules
 from agentic_operator.stalls import Stalls
 from agentic_operator.sweep import Sweep, owner_of
 from agentic_operator.tenant_keeper import TenantKeeper
+from agentic_operator.upkeep import Upkeep
 from agentic_operator.workers import run_workers
 from agentic_operator.workqueue import WorkQueue
 from agentic_store.database import Database, open_database
@@ -161,6 +162,7 @@ async def _lead(
             asyncio.create_task(parts.announcer.run(), name="announcer"),
             asyncio.create_task(sweep.run(), name="sweep"),
             asyncio.create_task(stalls.run(), name="stalls"),
+            asyncio.create_task(Upkeep(namespaces, registry, faults).run(), name="upkeep"),
         ]
         metrics.sources.registry, metrics.sources.queue_length = registry, queue.__len__
         if database is not None:

@@ -9,10 +9,10 @@ from typing import Final
 
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
+from agentic_core.reading import read_session
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube import JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.observed import definition_of, session_of
-from agentic_operator.reading import read_session
 from agentic_operator.recorder import build_record, keep_results
 from agentic_operator.registry import DefinitionKey, Key, Registry, SessionKey
 from agentic_operator.workqueue import WorkQueue

@@ -15,6 +15,7 @@ import httpx
 
 from agentic_core.errors import Conflict, PermanentError, Superseded, TransientError
 from agentic_core.names import GROUP, VERSION
+from agentic_core.reading import read_session
 from agentic_core.resources.session import AgenticSession, SessionStatus
 from agentic_runner.clock import ServerClock
 from agentic_runner.config import RunConfig, TokenSource
@@ -60,7 +61,8 @@ class SessionApi:
             raise TransientError(f"the API server does not answer: {str(error) or type(error).__name__}") from error
         self.clock.see(response.headers.get("Date", ""))
         if response.is_success:
-            return AgenticSession.model_validate_json(response.content)
+            # What an earlier version left beyond today's bounds must not keep the session from going on.
+            return read_session(response.json()).session
         raise _refused(response)
 
 

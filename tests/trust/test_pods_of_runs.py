@@ -53,7 +53,7 @@ def a_run(space: Space) -> tuple[Client, str, str]:
     space.wait_status("s", "Creating")
     pod = space.wait_pod("s-r1")
     known = wait_for(
-        lambda: space.status("s"), lambda s: "podUids" in s, what="the uid", timeout_seconds=30, every=0.05
+        lambda: space.status("s"), lambda s: bool(s.get("podUids")), what="the uid", timeout_seconds=30, every=0.05
     )
     (uid,) = known["podUids"]
     return a_pod_of(space.plane, space.name, pod), pod, uid
@@ -128,3 +128,33 @@ def test_nobody_makes_a_runner_but_the_job_controller_for_the_operators_jobs(spa
     assert space.status("s")["podUids"] == [uid]
     taken = [pod["metadata"]["name"] for pod in space.pods() if pod["spec"]["serviceAccountName"] == ACCOUNT]
     assert taken == [pod["metadata"]["name"] for pod in space.pods("s-r1")]
+
+
+def test_nobody_makes_a_pod_of_a_run_with_an_account_that_is_marked_for_a_workflow(space: Space) -> None:
+    """Before the operator has recorded the uid of a run's pod, its name and its account are all there is."""
+    builder = a_builder(space)
+    # An account as the operator binds it, and one without a right.
+    make_pod(space, "first", account="reports")
+    space.plane.request("POST", f"/api/v1/namespaces/{space.name}/serviceaccounts", {"metadata": {"name": "plain"}})
+    marked, plain = template(serviceAccountName="reports"), template(serviceAccountName="plain")
+
+    def make_generated(spec: Json) -> Answer:
+        body = {"metadata": {"generateName": "s-r1-"}, "spec": spec}
+        return builder.request("POST", PODS.format(space.name), body)
+
+    wait_for(
+        lambda: make(builder, space, PODS, "s-r1-zzzzz", marked).code,
+        lambda code: code in (403, 409),
+        what="the binding's effect",
+    )
+    for refused in (
+        make(builder, space, PODS, "s-r1-zzzzz", marked),
+        make(builder, space, PODS, "s-r12-zzzzz", marked),
+        make_generated(marked),
+        make(builder, space, JOBS, "s-r2", {"template": {"spec": marked}}),
+    ):
+        assert (refused.code, "for runs of sessions" in refused.message) == (403, True), refused.message
+    assert make(builder, space, PODS, "s-r1-yyyyy", plain).is_done
+    assert make_generated(plain).is_done
+    assert make(builder, space, PODS, "web-5d8f-zzzzz", marked).is_done
+    assert make(builder, space, JOBS, "s-report", {"template": {"spec": marked}}).is_done

@@ -304,7 +304,7 @@ async def test_only_the_operator_of_a_namespace_makes_runs_there(teams: tuple[Te
         return "made" if answer.is_done else answer.message
 
     async def is_refused() -> bool:
-        return "its Jobs are made by the operator" in await asyncio.to_thread(forge, blue)
+        return "their Jobs are made by the operator" in await asyncio.to_thread(forge, blue)
 
     # Policies and bindings that were just made take a moment.
     await until(is_refused, what="a refusal")

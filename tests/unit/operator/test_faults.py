@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agentic_core.errors import Conflict, DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.resources import AgenticSession
 from agentic_operator.announcer import Announcer
-from agentic_operator.faults import Faults, Outage, repeat
+from agentic_operator.faults import Faults, Outage, Quiet, repeat
 from agentic_operator.handlers import Handlers
 from agentic_operator.leader import LeaseRecord, count_transition, read_lease
 from agentic_operator.metrics import Metrics, Sources
@@ -88,6 +88,48 @@ async def test_a_loop_goes_on_after_any_error() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert faults.counts["sweep"] >= 4
+
+
+def test_what_may_pass_is_told_once_and_then_ever_less_often(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    faults = Faults(quiet=Quiet(lambda: now[0]))
+    told: list[int] = []
+    for second in range(0, 1000, 3):
+        now[0] = float(second)
+        caplog.clear()
+        with caplog.at_level(logging.INFO), faults.apart("stuck pods", namespace="team"):
+            raise TransientError("the API server does not answer")
+        if caplog.records:
+            told.append(second)
+    assert told == [0, 60, 180, 420, 900]
+    assert faults.counts["stuck pods"] == 334
+    # Another object's is told, and what never passes by itself each time.
+    for about, error in (("other", TransientError("x")), ("team", PermanentError("x")), ("team", PermanentError("x"))):
+        caplog.clear()
+        with faults.apart("stuck pods", namespace=about):
+            raise error
+        assert len(caplog.records) == 1
+
+
+async def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    rounds, over = [0], asyncio.Event()
+
+    async def go_round() -> None:
+        rounds[0] += 1
+        if rounds[0] in range(2, 40):
+            raise TransientError("the API server does not answer")
+        if rounds[0] == 42:
+            over.set()
+
+    with caplog.at_level(logging.INFO):
+        running = asyncio.create_task(repeat("stuck pods", go_round, Faults(), first_seconds=0, seconds=0))
+        await asyncio.wait_for(over.wait(), 10)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [each.getMessage() for each in caplog.records] == [
+        "a round of stuck pods was cut short, the next one goes on: the API server does not answer",
+        "rounds of stuck pods go on again, after 38 that were cut short",
+    ]
 
 
 class Picky(MemorySessions):
