@@ -1,8 +1,8 @@
-"""How checkpoints lie in our tables: what LangGraph's unmodified saver does with the database as we migrate it."""
+"""How checkpoints of LangGraph's unmodified saver, and of a runner's, lie in the database as we migrate it."""
 
 import asyncio
 import operator
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypedDict
 
@@ -13,6 +13,8 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 from psycopg import AsyncConnection
 
+from agentic_runner.checkpoints import build_saver
+from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase
@@ -28,12 +30,21 @@ class State(TypedDict, total=False):
     items: Annotated[list[int], operator.add]
 
 
+Build = Callable[[Database], AsyncPostgresSaver]
+
+
+@pytest.fixture(params=["library", "runner"])
+def build(request: pytest.FixtureRequest) -> Build:
+    """Make the library's own saver, or the one that a runner gives to its graph."""
+    return build_saver if request.param == "runner" else lambda db: AsyncPostgresSaver(db.pool)
+
+
 @asynccontextmanager
 async def opened(
-    database: PostgresDatabase, *, max_size: int = 4
+    database: PostgresDatabase, build: Build, *, max_size: int = 4
 ) -> AsyncIterator[tuple[Database, AsyncPostgresSaver]]:
     async with open_database(Dsn.parse(database.dsn), application_name="test", max_size=max_size) as db:
-        yield db, AsyncPostgresSaver(db.pool)
+        yield db, build(db)
 
 
 def on(thread: str) -> RunnableConfig:
@@ -57,15 +68,17 @@ def build_loop(steps: int) -> StateGraph[State, None, State, State]:
     return graph
 
 
-async def test_one_checkpoint_a_super_step_without_any_code_of_the_user(database: PostgresDatabase) -> None:
-    async with opened(database) as (_, saver):
+async def test_one_checkpoint_a_super_step_without_any_code_of_the_user(
+    database: PostgresDatabase, build: Build
+) -> None:
+    async with opened(database, build) as (_, saver):
         await build_loop(3).compile(checkpointer=saver).ainvoke({"count": 0}, on("t"))
     steps = database.execute("SELECT (metadata->>'step')::int FROM checkpoints ORDER BY 1")
     assert [step for (step,) in steps] == [-1, 0, 1, 2, 3]
 
 
-async def test_the_parents_of_a_checkpoint_lead_to_the_root(database: PostgresDatabase) -> None:
-    async with opened(database) as (_, saver):
+async def test_the_parents_of_a_checkpoint_lead_to_the_root(database: PostgresDatabase, build: Build) -> None:
+    async with opened(database, build) as (_, saver):
         graph = build_loop(5).compile(checkpointer=saver)
         await graph.ainvoke({"count": 0}, on("t"))
         history = [snapshot async for snapshot in graph.aget_state_history(on("t"))]
@@ -77,8 +90,8 @@ async def test_the_parents_of_a_checkpoint_lead_to_the_root(database: PostgresDa
     assert length == len(history) == 7
 
 
-async def test_small_values_are_inline_and_large_ones_in_blobs_alone(database: PostgresDatabase) -> None:
-    async with opened(database) as (_, saver):
+async def test_small_values_are_inline_and_large_ones_in_blobs_alone(database: PostgresDatabase, build: Build) -> None:
+    async with opened(database, build) as (_, saver):
         graph = build_loop(1).compile(checkpointer=saver)
         await graph.ainvoke({"count": 0, "big": b"x" * (20 * MIB)}, on("t"))
     ((inline,),) = database.execute(
@@ -92,7 +105,7 @@ async def test_small_values_are_inline_and_large_ones_in_blobs_alone(database: P
     assert largest < 100_000
 
 
-async def test_only_what_changed_is_stored_again(database: PostgresDatabase) -> None:
+async def test_only_what_changed_is_stored_again(database: PostgresDatabase, build: Build) -> None:
     class Wide(TypedDict):
         c0: list[int]
         c1: list[int]
@@ -108,7 +121,7 @@ async def test_only_what_changed_is_stored_again(database: PostgresDatabase) -> 
     graph.add_conditional_edges(
         "change_one", lambda s: END if len(s["c0"]) == 50 else "change_one", ["change_one", END]
     )
-    async with opened(database) as (_, saver):
+    async with opened(database, build) as (_, saver):
         config: RunnableConfig = {**on("t"), "recursion_limit": 100}
         start: Wide = {"c0": [], "c1": [1], "c2": [2], "c3": [3]}
         await graph.compile(checkpointer=saver).ainvoke(start, config)
@@ -116,7 +129,9 @@ async def test_only_what_changed_is_stored_again(database: PostgresDatabase) -> 
     assert rows == {"c0": 51, "c1": 1, "c2": 1, "c3": 1}
 
 
-async def test_of_two_parallel_nodes_the_one_that_succeeded_does_not_run_again(database: PostgresDatabase) -> None:
+async def test_of_two_parallel_nodes_the_one_that_succeeded_does_not_run_again(
+    database: PostgresDatabase, build: Build
+) -> None:
     calls: list[str] = []
 
     def good(state: State) -> dict[str, Any]:
@@ -134,7 +149,7 @@ async def test_of_two_parallel_nodes_the_one_that_succeeded_does_not_run_again(d
         graph.add_node(name, node)
         graph.add_edge(START, name)
         graph.add_edge(name, END)
-    async with opened(database) as (_, saver):
+    async with opened(database, build) as (_, saver):
         compiled = graph.compile(checkpointer=saver)
         with pytest.raises(ConnectionError, match="once"):
             await compiled.ainvoke({"items": []}, on("t"), durability="sync")
@@ -143,23 +158,33 @@ async def test_of_two_parallel_nodes_the_one_that_succeeded_does_not_run_again(d
     assert sorted(result["items"]) == [1, 2]
 
 
-async def test_a_database_of_an_older_library_is_migrated_and_its_thread_goes_on(database: PostgresDatabase) -> None:
-    """Take the newest library migration back by hand, as a database that an older library made has it."""
+async def test_a_database_of_an_older_library_is_migrated_and_its_thread_goes_on(
+    empty_database: PostgresDatabase, build: Build
+) -> None:
+    """Make the tables by the library alone, as its eighth version had them, with a thread amid its graph."""
     newest = len(AsyncPostgresSaver.MIGRATIONS) - 1
-    async with opened(database) as (_, saver):
+    async with open_database(Dsn.parse(empty_database.dsn), application_name="test") as db:
+        saver = AsyncPostgresSaver(db.pool)
+        await saver.setup()
         graph = build_loop(2).compile(checkpointer=saver, interrupt_after=["count_up"])
         await graph.ainvoke({"count": 0}, on("t"))
-    database.execute("DELETE FROM checkpoint_migrations WHERE v = %s", [newest])
-    database.execute("ALTER TABLE checkpoint_writes DROP COLUMN task_path")
-    async with opened(database) as (_, saver):
-        await saver.setup()
+    empty_database.execute("DELETE FROM checkpoint_migrations WHERE v = %s", [newest])
+    empty_database.execute("ALTER TABLE checkpoint_writes DROP COLUMN task_path")
+
+    await migrate.up(Dsn.parse(empty_database.dsn))
+
+    assert empty_database.execute("SELECT max(v) FROM checkpoint_migrations") == [(newest,)]
+    async with opened(empty_database, build) as (_, saver):
         graph = build_loop(2).compile(checkpointer=saver)
         assert (await graph.ainvoke(None, on("t")))["count"] == 2
-    assert database.execute("SELECT max(v) FROM checkpoint_migrations") == [(newest,)]
+    steps = empty_database.execute("SELECT (metadata->>'step')::int FROM checkpoints ORDER BY 1")
+    assert [step for (step,) in steps] == [-1, 0, 1, 2]
 
 
-async def test_one_saver_serves_twenty_threads_at_once_without_mixing_them(database: PostgresDatabase) -> None:
-    async with opened(database) as (_, saver):
+async def test_one_saver_serves_twenty_threads_at_once_without_mixing_them(
+    database: PostgresDatabase, build: Build
+) -> None:
+    async with opened(database, build) as (_, saver):
         graph = build_loop(5).compile(checkpointer=saver)
         results = await asyncio.gather(
             *(graph.ainvoke({"count": 0, "items": [n]}, on(f"thread-{n}")) for n in range(20))
@@ -170,9 +195,9 @@ async def test_one_saver_serves_twenty_threads_at_once_without_mixing_them(datab
     assert len(rows) == 20
 
 
-async def test_a_hundred_sessions_share_the_connections_of_their_pool(database: PostgresDatabase) -> None:
+async def test_a_hundred_sessions_share_the_connections_of_their_pool(database: PostgresDatabase, build: Build) -> None:
     seen: list[int] = []
-    async with opened(database, max_size=10) as (_, saver):
+    async with opened(database, build, max_size=10) as (_, saver):
         graph = build_loop(3).compile(checkpointer=saver)
 
         async def count_backends() -> None:
@@ -192,6 +217,42 @@ async def test_a_hundred_sessions_share_the_connections_of_their_pool(database: 
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
     assert max(seen) <= 10
+
+
+async def test_while_the_database_holds_up_every_session_the_event_loop_goes_on(
+    database: PostgresDatabase, build: Build
+) -> None:
+    """Lock the table that a hundred sessions write, and count the turns of the loop that they wait in.
+
+    The lock goes after 30 seconds at the latest, so that a loop that was blocked is found.
+    """
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'test' AND wait_event_type = 'Lock'"
+    )
+    async with (
+        opened(database, build, max_size=4) as (_, saver),
+        await AsyncConnection.connect(database.dsn) as holder,
+        await AsyncConnection.connect(database.dsn, autocommit=True) as observer,
+    ):
+        await holder.execute("SET idle_in_transaction_session_timeout = '30s'")
+        await holder.execute("LOCK TABLE checkpoints")
+        graph = build_loop(3).compile(checkpointer=saver)
+        sessions = [asyncio.create_task(graph.ainvoke({"count": 0}, on(f"thread-{n}"))) for n in range(100)]
+
+        async def count_waiting() -> int:
+            row = await (await observer.execute(waiting)).fetchone()
+            return int(row[0]) if row is not None else 0
+
+        while not await count_waiting():
+            pass
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert await count_waiting()
+        assert not any(session.done() for session in sessions)
+        await holder.commit()
+        results = await asyncio.gather(*sessions)
+    assert [result["count"] for result in results] == [3] * 100
 
 
 def test_a_checkpoint_that_names_code_is_not_run() -> None:

@@ -69,15 +69,22 @@ def test_script_and_command_pass_all_seven_checks_with_the_same_words(database: 
     lines = script.stdout.splitlines()
     assert [line.split()[0] for line in lines[:7]] == ["PASS"] * 7
     assert lines[-1] == "7 of 7 checks passed"
-    (size,) = database.execute(
-        "SELECT pg_total_relation_size('store'), pg_size_pretty(pg_total_relation_size('store'))"
-    )
-    assert next(line.split() for line in lines if line.startswith("store ")) == [
-        "store",
-        "42",
-        str(size[0]),
-        *size[1].split(),
+    tables = [
+        name
+        for (name,) in database.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+        )
     ]
+    expected = []
+    for table in tables:
+        ((rows, size, pretty),) = database.execute(
+            f"SELECT count(*), pg_total_relation_size('{table}'), pg_size_pretty(pg_total_relation_size('{table}'))"
+            f" FROM {table}"
+        )
+        expected.append([table, str(rows), str(size), *pretty.split()])
+    begin = next(number for number, line in enumerate(lines) if line.startswith("TABLE "))
+    assert [line.split() for line in lines[begin + 1 : begin + 1 + len(tables)]] == expected
+    assert dict(each[:2] for each in expected)["store"] == "42"
 
 
 DEFECTS = [

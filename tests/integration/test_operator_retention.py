@@ -296,6 +296,30 @@ async def test_cancelled_at_any_step_it_leaves_nothing_that_the_next_round_does_
         assert database.execute("SELECT count(*) FROM session_events") == [(0,)]
 
 
+@pytest.mark.parametrize(("days", "kept"), [("1", ()), ("30", ("young",)), ("0", ("young", "old"))])
+def test_the_operators_process_keeps_checkpoints_for_as_long_as_its_variable_says(
+    space: Space, database: PostgresDatabase, days: str, kept: tuple[str, ...]
+) -> None:
+    registry = Registry(lambda _: None, lambda _: None)
+    bench = Bench(space, database, None, registry, None, None)  # type: ignore[arg-type]  # only its resources are used
+    threads = {name: bench.session(name, ended=days_ago(age)) for name, age in (("young", 29), ("old", 31))}
+    dsn, port = space.folder / "dsn", free_port()
+    dsn.write_text(database.dsn)
+    space.operator(POSTGRES_CONNECTION_STRING_FILE=str(dsn), LIVENESS_PORT=str(port), CHECKPOINT_RETENTION_DAYS=days)
+
+    def scrape() -> str:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""
+
+    ended = "agentic_retention_rounds_total 1.0"
+    wait_for(scrape, lambda text: ended in text, what="the end of the round", timeout_seconds=60)
+    left = {name for name, thread in threads.items() if count(database, thread) != (0, 0, 0)}
+    assert left == set(kept)
+
+
 def test_the_operators_process_removes_serves_metrics_ends_on_sigterm_and_goes_on_after_a_kill(
     space: Space, database: PostgresDatabase
 ) -> None:

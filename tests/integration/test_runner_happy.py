@@ -30,6 +30,38 @@ def test_a_session_runs_from_its_inputs_to_its_result(runners: RunnerBench) -> N
     assert runner.termination == ""
 
 
+CHECKPOINTER = """
+from langgraph.config import get_config
+class State(TypedDict):
+    saver: Any
+    place: Any
+def look(state):
+    note("look")
+    given = get_config()["configurable"]
+    lineage = [f"{each.__module__}:{each.__name__}" for each in type(given["__pregel_checkpointer"]).__mro__]
+    return {"saver": lineage}
+def gate(state):
+    return {"place": interrupt("go on?")}
+graph = (
+    StateGraph(State).add_node(look).add_node(gate)
+    .add_edge(START, "look").add_edge("look", "gate").add_edge("gate", END).compile()
+)
+"""
+
+
+def test_a_graph_is_given_a_saver_of_the_librarys_own_kind_at_the_root_of_its_thread(runners: RunnerBench) -> None:
+    session = runners.session(CHECKPOINTER, {})
+    assert session.run() == 0
+    session.answer(run=2, gate="yes")
+    assert session.run(2) == 0
+    assert session.ran == ["look"]
+    result = session.status["result"]
+    assert "langgraph.checkpoint.postgres.aio:AsyncPostgresSaver" in result["saver"]
+    assert result["place"] == "yes"
+    query = "SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = %s"
+    assert runners.database.execute(query, [session.thread_id]) == [("",)]
+
+
 RESULT = """
 import datetime
 class State(TypedDict):

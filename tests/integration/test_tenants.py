@@ -10,6 +10,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from agentic_core.errors import PermanentError, Superseded
 from agentic_core.lifecycle import Phase
+from agentic_core.threads import thread_id
 from agentic_runner.long_term import ProjectStore
 from agentic_store import migrate
 from agentic_store.database import Database, open_database
@@ -288,6 +289,18 @@ async def test_projects_keep_their_long_term_memory_apart(managed: Managed, oper
 
     assert await operator_.tenants.purge_memory("a") == 1
     assert managed.execute("SELECT prefix FROM store") == [("project-a-b.users.u1",)]
+
+
+async def test_the_login_of_a_namespace_reads_its_private_sessions_too(managed: Managed, operator_: Database) -> None:
+    """What holds today: a private thread is a thread of its own, and no boundary within the namespace."""
+    dsn = await log_in(managed, operator_, "team")
+    private = a_record("mine", thread_id=thread_id("team", "mine", "ann"))
+    assert await operator_.sessions.record_session(private)
+    assert await operator_.sessions.record_session(a_record("mine", project="other"))
+
+    async with open_database(dsn, application_name="runner") as runner:
+        assert await runner.sessions.get(private.session_uid) is not None
+        assert await runner.sessions.get("uid-other-mine") is None
 
 
 async def test_every_table_has_row_level_security(database: PostgresDatabase) -> None:
