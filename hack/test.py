@@ -1,7 +1,8 @@
 """``make test``: the cluster and the images, then every test, with one closing summary.
 
-Three stages: what needs no cluster, sessions on the real cluster, and the tests that take parts of that cluster away.
-The first two run side by side in a few processes: most of a session's time is waiting.
+Four stages: unit tests, whose coverage is measured, what else needs no cluster, sessions on the real cluster, and the
+tests that take parts of that cluster away. The first three run side by side in a few processes: most of the time they
+wait.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hack.coverage_report import format_table, read_report, sum_by_part
 from hack.steps import step
 
 EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
@@ -38,10 +40,13 @@ class Stage:
     paths: tuple[str, ...]
     processes: int = 0
     spread: str = "loadfile"
+    is_measured: bool = False
+    """Whether coverage is measured, in the processes of pytest."""
 
     def command(self, report: Path, extra: Sequence[str]) -> list[str]:
         side_by_side = ["-n", str(self.processes), "--dist", self.spread] if self.processes else []
-        return [sys.executable, *PYTEST, *side_by_side, f"--junitxml={report}", *self.paths, *extra]
+        measured = ["--cov", "--cov-report="] if self.is_measured else []
+        return [sys.executable, *PYTEST, *side_by_side, *measured, f"--junitxml={report}", *self.paths, *extra]
 
 
 # More than that is no accident.
@@ -61,10 +66,11 @@ def without(*paths: str) -> tuple[str, ...]:
     return tuple(f"--ignore={path}" for path in paths)
 
 
+UNIT = Stage("unit tests", ("tests/unit",), 2, is_measured=True)
 WITHOUT_CLUSTER = Stage(
-    "unit, integration, conformance and fault tests",
+    "integration, conformance and fault tests",
     (
-        *(f"tests/{name}" for name in ("unit", "projects", "integration", "conformance", "faults", "trust")),
+        *(f"tests/{name}" for name in ("projects", "integration", "conformance", "faults", "trust")),
         *without(*IN_FULL_ONLY),
     ),
     2,
@@ -88,7 +94,7 @@ def run(stage: Stage, folder: Path, extra: Sequence[str]) -> tuple[int, dict[str
         return status, counts
     again = folder / "again.xml"
     again.unlink(missing_ok=True)
-    alone = replace(stage, processes=0)
+    alone = replace(stage, processes=0, is_measured=False)
     status = step(
         f"{counts['failed']} that failed, once more and alone", [*alone.command(again, extra), "--last-failed"]
     )
@@ -117,7 +123,7 @@ def main() -> int:
     options = parser.parse_args()
     # Where this was started in the background of a script, Ctrl-C is ignored, and tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    stages = [WITHOUT_CLUSTER] if options.no_cluster else [WITHOUT_CLUSTER, ON_CLUSTER, DISRUPTIONS]
+    stages = [UNIT, WITHOUT_CLUSTER] if options.no_cluster else [UNIT, WITHOUT_CLUSTER, ON_CLUSTER, DISRUPTIONS]
     images = ("images", ("hack.images", "build", *IMAGES))
     on_cluster = (("local cluster", ("hack.cluster", "up")), images, ("operator", ("hack.install",)))
     programs = (
@@ -130,6 +136,9 @@ def main() -> int:
             return status
     with tempfile.TemporaryDirectory() as folder:
         ended = [run(stage, Path(folder), options.pytest) for stage in stages]
+    if report := read_report():
+        print("coverage of the unit tests (processes that the other tests start are not measured):")
+        print(format_table(sum_by_part(report)))
     total = {word: sum(counts[word] for _, counts in ended) for word in ("passed", "failed", "skipped")}
     print(", ".join(f"{number} {word}" for word, number in total.items()))
     return next((status for status, _ in ended if status), 0)
