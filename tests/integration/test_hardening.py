@@ -32,8 +32,9 @@ def folders(kind: str) -> list[str]:
     return [str(path.parent.relative_to(ROOT)) for path in found if yaml.safe_load(path.read_text())["kind"] == kind]
 
 
-def subsets(names: list[str]) -> Iterator[tuple[str, ...]]:
-    for size in range(len(names) + 1):
+def choose(names: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield none of them, each, each pair, and all."""
+    for size in (0, 1, 2, len(names)):
         yield from itertools.combinations(names, size)
 
 
@@ -53,10 +54,12 @@ def test_every_pod_of_the_manifests_says_what_it_may(tmp_path: Path, folder: str
 
 # The two that make the migration a hook are each other's alternative.
 HOOKS = {"manifests/migrate/argocd", "manifests/migrate/helm"}
-COMPONENTS = [chosen for chosen in subsets(folders("Component")) if not set(chosen) >= HOOKS]
+COMPONENTS = dict.fromkeys(
+    chosen for hook in HOOKS for chosen in choose([name for name in folders("Component") if name != hook])
+)
 
 
-@pytest.mark.parametrize("components", COMPONENTS, ids=lambda chosen: " ".join(chosen) or "none")
+@pytest.mark.parametrize("components", sorted(COMPONENTS), ids=lambda chosen: " ".join(chosen) or "none")
 def test_no_component_takes_back_what_a_pod_says(tmp_path: Path, components: tuple[str, ...]) -> None:
     # Vault before the hooks, which its objects become part of.
     ordered = sorted(components, key=lambda name: (not name.endswith("vault"), name))
@@ -80,14 +83,37 @@ def chart_switches() -> list[str]:
 
 
 def test_every_pod_of_the_chart_says_what_it_may_whatever_is_switched(helm: Path) -> None:
-    """Each choice of the values by itself, and with all that can be switched on."""
+    """The defaults, and each choice of the values with all else that can be switched on."""
     everything = ["monitoring.enabled=true", "backup.enabled=true", "vault.enabled=true"]
+    # What some of the choices ask for.
+    everything += [f"vault.address={VAULT}", "watchNamespaces={team}", "sharedName=agentic"]
     chosen = chart_switches()
     assert {"backup.enabled=true", "migrate.hook=argocd", "podUser=cluster"} <= set(chosen)
-    for first, one in itertools.product(([], everything), chosen):
-        arguments = [part for value in (f"vault.address={VAULT}", *first, one) for part in ("--set", value)]
-        pods = check(template(helm, *arguments))
-        assert pods >= (1 if one == "migrate.enabled=false" else 2), one
+    fewer = {"migrate.enabled=false": 2, "parts.operator=false": 0}
+    assert check(template(helm)) == 2
+    for one in chosen:
+        values = (*everything, one)
+        pods = check(template(helm, *(part for value in values for part in ("--set", value))))
+        assert pods == fewer.get(one, 3), one
+
+
+def test_the_budget_and_the_spread_are_values(helm: Path) -> None:
+    def find(*values: str) -> tuple[list[Any], list[Any]]:
+        documents = template(helm, *(part for value in values for part in ("--set-json", value)))
+        (pod,) = (one["spec"]["template"]["spec"] for one in documents if one["kind"] == "Deployment")
+        budgets = [one["spec"]["maxUnavailable"] for one in documents if one["kind"] == "PodDisruptionBudget"]
+        return budgets, pod.get("topologySpreadConstraints", [])
+
+    budgets, spread = find()
+    assert (budgets, [one["topologyKey"] for one in spread]) == (
+        [1],
+        ["kubernetes.io/hostname", "topology.kubernetes.io/zone"],
+    )
+    own = {"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}
+    budgets, spread = find('podDisruptionBudget.maxUnavailable="50%"', f"topologySpreadConstraints=[{json.dumps(own)}]")
+    selector = {"matchLabels": {"app.kubernetes.io/name": "agentic-operator"}}
+    assert (budgets, spread) == (["50%"], [{**own, "labelSelector": selector}])
+    assert find("podDisruptionBudget.enabled=false", "topologySpreadConstraints=[]") == ([], [])
 
 
 def test_the_check_finds_what_is_missing(tmp_path: Path) -> None:
