@@ -9,9 +9,9 @@ contract read it in ``status.interrupts``, where it is copied to. Admission keep
 Pure. What needs a schema check is listed here (``find_checks``), and what came of it is handed back.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agentic_core.choices import is_same_json
@@ -22,7 +22,7 @@ from agentic_core.questions import describe_open
 from agentic_core.resources import AgenticSession, Answer, Approval, Interrupt
 from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
-from agentic_core.times import add_seconds, is_believable
+from agentic_core.times import add, add_seconds, is_believable
 from agentic_operator.approvals import (
     Entry,
     Refusal,
@@ -44,6 +44,9 @@ MAX_ANSWERS: Final = 256
 MAX_AUTHORS: Final = 256
 # All that the status keeps together: it has them twice, and etcd takes 1.5 MiB an object.
 ROOM_FOR_ANSWERS: Final = 256 * 1024
+
+# Within this time a question is seen that was just asked; one from longer ago could not be answered until now.
+SEEN_WITHIN: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,24 @@ def input_deadline(session: AgenticSession) -> datetime | None:
     return add_seconds(min(asked), limit.seconds) if limit is not None and asked else None
 
 
-def believe_questions(session: AgenticSession, now: datetime) -> AgenticSession:
-    """Return the session with a time of ours for open questions that have none, or one that is still to come.
+def believe_questions(session: AgenticSession, now: datetime, fresh: Collection[str] = frozenset()) -> AgenticSession:
+    """Return the session with a time of ours for open questions that have none, or one that nobody believes.
 
-    Whoever writes a question would choose by its time that people's time to answer is never over.
+    Whoever writes a question would choose by its time that people's time to answer is never over, or over before
+    anybody saw it: one of a time to come, and a ``fresh`` one from before it could be seen, were asked when they were
+    seen.
     """
     limit = session.spec.input_deadline
     at = now.replace(microsecond=0)
+
+    def is_believed(asked: Interrupt) -> bool:
+        if asked.asked_at is None:
+            return limit is None
+        is_late = limit is not None and asked.id in fresh and asked.asked_at < add(now, -SEEN_WITHIN)
+        return not is_late and is_believable(asked.asked_at, since=None, now=now)
+
     interrupts = tuple(
-        each.model_copy(update={"asked_at": at})
-        if each.is_open
-        and (limit is not None if each.asked_at is None else not is_believable(each.asked_at, since=None, now=now))
-        else each
+        each.model_copy(update={"asked_at": at}) if each.is_open and not is_believed(each) else each
         for each in session.status.interrupts
     )
     if interrupts == session.status.interrupts:

@@ -73,7 +73,7 @@ def wants_end(session: AgenticSession) -> bool:
 def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     if wants_end(session):
         return clear_held(stop(session, seen, now), session, seen, now)
-    taken = take_answers(_pin_first_image(_believe(session, now), seen), seen.answers, now)
+    taken = take_answers(_pin_first_image(_believe(session, seen, now), seen), seen.answers, now)
     if taken.is_answered:
         # Recorded before it acts: a pod that finds the question answered finds the answer, too.
         return record_answers(taken, now)
@@ -83,9 +83,9 @@ def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: 
     return replace(plan, status=plan.status or taken.session.status, notes=(*taken.notes, *plan.notes))
 
 
-def _believe(session: AgenticSession, now: datetime) -> AgenticSession:
+def _believe(session: AgenticSession, seen: Seen, now: datetime) -> AgenticSession:
     phase = session.status.phase
-    return session if phase is None or phase.is_final else believe_questions(session, now)
+    return session if phase is None or phase.is_final else believe_questions(session, now, seen.fresh)
 
 
 def _decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:

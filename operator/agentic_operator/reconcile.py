@@ -110,6 +110,8 @@ class SessionReconciler:
         self._parts = parts
         self._kube = parts.kube
         self._registry = parts.registry
+        self._asked: dict[SessionKey, tuple[str, frozenset[str]]] = {}
+        """The questions of each session that has begun and not ended, by its uid, as its last pass found them."""
 
     async def reconcile(self, key: SessionKey) -> None:
         """Look at a session, decide, and do it. Raises our errors; the queue decides when to try again."""
@@ -123,6 +125,7 @@ class SessionReconciler:
         seen = replace(seen, managers=find_managers(body.get("metadata", {}).get("managedFields")))
         if not wants_end(session) and (session.spec.responses or session.spec.input_deadline is not None):
             seen = replace(seen, answers=await self._check_answers(session, now))
+        seen = replace(seen, fresh=self._find_fresh(key, session))
         plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
         if plan.job is not None:
             self._registry.reserve(key)
@@ -131,6 +134,22 @@ class SessionReconciler:
         except BaseException:
             self._registry.release(key)
             raise
+        self._remember_questions(key, session)
+
+    def _find_fresh(self, key: SessionKey, session: AgenticSession) -> frozenset[str]:
+        """Return the questions that were asked since the last pass; none where this process made none before."""
+        uid, known = self._asked.get(key, ("", frozenset()))
+        if uid != session.metadata.uid:
+            return frozenset()
+        return frozenset(each.id for each in session.status.interrupts) - known
+
+    def _remember_questions(self, key: SessionKey, session: AgenticSession) -> None:
+        """Keep in mind which questions a pass that was carried out has looked at."""
+        phase = session.status.phase
+        if phase is None or phase.is_final or session.metadata.deletion_timestamp is not None:
+            self._asked.pop(key, None)
+        else:
+            self._asked[key] = session.metadata.uid, frozenset(each.id for each in session.status.interrupts)
 
     async def _observe(self, session: AgenticSession, key: SessionKey) -> Seen:
         # What people want does not hang on what others wrote: to stop, nothing of the definition is needed.
@@ -421,5 +440,6 @@ class SessionReconciler:
             self._parts.announcer.announce(session, note)
 
     def _forget(self, key: SessionKey) -> None:
+        self._asked.pop(key, None)
         self._registry.forget_session(key)
         self._parts.queue.forget(key)

@@ -45,6 +45,8 @@ class Seen:
     """What keeps the run that is on from getting its pod, or its pod from starting."""
     managers: frozenset[str] = frozenset()
     """Who wrote fields of the session, by ``metadata.managedFields``."""
+    fresh: frozenset[str] = frozenset()
+    """Questions, by id, that were not there when this process looked at the session before."""
     answers: Checked = field(default_factory=Checked)
     """What was found out about the answers."""
 

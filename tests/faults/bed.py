@@ -361,9 +361,18 @@ async def _let_transports_close() -> None:
 
 @asynccontextmanager
 async def open_bed(
-    plane: ControlPlane, database: PostgresDatabase, folder: Path, name: str, *, is_shown: bool = True
+    plane: ControlPlane,
+    database: PostgresDatabase,
+    folder: Path,
+    name: str,
+    *,
+    is_shown: bool = True,
+    is_new: bool = True,
 ) -> AsyncIterator[Bed]:
-    """Make a bed with a namespace of its own; everything in it ends with the block, and what was said ``is_shown``."""
+    """Make a bed with a namespace of its own, which ``is_new`` or there already.
+
+    Everything in it ends with the block, and what was said ``is_shown``.
+    """
     await asyncio.to_thread(_prepare_database, database)
     write_private(folder / "operator.dsn", _dsn(database, "test_operator"))
     async with AsyncExitStack() as stack:
@@ -382,7 +391,10 @@ async def open_bed(
         kubelet = ProcessKubelet(client, plane, folder / "pods", {IMAGE: PROJECT})
         await stack.enter_async_context(kubelet.serve())
         bed = Bed(plane, client, database, kubelet, history, runners, name, folder, stack)
-        await bed.new_namespace(name)
+        if is_new:
+            await bed.new_namespace(name)
+        else:
+            bed.namespaces.append(name)
         try:
             yield bed
         finally:

@@ -6,7 +6,9 @@ import pytest
 
 from tests.support.builders import session_body, wire_time
 from tests.support.kube import GROUP_PATH, Json, Space
-from tests.trust.roles import a_user
+from tests.support.waiting import wait_for
+from tests.trust.roles import a_pod_of, a_user
+from tests.trust.test_runner_status import write
 
 YES = {"decision": "approve"}
 NO = {"decision": "reject"}
@@ -61,3 +63,36 @@ def test_a_session_that_an_earlier_version_let_run_keeps_its_deadline(space: Spa
 
 def past() -> str:
     return wire_time(datetime.now(UTC) - timedelta(seconds=5))
+
+
+def test_a_pod_does_not_choose_by_a_questions_time_that_its_deadline_is_over(space: Space) -> None:
+    space.define(deadlineAnswers={"values": [NO]})
+    space.operator()
+    start(space, "s", {"seconds": 3600, "onExpiry": "Resume", "value": NO})
+    space.wait_status("s", "Creating")
+    runner = a_pod_of(space.plane, space.name, space.wait_pod("s-r1"))
+
+    def asked(at: str) -> list[Json]:
+        return [{"id": "q", "value": "?", "askedAt": at}]
+
+    def is_known(status: Json) -> bool:
+        return bool(status.get("podUids"))
+
+    wait_for(lambda: space.status("s"), is_known, what="the pod", timeout_seconds=30, every=0.05)
+    assert write(runner, space, {"phase": "Running"}).is_done
+    space.settle()
+    yesterday = "2026-01-01T00:00:00Z"
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    waiting = write(runner, space, {"phase": "WaitingForInput", "interrupts": asked(yesterday)})
+    assert waiting.is_done, waiting.message
+
+    def is_corrected(status: Json) -> bool:
+        return bool(status["interrupts"][0]["askedAt"] != yesterday)
+
+    status = wait_for(lambda: space.status("s"), is_corrected, what="its time", timeout_seconds=30, every=0.05)
+    assert datetime.fromisoformat(status["interrupts"][0]["askedAt"]) >= before.replace(microsecond=0)
+    assert not status.get("answers")
+    assert status["phase"] == "WaitingForInput"
+    # Nor does it move the time of one that is there.
+    refused = write(runner, space, {"interrupts": asked(yesterday)})
+    assert (refused.code, "askedAt" in refused.message) == (403, True)

@@ -85,16 +85,11 @@ class Team:
     def account(self) -> tuple[str, str]:
         return self.home, f"{self.namespace}-agentic-operator"
 
-    async def install(self) -> None:
-        """Make the rights as the cluster's admin, and the operator's objects."""
-        await self.bed.client.create("/api/v1/namespaces", {"metadata": {"name": self.home}})
+    async def place_secret(self) -> None:
+        """Give the operator what the admin gives it: how runners reach the database."""
         secret = await self.bed.client.get(core_path(SYSTEM, "secrets", "agentic-postgres-runner"))
         copy = {"metadata": {"name": "agentic-postgres-runner"}, "data": secret["data"]}
         await self.bed.client.create(core_path(self.home, "secrets"), copy)
-        for part in ("operator", "rights"):
-            values = f"watchNamespaces={{{self.namespace}}}"
-            file = await asyncio.to_thread(render, self.bed.folder, self.namespace, self.home, part, values)
-            await asyncio.to_thread(Kubectl(self.bed.plane.kubeconfig).run, "apply", "--server-side", "-f", str(file))
 
     async def operator(self, *namespaces: str) -> Operator:
         return await self.bed.operator(
@@ -110,15 +105,27 @@ class Team:
         return f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/roles/{self.account[1]}"
 
 
+def install(plane: ControlPlane, folder: Path, team: str) -> None:
+    """Make a team's namespaces and rights, as the cluster's admin, and what is its operator's."""
+    for name in (team, f"{team}-system"):
+        plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    for part in ("operator", "rights"):
+        file = render(folder, team, f"{team}-system", part, f"watchNamespaces={{{team}}}")
+        Kubectl(plane.kubeconfig).run("apply", "--server-side", "-f", str(file))
+
+
 @pytest_asyncio.fixture
 async def teams(plane: ControlPlane, database: PostgresDatabase, tmp_path: Path) -> AsyncIterator[tuple[Team, Team]]:
     """Two teams; the bed's own namespace is that of the first."""
     number = next(_numbers)
-    async with open_bed(plane, database, tmp_path, f"blue{number}") as bed:
-        await bed.new_namespace(f"green{number}")
-        made = Team(bed, f"blue{number}"), Team(bed, f"green{number}")
+    names = f"blue{number}", f"green{number}"
+    for name in names:
+        await asyncio.to_thread(install, plane, tmp_path, name)
+    async with open_bed(plane, database, tmp_path, names[0], is_new=False) as bed:
+        bed.namespaces.append(names[1])
+        made = Team(bed, names[0]), Team(bed, names[1])
         for team in made:
-            await team.install()
+            await team.place_secret()
         yield made
 
 

@@ -308,7 +308,9 @@ class Answer(Wire):
     ] = ""
     value: Annotated[
         AnyJson,
-        Field(description="The answer. Of old ones that were acted upon it is left out where the list grows too long."),
+        Field(
+            description="The answer. Where the list grows too long, whole entries go: old ones that were acted upon."
+        ),
     ] = None
     at: Annotated[Time | None, Field(description="When it was accepted.")] = None
     digest: Annotated[

@@ -588,6 +588,23 @@ def test_a_question_of_a_time_that_nobody_believes_was_asked_when_it_was_seen(at
     assert late.status.reason == "InputDeadlineExceeded"
 
 
+@pytest.mark.parametrize(("ago", "is_fresh", "is_believed"), [(29, True, True), (31, True, False), (31, False, True)])
+def test_a_question_from_before_it_could_be_seen_was_asked_when_it_was_seen(
+    ago: int, is_fresh: bool, is_believed: bool
+) -> None:
+    at = NOW - timedelta(seconds=ago)
+    asked = [{"id": "q1", "value": "?", "askedAt": wire_time(at)}]
+    session = a_session().waiting("?").with_status(interrupts=asked).with_spec(inputDeadline={"seconds": 60})
+    plan = decided(session, Seen(fresh=frozenset({"q1"} if is_fresh else ())))
+    assert plan.wake_at == (at if is_believed else NOW) + timedelta(seconds=60)
+    if not is_believed:
+        assert plan.status is not None
+        assert plan.status.interrupts[0].asked_at == NOW
+    # Without a deadline its time decides nothing.
+    free = decided(session.with_spec(inputDeadline=None), Seen(fresh=frozenset({"q1"})))
+    assert free.status is None or free.status.interrupts[0].asked_at == at
+
+
 def test_a_question_of_a_time_that_may_be_is_left_alone() -> None:
     session = a_session().waiting("?").with_spec(inputDeadline={"seconds": 90})
     plan = decided(session)
