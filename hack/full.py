@@ -50,6 +50,10 @@ PARTS: Final[Mapping[str, Part]] = {
     "kills": Part("200 runners killed at random moments", (("-m", "bench.kills", "--kills", "200"),)),
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
+    "scan": Part(
+        "credentials in the history, the manifests and the images; known faults in what is locked",
+        (("-m", "hack.images", "build", "--no-load", "operator", "runner"), ("-m", "hack.scan")),
+    ),
     "helm": _on_cluster("the chart by real Helm", "helm"),
     "network": replace(
         _on_cluster("NetworkPolicies, enforced", "networks"),

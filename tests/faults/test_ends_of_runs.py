@@ -28,9 +28,9 @@ async def test_a_session_that_uses_up_its_pods_without_a_database_fails_with_tha
     assert status["run"] == 1
 
 
-async def test_the_job_of_a_finished_session_goes_after_its_time_and_the_result_stays(bed: Bed) -> None:
+async def test_the_job_of_a_finished_session_goes_after_its_time_and_its_workspace_with_the_session(bed: Bed) -> None:
     operator = await bed.operator(JOB_TTL_SECONDS="1")
-    await bed.define("quick")
+    await bed.define("quick", workspace={"size": "1Mi"})
     await bed.start("quick", "s", inputs={"seconds": 0})
     status = await bed.wait_phase("s", Phase.COMPLETED)
 
@@ -44,3 +44,13 @@ async def test_the_job_of_a_finished_session_goes_after_its_time_and_the_result_
     assert (later["phase"], later["run"], later["result"]) == ("Completed", 1, status["result"])
     assert not bed.kubelet.alive("s", bed.namespace)
     await bed.check()
+
+    claims = core_path(bed.namespace, "persistentvolumeclaims")
+    assert [claim["metadata"]["name"] for claim in await bed.client.list(claims)] == ["s-workspace"]
+    await bed.delete("s")
+    await bed.wait_gone("s")
+
+    async def has_no_claim() -> bool:
+        return not await bed.client.list(claims)
+
+    await until(has_no_claim, what="the workspace gone", every=0.2)

@@ -11,8 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
+import yaml
 
 from agentic_store.migration_files import VERIFICATION, discover, find_directory
 from agentic_store.schema import SCHEMA_VERSION
@@ -368,6 +371,52 @@ def test_psql_alone_refuses_a_changed_file_and_leaves_nothing_of_a_broken_one(
 
     assert refused.returncode == 1
     assert refused.stderr == "error: 002_sessions.up.sql was changed after it was applied: restore the file\n"
+
+
+def read_migration_container() -> dict[str, Any]:
+    """Return the container of the Job that migrates, as it is delivered."""
+    (job,) = yaml.safe_load_all((ROOT / "manifests/migrate/job.yaml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = job["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def test_the_jobs_process_has_no_password_in_its_environment_and_uses_a_rotated_one(
+    empty_database: PostgresDatabase, owner: str, tmp_path: Path
+) -> None:
+    """Run the Job's command with the Job's environment; its Secret is a file here as there."""
+    container = read_migration_container()
+    dsn = tmp_path / "dsn"
+    given = {"POSTGRES_CONNECTION_STRING_FILE": str(dsn), "AGENTIC_MIGRATIONS_DIR": str(SCRIPTS)}
+    assert {entry["name"] for entry in container["env"]} == set(given)
+    assert all("valueFrom" not in entry for entry in container["env"])
+    command = [sys.executable, "-m", "agentic_cli", *container["command"][1:], *container["args"]]
+    assert container["command"][0] == "agentic"
+    # Where nobody listens, it waits.
+    dsn.write_text(f"postgresql://{owner}:{ENCODED}@127.0.0.1:1/{empty_database.name}")
+    with subprocess.Popen(command, env=clean_environment(**given), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = [next(process.stderr), next(process.stderr)]
+        shown = Path(f"/proc/{process.pid}/environ").read_text() + Path(f"/proc/{process.pid}/cmdline").read_text()
+        process.terminate()
+        said += list(process.stderr)
+    assert "waiting for the database" in said[1]
+    assert str(dsn) in shown
+    assert [text for text in (shown, *said) if PASSWORD in text or ENCODED in text] == []
+
+    place = f"127.0.0.1:{empty_database.server.port}/{empty_database.name}"
+    for password in (ENCODED, "rotated"):
+        empty_database.execute(f"ALTER ROLE {owner} PASSWORD '{unquote(password).replace(chr(39), chr(39) * 2)}'")
+        dsn.write_text(f"postgresql://{owner}:{password}@{place}")
+        done = subprocess.run(
+            command, env=clean_environment(**given), capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+    assert f"==> already applied: database is at version {SCHEMA_VERSION}" in done.stderr
+    dsn.write_text(f"postgresql://{owner}:{ENCODED}@{place}")
+    refused = run_agentic("migrate", "up", env=clean_environment(**given))
+    assert refused.returncode == 1
+    assert "password authentication failed" in refused.stderr
+    assert PASSWORD not in refused.stderr
 
 
 OTHERS = (

@@ -30,6 +30,37 @@ def test_a_session_runs_from_its_inputs_to_its_result(runners: RunnerBench) -> N
     assert runner.termination == ""
 
 
+SLOW = """
+class State(TypedDict):
+    x: int
+def load(state):
+    return {"x": state["x"] + 1}
+def think(state):
+    get_stream_writer()({"progress": 0.5, "message": "half of it"})
+    hold("think")
+    return {"x": state["x"] + 1}
+graph = (
+    StateGraph(State).add_node(load).add_node(think)
+    .add_edge(START, "load").add_edge("load", "think").add_edge("think", END).compile()
+)
+"""
+
+
+def test_while_it_runs_the_status_says_where_it_is(runners: RunnerBench) -> None:
+    session = runners.session(SLOW, {"x": 1})
+    runner = session.start()
+    session.wait_until_reached("think")
+    status = session.wait_for_status(
+        lambda status: status.get("currentNode") == "think" and status.get("progress") == "50%", what="where it is"
+    )
+    assert (status["phase"], status["steps"]) == ("Running", 1)
+    assert "half of it" in status["message"]
+    assert "completionTime" not in status
+    session.let_go("think")
+    assert runner.wait() == 0, runner.output
+    assert (session.status["phase"], session.status["steps"]) == ("Completed", 2)
+
+
 CHECKPOINTER = """
 from langgraph.config import get_config
 class State(TypedDict):

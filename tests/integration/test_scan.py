@@ -42,6 +42,12 @@ def test_one_that_a_later_commit_removed_is_found(
     assert token not in said
 
 
+def test_the_history_of_this_checkout_holds_no_credential(programs: dict[str, Path]) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout: there is no history to look at")
+    assert scan_history(programs["gitleaks"]) == 0
+
+
 def test_every_folder_of_the_manifests_is_looked_at(
     programs: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

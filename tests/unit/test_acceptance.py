@@ -25,3 +25,10 @@ def test_every_behaviour_names_a_test() -> None:
     rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| behaviour |")]
     assert len(rows) > 50
     assert [row for row in rows if not NAMED.search(row.rsplit(" | ", 1)[-1])] == []
+
+
+def test_the_page_is_made_of_whole_rows() -> None:
+    page = (ROOT / "docs" / "acceptance.md").read_text(encoding="utf-8")
+    lines = page.split("\n## ", 1)[1].splitlines()[1:]
+    broken = [line for line in lines if line and not line.startswith("## ") and not re.fullmatch(r"\|.*\|.*\|", line)]
+    assert broken == []
