@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "checkpoints": ("agentic_cli.commands.checkpoints:checkpoints", "List what a session can be forked from."),
     "workflows": ("agentic_cli.commands.workflows:workflows", "List and show workflow definitions."),
     "migrate": ("agentic_cli.migrate:migrate", "Bring the database's schema up or down."),
+    "audit": ("agentic_cli.audit:audit", "Export and check the trail of answers."),
     "completion": ("agentic_cli.commands.completion:completion", "Print a shell's completion script."),
 }
 

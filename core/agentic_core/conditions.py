@@ -83,6 +83,8 @@ class Reason(StrEnum):
     ANSWER_NOT_ALLOWED = "AnswerNotAllowed"
     GIVEN_TOO_EARLY = "GivenTooEarly"
     QUESTION_CHANGED = "QuestionChanged"
+    TRAIL_BEHIND = "TrailBehind"
+    TRAIL_CONFLICT = "TrailConflict"
 
     # of an end
     COMPLETED = "Completed"

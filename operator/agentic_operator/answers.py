@@ -24,7 +24,6 @@ from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 from agentic_core.times import add, add_seconds, is_believable
 from agentic_operator.approvals import (
-    Entry,
     Refusal,
     choose_answers,
     count_answers,
@@ -35,8 +34,9 @@ from agentic_operator.approvals import (
     refuse_by_rule,
 )
 from agentic_operator.classify import clip
-from agentic_operator.plan import Note
+from agentic_operator.plan import Note, RefusedAnswer
 from agentic_operator.statuses import build_condition
+from agentic_operator.trail import estimate, take_room
 
 CONDITION: Final = "InputAccepted"
 MAX_LISTED: Final = 5
@@ -47,6 +47,10 @@ ROOM_FOR_ANSWERS: Final = 256 * 1024
 
 # Within this time a question is seen that was just asked; one from longer ago could not be answered until now.
 SEEN_WITHIN: Final = timedelta(seconds=30)
+TRAIL_BEHIND: Final = (
+    "it is accepted once the trail of the answers before it is in the database, which is behind or away"
+)
+TOO_MANY: Final = "too many large answers wait for a run; it is taken once a run has taken those"
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,10 @@ class Taken:
     notes: tuple[Note, ...] = ()
     is_answered: bool = False
     """Whether an answer was accepted just now."""
-    entries: tuple[Entry, ...] = ()
-    """What was decided just now: rules that were recorded, answers that were accepted or refused."""
+    refused: tuple[RefusedAnswer, ...] = ()
+    """The answers of ``spec.responses`` that are refused, for good as they are."""
+    is_delayed: bool = False
+    """Whether answers wait for room, and none was accepted."""
 
 
 def input_deadline(session: AgenticSession) -> datetime | None:
@@ -131,12 +137,13 @@ def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:
                 yield Check(asked.id, asked.schema_, limit.value, is_default=True)
 
 
-def take_answers(session: AgenticSession, checked: Checked, now: datetime) -> Taken:
+def take_answers(session: AgenticSession, checked: Checked, now: datetime, room_in_trail: int | None = None) -> Taken:
     """Accept the answers that fit; say in the condition what is wrong with the others, and whose are missing.
 
     Of several answers to one question, those that say whose they are come first, each in its order in the list.
+    ``room_in_trail`` is how many bytes of entries the trail takes now; None where there is none.
     """
-    ruled, entries = record_rules(session, now)
+    ruled = record_rules(session, now)
     restored = _restore(ruled)
     known = {each.id: each for each in ruled.status.interrupts} | restored
     refused: dict[int, list[Refusal]] = {}
@@ -156,7 +163,7 @@ def take_answers(session: AgenticSession, checked: Checked, now: datetime) -> Ta
         count_answers(each, valid.get(each.interrupt_id, {}).values(), now) if is_open(each) else each
         for each in ruled.status.approvals
     )
-    accepted = _accept_all(ruled, known, valid, refused, now)
+    accepted = _accept_all(ruled, known, valid, refused, now, room_in_trail)
     refusals = [each for index in sorted(refused) for each in refused[index]]
     # By now `known` has the accepted ones as answered.
     missing = [describe_record(ruled, known[each.interrupt_id], each) for each in approvals if is_open(each)]
@@ -169,18 +176,20 @@ def take_answers(session: AgenticSession, checked: Checked, now: datetime) -> Ta
     elif missing and is_news:
         notes.append(Note(Reason.APPROVALS_MISSING, _list([], missing), action="Answer"))
     new = _record(ruled, known, answers, approvals, conditions)
+    final = _list_refused(ruled, refused)
     if new.status == session.status:
-        return Taken(session)
-    entries += tuple(_enter(each, ruled) for each in answers)
-    if is_news:
-        entries += tuple(
-            Entry(
-                "Refused", response.interrupt_id, response.by, response.value, response.digest, None, reason, str(why)
-            )
-            for index, response in enumerate(ruled.spec.responses)
-            for reason, why in refused.get(index, ())
-        )
-    return Taken(new, tuple(notes), bool(accepted or restored), entries)
+        return Taken(session, refused=final)
+    return Taken(new, tuple(notes), bool(accepted or restored), final)
+
+
+def _list_refused(session: AgenticSession, refused: Mapping[int, Sequence[Refusal]]) -> tuple[RefusedAnswer, ...]:
+    """Return the answers that are refused for good, for the trail; not those that wait for room."""
+    return tuple(
+        RefusedAnswer(given.interrupt_id, given.by, given.value, given.digest, found[0][0], clip(str(found[0][1])))
+        for index, found in sorted(refused.items())
+        if found and found[0][1].message not in (TRAIL_BEHIND, TOO_MANY)
+        for given in [session.spec.responses[index]]
+    )
 
 
 def _accept_all(
@@ -189,6 +198,7 @@ def _accept_all(
     valid: Mapping[str, Mapping[int, Response]],
     refused: dict[int, list[Refusal]],
     now: datetime,
+    room_in_trail: int | None,
 ) -> dict[str, list[Answer]]:
     """Return the accepted answers by question, marked in ``known``; add to ``refused`` those that come second."""
     accepted: dict[str, list[Answer]] = {}
@@ -200,12 +210,15 @@ def _accept_all(
         answers = [_accept(asked, each.value, each.by, now) for each in chosen]
         if not answers:
             continue
+        if room_in_trail is not None and (room_in_trail := take_room(room_in_trail, answers)) < 0:
+            for index in given:
+                refused[index] = [(Reason.TRAIL_BEHIND, Problem(f"/spec/responses/{index}/value", TRAIL_BEHIND))]
+            continue
         room -= sum(map(_measure, answers))
         places -= len(answers)
         if room < 0 or places < 0:
-            message = "too many large answers wait for a run; it is taken once a run has taken those"
             for index in given:
-                refused[index] = [(Reason.INVALID_ANSWER, Problem(f"/spec/responses/{index}/value", message))]
+                refused[index] = [(Reason.INVALID_ANSWER, Problem(f"/spec/responses/{index}/value", TOO_MANY))]
             continue
         accepted[id_] = answers
         known[id_] = _answered(asked, answers)
@@ -214,12 +227,6 @@ def _accept_all(
                 problem = Problem(f"/spec/responses/{index}/value", _already(known[id_], answers))
                 refused[index] = [(Reason.ALREADY_ANSWERED, problem)]
     return accepted
-
-
-def _enter(answer: Answer, session: AgenticSession) -> Entry:
-    record = find_record(session, answer.interrupt_id)
-    rule = record.rule if record is not None else None
-    return Entry("Accepted", answer.interrupt_id, answer.by, answer.value, answer.digest, rule)
 
 
 def _restore(session: AgenticSession) -> dict[str, Interrupt]:
@@ -271,18 +278,26 @@ def _find_refusals(
     return [(Reason.INVALID_ANSWER, Problem(f"{pointer}/value{fault.pointer}", fault.message)) for fault in faults]
 
 
-def answer_by_default(session: AgenticSession, now: datetime) -> Taken:
-    """Answer all open questions with ``inputDeadline.value``, because nobody did in time."""
+def answer_by_default(session: AgenticSession, now: datetime, room_in_trail: int | None = None) -> Taken:
+    """Answer open questions with ``inputDeadline.value``, because nobody did in time.
+
+    All of them, or as many as the trail has room for.
+    """
     limit = session.spec.input_deadline
     value = limit.value if limit is not None else None
     barred = {each.interrupt_id for each in session.status.answers} | set(find_unlisted(session, value))
     openly = [each for each in session.status.interrupts if each.is_open and each.id not in barred]
     accepted = [_accept(each, value, BY_DEADLINE, now) for each in openly]
+    if accepted and room_in_trail is not None:
+        if take_room(room_in_trail, accepted[:1]) < 0:
+            return Taken(session, is_delayed=True)
+        fits = max(1, room_in_trail // estimate(accepted[0]))
+        openly, accepted = openly[:fits], accepted[:fits]
     known = {each.id: each for each in session.status.interrupts}
     known |= {each.id: _answered(each, [answer]) for each, answer in zip(openly, accepted, strict=True)}
     notes = tuple(Note(Reason.ANSWERED, _told([each]), action="Answer") for each in accepted)
     new = _record(session, known, accepted, session.status.approvals, session.status.conditions)
-    return Taken(new, notes, bool(accepted), tuple(_enter(each, session) for each in accepted))
+    return Taken(new, notes, bool(accepted))
 
 
 def describe_default_faults(checked: Checked) -> str:

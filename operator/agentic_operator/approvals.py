@@ -15,9 +15,8 @@ the rule. Pure.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from agentic_core.approvals import describe_missing, find_rule
 from agentic_core.choices import is_same_json
@@ -37,22 +36,6 @@ _TOO_DEEP: Final = "too deep"
 _BEYOND_DOUBLES: Final = 2**1000
 
 Refusal = tuple[Reason, Problem]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Something that the operator decided about answers, as plain data: for the trail."""
-
-    what: Literal["RuleRecorded", "Accepted", "Refused"]
-    interrupt_id: str
-    by: str = ""
-    value: Any = None
-    digest: str | None = None
-    """Of the question that it is about."""
-    rule: EffectiveRule | None = None
-    """The rule that was recorded, or that an accepted answer met; None where there is none."""
-    reason: Reason | None = None
-    message: str = ""
 
 
 def find_effective_rule(session: AgenticSession, asked: Interrupt) -> tuple[EffectiveRule | None, str]:
@@ -80,18 +63,17 @@ def find_effective_rule(session: AgenticSession, asked: Interrupt) -> tuple[Effe
     return rule, ""
 
 
-def record_rules(session: AgenticSession, now: datetime) -> tuple[AgenticSession, tuple[Entry, ...]]:
+def record_rules(session: AgenticSession, now: datetime) -> AgenticSession:
     """Return the session with a record for each open question that has a rule; what is recorded stays as it is.
 
     Questions without a rule get none: it would cost a write for each.
     """
     status = session.status
     if status.phase is not None and status.phase.is_final:
-        return session, ()
+        return session
     kept = [_forget_early(session, each) for each in status.approvals]
     known = {each.interrupt_id for each in kept}
     settled = {each.interrupt_id for each in status.answers}
-    entries = []
     for asked in status.interrupts:
         if not asked.is_open or asked.id in known or asked.id in settled:
             continue
@@ -109,11 +91,10 @@ def record_rules(session: AgenticSession, now: datetime) -> tuple[AgenticSession
         if not _make_room(session, kept, made):
             continue
         kept.append(made)
-        entries.append(Entry("RuleRecorded", asked.id, digest=made.digest, rule=rule, message=problem))
     if tuple(kept) == status.approvals:
-        return session, ()
+        return session
     changed = status.model_copy(update={"approvals": tuple(kept)})
-    return session.model_copy(update={"status": changed}), tuple(entries)
+    return session.model_copy(update={"status": changed})
 
 
 def digest_response(response: Response) -> str:

@@ -118,6 +118,8 @@ class Settings:
     jobs: JobDefaults = field(default_factory=JobDefaults)
     prune_days: int = 0
     """After how many idle days a finished thread is pruned to its last checkpoint; 0 is never."""
+    audit_days: int = 365
+    """How many days the trail of answers outlives its session; 0 is for ever."""
     leader_election: bool = True
     lease_seconds: float = 15
     liveness_port: int = 8080
@@ -207,6 +209,7 @@ OPTIONS: Final = (
     _Option("RUNNER_TIMEOUT_SECONDS", "86400", "how long a run may execute where nobody says otherwise"),
     _Option("CHECKPOINT_RETENTION_DAYS", "30", "how long checkpoints of finished sessions are kept; 0 for ever"),
     _Option("CHECKPOINT_PRUNE_DAYS", "0", "when finished threads are cut down to their last checkpoint; 0 for never"),
+    _Option("AUDIT_RETENTION_DAYS", "365", "how long the trail of answers outlives its session; 0 for ever"),
     _Option("JOB_TTL_SECONDS", "300", "how long a finished Job stays, to be looked at"),
     _Option("BACKEND_URL", "", "the API server for runners; the cluster's own address where empty"),
     _Option("LEADER_ELECTION", "true", "whether replicas agree on one that acts; false for local runs"),
@@ -275,6 +278,7 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         runner_cluster_role=values["RUNNER_CLUSTER_ROLE"],
         runner_egress=_egress(values),
         prune_days=_number(values, "CHECKPOINT_PRUNE_DAYS", 0, 36_500),
+        audit_days=_number(values, "AUDIT_RETENTION_DAYS", 0, 36_500),
         jobs=JobDefaults(
             requests=_quantities(values, "RUNNER_REQUESTS"),
             limits=_quantities(values, "RUNNER_LIMITS"),

@@ -13,6 +13,7 @@ from agentic_core.conditions import Reason, find_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_core.times import EARLIEST
+from agentic_operator import trail
 from agentic_operator.admission import Admitted, admit_workflow
 from agentic_operator.answers import believe_questions, take_answers
 from agentic_operator.beginnings import start
@@ -33,10 +34,21 @@ _TAKEN_BACK: Final = "was being suspended: its pod saves and ends, and the next 
 def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     """Say what one reconcile pass wants done; an empty plan means nothing."""
     if session.metadata.deletion_timestamp is not None:
+        ended = trail.close(session, now) if rules.has_trail else None
+        if ended is not None:
+            # Written before it is stored, and stored before the session goes.
+            return Plan(status=ended, wake_at=now)
         return let_go(session, seen, session.metadata.deletion_timestamp)
-    plan = withdraw(_take_and_decide(session, seen, now, rules), session, seen)
+    settled = trail.settle(session, seen.stored, now)
+    plan = withdraw(_take_and_decide(settled, seen, now, rules), settled, seen)
     if plan.delete_session:
         return plan
+    if rules.has_trail:
+        plan = trail.record(plan, settled, now)
+    # It has gone into the status, and is nothing to carry out.
+    plan = replace(plan, refused=None)
+    if settled is not session and plan.status is None:
+        plan = replace(plan, status=settled.status)
     if not (session.status.phase or Phase.PENDING).is_final:
         plan = mend(plan, session, seen)
     # Whatever was decided, this generation was looked at: also by a pass that has nothing else to say, also at the end.
@@ -73,11 +85,13 @@ def wants_end(session: AgenticSession) -> bool:
 def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     if wants_end(session):
         return clear_held(stop(session, seen, now), session, seen, now)
-    taken = take_answers(_pin_first_image(_believe(session, seen, now), seen), seen.answers, now)
+    room = trail.find_room(session) if rules.has_trail else None
+    taken = take_answers(_pin_first_image(_believe(session, seen, now), seen), seen.answers, now, room)
     if taken.is_answered:
         # Recorded before it acts: a pod that finds the question answered finds the answer, too.
         return record_answers(taken, now)
     plan = clear_held(_decide(taken.session, seen, now, rules), taken.session, seen, now)
+    plan = replace(plan, refused=taken.refused)
     if taken.session is session:
         return plan
     return replace(plan, status=plan.status or taken.session.status, notes=(*taken.notes, *plan.notes))

@@ -42,6 +42,7 @@ from agentic_operator.seen import Rules
 from agentic_operator.stalls import Stalls
 from agentic_operator.sweep import Sweep, owner_of
 from agentic_operator.tenant_keeper import TenantKeeper
+from agentic_operator.trail_keeper import TrailKeeper
 from agentic_operator.upkeep import Upkeep
 from agentic_operator.workers import run_workers
 from agentic_operator.workqueue import WorkQueue
@@ -121,6 +122,7 @@ async def _lead(
     faults = metrics.sources.faults
     links = ResultLinks(kube, stores, faults=faults) if stores else None
     recorder = Recorder(database.sessions, remove, faults) if database is not None else None
+    trails = TrailKeeper(database.trails, queue.add, faults) if database is not None else None
     logins = Logins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
         namespaces = Namespaces(kube, settings, logins)
@@ -142,8 +144,15 @@ async def _lead(
             announcer=Announcer(kube, settings.identity, settings.namespace, faults=faults),
             checker=checker,
             faults=faults,
-            rules=Rules(settings.jobs, settings.allowed_images, settings.allowed_pods, has_cluster_definitions),
+            rules=Rules(
+                settings.jobs,
+                settings.allowed_images,
+                settings.allowed_pods,
+                has_cluster_definitions,
+                has_trail=trails is not None,
+            ),
             recorder=recorder,
+            trails=trails,
             fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
         )
         rows = database.sessions if database is not None else None
@@ -168,7 +177,15 @@ async def _lead(
         if database is not None:
             keep = Keep(settings.jobs.retention_days, settings.prune_days)
             retention = Retention(
-                database.retention, kube, registry, parts.announcer, settings.watch_namespaces, keep, faults=faults
+                database.retention,
+                kube,
+                registry,
+                parts.announcer,
+                settings.watch_namespaces,
+                keep,
+                faults=faults,
+                trails=database.trails,
+                trail_days=settings.audit_days,
             )
             metrics.sources.retention = retention.progress
             sampling = sample_database(database.fetch_statistics, metrics.sources)
@@ -177,6 +194,8 @@ async def _lead(
                 asyncio.create_task(retention.run_expiry(), name="expiry"),
                 asyncio.create_task(sampling, name="sampler"),
             ]
+        if trails is not None:
+            background.append(asyncio.create_task(trails.run(), name="trails"))
         if recorder is not None:
             background.append(asyncio.create_task(recorder.run(), name="recorder"))
             if settings.jobs.vault is None:

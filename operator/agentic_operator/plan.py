@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from agentic_core.conditions import Reason
 from agentic_core.resources import SessionStatus, WorkflowStatus
 
 
@@ -15,6 +16,19 @@ class Note:
     message: str
     type: Literal["Normal", "Warning"] = "Normal"
     action: str = "Reconcile"
+
+
+@dataclass(frozen=True)
+class RefusedAnswer:
+    """An answer of ``spec.responses`` that is refused, and why; for the trail."""
+
+    interrupt_id: str
+    by: str
+    value: Any
+    digest: str | None
+    """Of the question that it names."""
+    reason: Reason
+    message: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,8 @@ class Plan:
     """The Job to create."""
     status: SessionStatus | None = None
     """The status as it shall be; the same as now means no write."""
+    refused: tuple[RefusedAnswer, ...] | None = None
+    """The answers that are refused; None where the pass did not look at answers."""
     delete_jobs: tuple[str, ...] = ()
     """Jobs to delete once the status says so: it has moved on from their runs, or says that they were withdrawn."""
     delete_pods: tuple[str, ...] = ()

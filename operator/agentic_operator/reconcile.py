@@ -55,6 +55,7 @@ from agentic_operator.registry import Key, Registry, SessionKey
 from agentic_operator.seen import Rules, Seen, find_pending
 from agentic_operator.stalls import Stalls
 from agentic_operator.statuses import build_exact_patch, diff_status, fail_session
+from agentic_operator.trail_keeper import TrailKeeper
 from agentic_operator.workqueue import WorkQueue
 
 PURGE_SECONDS: Final = 5.0
@@ -80,6 +81,7 @@ class Parts:
     rules: Rules
     stalls: Stalls
     recorder: Recorder | None = None
+    trails: TrailKeeper | None = None
     faults: Faults = field(default_factory=Faults)
     fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
     """Asks the database; None where there is none."""
@@ -126,6 +128,9 @@ class SessionReconciler:
         if not wants_end(session) and (session.spec.responses or session.spec.input_deadline is not None):
             seen = replace(seen, answers=await self._check_answers(session, now))
         seen = replace(seen, fresh=self._find_fresh(key, session))
+        if self._parts.trails is not None:
+            self._parts.trails.submit(session)
+            seen = replace(seen, stored=self._parts.trails.find(session.metadata.uid))
         plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
         if plan.job is not None:
             self._registry.reserve(key)
@@ -358,7 +363,7 @@ class SessionReconciler:
         if not change:
             return False
         version = session.metadata.resource_version
-        if not change.keys().isdisjoint(("interrupts", "answers", "workflow")):
+        if not change.keys().isdisjoint(("interrupts", "answers", "workflow", "trail")):
             # Questions, answers and a definition's config are people's values: a null in them is one, too.
             is_first = "status" not in session.model_fields_set
             operations = build_exact_patch(version, session.status, status, is_first=is_first)
@@ -370,6 +375,8 @@ class SessionReconciler:
         written = session.model_copy(update={"status": status})
         if self._parts.recorder is not None:
             self._parts.recorder.submit(written)
+        if self._parts.trails is not None:
+            self._parts.trails.submit(written)
         if status.phase is not session.status.phase or status.reason != session.status.reason:
             logger.info(
                 "%s %s: %s",
@@ -409,8 +416,19 @@ class SessionReconciler:
         logger.warning("put back what somebody took off %s %s", repair.kind, repair.name, extra=about)
 
     async def _purge(self, session: AgenticSession, now: datetime) -> None:
-        """Delete the session's rows and let go of it; after a while let go without them."""
+        """Delete the session's rows and let go of it; after a while let go without them.
+
+        Its trail is no row that can be deleted later, but one that would be lost: without it the session stays.
+        """
         since = session.metadata.deletion_timestamp or now
+        if self._parts.trails is not None:
+            try:
+                async with asyncio.timeout(PURGE_SECONDS):
+                    await self._parts.trails.keep(session)
+            except TimeoutError as error:
+                raise TransientError(
+                    "the trail of a deleted session is not stored yet: the database is slow"
+                ) from error
         if self._parts.recorder is not None:
             try:
                 async with asyncio.timeout(PURGE_SECONDS):
@@ -432,6 +450,8 @@ class SessionReconciler:
             await self._kube.patch(SESSIONS, session.namespace, session.name, patch)
         except NotFound:
             logger.debug("a deleted session was gone already")
+        if self._parts.trails is not None:
+            self._parts.trails.forget(session.metadata.uid)
 
     # -- the others
 

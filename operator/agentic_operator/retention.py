@@ -28,6 +28,7 @@ from agentic_operator.retention_rules import (
     pack,
     read_keep,
 )
+from agentic_store.protocols import Trails
 from agentic_store.retention import Ended, Gone, Kept, PostgresRetention, Step
 
 INTERVAL_SECONDS: Final = 3600.0
@@ -96,8 +97,12 @@ class Retention:
         rows: int = ROWS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         faults: Faults | None = None,
+        trails: Trails | None = None,
+        trail_days: int = 0,
     ) -> None:
         self._store = store
+        self._trails = trails
+        self._trail_days = trail_days
         self._kube = kube
         self._registry = registry
         self._announcer = announcer
@@ -168,6 +173,7 @@ class Retention:
                 return
             # First: to look for the next thread among millions of rows that went a moment ago takes seconds.
             await self._look_for_ownerless(now)
+            await self._remove_trails()
             projects = await self._store.list_projects()
             outage, failures = Outage(), self._faults.counts["retention"]
             for project, keep in (await self._read_keeps(projects)).items():
@@ -305,6 +311,25 @@ class Retention:
         # Definitions of a namespace and of the cluster may have one name.
         is_meant = term.of is None or (entry is not None and entry.workflow == term.of)
         return is_meant and is_due(ended, entry, age=term.age, now=now)
+
+    async def _remove_trails(self) -> None:
+        """Remove the trails of sessions that have been gone for long enough, by the database's clock and whole."""
+        if self._trails is None or not self._trail_days:
+            return
+        total = 0
+        try:
+            while removed := await self._trails.remove_old(self._trail_days, self._namespaces or None, limit=SESSIONS):
+                total += removed
+                if removed < SESSIONS:
+                    break
+        except DatabaseUnavailable:
+            raise
+        except TransientError as error:
+            self.progress.failures += 1
+            logger.warning("removes the trails of sessions that are gone in the next round: %s", error)
+        if total:
+            message = "removed the trails of %d sessions that had been gone for more than %d days"
+            logger.info(message, total, self._trail_days)
 
     async def _look_for_ownerless(self, now: datetime) -> None:
         """Remove, once a day, the threads without an owner; what keeps from it keeps from nothing else."""

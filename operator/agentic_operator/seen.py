@@ -12,6 +12,7 @@ from agentic_operator.jobs import Definition
 from agentic_operator.observed import JobSeen, PodSeen
 from agentic_operator.stalls import Stall
 from agentic_operator.statuses import last_run
+from agentic_operator.trail import Stored
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Rules:
     pods: AllowedPods = field(default_factory=AllowedPods)
     has_cluster_definitions: bool = True
     """Whether ClusterWorkflowDefinitions are looked at at all."""
+    has_trail: bool = False
+    """Whether a trail of answers is kept: where there is a database."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Seen:
     """Questions, by id, that were not there when this process looked at the session before."""
     answers: Checked = field(default_factory=Checked)
     """What was found out about the answers."""
+    stored: Stored | None = None
+    """How far the database has the trail, where it said so to this process."""
 
 
 def find_job(seen: Seen, run: int | None) -> JobSeen | None:

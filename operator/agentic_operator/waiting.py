@@ -9,11 +9,12 @@ from agentic_operator.answers import Taken, answer_by_default, describe_default_
 from agentic_operator.approvals import find_unlisted
 from agentic_operator.beginnings import run_again, start
 from agentic_operator.classify import find_spent
-from agentic_operator.endings import fail
+from agentic_operator.endings import LOOK_AGAIN, fail
 from agentic_operator.held import find_held
 from agentic_operator.plan import Plan
 from agentic_operator.seen import Rules, Seen, find_job, find_present, list_names
 from agentic_operator.statuses import change_session, is_withdrawn, last_run, refresh_session
+from agentic_operator.trail import find_room
 
 
 def wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
@@ -29,7 +30,7 @@ def wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Ru
         return run_again(session, seen, now, rules, run, restarts=0, message=f"run {run} takes the answer")
     deadline = input_deadline(session)
     if deadline is not None and now >= deadline:
-        return _after_input_deadline(session, seen, now)
+        return _after_input_deadline(session, seen, now, rules)
     status = None if is_warm else refresh_session(session)
     # What they had to say is in the status: a session that waits keeps nothing on a node.
     # Those that a sidecar holds go after its grace.
@@ -51,7 +52,7 @@ def resume_suspended(session: AgenticSession, seen: Seen, now: datetime, rules: 
     return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0, message="resumed")
 
 
-def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
     message = "nobody answered within inputDeadline.seconds"
     limit = session.spec.input_deadline
     if limit is None or limit.on_expiry == "Fail":
@@ -65,7 +66,9 @@ def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) ->
             " answer that deadlineAnswers.values of the definition lists, and no other"
         )
         return fail(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, text, now)
-    taken = answer_by_default(session, now)
+    taken = answer_by_default(session, now, find_room(session) if rules.has_trail else None)
+    if taken.is_delayed:
+        return Plan(wake_at=now + LOOK_AGAIN)
     if not taken.is_answered:
         text = f"{message}, and other questions are asked than those that were answered under their ids"
         return fail(session, seen, Reason.INPUT_DEADLINE_EXCEEDED, text, now)
@@ -74,7 +77,7 @@ def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime) ->
 
 def record_answers(taken: Taken, now: datetime) -> Plan:
     """Write accepted answers down before anything acts on them."""
-    return Plan(status=refresh_session(taken.session), wake_at=now, notes=taken.notes)
+    return Plan(status=refresh_session(taken.session), wake_at=now, notes=taken.notes, refused=taken.refused)
 
 
 def _has_open_question(session: AgenticSession) -> bool:

@@ -17,6 +17,7 @@ from agentic_store.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
 from agentic_store.tenants import PostgresTenants
 from agentic_store.threads import PostgresThreads
+from agentic_store.trails import PostgresTrails
 from agentic_store.vector_dims import fetch_dims
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Database:
         self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
         self.threads = PostgresThreads(connections.connection)
         self.tenants = PostgresTenants(connections.connection)
+        self.trails = PostgresTrails(connections.connection)
 
     @cached_property
     def retention(self) -> "PostgresRetention":

@@ -15,7 +15,7 @@ from agentic_core.errors import Superseded, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_store.fences import decide_take, refuse_unless_held
 from agentic_store.output import EncodedOutput, encode_json
-from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow
+from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow, TrailRow
 from agentic_store.searches import check_limit, check_version, contains, encode_search
 from agentic_store.sessions import NoSuchParent, check_path, explain_missing_parent, explain_refusal
 from agentic_store.signals import LocalSignals, hint_for
@@ -35,6 +35,7 @@ class MemoryStore:
         self.sessions = MemorySessions(rows, logs, fences, clock)
         self.events = MemoryEventLog(rows, logs, self.signals, clock)
         self.fences = MemoryFences(fences, clock)
+        self.trails = MemoryTrails(rows, clock)
 
 
 class _HeldFence:
@@ -288,6 +289,39 @@ class MemoryFences:
     def _held(self, thread_id: str) -> Fence | None:
         held = self._fences.get(thread_id)
         return None if held is None else held.fence
+
+
+class MemoryTrails:
+    """See ``protocols.Trails``."""
+
+    def __init__(self, sessions: dict[str, SessionRow], clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._chains: dict[str, dict[int, tuple[TrailRow, datetime]]] = {}
+
+    async def store(self, rows: Sequence[TrailRow]) -> Mapping[str, int]:
+        others: dict[str, int] = {}
+        for row in rows:
+            known, _ = self._chains.setdefault(row.session_uid, {}).setdefault(row.seq, (row, self._clock()))
+            if known.hash != row.hash:
+                others[row.session_uid] = min(row.seq, others.get(row.session_uid, row.seq))
+        return others
+
+    async def remove_old(self, days: int, projects: Sequence[str] | None = None, *, limit: int = 100) -> int:
+        before = self._clock() - timedelta(days=days)
+        old = [
+            uid
+            for uid, chain in self._chains.items()
+            if uid not in self._sessions
+            and all(at < before and (projects is None or row.project_name in projects) for row, at in chain.values())
+        ]
+        for uid in old[:limit]:
+            del self._chains[uid]
+        return len(old[:limit])
+
+    def read(self, session_uid: str) -> list[TrailRow]:
+        """Return the entries of a session, in order."""
+        return [row for _, (row, _) in sorted(self._chains.get(session_uid, {}).items())]
 
 
 def _stored(value: object) -> Any:

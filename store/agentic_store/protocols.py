@@ -10,7 +10,7 @@ from typing import Protocol
 
 from agentic_core.lifecycle import Phase
 from agentic_store.output import EncodedOutput
-from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow
+from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow, TrailRow
 
 
 class Sessions(Protocol):
@@ -137,6 +137,24 @@ class EventLog(Protocol):
 
     async def read(self, session_uid: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
         """Return the events that follow number ``after``, in order."""
+        ...
+
+
+class Trails(Protocol):
+    """Who answered what in each session: entries that are added, never changed, and removed by whole chains."""
+
+    async def store(self, rows: Sequence[TrailRow]) -> Mapping[str, int]:
+        """Add entries, all or none; one that is there already is left as it is.
+
+        Returns by session the number of the first entry in whose place another one is.
+        """
+        ...
+
+    async def remove_old(self, days: int, projects: Sequence[str] | None = None, *, limit: int = 100) -> int:
+        """Remove up to ``limit`` chains that did not grow for ``days`` and whose session has no row any more.
+
+        Of these projects, or of all; returns how many they were.
+        """
         ...
 
 

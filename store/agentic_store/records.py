@@ -70,6 +70,24 @@ class Event:
     data: Mapping[str, Json]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrailRow:
+    """An entry of a session's trail.
+
+    ``entry`` is JSON in its canonical form and ``hash`` its SHA-256; ``value`` (canonical JSON) and ``message`` are
+    what the entry has the digests of, None where that is nothing or was taken away.
+    """
+
+    project_name: str
+    session_name: str
+    session_uid: str
+    seq: int
+    entry: str
+    hash: str
+    value: str | None = None
+    message: str | None = None
+
+
 @dataclass(frozen=True)
 class Fence:
     """The right to write a thread: held from when it was taken until a higher epoch is.

@@ -13,7 +13,7 @@ from agentic_core.errors import SchemaMismatch
 from agentic_store.errors import translated
 
 # The number of the newest file in migrations/.
-SCHEMA_VERSION: Final = 15
+SCHEMA_VERSION: Final = 16
 
 MIGRATIONS_TABLE: Final = "agentic_migrations"
 

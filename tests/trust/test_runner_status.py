@@ -38,6 +38,7 @@ RUNNING: Json = {
     "workflow": {"image": "registry.example.com/workflow:1", "spec": {"defaults": {"retries": 1}}},
     "conditions": [a_condition("Accepted"), a_condition("Running")],
     "interrupts": [{"id": "q", "value": "approve?", "askedAt": AT}],
+    "trail": {"seq": 2, "hash": "a" * 64, "pending": [{"seq": 2, "entry": "{}", "hash": "a" * 64}]},
 }
 
 
@@ -114,6 +115,10 @@ FOREIGN: dict[str, Json] = {
     "no time limit": {"limits": {"timeoutSeconds": None}},
     "no limits": {"limits": None},
     "another generation": {"observedGeneration": 2},
+    "a trail of its own": {"trail": {"seq": 1, "hash": "0" * 64, "pending": [{"seq": 1, "entry": "{}", "hash": "0"}]}},
+    "no trail": {"trail": None},
+    "a trail without what is not stored": {"trail": {"pending": []}},
+    "a trail of an older time": {"trail": {"seq": 1}},
     "an operator's condition": {"conditions": [a_condition("Accepted", "False"), a_condition("Running")]},
     "an operator's condition from another time": {
         "conditions": [a_condition("Accepted", lastTransitionTime="2020-01-01T00:00:00Z"), a_condition("Running")]

@@ -15,6 +15,7 @@ from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
 from agentic_core.threads import thread_id
 from agentic_core.times import Time
+from agentic_core.trail import Trail
 from agentic_core.wire import (
     MAX_COUNT,
     MAX_GENERATION,
@@ -450,6 +451,13 @@ class SessionStatus(Wire):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["interruptId"]},
         ),
     ] = ()
+    trail: Annotated[
+        Trail | None,
+        Field(
+            description="The trail of who answered what: its head, and what the database does not have yet; written by"
+            " the operator alone."
+        ),
+    ] = None
     result: Annotated[AnyJson, Field(description="The result, up to 32 KiB of JSON.")] = None
     result_ref: Annotated[ResultRef | None, Field(description="Where a larger result is kept.")] = None
     error: Annotated[RunError | None, Field(description="Why it failed.")] = None
