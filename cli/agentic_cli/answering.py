@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from agentic_cli.following import Clock
 from agentic_cli.manifests import build_answer, replaces_answer
+from agentic_cli.outcome import TimedOut
 from agentic_cli.questions import Question, check_answer, choose_question
 from agentic_cli.sessions import Session
 from agentic_cli.target import Project
+from agentic_core.approvals import count_left, describe_rule
+from agentic_core.digests import digest_value
 from agentic_core.errors import Conflict, PermanentError
 
 ATTEMPTS: Final = 8
+RECORD_SECONDS: Final = 15.0
+RECORD_PAUSE_SECONDS: Final = 0.5
 
 
 def answer_question(
@@ -31,6 +37,7 @@ def answer_question(
     for attempt in range(ATTEMPTS):
         session = session if session is not None and attempt == 0 else project.fetch_session(name)
         question = choose_question(session, wanted, may_replace=replace)
+        session = wait_for_rule(project, session, question.id)
         wanted = question.id
         if not given:
             given.append(find_answer(question))
@@ -47,6 +54,39 @@ def answer_question(
     raise last
 
 
+def wait_for_rule(project: Project, session: Session, id_: str, clock: Clock | None = None) -> Session:
+    """Return the session once the rule of a question that has one is recorded: before, admission takes no answer.
+
+    A moment after it is asked; where that takes longer than ``RECORD_SECONDS``, admission says what is missing.
+    """
+    clock = clock or Clock.with_timeout(RECORD_SECONDS)
+    while any(
+        each.id == id_ and each.is_open and each.has_rule and each.approval is None for each in session.interrupts
+    ):
+        try:
+            clock.sleep(clock.limit(RECORD_PAUSE_SECONDS))
+        except TimedOut:
+            break
+        session = project.fetch_session(session.name)
+    return session
+
+
+def describe_given(session: Session, question: Question, by: str) -> tuple[str, int]:
+    """Return what became of an answer that was just given, and how many persons have to give the same one yet."""
+    interrupt = next((each for each in session.interrupts if each.id == question.id), None)
+    mine = (each for each in session.spec.get("responses") or () if each.get("interruptId") == question.id)
+    value = next((each.get("value") for each in mine if (each.get("by") or "") == by), None)
+    approval = interrupt.approval if interrupt is not None else None
+    if approval is None:
+        return "", 0
+    left = count_left(approval, by, digest_value(value))
+    if not left:
+        return "", 0
+    who = describe_rule(approval.get("rule") or {}, str(session.spec.get("createdBy") or ""))
+    more = f"{left} more {'person has' if left == 1 else 'persons have'} to give the same one"
+    return f"{more} ({who})" if who else more, left
+
+
 def check_turn(session: Session, id_: str, by: str) -> None:
     """Raise ``PermanentError`` where somebody else's answer to the question comes first, and is theirs alone to change.
 
@@ -54,7 +94,7 @@ def check_turn(session: Session, id_: str, by: str) -> None:
     """
     interrupt = next((each for each in session.interrupts if each.id == id_), None)
     others = [name for name in interrupt.responded_by if name not in ("", by)] if interrupt is not None else []
-    if interrupt is not None and others and not interrupt.is_refused:
+    if interrupt is not None and others and not interrupt.is_refused and not interrupt.needs_several:
         raise PermanentError(
             f"the question {id_!r} was answered by {others[0]}; that answer has not been taken yet, and is theirs alone"
             " to replace"

@@ -83,7 +83,7 @@ def _find(session: Session, wanted: str, *, may_replace: bool) -> Interrupt:
     if not found.is_open:
         by = f" by {found.answered_by}" if found.answered_by else ""
         raise PermanentError(f"the question {wanted!r} was answered{by} at {found.answered_at}")
-    if found.is_responded and not may_replace:
+    if found.is_responded and not may_replace and not found.needs_several:
         raise PermanentError(
             f"the question {wanted!r} has an answer already, which has not been taken yet; --replace gives another one"
         )

@@ -8,8 +8,9 @@ from typing import Any, Final
 from agentic_cli.durations import format_age, format_duration
 from agentic_cli.forms import list_fields
 from agentic_cli.questions import Question, read_question
-from agentic_cli.sessions import Session, Workflow, parse_time
+from agentic_cli.sessions import Interrupt, Session, Workflow, parse_time
 from agentic_cli.terminal import printable
+from agentic_core.approvals import describe_needed
 from agentic_core.contract import MAX_INLINE_RESULT_BYTES
 from agentic_core.questions import clip_line, show_json
 
@@ -71,6 +72,7 @@ def describe_session(session: Session, now: datetime) -> list[str]:
     lines += _describe_error(session)
     for interrupt in session.interrupts:
         lines += ["", *_describe_question(interrupt.is_open, read_question(interrupt), interrupt.answered_by)]
+        lines += [f"  needs:   {printable(needed)}"] if (needed := _describe_needed(session, interrupt)) else []
     lines += _describe_result(session)
     if session.open_interrupts:
         lines += ["", f"answer with: agentic respond {session.name} -n {session.namespace}"]
@@ -147,7 +149,16 @@ def describe_open_questions(session: Session) -> Iterator[str]:
     for interrupt in session.open_interrupts:
         question = read_question(interrupt)
         options = f" [{'/'.join(option.label for option in question.options)}]" if question.options else ""
-        yield printable(f"question {question.id}: {clip_line(question.prompt, 200)}{options}")
+        needed = _describe_needed(session, interrupt)
+        told = f" ({clip_line(needed, 300)})" if needed else ""
+        yield printable(f"question {question.id}: {clip_line(question.prompt, 200)}{options}{told}")
+
+
+def _describe_needed(session: Session, interrupt: Interrupt) -> str:
+    """Return whose answers an open question needs; empty where anybody's will do."""
+    if not interrupt.is_open or interrupt.approval is None:
+        return ""
+    return describe_needed(interrupt.approval, str(session.spec.get("createdBy") or ""))
 
 
 def describe_workflow(workflow: Workflow, now: datetime) -> list[str]:

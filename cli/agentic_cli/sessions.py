@@ -10,10 +10,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentic_cli.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, Kind
+from agentic_core.approvals import find_rule
 from agentic_core.digests import digest_question
 from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.lifecycle import FINAL_PHASES, Phase
 
+# As in agentic_core.conditions, whose models take longer to load than this command may.
+_MISSING: Final = "ApprovalsMissing"
 _FINAL: Final = frozenset(phase.value for phase in FINAL_PHASES)
 
 
@@ -38,10 +41,19 @@ class Interrupt:
     """Whether ``spec.responses`` holds an answer that was taken or may still be."""
     is_refused: bool = False
     """Whether the answer in ``spec.responses`` was looked at and not taken."""
+    approval: Mapping[str, Any] | None = None
+    """Who has to answer, as the operator recorded it; None where anybody may, or where it has not yet."""
+    has_rule: bool = False
+    """Whether somebody in particular has to answer."""
 
     @property
     def is_open(self) -> bool:
         return not self.answered_at
+
+    @property
+    def needs_several(self) -> bool:
+        """Whether more than one person has to answer: others' answers keep nobody from giving theirs."""
+        return self.approval is not None and int((self.approval.get("rule") or {}).get("count") or 1) > 1
 
     @property
     def digest(self) -> str:
@@ -93,7 +105,7 @@ class Session:
     @property
     def open_interrupts(self) -> tuple[Interrupt, ...]:
         """The questions that nobody has answered yet."""
-        return tuple(each for each in self.interrupts if each.is_open and not each.is_responded)
+        return tuple(each for each in self.interrupts if each.is_open and (not each.is_responded or each.needs_several))
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,12 @@ def _parse_session(raw: Mapping[str, Any]) -> Session:
     responded = {each.get("interruptId") for each in spec.get("responses") or ()}
     refused = responded if _has_refused(metadata, status) else set()
     # In the questions themselves an earlier version wrote names that their writers chose.
-    authors = {each.get("interruptId"): each.get("by") or "" for each in status.get("answers") or ()}
+    authors: dict[str, list[str]] = {}
+    for each in status.get("answers") or ():
+        if each.get("by"):
+            authors.setdefault(each.get("interruptId"), []).append(each["by"])
+    approvals = {each.get("interruptId"): each for each in status.get("approvals") or ()}
+    is_ruled = bool(((status.get("workflow") or {}).get("spec") or {}).get("approval"))
     return Session(
         name=metadata.get("name", ""),
         namespace=metadata.get("namespace", ""),
@@ -186,7 +203,7 @@ def _parse_session(raw: Mapping[str, Any]) -> Session:
                 schema=each.get("schema"),
                 asked_at=each.get("askedAt") or "",
                 answered_at=each.get("answeredAt") or "",
-                answered_by=authors.get(each["id"], ""),
+                answered_by=", ".join(authors.get(each["id"], ())),
                 responded_by=tuple(
                     given.get("by") or ""
                     for given in spec.get("responses") or ()
@@ -194,6 +211,8 @@ def _parse_session(raw: Mapping[str, Any]) -> Session:
                 ),
                 is_responded=each["id"] in responded - refused,
                 is_refused=each["id"] in refused and not each.get("answeredAt"),
+                approval=approvals.get(each["id"]),
+                has_rule=is_ruled or each.get("approval") is not None or find_rule(each.get("value")) is not None,
             )
             for each in status.get("interrupts") or ()
         ),
@@ -204,6 +223,8 @@ def _has_refused(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool
     """Say whether the answers as they stand now were looked at, and one was not taken."""
     conditions = status.get("conditions") or ()
     accepted: Mapping[str, Any] = next((each for each in conditions if each.get("type") == "InputAccepted"), {})
+    if accepted.get("reason") == _MISSING:
+        return False
     looked_at = accepted.get("observedGeneration") or 0
     return accepted.get("status") == "False" and looked_at >= metadata.get("generation", 0)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from agentic_cli import terminal
-from agentic_cli.answering import answer_question
+from agentic_cli.answering import answer_question, describe_given
 from agentic_cli.following import Clock, follow_session
 from agentic_cli.outcome import ExitStatus, find_outcome
 from agentic_cli.prompting import Dialogue, NoAnswer, TerminalDialogue, ask_answer
@@ -106,14 +106,16 @@ def _ask_open_questions(
         handled.add(asked)
         with view.pause():
             try:
-                answer_question(project, session.name, interrupt.id, partial(ask_answer, dialogue))
+                changed, question = answer_question(project, session.name, interrupt.id, partial(ask_answer, dialogue))
+                missing, left = describe_given(changed, question, project.fetch_username())
             except NoAnswer:
                 dialogue.tell(f"  left open: agentic respond {session.name} {interrupt.id} -n {session.namespace}")
             except (PermanentError, Conflict) as error:
                 # Somebody else answered, or ended the session, while this person was thinking.
                 dialogue.tell(f"  {terminal.printable(str(error))}")
             else:
-                dialogue.tell(f"  answered {interrupt.id}")
+                said = f"your answer to {interrupt.id} is recorded; {missing}" if left else f"answered {interrupt.id}"
+                dialogue.tell(terminal.printable(f"  {said}"))
 
 
 @contextmanager

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Tally", "count_given", "describe_missing", "describe_rule", "find_rule", "mark_question"]
+__all__ = [
+    "Tally",
+    "count_given",
+    "count_left",
+    "describe_missing",
+    "describe_needed",
+    "describe_rule",
+    "find_rule",
+    "mark_question",
+]
 
 
 @dataclass(frozen=True)
@@ -43,10 +52,21 @@ def describe_rule(rule: Mapping[str, Any], creator: str) -> str:
 
 
 def describe_missing(approval: Mapping[str, Any], creator: str) -> str:
-    """Return whose answer to a question is missing, in one line: who gave one, how many more, and of whom."""
-    question = f"question {str(approval.get('interruptId') or '')!r}"
+    """Return whose answer to a question is missing, in one line that names the question."""
+    return f"question {str(approval.get('interruptId') or '')!r}: {describe_needed(approval, creator)}"
+
+
+def count_left(approval: Mapping[str, Any], by: str, value_digest: str) -> int:
+    """Return how many more persons have to answer once ``by`` has given the answer of this digest."""
+    count = int((approval.get("rule") or {}).get("count") or 1)
+    given = approval.get("given") or ()
+    return max(0, count - len({by} | {each.get("by") for each in given if each.get("valueDigest") == value_digest}))
+
+
+def describe_needed(approval: Mapping[str, Any], creator: str) -> str:
+    """Return whose answer to a question is missing: who gave one, how many more are needed, and of whom."""
     if problem := approval.get("problem"):
-        return f"{question}: nobody can answer: {problem}"
+        return f"nobody can answer: {problem}"
     rule = approval.get("rule") or {}
     count = int(rule.get("count") or 1)
     tally = count_given(approval.get("given") or ())
@@ -55,14 +75,14 @@ def describe_missing(approval: Mapping[str, Any], creator: str) -> str:
         needed = f"an answer {who}" if who else "an answer that states whose it is"
         if rule.get("identity") != "Required":
             needed = "an answer that names the question's digest"
-        return f"{question}: {needed}"
+        return needed
     left = max(0, count - len(tally.agreeing))
     named = f": {', '.join(tally.agreeing)}" if tally.agreeing else ""
     more = f"{left} {'more ' if tally.agreeing else ''}person{'' if left == 1 else 's'}"
     if who:
         more += f" {who}" if who.startswith("of ") else f", {who}"
     dissent = f"; another answer by {', '.join(tally.dissenting)}" if tally.dissenting else ""
-    return f"{question}: {len(tally.agreeing)} of {count}{named}; {more}{dissent}"
+    return f"{len(tally.agreeing)} of {count}{named}; {more}{dissent}"
 
 
 def mark_question(approval: Mapping[str, Any] | None) -> str:

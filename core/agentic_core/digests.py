@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["canonicalize", "digest_question"]
+__all__ = ["canonicalize", "digest_question", "digest_value"]
 
 
 def digest_question(prompt: str | None, value: Any, options: Iterable[Mapping[str, Any]], schema: Any) -> str:
@@ -21,6 +21,11 @@ def digest_question(prompt: str | None, value: Any, options: Iterable[Mapping[st
     shown = [{"label": each.get("label"), "value": each.get("value")} for each in options]
     question = {"prompt": prompt or None, "value": value, "options": shown, "schema": schema}
     return hashlib.sha256(canonicalize(question)).hexdigest()
+
+
+def digest_value(value: Any) -> str:
+    """Return the SHA-256 of a JSON value in its canonical form, in hexadecimal."""
+    return hashlib.sha256(canonicalize(value)).hexdigest()
 
 
 def canonicalize(value: Any) -> bytes:

@@ -30,6 +30,7 @@ from agentic_operator.approvals import (
     describe_record,
     find_record,
     find_unlisted,
+    fit_given,
     record_rules,
     refuse_by_rule,
 )
@@ -159,9 +160,11 @@ def take_answers(session: AgenticSession, checked: Checked, now: datetime, room_
     def is_open(record: Approval) -> bool:
         return record.interrupt_id in known and known[record.interrupt_id].is_open
 
-    approvals = tuple(
-        count_answers(each, valid.get(each.interrupt_id, {}).values(), now) if is_open(each) else each
-        for each in ruled.status.approvals
+    approvals = fit_given(
+        [
+            count_answers(each, valid.get(each.interrupt_id, {}).values(), now) if is_open(each) else each
+            for each in ruled.status.approvals
+        ]
     )
     accepted = _accept_all(ruled, known, valid, refused, now, room_in_trail)
     refusals = [each for index in sorted(refused) for each in refused[index]]

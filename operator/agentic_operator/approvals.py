@@ -13,7 +13,6 @@ It is coarser than what the API server calls equal, so that no answer counts as 
 the rule. Pure.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -21,15 +20,15 @@ from typing import Any, Final
 from agentic_core.approvals import describe_missing, find_rule
 from agentic_core.choices import is_same_json
 from agentic_core.conditions import Reason
-from agentic_core.digests import canonicalize
+from agentic_core.digests import digest_value
 from agentic_core.errors import Problem
 from agentic_core.resources import AgenticSession, Approval, ApprovalRule, EffectiveRule, Interrupt, Response
 from agentic_core.resources.approval import MAX_GIVEN, GivenAnswer, UnreadableRule, combine_rules, read_rule
 from agentic_core.strict_json import encode_json
 
 MAX_APPROVALS: Final = 256
-# etcd takes 1.5 MiB an object, questions and answers included.
-ROOM_FOR_APPROVALS: Final = 128 * 1024
+# etcd takes 1.5 MiB an object: the policy `sessions-leave-room` says who has how much of it.
+ROOM_FOR_APPROVALS: Final = 64 * 1024
 
 _CHANGED: Final = "is another one than was asked under this id before, when its rule was recorded"
 _TOO_DEEP: Final = "too deep"
@@ -105,7 +104,7 @@ def digest_response(response: Response) -> str:
     said: dict[str, Any] = {"interruptId": response.interrupt_id, "by": response.by, "digest": response.digest}
     try:
         said["value"] = _as_doubles(response.value)
-        return hashlib.sha256(canonicalize(said)).hexdigest()
+        return digest_value(said)
     except RecursionError:
         # No answer is taken that is nested so deeply; the next one of its author differs from it.
         return _TOO_DEEP
@@ -144,6 +143,20 @@ def refuse_by_rule(session: AgenticSession, asked: Interrupt, response: Response
     return None
 
 
+def fit_given(approvals: Sequence[Approval]) -> tuple[Approval, ...]:
+    """Return the records within their room: where it is full, the last ones do not show who has answered so far."""
+    surplus = sum(map(_measure, approvals)) - ROOM_FOR_APPROVALS
+    kept = list(approvals)
+    for index in reversed(range(len(kept))):
+        if surplus <= 0:
+            break
+        if kept[index].given:
+            bare = kept[index].model_copy(update={"given": ()})
+            surplus -= _measure(kept[index]) - _measure(bare)
+            kept[index] = bare
+    return tuple(kept)
+
+
 def describe_record(session: AgenticSession, asked: Interrupt, record: Approval) -> str:
     """Return whose answer to an open question is missing."""
     if record.digest != asked.digest():
@@ -170,7 +183,7 @@ def count_answers(record: Approval, valid: Iterable[Response], now: datetime) ->
     old = {(each.by, each.value_digest): each for each in record.given}
     given = []
     for each in valid:
-        made = GivenAnswer(by=each.by, at=now.replace(microsecond=0), value_digest=_digest(each.value))
+        made = GivenAnswer(by=each.by, at=now.replace(microsecond=0), value_digest=digest_value(each.value))
         given.append(old.get((made.by, made.value_digest), made))
     kept = tuple(given[:MAX_GIVEN])
     return record if kept == record.given else record.model_copy(update={"given": kept})
@@ -236,10 +249,6 @@ def _make_room(session: AgenticSession, kept: list[Approval], made: Approval) ->
 
 def _measure(record: Approval) -> int:
     return len(encode_json(record.to_wire()))
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(canonicalize(value)).hexdigest()
 
 
 def _as_doubles(value: Any) -> Any:

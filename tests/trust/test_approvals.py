@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.builders import session_body
+from tests.support.commands import clean_environment, run_agentic
 from tests.support.kube import GROUP_PATH, Json, Space
 from tests.support.waiting import wait_for
 from tests.trust.roles import JSON_PATCH, Answer, Client, a_pod_of, a_user
@@ -433,3 +434,33 @@ def test_full_lists_fit_into_the_budget_of_the_policy(space: Space, groups: Sequ
     refused = put(cas, [*other[:-1], {**other[-1], "by": "cas"}])
     assert refused.code == 403, refused
     assert put(ann, []).is_done
+
+
+def agentic(space: Space, name: str, groups: Sequence[str], *arguments: str) -> tuple[int, str]:
+    """Run the command line as a person; return its exit status and all that it said."""
+    person(space, name, groups=groups)
+    kubeconfig = space.plane.kubeconfig_for_user(name, groups, namespace=space.name)
+    done = run_agentic(*arguments, env=clean_environment(KUBECONFIG=str(kubeconfig)))
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_line_says_who_has_answered_and_who_is_missing(space: Space) -> None:
+    pod = run(space, approval=FOUR_EYES)
+    ask(pod, space, question())
+    answer = ("respond", "s", '{"ok": true}')
+    status, said = agentic(space, "ann", FINANCE, *answer)
+    assert status == 4
+    assert "your answer to q is recorded; 1 more person has to give the same one (of one of the groups" in said
+    wait_condition(space, "ApprovalsMissing", "1 of 2: ann")
+    status, said = agentic(space, "bob", FINANCE, *answer)
+    assert (status, "somebody else than whoever started the session" in said) == (1, True), said
+    assert agentic(space, "cas", FINANCE, "respond", "s", '{"ok": false}')[0] == 4
+    wait_condition(space, "ApprovalsMissing", "another answer by cas")
+    status, said = agentic(space, "ann", FINANCE, "get", "s")
+    assert "needs:   1 of 2: ann; 1 more person of one of the groups finance, board, not bob" in said
+    assert "another answer by cas" in said
+    # A person's mind may change until it is accepted.
+    status, said = agentic(space, "cas", FINANCE, *answer)
+    assert (status, "answered q" in said) == (0, True), said
+    assert {each["by"] for each in wait_answers(space)} == {"ann", "cas"}
+    assert "Answered by ann, cas" in agentic(space, "eve", (), "get", "s")[1]

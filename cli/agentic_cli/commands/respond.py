@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from agentic_cli import terminal
-from agentic_cli.answering import answer_question
+from agentic_cli.answering import answer_question, describe_given
 from agentic_cli.completions import complete_interrupts, complete_sessions
 from agentic_cli.kinds import SESSIONS, read_name
 from agentic_cli.options import output_option, print_object
+from agentic_cli.outcome import ExitStatus
 from agentic_cli.questions import Question, read_answer
 from agentic_cli.sessions import Session
 from agentic_cli.target import Target, target_options
@@ -32,7 +33,8 @@ def respond(
     The ID (see `agentic get`) may be left out where only one question is open. VALUE is read as the question's schema
     or options have it, else as JSON where it is JSON, else as text; the answer is checked before it is sent. Without a
     VALUE you are asked, on a terminal. For a request of LangChain's human-in-the-loop middleware, `approve` and
-    `reject` decide about all of its actions.
+    `reject` decide about all of its actions. Where several persons have to give the same answer, yours is recorded, and
+    the exit status is 4 until enough of them have.
 
     \b
     Examples:
@@ -50,10 +52,17 @@ def respond(
         changed, question = answer_question(
             project, name, wanted, lambda question: _find_answer(question, text, source), replace=replace, session=found
         )
+        missing, left = describe_given(changed, question, project.fetch_username())
     if output is not None:
         print_object(SESSIONS, changed.raw, output)
+    elif left:
+        terminal.say(
+            terminal.printable(f"{SESSIONS.singular}/{name}: your answer to {question.id} is recorded; {missing}")
+        )
     else:
         terminal.say(f"{SESSIONS.singular}/{name} answered {terminal.printable(question.id)}")
+    if left:
+        raise SystemExit(ExitStatus.WAITING)
 
 
 def split_words(words: tuple[str, ...], session: Session, *, has_file: bool) -> tuple[str | None, str | None]:

@@ -90,6 +90,9 @@ class GivenAnswer(Wire):
 class Approval(Wire):
     """The rule that answers to a question are held against, as it was when the question was asked."""
 
+    # Who wrote which of its fields would take more room than they do.
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
     interrupt_id: Annotated[str, Field(max_length=128, description="The question's id.")]
     rule: Annotated[EffectiveRule, Field(description="Who has to answer.", default_factory=EffectiveRule)]
     digest: Annotated[Digest, Field(description="SHA-256 of the question as it was asked. No other is answered.")] = ""

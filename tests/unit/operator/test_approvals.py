@@ -181,10 +181,10 @@ def test_records_keep_to_their_room_and_questions_beyond_it_wait() -> None:
     assert condition(take(waiting))[0] == "AnswerNotAllowed"
     # Once a run has taken the first ones, their records give way.
     gone = [
-        {**each, "answeredAt": "2026-03-01T12:00:00Z", "resumedAt": "2026-03-01T12:00:00Z"} for each in interrupts[:200]
+        {**each, "answeredAt": "2026-03-01T12:00:00Z", "resumedAt": "2026-03-01T12:00:00Z"} for each in interrupts[:240]
     ]
-    later = take(waiting.with_status(interrupts=[*gone, *interrupts[200:]])).session.status
-    assert {f"q{n}" for n in range(200, 256)} <= {each.interrupt_id for each in later.approvals}
+    later = take(waiting.with_status(interrupts=[*gone, *interrupts[240:]])).session.status
+    assert {f"q{n}" for n in range(240, 256)} <= {each.interrupt_id for each in later.approvals}
 
 
 # Who answered before the rule stood.
