@@ -16,7 +16,7 @@ LOCKED = dict(
 
 
 def test_there_are_the_examples() -> None:
-    assert {"outliers", "fanout", "agent", "approval-chain", "tool-approval"} <= set(NAMES)
+    assert {"outliers", "fanout", "agent", "approval-chain", "tool-approval", "two-people"} <= set(NAMES)
 
 
 def test_the_session_that_asks_is_the_outliers_session_with_a_question() -> None:

@@ -1,0 +1,1 @@
+"""A payment that two people have to approve."""
