@@ -210,8 +210,15 @@ def main() -> int:
             return options.answer
         return json.loads(input(f"{question.get('prompt', question['id'])} (JSON): "))
 
-    with connect() as api:
-        result = drive(api, options.namespace, options.workflow, options.inputs, decide, options.seconds)
+    try:
+        with connect() as api:
+            result = drive(api, options.namespace, options.workflow, options.inputs, decide, options.seconds)
+    except client.ApiException as error:
+        print(f"error: the API server answered {error.status}: {error.body or error.reason}", file=sys.stderr)
+        return 1
+    except (SessionDeleted, SessionNotCompleted, TimeoutError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print(json.dumps(result, indent=2))
     return 0
 

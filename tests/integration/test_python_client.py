@@ -44,6 +44,7 @@ class Driver:
     """The example as a process."""
 
     def __init__(self, space: Space, kubeconfig: Path, answer: Json) -> None:
+        self._is_read = False
         self._process = subprocess.Popen(
             [
                 *(sys.executable, str(EXAMPLE / "drive_session.py"), "report", "--namespace", space.name),
@@ -59,12 +60,14 @@ class Driver:
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; return exit status, standard output and standard error."""
         out, err = self._process.communicate(timeout=60)
+        self._is_read = True
         return self._process.returncode, out, err
 
-    def stop(self) -> None:
-        """Kill it where it still runs."""
-        self._process.kill()
-        self._process.communicate()
+    def stop(self) -> str:
+        """Kill it where it still runs; return what it said since it was last asked."""
+        if self._process.poll() is None:
+            self._process.kill()
+        return "" if self._is_read else "".join(self._process.communicate())
 
 
 @contextmanager
@@ -84,7 +87,7 @@ def drive(space: Space, kubeconfig: Path, answer: Json) -> Iterator[tuple[Driver
         space.end_pod(pod, 0)
         yield driver, name
     finally:
-        driver.stop()
+        print(driver.stop())
 
 
 def test_the_example_starts_a_session_answers_its_question_and_prints_its_result(
