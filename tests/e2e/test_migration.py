@@ -14,6 +14,7 @@ from agentic_store.migration_files import discover
 from agentic_store.schema import SCHEMA_VERSION
 from hack.kubectl import ROOT
 from tests.e2e.conftest import Project
+from tests.support.guide import read_consoles, reads_like
 
 SYSTEM = "agentic-system"
 PSQL = 'PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" exec psql -q -A -t -h 127.0.0.1 -U postgres -v ON_ERROR_STOP=1'
@@ -71,6 +72,10 @@ def test_the_job_migrates_once_says_so_in_order_and_a_second_one_changes_nothing
     assert job is not None
     assert (job["status"]["succeeded"], job["spec"]["completions"]) == (1, 1)
     assert (job["spec"]["backoffLimit"], job["spec"]["ttlSecondsAfterFinished"]) == (3, 86400)
+    described = project.run("describe", "job", "agentic-migrate")
+    assert re.search(r"Normal +SuccessfulCreate .* Created pod: agentic-migrate-", described)
+    assert re.search(r"Normal +Completed .* Job completed", described)
+    assert "c4nary" not in described
     # Its time to live, cut short.
     project.run("patch", "job/agentic-migrate", "--type=merge", "-p", '{"spec": {"ttlSecondsAfterFinished": 1}}')
     project.run("wait", "--for=delete", "job/agentic-migrate", "--timeout=60s", timeout_seconds=70)
@@ -106,13 +111,26 @@ def test_without_a_database_four_pods_are_tried_and_the_job_fails_with_the_reaso
     project.run("wait", "--for=condition=failed", "job/agentic-migrate", "--timeout=240s", timeout_seconds=250)
 
     assert project.condition("job/agentic-migrate", "Failed")["reason"] == "BackoffLimitExceeded"
-    assert re.search(r"^agentic-migrate +Failed +0/1 ", project.run("get", "job", "agentic-migrate"), re.MULTILINE)
+    (get, shown), (logs, told) = next(
+        block
+        for block in read_consoles("migrations.md")
+        if any("Failed" in line for _, lines in block for line in lines)
+    )
+    here = f"kubectl -n {SYSTEM} "
+    found_rows = project.run(*get.removeprefix(here).split()).splitlines()
+    # But for the two times.
+    assert [row.split()[:3] for row in found_rows] == [row.split()[:3] for row in shown]
+    described = project.run("describe", "job", "agentic-migrate")
+    assert re.search(r"Warning +BackoffLimitExceeded ", described)
+    assert "c4nary" not in described
     found = project.get("pods", "-l", "batch.kubernetes.io/job-name=agentic-migrate")
     assert found is not None
     ends = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for pod in found["items"]]
     assert ends == [20] * 4
     host = re.escape(f"owner@postgres.{project.name}:5432/agentic")
     unreachable = rf"cannot connect to PostgreSQL at {host}: failed to resolve host 'postgres\.{project.name}'.*"
+    printed = project.run(*logs.removeprefix(here).split())
+    assert reads_like(printed.replace(f"postgres.{project.name}", "postgres.example"), told)
     for pod in found["items"]:
         said = project.run("logs", pod["metadata"]["name"]).splitlines()
         wanted = (rf"==> migrating {host}", rf"==> waiting for the database: {unreachable}", rf"error: {unreachable}")
