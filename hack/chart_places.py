@@ -349,6 +349,9 @@ def build_networks() -> tuple[Template, ...]:
     database = rule("database", 5432, 6432)
     vault = "    {{- if .Values.vault.enabled }}\n" + rule("vault").new + "    {{- end }}\n"
     with_vault = Place(database.old, database.new + vault)
+    # The operator removes the results of deleted sessions.
+    store = '    {{- if include "agentic-operator.hasStore" . }}\n' + rule("objectStore").new + "    {{- end }}\n"
+    with_store = Place(database.old, database.new + vault + store)
     scraped = "    - ports:\n        - {protocol: TCP, port: 8080}\n"
     operator = Template(
         "manifests/operator/network.yaml",
@@ -356,7 +359,7 @@ def build_networks() -> tuple[Template, ...]:
             named("agentic-operator", _FULL_NAME),
             Place(scraped, scraped + _SCRAPERS),
             rule("apiServer", 443, 6443),
-            with_vault,
+            with_store,
         ),
         enabled,
     )

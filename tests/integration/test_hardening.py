@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentic_operator.networks import parse_egress
+from agentic_operator.networks import build_runner_policy, parse_egress
 from hack.chart_places import CHART
 from hack.cluster.binaries import ensure, kubectl
 from hack.kubectl import ROOT
@@ -259,6 +259,24 @@ def test_networks_of_the_chart_narrow_what_is_open(helm: Path) -> None:
         "10.1.2.4/32:6443,10.1.2.3/32:5432,[fd00:1::/64]:5432,10.1.2.3/32:6432,[fd00:1::/64]:6432,9000,10.1.7.0/24:8000"
     )
     assert parse_egress(variables["RUNNER_EGRESS"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "port"), [("settings.RESULT_STORE=on", 9000), (f"vault.enabled=true,vault.address={VAULT}", 8200)]
+)
+def test_what_else_is_switched_on_is_let_through(helm: Path, value: str, port: int) -> None:
+    """To the operator, which removes results too, and to runners."""
+    target = Target("10.1.2.3", port)
+    for arguments, expected in (((), False), (("--set", value), True)):
+        documents = template(helm, *arguments)
+        ((_, labels, policies),) = (each for each in held(documents) if each[0] == "agentic-operator")
+        assert allows(policies, labels, "Egress", target) is expected
+        (deployment,) = (one for one in documents if one["kind"] == "Deployment")
+        variables = {each["name"]: each.get("value") for each in find_env(deployment)}
+        egress = parse_egress(variables["RUNNER_EGRESS"])
+        assert egress is not None
+        runner = {"app.kubernetes.io/managed-by": "agentic-operator", "app.kubernetes.io/component": "runner"}
+        assert allows([build_runner_policy(egress)], runner, "Egress", target) is expected
 
 
 def find_env(deployment: Json) -> list[Json]:

@@ -66,6 +66,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
   {{- end }}
 {{- end }}
 
+{{- /* Not empty if large results go to an object store. */ -}}
+{{- define "agentic-operator.hasStore" -}}
+{{- eq (toString .Values.settings.RESULT_STORE) "on" | ternary "true" "" }}
+{{- end }}
+
 {{- /* Where runners may connect to, as the operator's variable says it. */ -}}
 {{- define "agentic-operator.runnerEgress" -}}
 {{- $policies := .Values.networkPolicies }}
@@ -73,7 +78,14 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 off
 {{- else }}
 {{- $found := ternary (list "internet") list $policies.runners.internet }}
-{{- range $part := ternary (list "apiServer" "database" "vault") (list "apiServer" "database") .Values.vault.enabled }}
+{{- $parts := list "apiServer" "database" }}
+{{- if .Values.vault.enabled }}
+{{- $parts = append $parts "vault" }}
+{{- end }}
+{{- if include "agentic-operator.hasStore" . }}
+{{- $parts = append $parts "objectStore" }}
+{{- end }}
+{{- range $part := $parts }}
 {{- $of := get $policies $part }}
 {{- range $port := $of.ports }}
 {{- range $of.cidrs }}
