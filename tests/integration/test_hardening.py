@@ -273,7 +273,7 @@ def test_what_else_is_switched_on_is_let_through(helm: Path, value: str, port: i
         assert allows(policies, labels, "Egress", target) is expected
         (deployment,) = (one for one in documents if one["kind"] == "Deployment")
         variables = {each["name"]: each.get("value") for each in find_env(deployment)}
-        egress = parse_egress(variables["RUNNER_EGRESS"])
+        egress = parse_egress(str(variables["RUNNER_EGRESS"]))
         assert egress is not None
         runner = {"app.kubernetes.io/managed-by": "agentic-operator", "app.kubernetes.io/component": "runner"}
         assert allows([build_runner_policy(egress)], runner, "Egress", target) is expected
