@@ -126,7 +126,7 @@ def test_without_a_database_four_pods_are_tried_and_the_job_fails_with_the_reaso
     found = project.get("pods", "-l", "batch.kubernetes.io/job-name=agentic-migrate")
     assert found is not None
     ends = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for pod in found["items"]]
-    assert ends == [20] * 4
+    assert ends == [20] * 4, [project.run("logs", pod["metadata"]["name"]) for pod in found["items"]]
     host = re.escape(f"owner@postgres.{project.name}:5432/agentic")
     unreachable = rf"cannot connect to PostgreSQL at {host}: failed to resolve host 'postgres\.{project.name}'.*"
     printed = project.run(*logs.removeprefix(here).split())

@@ -64,7 +64,10 @@ def find_on_disk(text: str, since: Path) -> list[str]:
 
 
 def write_overlay(folder: Path, vault: VaultServer) -> None:
-    """Write what the guide shows: the installation with the component, and where Vault is."""
+    """Write the demonstration's installation with the component and where Vault is, as the guide does with its own.
+
+    That the guide's own overlay builds is shown by ``tests/integration/test_installing_guide.py``.
+    """
     data = {"VAULT_ADDR": vault.tls_address, "VAULT_CACERT_BYTES": vault.authorities}
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "agentic-vault", "namespace": NAMESPACE}}
     overlay = {
