@@ -13,7 +13,7 @@ WITH made (kind, relation, definition) AS (VALUES
     ('primary key', 'agentic_migrations', 'PRIMARY KEY (version)'),
     ('rule', 'agentic_migrations', 'policy agentic_all for r'),
     ('rule', 'agentic_migrations', 'row-level security'),
-    ('version', 'agentic_migrations', 'version of 16'),
+    ('version', 'agentic_migrations', 'version of 17'),
     ('table', 'checkpoint_blobs', ''),
     ('column', 'checkpoint_blobs', 'blob bytea'),
     ('column', 'checkpoint_blobs', 'channel text not null'),

@@ -9,6 +9,7 @@ import base64
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ from agentic_store.objects import ObjectStore, ObjectStoreError, read_object_sto
 from agentic_store.protocols import Sessions
 
 LINK_SECONDS: Final = 3600
+# Who has a namespace chooses its store: how long others wait for it, and how many namespaces' at a time.
+REMOVAL_SECONDS: Final = 10.0
+FAILED_SECONDS: Final = 5.0
+MAX_THREADS: Final = 32
 _KNOWN_SECONDS: Final = 60.0
 _MAX_WAITING: Final = 1000
 
@@ -61,9 +66,14 @@ class Stores:
 class ResultRemover:
     """Removes what a session has in the object store, before its row goes that says so."""
 
-    def __init__(self, stores: Stores, sessions: Sessions) -> None:
+    def __init__(self, stores: Stores, sessions: Sessions, clock: Callable[[], float] = time.monotonic) -> None:
         self._stores = stores
         self._sessions = sessions
+        self._clock = clock
+        # Of their own: what else is done in threads must not wait for a server that a namespace chose.
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="results")
+        self._busy: set[str] = set()
+        self._failed: dict[str, float] = {}
 
     async def remove(self, session_uid: str) -> None:
         """Remove the session's objects and unfinished uploads; raise ``TransientError`` where that has to wait."""
@@ -73,12 +83,36 @@ class ResultRemover:
         store = await self._stores.find(row.project_name)
         if store is None:
             return
-        try:
-            count = await asyncio.to_thread(store.delete, store.key(row.project_name, session_uid))
-        except ObjectStoreError as error:
-            raise TransientError(f"results of session {session_uid!r} stay for now: {error}") from error
+        count = await self._delete(row.project_name, store, session_uid)
         if count:
             logger.info("removed results of a deleted session", extra={"uid": session_uid, "objects": count})
+
+    async def _delete(self, namespace: str, store: ObjectStore, session_uid: str) -> int:
+        """Remove in a thread, one for each namespace at a time, and wait for it no longer than others can."""
+        what = f"results of session {session_uid!r} stay for now"
+        if namespace in self._busy:
+            raise TransientError(f"{what}: others of namespace {namespace!r} are being removed")
+        if self._clock() < self._failed.get(namespace, 0.0):
+            raise TransientError(f"{what}: the store of namespace {namespace!r} failed just now")
+        self._busy.add(namespace)
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads, store.delete, store.key(namespace, session_uid)
+        )
+        work.add_done_callback(lambda done: self._end(namespace, done))
+        try:
+            async with asyncio.timeout(REMOVAL_SECONDS):
+                return await asyncio.shield(work)
+        except ObjectStoreError as error:
+            raise TransientError(f"{what}: {error}") from error
+        except TimeoutError as error:
+            raise TransientError(f"{what}: its store takes longer than {REMOVAL_SECONDS:g} s") from error
+
+    def _end(self, namespace: str, done: "asyncio.Future[int]") -> None:
+        self._busy.discard(namespace)
+        self._failed.pop(namespace, None)
+        if not done.cancelled() and done.exception() is not None:
+            self._failed = {name: at for name, at in self._failed.items() if self._clock() < at}
+            self._failed[namespace] = self._clock() + FAILED_SECONDS
 
 
 class ResultLinks:

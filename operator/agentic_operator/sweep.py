@@ -87,11 +87,16 @@ class Sweep:
         if self._rows is None or self._namespaces != ("",):
             # An operator of some namespaces cannot know which sessions exist in the others.
             return
-        outage = Outage()
+        outage, removed = Outage(), set[str]()
         for uid in await self._rows.find_orphans(uids):
             # Where results stay, the row is what the next round finds them by; the others need not wait.
-            with self._faults.apart("sweep", outage, uid=uid):
+            with self._faults.apart("sweep", uid=uid):
+                # A store is its namespace's: that it is away says nothing of the others.
                 await self._remove_results(uid)
+                removed.add(uid)
+            if uid not in removed:
+                continue
+            with self._faults.apart("sweep", outage, uid=uid):
                 if await self._rows.delete_session(uid):
                     logger.info("purged the rows of a session that is gone", extra={"uid": uid})
 

@@ -7,7 +7,9 @@ The methods block; call them in a thread.
 """
 
 import contextlib
+import functools
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from urllib.parse import urlsplit
 from agentic_core.errors import AgenticError, PermanentError, TransientError
 
 if TYPE_CHECKING:
+    import urllib3
     from minio import Minio
 
 PART_BYTES: Final = 16 * 1024 * 1024
@@ -27,6 +30,10 @@ FILES: Final = ("endpoint", "bucket", "access-key", "secret-key")
 _OPTIONAL_FILES: Final = ("region", "prefix", "public-endpoint", "ca.crt")
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 60.0
+# What a server may say beside objects, lists and errors, and for how long: who has a namespace chooses its store.
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+_ANSWER_SECONDS: Final = 60.0
+_DELETE_SECONDS: Final = 60.0
 
 # Refusals, by their status, that may pass without anybody changing something.
 _PASSING_STATUSES: Final = frozenset({408, 409, 429})
@@ -190,14 +197,17 @@ class ObjectStore:
     def delete(self, prefix: str, *, keep: str = "") -> int:
         """Delete every object and unfinished upload whose key begins with ``prefix``; return how many objects.
 
-        The object ``keep`` stays.
+        The object ``keep`` stays. What is left after a minute is left to another call (``ObjectStoreUnavailable``): a
+        server could list without end.
         """
         if not prefix.endswith("/"):
             raise ValueError(f"{prefix!r} could be the beginning of another session's keys: end it with a slash")
         self.abort_uploads(prefix)
-        count = 0
+        count, until = 0, time.monotonic() + _DELETE_SECONDS
         with self._translated():
             for found in self._client.list_objects(self._config.bucket, prefix=prefix, recursive=True):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"more than can be removed in {_DELETE_SECONDS:g} s")
                 if found.object_name and found.object_name != keep:
                     self._client.remove_object(self._config.bucket, found.object_name)
                     count += 1
@@ -217,7 +227,7 @@ class ObjectStore:
             import ssl
 
             trust["ssl_context"] = ssl.create_default_context(cadata=self._config.authority or None)
-        pool = urllib3.PoolManager(
+        pool = _build_bounded_pool()(
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             # Whoever calls tries again, with its own patience.
             retries=urllib3.Retry(total=1, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
@@ -257,6 +267,45 @@ class ObjectStore:
             raise ObjectStoreUnavailable(
                 f"the object store at {self._config.endpoint} does not answer: {_describe(error)}"
             ) from error
+
+
+@functools.cache
+def _build_bounded_pool() -> "type[urllib3.PoolManager]":
+    """Return a pool that reads no answer without bounds of size and time; objects that are streamed have none."""
+    import urllib3
+
+    class BoundedPool(urllib3.PoolManager):
+        def urlopen(  # type: ignore[override]  # as it is called by the client of the store
+            self, method: str, url: str, redirect: bool = True, **options: Any
+        ) -> urllib3.BaseHTTPResponse:
+            is_whole = options.pop("preload_content", True)
+            answer = super().urlopen(method, url, redirect=redirect, preload_content=False, **options)
+            return _read_whole(answer, method, url) if is_whole else answer
+
+    return BoundedPool
+
+
+def _read_whole(answer: "urllib3.BaseHTTPResponse", method: str, url: str) -> "urllib3.BaseHTTPResponse":
+    import urllib3
+
+    parts, size, until = [], 0, time.monotonic() + _ANSWER_SECONDS
+    while part := answer.read1(65536) if method != "HEAD" else b"":
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES or time.monotonic() > until:
+            answer.close()
+            raise TimeoutError(f"an answer of more than {MAX_ANSWER_BYTES} bytes or {_ANSWER_SECONDS:g} s")
+    answer.release_conn()
+    return urllib3.HTTPResponse(
+        body=b"".join(parts),
+        headers=answer.headers,
+        status=answer.status,
+        reason=answer.reason,
+        version=answer.version,
+        decode_content=False,
+        request_method=method,
+        request_url=url,
+    )
 
 
 def _find_distrust(error: BaseException | None) -> str:

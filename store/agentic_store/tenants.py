@@ -13,6 +13,7 @@ from typing import Final
 
 from psycopg.rows import class_row, scalar_row
 
+from agentic_core.errors import TransientError
 from agentic_core.threads import project_prefix
 from agentic_store.pool import Connections
 from agentic_store.statements import load_statements
@@ -36,7 +37,8 @@ class TenantRole:
     role_name: str
     namespace: str
     is_valid: bool
-    """False where somebody dropped the role, or where the row came with a copy of another database."""
+    """False where somebody dropped the role, where it may not log in, or where the row came with a copy of another
+    database."""
     retired_at: datetime | None
     """When another role took its place; None for the current one."""
     seen_at: datetime | None
@@ -86,10 +88,18 @@ class PostgresTenants:
     async def drop_role(self, role_name: str) -> bool:
         """Remove a role with what it made, and disconnect it; say whether it was there.
 
-        Raises ``TransientError`` where something of it is locked: try again.
+        Raises ``TransientError`` where something keeps it, as what it owns in another database: it logs in no more, and
+        is listed as not valid until it can be removed.
         """
         async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
-            return bool(await (await cursor.execute(_SQL["drop"], {"role_name": role_name})).fetchone())
+            dropped: bool | None = await (await cursor.execute(_SQL["drop"], {"role_name": role_name})).fetchone()
+        if dropped is None:
+            raise TransientError(
+                f"database role {role_name!r} cannot log in any more, and cannot be removed yet: something that it owns"
+                " is locked, or lies in another database of the server, where an administrator runs"
+                f' DROP OWNED BY "{role_name}"'
+            )
+        return dropped
 
     async def purge_memory(self, namespace: str) -> int:
         """Delete what graphs of a namespace keep in LangGraph's long-term store; return the number of items."""

@@ -10,7 +10,7 @@ SELECT agentic_make_tenant(%(namespace)s, %(verifier)s) AS role_name;
 SELECT
     tenants.role_name,
     tenants.namespace,
-    tenants.database_name = current_database() AND pg_roles.rolname IS NOT NULL AS is_valid,
+    tenants.database_name = current_database() AND coalesce(pg_roles.rolcanlogin, false) AS is_valid,
     tenants.retired_at,
     tenants.seen_at
 FROM tenants
