@@ -48,6 +48,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "data": _bench("benchmarks of the database", "wal fork retention data_queries large_result"),
     "scale": _bench("2,000 sessions that wait, and many threads in one loop", "waiting runner_concurrency"),
     "kills": Part("200 runners killed at random moments", (("-m", "bench.kills", "--kills", "200"),)),
+    "attack": Part("ten minutes of attack beside 70 sessions of other tenants", (("-m", "bench.attack"),)),
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
     "scan": Part(

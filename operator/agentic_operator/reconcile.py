@@ -12,7 +12,7 @@ from typing import Final
 from agentic_core.conditions import Reason
 from agentic_core.errors import Conflict, Problem, TransientError
 from agentic_core.input_rules import find_unknown_keys
-from agentic_core.names import FINALIZER
+from agentic_core.names import FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, SESSION_LABEL
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import seconds_until
 from agentic_operator.admission import (
@@ -288,7 +288,9 @@ class SessionReconciler:
         """Create the claim of the workspace, or use the one that is there.
 
         A claim that is being deleted, or that an earlier session of this name has left to the garbage collector,
-        is about to go: a pod that counted on it would wait for it for ever.
+        is about to go: a pod that counted on it would wait for it for ever. One that says by its labels that it was
+        made for a session of this name, as one that was restored, is used. Any other is somebody's: who starts a
+        session chooses its name, and so would choose what is mounted.
         """
         name = claim["metadata"]["name"]
         with suppress(AlreadyExists):
@@ -297,7 +299,10 @@ class SessionReconciler:
         raw = await self._kube.find(CLAIMS, key.namespace, name)
         owner = find_controller(raw) if raw is not None else None
         is_going = raw is None or "deletionTimestamp" in raw["metadata"]
-        if is_going or (owner is not None and owner["uid"] != session.metadata.uid):
+        labels = (raw["metadata"].get("labels") or {}) if raw is not None else {}
+        is_made_for_it = labels.get(MANAGED_BY_LABEL) == MANAGED_BY and labels.get(SESSION_LABEL) == session.name
+        is_other = owner["uid"] != session.metadata.uid if owner is not None else not is_made_for_it
+        if is_going or is_other:
             raise Obstructed(
                 Reason.NAME_TAKEN,
                 f"a claim {name!r} that is not this session's is in the way; it starts once that is gone",
