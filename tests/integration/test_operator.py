@@ -62,12 +62,12 @@ def test_inputs_up_to_the_limit_run_and_larger_ones_are_refused_with_their_size(
     space.operator()
     space.start("limit", inputs={"a": "x" * (256 * 1024 - 8)})
     space.start("over", inputs={"a": "x" * (256 * 1024 - 7)})
-    space.start("larger", inputs={"a": "x" * 400_000})
-    with pytest.raises(ClusterError, match=r": 413 .*metadata and spec may take 432 KiB"):
+    space.start("larger", inputs={"a": "x" * 390_000})
+    with pytest.raises(ClusterError, match=r": 413 .*metadata and spec may take 400 KiB"):
         space.start("million", inputs={"a": "x" * 1_000_000})
     space.wait_status("limit", "Creating")
     assert "262,145 bytes" in space.wait_status("over", "Failed", "InvalidInput")["message"]
-    assert "400,008 bytes" in space.wait_status("larger", "Failed", "InvalidInput")["message"]
+    assert "390,008 bytes" in space.wait_status("larger", "Failed", "InvalidInput")["message"]
     assert space.session_jobs() == ["limit-r1"]
 
 
