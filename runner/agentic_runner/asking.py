@@ -87,7 +87,10 @@ def _to_json(value: Any, room: int) -> tuple[Any, Any]:
     try:
         encoded = encode_output(value)
     except (OutputTooLarge, UnstorableOutput) as error:
-        lost = {"truncated": True, "reason": describe(error)}
+        lost: dict[str, Any] = {"truncated": True, "reason": describe(error)}
+        if find_rule(value) is not None or getattr(value, "approval", None) is not None:
+            # A rule that is lost with its value must not become none.
+            lost["approval"] = {"truncated": True}
         return lost, lost
     plain = spell_wide_integers(encoded.value())
     if encoded.size <= room:

@@ -464,3 +464,17 @@ def test_the_command_line_says_who_has_answered_and_who_is_missing(space: Space)
     assert (status, "answered q" in said) == (0, True), said
     assert {each["by"] for each in wait_answers(space)} == {"ann", "cas"}
     assert "Answered by ann, cas" in agentic(space, "eve", (), "get", "s")[1]
+
+
+def test_a_question_from_before_the_upgrade_gets_its_rule_when_the_operator_first_sees_it(space: Space) -> None:
+    """Asked by a runner of the version before: the rule is in the value alone."""
+    space.define()
+    begin(space, creator="bob", responses=[{"interruptId": "q", "by": "bob", "value": YES}])
+    asked = {"id": "q", "value": {"approval": {"notCreator": True}}, "askedAt": "2026-01-01T00:00:00Z"}
+    workflow = {"image": "registry.example.com/team/workflow:1", "generation": 1}
+    space.report("s", phase="WaitingForInput", run=1, jobName="s-r1", workflow=workflow, interrupts=[asked])
+    space.operator()
+    wait_condition(space, "GivenTooEarly")
+    assert respond(person(space, "ann"), space, YES).is_done
+    assert [each["by"] for each in wait_answers(space)] == ["ann"]
+    space.wait_run("s", 2)

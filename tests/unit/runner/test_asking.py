@@ -82,3 +82,15 @@ def test_integers_that_the_api_server_would_round_are_shown_with_every_digit() -
     assert interrupt.schema_ == {"enum": [str(long), 2**63 - 1]}
     assert built(long).value == str(long)
     assert built("which?", schema={"const": long}).schema_ == {"const": str(long)}
+
+
+def test_a_rule_of_who_answers_stands_beside_a_value_too_large_for_a_status() -> None:
+    rule = {"groups": ["finance"], "count": 2}
+    large = built({"prompt": "pay?", "approval": rule, "invoice": "x" * 40_000})
+    assert (large.approval, "approval" in large.value) == (rule, False)
+    assert built({"prompt": "pay?"}).approval is None
+    loop: dict[str, Any] = {"approval": rule}
+    loop["loop"] = loop
+    assert built(loop).approval == {"truncated": True}
+    # One that is none by its size is still there: nobody answers.
+    assert built({"prompt": "pay?", "approval": {"groups": ["x" * 20_000]}}).approval == {"truncated": True}
