@@ -40,7 +40,7 @@ def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
         # Made just before a crash, not written yet.
         snapshot = session.status.workflow or pin_workflow(session, seen, rules)
         if snapshot is not None:
-            return create_run(session, seen, now, rules, newest_job.run, snapshot, restarts=session.status.restarts)
+            return create_run(session, seen, now, rules, newest_job.run, snapshot, restarts=_count_restarts(session))
     if is_withdrawn(session):
         return _go_on(session, seen, now, rules)
     if run is None:
@@ -75,6 +75,16 @@ def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) ->
         return replace(plan, delete_jobs=(*plan.delete_jobs, job.name))
     plan = _watch_start(session, seen, job, pods, now)
     return plan if due is None else replace(plan, wake_at=min(due, plan.wake_at or due))
+
+
+def _count_restarts(session: AgenticSession) -> int | None:
+    """Return how many runs were lost, where a later Job is there than the status tells of.
+
+    A run that is on is followed by another one where it was lost, or was withdrawn: what was lost counts, although the
+    process that found it lost did not live to write so, or somebody else wrote first.
+    """
+    known = session.status.restarts
+    return known if session.status.run is None or is_withdrawn(session) else (known or 0) + 1
 
 
 def _go_on(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:

@@ -55,7 +55,8 @@ def condition(
     }
 
 
-READY = tuple(condition(type_, "True") for type_ in ("SchemaValid", "ImageAllowed", "Inspected", "Ready"))
+CHECKED = ("SchemaValid", "ImageAllowed", "Inspected", "Ready")
+READY = tuple(condition(type_, "True") for type_ in CHECKED)
 
 
 @dataclass(frozen=True)

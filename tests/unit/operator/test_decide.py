@@ -325,6 +325,13 @@ def test_a_run_without_a_verdict_is_followed_by_the_next_but_not_for_ever(
     assert outcome(last) == ("Failed", "RunnerLost")
 
 
+def test_a_loss_counts_also_where_the_operator_died_between_the_next_job_and_the_status() -> None:
+    seen = replace(READY_SEEN, jobs=(a_job(1, is_complete=True, active=0), a_job(2)))
+    plan = decided(a_session().running().with_status(restarts=2), seen)
+    assert plan.status is not None
+    assert (plan.status.run, plan.status.restarts, plan.job) == (2, 3, None)
+
+
 def test_a_pod_that_filled_its_disk_and_saved_on_the_way_out_is_not_repeated_without_end() -> None:
     """Its Job ignores that end, as of any pod that drained, and makes the next pod for as long as the run may take."""
     drained = a_pod(phase="Failed", exit_code=143, reason="Evicted", message=OVER_ITS_LIMIT)

@@ -1,0 +1,614 @@
+"""A cluster in memory around the operator's real reconcilers: what they find, and who else acts there.
+
+Real: ``SessionReconciler``, ``DefinitionReconciler``, ``Lookup``, ``Registry``, ``Handlers``, ``Namespaces``,
+``Recorder``, ``Sweep``, ``Announcer``, the work queue and the client. Played: the API server and its garbage collector
+(``fake_api``), the database (its twin in memory), the Job controller, a kubelet, runners that keep the contract, and
+time, which passes as soon as nothing else happens. Kopf is left out: its events are read from the fake's log.
+"""
+
+import asyncio
+import base64
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Final, TypeVar, cast
+
+import aiohttp
+
+from agentic_core.contract import ExitCode
+from agentic_core.errors import DatabaseUnavailable, Superseded, TransientError
+from agentic_core.inspection import frame_report
+from agentic_core.lifecycle import Phase
+from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL, RUNNER_CONTAINER, read_run, read_session
+from agentic_core.schema import check_instance, check_schema
+from agentic_operator.announcer import Announcer
+from agentic_operator.checker import Fault as SchemaFault
+from agentic_operator.config import Settings, Tenancy
+from agentic_operator.handlers import Handlers
+from agentic_operator.kube import (
+    CLAIMS,
+    CLUSTER_DEFINITIONS,
+    DEFINITIONS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    ROLE_BINDINGS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SESSIONS,
+    Json,
+    Kind,
+)
+from agentic_operator.logins import Logins
+from agentic_operator.lookup import Lookup
+from agentic_operator.main import _prime
+from agentic_operator.namespaces import Namespaces
+from agentic_operator.reconcile import Parts, SessionReconciler
+from agentic_operator.reconcile_definition import DefinitionReconciler
+from agentic_operator.recorder import Recorder
+from agentic_operator.registry import Key, Registry, SessionKey
+from agentic_operator.seen import Rules
+from agentic_operator.stalls import Stalls
+from agentic_operator.sweep import Sweep
+from agentic_operator.workers import _try_again
+from agentic_operator.workqueue import WorkQueue
+from agentic_store.memory import MemoryStore
+from agentic_store.output import encode_output
+from agentic_store.protocols import Sessions
+from agentic_store.records import SessionRecord
+from tests.support.builders import CHECKED, condition, definition_body, session_body
+from tests.support.fake_api import FakeApi, Request, Wire, connect
+
+TEAM: Final = "team"
+SYSTEM: Final = "agentic-system"
+INSPECTIONS: Final = "agentic-inspections"
+# Passes of one operator, and actions of everybody else, after which a scenario does not come to rest.
+MOST_STEPS: Final = 400
+_LONG_AGO: Final = timedelta(hours=2)
+
+T = TypeVar("T")
+
+
+class Died(BaseException):
+    """The operator's process is gone; nothing in it gets to say anything."""
+
+
+class Fault(Enum):
+    """What happens to an operator at one of its writes."""
+
+    DIES = "dies after it"
+    CONFLICTS = "conflicts with somebody else's"
+    LOSES_ANSWER = "is carried out and not answered"
+    OVERTAKEN = "waits while another operator acts"
+
+
+@dataclass
+class Strike:
+    """A fault at the ``number``-th write of an operator."""
+
+    fault: Fault | None = None
+    number: int = 0
+    kinds: Collection[Kind] = (SESSIONS, JOBS, CLAIMS)
+    """Of which objects writes count. Without definitions among them, no passes are made over these."""
+    overtake: Callable[[], Awaitable[None]] | None = None
+    writes: list[str] = field(default_factory=list)
+    is_dead: bool = False
+
+    @property
+    def has_struck(self) -> bool:
+        return bool(self.number) and len(self.writes) >= self.number
+
+    async def pass_write(self, what: str, do: Callable[[], Awaitable[T]], touch: Callable[[], object]) -> T:
+        """Do a write, with the fault where it is its turn; ``touch`` is somebody else's write to the same object."""
+        self.check_alive()
+        self.writes.append(what)
+        if len(self.writes) != self.number:
+            return await do()
+        if self.fault is Fault.CONFLICTS:
+            touch()
+        if self.fault is Fault.OVERTAKEN and self.overtake is not None:
+            await self.overtake()
+        done = await do()
+        if self.fault is Fault.DIES:
+            self.is_dead = True
+            raise Died
+        if self.fault is Fault.LOSES_ANSWER:
+            raise aiohttp.ServerDisconnectedError
+        return done
+
+    def check_alive(self) -> None:
+        if self.is_dead:
+            raise Died
+
+
+class OperatorWire(Wire):
+    """The way of an operator to the API server."""
+
+    def __init__(self, api: FakeApi, strike: Strike) -> None:
+        super().__init__(api)
+        self._strike = strike
+
+    async def carry(self, request: Request) -> Json | str:
+        self._strike.check_alive()
+        if not request.is_write or request.resource.kind not in self._strike.kinds:
+            return self.api.handle(request)
+
+        async def do() -> Json | str:
+            return self.api.handle(request)
+
+        def touch() -> None:
+            kind, where = request.resource.kind, (request.namespace, request.name)
+            if request.name and self.api.find(kind, *where) is not None:
+                self.api.send("PATCH", kind, *where, {"metadata": {"annotations": {"example.com/touched": "x"}}})
+
+        return await self._strike.pass_write(str(request), do, touch)
+
+
+class OperatorRows:
+    """The way of an operator to the database, as far as it goes there."""
+
+    def __init__(self, sessions: Sessions, strike: Strike) -> None:
+        self._sessions = sessions
+        self._strike = strike
+
+    async def record_sessions(self, records: Sequence[SessionRecord]) -> int:
+        # Whether a row was written now or later makes no difference that a pass could see.
+        self._strike.check_alive()
+        return await self._sessions.record_sessions(records)
+
+    async def delete_session(self, session_uid: str) -> bool:
+        try:
+            return await self._strike.pass_write(
+                "DELETE row", lambda: self._sessions.delete_session(session_uid), lambda: None
+            )
+        except aiohttp.ClientError as error:
+            raise DatabaseUnavailable("the database is away") from error
+
+    async def find_orphans(self, existing_uids: Collection[str], *, min_age_seconds: float = 300) -> list[str]:
+        self._strike.check_alive()
+        return await self._sessions.find_orphans(existing_uids, min_age_seconds=min_age_seconds)
+
+
+class InProcessChecker:
+    """The checks of schemas by their real rules, without the process that bounds them."""
+
+    async def check_schema(self, schema: object) -> Sequence[SchemaFault]:
+        return check_schema(schema)
+
+    async def check_instance(self, schema: object, instance: object) -> Sequence[SchemaFault]:
+        return check_instance(schema, instance)
+
+
+class JumpingQueue(WorkQueue[Key]):
+    """The work queue with a clock that jumps ahead."""
+
+    def __init__(self) -> None:
+        super().__init__(self.clock)
+        self._ahead = 0.0
+
+    def clock(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def add_at(self, key: Key, due: float) -> None:
+        super().add_at(key, due + self._ahead)
+
+    def jump(self) -> bool:
+        """Pass the time until the next delayed key is due; say whether there is one."""
+        if not self._due:
+            return False
+        self._ahead += max(min(self._due.values()) - self.clock(), 0.0) + 0.001
+        self._promote()
+        return True
+
+
+class PlayedOperator:
+    """One process of the operator: all it remembers goes with it."""
+
+    def __init__(self, cluster: "PlayedCluster", strike: Strike | None = None) -> None:
+        self.strike = strike or Strike()
+        self._api = cluster.api
+        settings = Settings(namespace=SYSTEM, inspection_namespace=INSPECTIONS, tenancy=Tenancy.OFF)
+        kube = connect(OperatorWire(cluster.api, self.strike))
+        self.queue = JumpingQueue()
+        self.registry = Registry(
+            wake=self.queue.add, wake_later=lambda key: self.queue.add_at(key, time.monotonic() + 5)
+        )
+        rows = cast("Sessions", OperatorRows(cluster.store.sessions, self.strike))
+        self._recorder = Recorder(rows)
+        self._announcer = Announcer(kube, "operator", SYSTEM, clock=self.queue.clock)
+        namespaces = Namespaces(kube, settings, Logins(kube, settings, None), clock=self.queue.clock)
+        self.parts = Parts(
+            kube=kube,
+            registry=self.registry,
+            queue=self.queue,
+            lookup=Lookup(kube, self.registry),
+            namespaces=namespaces,
+            announcer=self._announcer,
+            checker=InProcessChecker(),
+            rules=Rules(settings.jobs, settings.allowed_images, settings.allowed_pods),
+            stalls=Stalls(kube, self.registry, self.queue, namespaces, inspection_namespace=INSPECTIONS),
+            recorder=self._recorder,
+        )
+        self._sessions = SessionReconciler(self.parts)
+        self._definitions = DefinitionReconciler(self.parts, INSPECTIONS)
+        self.sweep = Sweep(kube, self.registry, self.queue, (), rows, inspections=INSPECTIONS)
+        handlers = Handlers(self.registry, self.queue, on_unrun=self._recorder.forget)
+        selector = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+        self._watches: tuple[tuple[Kind, Callable[[str | None, Json], None], str], ...] = (
+            (SESSIONS, handlers.on_session, ""),
+            (DEFINITIONS, handlers.on_definition, ""),
+            (CLUSTER_DEFINITIONS, handlers.on_definition, ""),
+            (JOBS, handlers.on_job, selector),
+            (PODS, handlers.on_pod, selector),
+        )
+        self._seen = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failures: list[str] = []
+
+    async def start(self) -> None:
+        """Know everything anew, as ``main`` and Kopf's first lists do."""
+        self._tasks = [asyncio.create_task(each.run()) for each in (self._announcer, self._recorder)]
+        await _prime(self.parts.kube, self.registry, self.queue, (), INSPECTIONS, self.parts.faults)
+        self._seen = self._api.version
+        for kind, handle, selector in self._watches:
+            for raw in await self.parts.kube.list_all(kind, selector=selector):
+                handle(None, raw)
+
+    async def stop(self) -> None:
+        """End without a word."""
+        self.strike.is_dead = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def work(self) -> bool:
+        """Take in what was told and run one pass; say whether anything was there to do."""
+        version, self._seen = self._seen, self._api.version
+        for kind, handle, selector in self._watches if version < self._seen else ():
+            for type_, raw in self._api.read_events(kind, version, selector):
+                handle(type_, raw)
+        has_worked = False
+        while len(self.queue):
+            await self._run_pass()
+            has_worked = True
+        await self._let_write()
+        return has_worked
+
+    async def wait(self) -> bool:
+        """Pass the time until something is due, and do it; say whether it changed anything or failed."""
+        version, failures = self._api.version, len(self.failures)
+        return self.queue.jump() and (
+            await self.work() and (self._api.version != version or len(self.failures) > failures)
+        )
+
+    async def _run_pass(self) -> None:
+        key = await self.queue.get()
+        try:
+            if isinstance(key, SessionKey):
+                await self._sessions.reconcile(key)
+            elif DEFINITIONS in self.strike.kinds:
+                await self._definitions.reconcile(key)
+            self.queue.succeed(key)
+        except Exception as error:  # noqa: BLE001  (as the workers do)
+            self.failures.append(f"{key}: {error!r}")
+            _try_again(self.queue, key, error)
+        finally:
+            self.queue.done(key)
+
+    async def _let_write(self) -> None:
+        """Give the tasks beside the passes their turn."""
+        for _ in range(4):
+            await asyncio.sleep(0)
+        self.strike.check_alive()
+
+
+Step = Callable[["PlayedCluster"], object]
+
+
+class PlayedCluster:
+    """Everything but the operator. ``outcomes`` are those of a session's attempts in turn; further ones complete."""
+
+    def __init__(self, outcomes: dict[str, list[str]] | None = None) -> None:
+        self._ahead = timedelta()
+        self.api = FakeApi(age=2 * _LONG_AGO)
+        self.store = MemoryStore(lambda: datetime.now(UTC) + self._ahead)
+        self._outcomes = {name: list(each) for name, each in (outcomes or {}).items()}
+        self._of_pods: dict[str, str] = {}
+        self._ending: dict[str, int] = {}
+        self._lingering: set[str] = set()
+        self._made: dict[str, int] = defaultdict(int)
+        for name in (TEAM, SYSTEM, INSPECTIONS):
+            self.api.send("POST", NAMESPACES, "", body={"metadata": {"name": name}})
+        dsn = base64.b64encode(b"postgresql://runner@db/agentic").decode()
+        secret = {"metadata": {"name": "agentic-postgres-runner"}, "data": {"dsn": dsn}}
+        self.api.send("POST", SECRETS, SYSTEM, body=secret)
+
+    # -- people
+
+    def define(self, name: str = "report", *, is_ready: bool = True, **spec: Any) -> None:
+        """Make a definition; by default as if it had been inspected."""
+        self.api.send("POST", DEFINITIONS, TEAM, body=definition_body(name, TEAM, **spec))
+        if is_ready:
+            conditions = [condition(type_, "True") for type_ in CHECKED]
+            self.api.send("PATCH", DEFINITIONS, TEAM, name, {"status": {"conditions": conditions}}, "status")
+
+    def start(self, name: str = "s", **spec: Any) -> None:
+        self.api.send("POST", SESSIONS, TEAM, body=session_body(name, "report", TEAM, **spec))
+
+    def change(self, name: str = "s", **spec: Any) -> None:
+        self.api.send("PATCH", SESSIONS, TEAM, name, {"spec": spec})
+
+    def delete(self, name: str = "s") -> None:
+        self.api.send("DELETE", SESSIONS, TEAM, name)
+
+    def session(self, name: str = "s") -> Json:
+        raw = self.api.find(SESSIONS, TEAM, name)
+        assert raw is not None, f"session {name} is gone"
+        return raw
+
+    def pass_time(self) -> None:
+        """Let the database believe that an hour has passed."""
+        self._ahead += timedelta(hours=1)
+
+    # -- controllers and nodes
+
+    async def act(self) -> bool:
+        """Let somebody else than operators and people do one thing; say whether there was anything to do."""
+        return self.api.collect_garbage() or self._run_jobs() or await self._run_pods()
+
+    def _run_jobs(self) -> bool:
+        pods = defaultdict(list)
+        for pod in self.api.list_all(PODS):
+            for owner in pod["metadata"].get("ownerReferences") or ():
+                pods[owner["uid"]].append(pod)
+        return any(self._run_job(job, pods[job["metadata"]["uid"]]) for job in self.api.list_all(JOBS))
+
+    def _run_job(self, job: Json, pods: list[Json]) -> bool:
+        meta, status = job["metadata"], job.get("status") or {}
+        if status.get("conditions") or "deletionTimestamp" in meta:
+            return False
+        phases = [(pod.get("status") or {}).get("phase", "Pending") for pod in pods]
+        failed = [pod for pod, phase in zip(pods, phases, strict=True) if phase == "Failed"]
+        counted = [action for pod in failed if (action := _judge(job, pod)) != "Ignore"]
+        if "Succeeded" in phases:
+            return self._end_job(job, "Complete", "CompletionsReached", len(counted))
+        if "FailJob" in counted:
+            return self._end_job(job, "Failed", "PodFailurePolicy", len(counted))
+        if len(counted) > job["spec"].get("backoffLimit", 6):
+            return self._end_job(job, "Failed", "BackoffLimitExceeded", len(counted))
+        if len(failed) == len(pods):
+            self._make_pod(job)
+            return self._write_job(job, {"active": 1, "failed": len(counted)}) or True
+        return False
+
+    def _end_job(self, job: Json, type_: str, reason: str, failed: int) -> bool:
+        ended = {"type": type_, "status": "True", "reason": reason, "lastTransitionTime": _format(_past())}
+        return self._write_job(job, {"active": None, "failed": failed, "conditions": [ended]})
+
+    def _write_job(self, job: Json, status: Json) -> bool:
+        meta = job["metadata"]
+        changed = self.api.send("PATCH", JOBS, meta["namespace"], meta["name"], {"status": status}, "status")
+        return bool(changed["metadata"]["resourceVersion"] != meta["resourceVersion"])
+
+    def _make_pod(self, job: Json) -> None:
+        meta, template = job["metadata"], job["spec"]["template"]
+        self._made[meta["uid"]] += 1
+        labels = {"batch.kubernetes.io/job-name": meta["name"], "batch.kubernetes.io/controller-uid": meta["uid"]}
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"], "controller": True}
+        metadata = {
+            "name": f"{meta['name']}-{self._made[meta['uid']]:05}",
+            "labels": {**(template["metadata"].get("labels") or {}), **labels},
+            "ownerReferences": [owner],
+        }
+        body = {"metadata": metadata, "spec": {**template["spec"], "nodeName": "node"}}
+        self.api.send("POST", PODS, meta["namespace"], body=body)
+
+    async def _run_pods(self) -> bool:
+        for pod in self.api.list_all(PODS):
+            if await self._run_pod(pod):
+                return True
+        return False
+
+    async def _run_pod(self, pod: Json) -> bool:
+        meta, phase = pod["metadata"], (pod.get("status") or {}).get("phase", "Pending")
+        if "deletionTimestamp" in meta:
+            options = {"gracePeriodSeconds": 0}
+            self.api.send("DELETE", PODS, meta["namespace"], meta["name"], options)
+            return True
+        if phase == "Pending":
+            return self._write_pod(pod, "Running", {"running": {"startedAt": _format(_past())}})
+        if phase != "Running":
+            return False
+        if meta["uid"] in self._lingering:
+            return False
+        if meta["uid"] in self._ending:
+            return self._end_pod(pod, self._ending[meta["uid"]])
+        job: str = meta["ownerReferences"][0]["name"]
+        if not (session := read_session(job)):
+            outcome = self._take_outcome(job.split("-")[0], meta["uid"])
+            report = {"nodes": ["a"], "edges": [], "mermaid": "graph", "runnerContract": 2, "ignored": []}
+            self.api.logs[meta["namespace"], meta["name"]] = frame_report(report) if outcome == "completes" else "?"
+            return self._end_pod(pod, 0 if outcome == "completes" else int(ExitCode.GRAPH_NOT_LOADED))
+        return await self._run_runner(pod, session, read_run(session, job))
+
+    def _write_pod(self, pod: Json, phase: str, state: Json) -> bool:
+        status = {"phase": phase, "containerStatuses": [{"name": RUNNER_CONTAINER, "state": state}]}
+        meta = pod["metadata"]
+        self.api.send("PATCH", PODS, meta["namespace"], meta["name"], {"status": status}, "status")
+        return True
+
+    def _end_pod(self, pod: Json, code: int) -> bool:
+        state = {"terminated": {"exitCode": code, "finishedAt": _format(_past())}}
+        return self._write_pod(pod, "Failed" if code else "Succeeded", state)
+
+    # -- runners
+
+    async def _run_runner(self, pod: Json, name: str, run: int) -> bool:
+        session = self.api.find(SESSIONS, TEAM, name)
+        env = pod["spec"]["containers"][0]["env"]
+        uid = next(each["value"] for each in env if each["name"] == "SESSION_UID")
+        if session is None or session["metadata"]["uid"] != uid or "deletionTimestamp" in session["metadata"]:
+            return self._end_pod(pod, ExitCode.SUPERSEDED)
+        status = session.get("status") or {}
+        phase, newest = status.get("phase"), status.get("run") or 0
+        if newest > run or (phase and Phase(phase).is_final):
+            return self._end_pod(pod, ExitCode.SUPERSEDED)
+        if newest < run or phase not in ("Creating", "Running"):
+            # It waits for the operator's word, or holds back.
+            return False
+        try:
+            if phase == "Creating":
+                await self.store.sessions.start_run(uid, run)
+                self._write(name, phase="Running", interrupts=_take_answers(status))
+                return True
+            return await self._execute(pod, name, uid, run)
+        except (TransientError, Superseded):
+            return False
+
+    async def _execute(self, pod: Json, name: str, uid: str, run: int) -> bool:
+        outcome, pod_uid = self._take_outcome(name, pod["metadata"]["uid"]), pod["metadata"]["uid"]
+        if outcome == "works":
+            return False
+        if outcome == "asks":
+            asked = self.session(name)["status"].get("interrupts") or []
+            question = {"id": f"q{len(asked) + 1}", "value": "ok?", "askedAt": _format(_past())}
+            await self.store.sessions.change_status(uid, run, Phase.WAITING_FOR_INPUT)
+            self._write(name, phase="WaitingForInput", reason="WaitingForInput", interrupts=[*asked, question])
+            self._ending[pod_uid] = ExitCode.DONE
+        elif outcome in ("completes", "expires", "lingers"):
+            at = datetime.now(UTC) if outcome == "completes" else _past()
+            await self.store.sessions.finish(uid, run, Phase.COMPLETED, output=encode_output({"a": 1}))
+            self._write(name, phase="Completed", reason="Completed", completionTime=_format(at))
+            if outcome == "lingers":
+                self._lingering.add(pod_uid)
+            self._ending[pod_uid] = ExitCode.DONE
+        elif outcome == "fails":
+            await self.store.sessions.finish(uid, run, Phase.FAILED, error={"type": "E", "message": "m"})
+            error = {"type": "E", "message": "m", "retriable": False}
+            ended = _format(datetime.now(UTC))
+            self._write(name, phase="Failed", reason="GraphFailed", error=error, completionTime=ended)
+            self._ending[pod_uid] = ExitCode.GRAPH_FAILED
+        elif outcome == "retries":
+            self._write(name, phase="Running", reason="Retrying", message="m")
+            self._ending[pod_uid] = ExitCode.RETRIABLE
+        elif outcome == "vanishes":
+            return self._end_pod(pod, ExitCode.DONE)
+        else:
+            raise ValueError(f"no attempt ends as {outcome!r}")
+        return True
+
+    def _take_outcome(self, name: str, pod_uid: str) -> str:
+        if pod_uid not in self._of_pods:
+            waiting = self._outcomes.get(name)
+            self._of_pods[pod_uid] = waiting.pop(0) if waiting else "completes"
+        return self._of_pods[pod_uid]
+
+    def let(self, name: str, outcome: str) -> None:
+        """Let the attempts of a session that are under way end so."""
+        for pod in self.api.list_all(PODS, TEAM):
+            if read_session(pod["metadata"]["ownerReferences"][0]["name"]) == name:
+                self._of_pods[pod["metadata"]["uid"]] = outcome
+
+    def _write(self, name: str, **status: Any) -> None:
+        self.api.send("PATCH", SESSIONS, TEAM, name, {"status": status}, "status")
+
+    # -- what is there at the end
+
+    async def describe(self) -> dict[str, Any]:
+        """Return everything that is left, without what differs between two undisturbed times: ids, versions, times."""
+        found: dict[str, Any] = {}
+        for raw in self.api.list_all(SESSIONS):
+            status, uid = raw.get("status") or {}, raw["metadata"]["uid"]
+            row = await self.store.sessions.get(uid)
+            found[f"session {raw['metadata']['name']}"] = {
+                **{key: status.get(key) for key in ("phase", "reason", "run", "restarts", "jobName", "withdrawnRun")},
+                "finalizers": raw["metadata"].get("finalizers"),
+                "conditions": {
+                    each["type"]: (each["status"], each["reason"]) for each in status.get("conditions") or ()
+                },
+                "interrupts": [
+                    (each["id"], each.get("answer"), "resumedAt" in each) for each in status.get("interrupts") or ()
+                ],
+                "answers": [(each["interruptId"], each["value"], each["by"]) for each in status.get("answers") or ()],
+                "row": row and (row.status, row.run),
+            }
+        found["rows"] = len(await self.store.sessions.fetch_session_uids())
+        for raw in self.api.list_all(DEFINITIONS):
+            status = raw.get("status") or {}
+            conditions = {each["type"]: (each["status"], each["reason"]) for each in status.get("conditions") or ()}
+            found[f"definition {raw['metadata']['name']}"] = conditions
+        for raw in self.api.list_all(JOBS):
+            ended = [each["type"] for each in (raw.get("status") or {}).get("conditions") or ()]
+            found[f"Job {raw['metadata']['name']}"] = ended
+        for kind in (PODS, SECRETS, SERVICE_ACCOUNTS, ROLE_BINDINGS, CLAIMS):
+            found[kind.plural] = sorted(
+                (raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in self.api.list_all(kind)
+            )
+        return found
+
+    def find_violations(self) -> list[str]:
+        """Return what must not happen at any time, whatever becomes of the operator; read from the whole history."""
+        made: dict[str, set[str]] = defaultdict(set)
+        living: dict[str, dict[str, str]] = defaultdict(dict)
+        final: dict[str, set[str]] = defaultdict(set)
+        violations: list[str] = []
+        for event in self.api.events:
+            meta, kind = event.object["metadata"], event.resource.kind
+            if kind is JOBS and event.type == "ADDED":
+                owner = meta["ownerReferences"][0]["uid"]
+                made[f"{meta['name']} of {owner}"].add(meta["uid"])
+            phase = (event.object.get("status") or {}).get("phase")
+            if kind is SESSIONS and phase and Phase(phase).is_final:
+                final[meta["uid"]].add(phase)
+            if kind is PODS and (session := read_session(meta["ownerReferences"][0]["name"])):
+                if event.type == "DELETED" or phase in ("Succeeded", "Failed"):
+                    living[session].pop(meta["name"], None)
+                else:
+                    living[session][meta["name"]] = meta["uid"]
+                if len(living[session]) > 1:
+                    violations.append(f"pods at once: {sorted(living[session])}")
+        violations += [f"made {len(uids)} times: Job {name}" for name, uids in made.items() if len(uids) > 1]
+        violations += [f"ended as {sorted(phases)}: session {uid}" for uid, phases in final.items() if len(phases) > 1]
+        return violations
+
+
+def _judge(job: Json, pod: Json) -> str:
+    """Return what the Job's pod failure policy makes of a failed pod."""
+    code = pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"]
+    for rule in (job["spec"].get("podFailurePolicy") or {}).get("rules") or ():
+        codes = rule.get("onExitCodes")
+        if codes and (code in codes["values"]) is (codes["operator"] == "In"):
+            return str(rule["action"])
+    return "Count"
+
+
+def _take_answers(status: Json) -> list[Json]:
+    """Mark what was answered as taken."""
+    at = _format(datetime.now(UTC))
+    return [
+        {**each, "resumedAt": each.get("resumedAt") or at} if "answeredAt" in each else each
+        for each in status.get("interrupts") or ()
+    ]
+
+
+def _past() -> datetime:
+    """Return when things happened: so long ago that whatever is waited for is over."""
+    return datetime.now(UTC) - _LONG_AGO
+
+
+def _format(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def settle(cluster: PlayedCluster, operators: Sequence[PlayedOperator]) -> None:
+    """Let everybody act in turn until nobody has anything to do."""
+    for _ in range(MOST_STEPS):
+        if any([await each.work() for each in operators]) or await cluster.act():
+            continue
+        if not any([await each.wait() for each in operators]):
+            return
+    last = [f"{each.type} {each.resource.name} {each.object['metadata']['name']}" for each in cluster.api.events[-12:]]
+    raise AssertionError(f"no rest: {last}; failures {[each.failures[-5:] for each in operators]}")
