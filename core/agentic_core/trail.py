@@ -46,8 +46,8 @@ __all__ = [
 
 FORMAT: Final = 1
 # Entries that are not stored yet, together, in bytes of their JSON: the status has them beside all else, and etcd takes
-# 1.5 MiB an object. The largest single answer fits several times.
-ROOM_FOR_PENDING: Final = 192 * 1024
+# 1.5 MiB an object, of which everybody has a share (`sessions-leave-room` in manifests/operator/admission.yaml).
+ROOM_FOR_PENDING: Final = 96 * 1024
 MAX_PENDING: Final = 1024
 MAX_VALUE: Final = 160 * 1024
 MAX_REFUSED: Final = 512
@@ -169,8 +169,13 @@ def measure(trail: Trail | None) -> int:
 
 
 def measure_entry(pending: PendingEntry) -> int:
-    """Return how many bytes of JSON one entry takes."""
-    return len(json.dumps(pending.to_wire(), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    """Return how many bytes of JSON one entry takes, as the API server spells it."""
+    return measure_text(json.dumps(pending.to_wire(), ensure_ascii=False))
+
+
+def measure_text(text: str) -> int:
+    """Return how many bytes a text of JSON takes where '<', '>' and '&' are escaped."""
+    return len(text.encode("utf-8", "surrogatepass")) + 5 * sum(text.count(each) for each in "<>&")
 
 
 def read_kind(pending: PendingEntry) -> str:

@@ -44,7 +44,7 @@ MAX_LISTED: Final = 5
 MAX_ANSWERS: Final = 256
 MAX_AUTHORS: Final = 256
 # All that the status keeps together: it has them twice, and etcd takes 1.5 MiB an object.
-ROOM_FOR_ANSWERS: Final = 256 * 1024
+ROOM_FOR_ANSWERS: Final = 208 * 1024
 
 # Within this time a question is seen that was just asked; one from longer ago could not be answered until now.
 SEEN_WITHIN: Final = timedelta(seconds=30)

@@ -52,7 +52,7 @@ def find_room(session: AgenticSession) -> int:
 
 def estimate(answer: Answer) -> int:
     """Return how many bytes the entry of an answer may take, at most."""
-    escaped = len(encode_json(_spell_value(answer.value) or ""))
+    escaped = chain.measure_text(_encode(_spell_value(answer.value) or ""))
     return OVERHEAD + escaped + len(answer.by.encode()) * 2 + len(answer.interrupt_id.encode()) * 2
 
 

@@ -211,16 +211,16 @@ def test_large_answers_wait_until_a_run_has_taken_those_before_them() -> None:
     large = "x" * 30_000
     session = asking.answering(**{f"q{n}": large for n in range(1, 11)})
     taken = take_answers(session.build(), Checked(), NOW)
-    assert len(taken.session.status.answers) == 8
+    assert len(taken.session.status.answers) == 7
     found = find_condition(taken.session.status.conditions, "InputAccepted")
     assert found is not None
-    assert "/spec/responses/8/value: too many large answers wait for a run" in found.message
-    acted = [each.model_copy(update={"resumed_at": NOW}) for each in taken.session.status.interrupts[:8]]
-    interrupts = (*acted, *taken.session.status.interrupts[8:])
+    assert "/spec/responses/7/value: too many large answers wait for a run" in found.message
+    acted = [each.model_copy(update={"resumed_at": NOW}) for each in taken.session.status.interrupts[:7]]
+    interrupts = (*acted, *taken.session.status.interrupts[7:])
     status = taken.session.status.model_copy(update={"interrupts": interrupts})
     later = take_answers(taken.session.model_copy(update={"status": status}), Checked(), NOW).session.status
     # The oldest of those that acted make room; what has yet to act is there.
-    assert [each.interrupt_id for each in later.answers] == [f"q{n}" for n in range(3, 11)]
+    assert [each.interrupt_id for each in later.answers] == [f"q{n}" for n in range(4, 11)]
     assert not any(each.is_open for each in later.interrupts)
 
 

@@ -199,10 +199,10 @@ MANY = a_session().waiting(*(f"{n}?" for n in range(12)))
 
 
 def test_no_answer_is_accepted_that_could_not_be_kept_and_each_is_once_there_is_room() -> None:
-    given = [{"interruptId": f"q{n + 1}", "by": "ann", "value": f"{n}{LARGE[:-4]}"} for n in range(7)]
+    given = [{"interruptId": f"q{n + 1}", "by": "ann", "value": f"{n}{LARGE[:-4]}"} for n in range(6)]
     session = MANY.with_spec(responses=given).build()
     accepted: list[str] = []
-    for _ in range(7):
+    for _ in range(6):
         plan = look(session)
         session = after(session, plan)
         trail = session.status.trail
@@ -211,7 +211,7 @@ def test_no_answer_is_accepted_that_could_not_be_kept_and_each_is_once_there_is_
         found = find_condition(session.status.conditions, "InputAccepted")
         assert found is not None
         new = [each.interrupt_id for each in session.status.answers]
-        if len(new) < 7:
+        if len(new) < 6:
             assert (found.status, found.reason) == ("False", "TrailBehind"), found
             assert "once the trail of the answers before it is in the database" in found.message
         # Nothing of what waits is said to be refused.
@@ -219,7 +219,7 @@ def test_no_answer_is_accepted_that_could_not_be_kept_and_each_is_once_there_is_
         assert new[: len(accepted)] == accepted
         accepted = new
         session = trails.settle(session, Stored(trail.seq), NOW)
-    assert accepted == [f"q{n + 1}" for n in range(7)]
+    assert accepted == [f"q{n + 1}" for n in range(6)]
 
 
 def test_a_deadline_answers_as_many_as_are_kept_and_the_others_later() -> None:
@@ -251,7 +251,7 @@ def test_refusals_leave_room_for_answers() -> None:
     assert chain.measure(plan.status.trail) <= trails.ROOM_FOR_REFUSALS
     # The others follow, once each.
     session = after(ASKING.with_spec(responses=refused), plan)
-    for _ in range(20):
+    for _ in range(40):
         trail = session.status.trail
         assert trail is not None
         session = trails.settle(session, Stored(trail.seq), NOW)
