@@ -48,7 +48,8 @@ _numbers = itertools.count(1)
 def render(folder: Path, release: str, namespace: str, part: str, *values: str) -> Path:
     """Return a file with what a release of one part of the chart makes."""
     others = [f"parts.{each}=false" for each in ("shared", "rights", "operator") if each != part]
-    chosen = ["rbac.scope=Namespaces", "sharedName=agentic", *others, *values]
+    # The database is migrated already; a Job that waits for its image would take a place on the test's node.
+    chosen = ["rbac.scope=Namespaces", "sharedName=agentic", "migrate.enabled=false", *others, *values]
     arguments = [each for value in chosen for each in ("--set", value)]
     command = [str(ensure(["helm"])["helm"]), "template", release, str(CHART), "--namespace", namespace, *arguments]
     file = folder / f"{release}-{part}.yaml"
