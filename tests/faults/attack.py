@@ -333,7 +333,12 @@ class Attack:
             if leader is None:
                 wrong.append("nobody leads")
                 return False
-            counted = await asyncio.to_thread(read_sessions_metric, self.ports[leader.name])
+            try:
+                counted = await asyncio.to_thread(read_sessions_metric, self.ports[leader.name])
+            except OSError as error:
+                # Dead for a moment and still named in the lease.
+                wrong.append(f"{leader.name}: {error}")
+                return False
             if {phase: count for phase, count in counted.items() if count} != dict(phases):
                 wrong.append(f"agentic_sessions {counted}, {dict(phases)} are there")
             rows = self.bed.database.execute("SELECT session_uid, status FROM workflow_sessions")

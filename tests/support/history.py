@@ -331,9 +331,10 @@ def _check_results(lives: Iterable[Life], rows: _Rows) -> Iterator[str]:
             yield f"{life}: {life.last.phase} in the resource, {status!r} in the database"
     finals = {phase.wire for phase in Phase if phase.is_final}
     ended = Counter(uid for uid, status in rows.ends if status in finals)
+    named = {life.uid: life for life in lives}
     for uid, count in ended.items():
-        if count > 1:
-            yield f"session {uid}: its row was ended {count} times"
+        if count > 1 and uid in named:
+            yield f"{named[uid]} ({uid}): its row was ended {count} times"
 
 
 def _check_deleted(lives: Iterable[Life], rows: _Rows, leftovers: Iterable[Json], wanted: set[str]) -> Iterator[str]:
