@@ -189,6 +189,9 @@ def _refuse_constant(name: str) -> None:
 
 # -- exported
 
+_LINE_MEMBERS: Final = frozenset({"entry", "hash", "message", "namespace", "session", "uid", "value"})
+_END_MEMBERS: Final = frozenset({"end"})
+
 
 def spell_end(*, entries: int, sessions: int, namespaces: Iterable[str] | None) -> str:
     """Return the line that an export ends with: how much there is, and which namespaces it has whole, if any."""
@@ -286,14 +289,24 @@ class ChainReader:
         if self.is_closed:
             return [Fault(self._line, "", "follows the line that the export ends with")]
         if "end" in found:
-            return self._close(found["end"])
+            return [*self._refuse_members(found, _END_MEMBERS), *self._close(found["end"])]
         self.entries += 1
         names = [found.get(name) for name in ("namespace", "session", "uid")]
         if not all(isinstance(name, str) and name for name in names) or not isinstance(found.get("entry"), dict):
             return [Fault(self._line, "", "is no entry: it needs namespace, session, uid and entry")]
         namespace, session, uid = map(str, names)
         return [
-            Fault(self._line, f"{namespace}/{session}", each) for each in self._check(namespace, session, uid, found)
+            *self._refuse_members(found, _LINE_MEMBERS),
+            *(
+                Fault(self._line, f"{namespace}/{session}", each)
+                for each in self._check(namespace, session, uid, found)
+            ),
+        ]
+
+    def _refuse_members(self, found: Mapping[str, Any], known: frozenset[str]) -> list[Fault]:
+        """Return a fault for each unknown member: a value under another name would pass for one that was taken out."""
+        return [
+            Fault(self._line, "", f"has a member that no export has: {name!r}") for name in found if name not in known
         ]
 
     def finish(self) -> list[Fault]:

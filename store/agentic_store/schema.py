@@ -13,7 +13,7 @@ from agentic_core.errors import SchemaMismatch
 from agentic_store.errors import translated
 
 # The number of the newest file in migrations/.
-SCHEMA_VERSION: Final = 16
+SCHEMA_VERSION: Final = 17
 
 MIGRATIONS_TABLE: Final = "agentic_migrations"
 

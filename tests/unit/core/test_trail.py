@@ -169,6 +169,16 @@ def test_values_of_any_kind_survive_an_export(values: list[Any]) -> None:
     assert faults == []
 
 
+def test_a_member_that_no_export_has_is_a_fault() -> None:
+    """What was recorded could be hidden by renaming it: as a value that was taken out it would be no fault."""
+    for name in ("value", "message"):
+        _, faults = check(A.replace(f'"{name}":', f'"h{name}":'), B, C)
+        assert any(f"'h{name}'" in fault or "canonical" in fault for fault in faults)
+    line = A.replace('"message":', '"hessage":')
+    _, faults = check(line, B, C)
+    assert faults == ["line 1: has a member that no export has: 'hessage'"]
+
+
 @given(st.integers(0, 2), st.data())
 def test_no_character_of_an_export_can_be_changed_unnoticed(line: int, data: st.DataObject) -> None:
     lines = [A, B, C]
