@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from agentic_core.bounded import SchemaChecker
+from agentic_core.schema.sandbox import SchemaChecker
 
 FORM = {
     "type": "object",

@@ -20,7 +20,7 @@ def find_problems(
     if schema is None:
         return ()
     # Compiled code that only a check needs.
-    from agentic_core.schema import check_instance
+    from agentic_core.schema.schema import check_instance
 
     return tuple(Problem(each.pointer, each.message) for each in check_instance(schema, value))
 
@@ -42,6 +42,6 @@ def find_form_problems(value: Any, schema: Mapping[str, Any]) -> tuple[Problem, 
 
 
 def _is_refused(schema: Mapping[str, Any]) -> bool:
-    from agentic_core.schema import check_schema
+    from agentic_core.schema.schema import check_schema
 
     return bool(check_schema(schema))

@@ -96,7 +96,7 @@ def fit_choices(offer: Offer, schema: Json | None) -> tuple[tuple[Choice, ...], 
         return (), schema
     if schema is None:
         return _build_schema(offer)
-    from agentic_core.schema import check_instance, check_schema
+    from agentic_core.schema.schema import check_instance, check_schema
 
     if check_schema(schema):
         # It refuses nothing: the choices are all that is known.
@@ -189,7 +189,7 @@ def _name(choice: Choice) -> dict[str, Any]:
 
 def _complete(choice: Choice, schema: Json) -> Choice | None:
     """Return the choice as a whole answer: as it is, or as the one field that is chosen from values like it."""
-    from agentic_core.schema import check_instance
+    from agentic_core.schema.schema import check_instance
 
     if not check_instance(schema, choice.value):
         return choice

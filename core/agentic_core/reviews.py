@@ -249,7 +249,7 @@ def _read_schema(value: Any) -> Json | None:
     if not isinstance(value, Mapping):
         return None
     # Compiled code that only this needs.
-    from agentic_core.schema import check_schema
+    from agentic_core.schema.schema import check_schema
 
     moved = {"$defs": {"it": move_schema(value, "#/$defs/it")}, "$ref": "#/$defs/it"}
     return value if not check_schema(moved) else None

@@ -11,9 +11,9 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final, NoReturn
 
-from agentic_core.bounded import SchemaChecker
 from agentic_core.errors import PermanentError
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
+from agentic_core.schema.sandbox import SchemaChecker
 from agentic_operator.announcer import Announcer
 from agentic_operator.config import ClusterDefinitions, InvalidSetting, Settings, read_settings
 from agentic_operator.connection import Connection, NoConnection, find_connection

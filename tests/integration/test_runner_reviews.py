@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agentic_core.resources.session import Interrupt
-from agentic_core.schema import check_instance
+from agentic_core.schema.schema import check_instance
 from tests.support.runner import RunnerBench, Session
 
 AGENT = """

@@ -23,7 +23,7 @@ from agentic_core.errors import DatabaseUnavailable, Superseded, TransientError
 from agentic_core.inspection import frame_report
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL, RUNNER_CONTAINER, read_run, read_session
-from agentic_core.schema import check_instance, check_schema
+from agentic_core.schema.schema import check_instance, check_schema
 from agentic_operator.announcer import Announcer
 from agentic_operator.checker import Fault as SchemaFault
 from agentic_operator.config import Settings, Tenancy

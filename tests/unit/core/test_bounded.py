@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from agentic_core.bounded import CheckerUnavailable, SchemaChecker
-from agentic_core.schema import check_instance, check_schema
+from agentic_core.schema.sandbox import CheckerUnavailable, SchemaChecker
+from agentic_core.schema.schema import check_instance, check_schema
 from agentic_core.strict_json import MAX_INSTANCE_BYTES, MAX_SCHEMA_BYTES, encode_json
 from tests.support.waiting import wait_for
 
@@ -251,7 +251,7 @@ async def test_no_process_is_left_after_closing(checker: SchemaChecker) -> None:
 def test_no_process_is_left_when_ours_is_killed() -> None:
     program = (
         "import asyncio, sys\n"
-        "from agentic_core.bounded import SchemaChecker\n"
+        "from agentic_core.schema.sandbox import SchemaChecker\n"
         "async def main():\n"
         "    checker = SchemaChecker()\n"
         "    await checker.check_schema({})\n"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agentic_core.questions import Question, read_question, summarize
-from agentic_core.schema import check_instance, check_schema
+from agentic_core.schema.schema import check_instance, check_schema
 
 LABELLED = [{"value": "a", "label": "Apples"}, {"value": "b", "label": "Pears"}]
 FORM = {

@@ -13,7 +13,7 @@ from agentic_core.questions import (
     summarize,
 )
 from agentic_core.resources import Interrupt
-from agentic_core.schema import check_instance, check_schema
+from agentic_core.schema.schema import check_instance, check_schema
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from agentic_core.questions import read_question
 from agentic_core.reviews import Form, build_decision, move_schema, read_review
-from agentic_core.schema import check_instance, check_schema
+from agentic_core.schema.schema import check_instance, check_schema
 
 ALL = {"allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": True}
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from agentic_core.schema import MAX_PROBLEMS, SchemaProblem, check_instance, check_schema
-from agentic_core.schema_problems import MAX_MESSAGE_CHARACTERS
+from agentic_core.schema.problems import MAX_MESSAGE_CHARACTERS
+from agentic_core.schema.schema import MAX_PROBLEMS, SchemaProblem, check_instance, check_schema
 
 
 def doubled(levels: int) -> dict[str, Any]:

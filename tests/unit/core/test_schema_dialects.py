@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentic_core.schema import check_instance, check_schema
-from agentic_core.schema_dialects import DIALECTS, DRAFT_4, DRAFT_6, DRAFT_7, DRAFT_2019, DRAFT_2020, Dialect
+from agentic_core.schema.dialects import DIALECTS, DRAFT_4, DRAFT_6, DRAFT_7, DRAFT_2019, DRAFT_2020, Dialect
+from agentic_core.schema.schema import check_instance, check_schema
 
 OLD = (DRAFT_4, DRAFT_6, DRAFT_7)
 TUPLE = {"items": [{"type": "integer"}], "additionalItems": False}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agentic_core.bounded import SchemaChecker
-from agentic_core.schema import SchemaProblem, check_instance, check_schema
+from agentic_core.schema.sandbox import SchemaChecker
+from agentic_core.schema.schema import SchemaProblem, check_instance, check_schema
 
 ENDLESS = "(?=a)(?:a|aa)+$(?!x)"
 """Takes 2ⁿ steps on n letters with another one behind them."""

@@ -9,8 +9,8 @@ from threading import Thread
 import jsonschema_rs
 import pytest
 
-from agentic_core.bounded import SchemaChecker
-from agentic_core.schema import CompiledSchema, check_instance, check_schema
+from agentic_core.schema.sandbox import SchemaChecker
+from agentic_core.schema.schema import CompiledSchema, check_instance, check_schema
 
 
 class Canary(ThreadingHTTPServer):

@@ -7,7 +7,7 @@ import pytest
 
 from agentic_core.resources.session import AgenticSession
 from agentic_core.resources.workflow import WorkflowDefinition
-from agentic_core.schema import check_instance, check_schema
+from agentic_core.schema.schema import check_instance, check_schema
 from tests.support.examples import EXAMPLES, NAMES, load_example, read_manifest
 
 LOCKED = dict(

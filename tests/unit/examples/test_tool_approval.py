@@ -8,7 +8,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from agentic_core.questions import read_question
-from agentic_core.schema import check_instance
+from agentic_core.schema.schema import check_instance
 from tests.support.examples import load_example, read_manifest
 from tests.support.openai_stub import KEY, OpenAIStub, serve_openai_stub
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from agentic_core.bounded import SchemaChecker
 from agentic_core.conditions import Reason
 from agentic_core.contract import MAX_INPUT_BYTES
 from agentic_core.errors import Problem
 from agentic_core.input_rules import InputRules, read_rules
+from agentic_core.schema.sandbox import SchemaChecker
 from agentic_operator.admission import (
     MAX_LISTED_PROBLEMS,
     Admitted,

@@ -17,7 +17,7 @@ from langgraph.managed import IsLastStep, RemainingSteps
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model, model_validator
 
 from agentic_core.input_rules import GRAPH_ACCEPTS
-from agentic_core.schema import check_instance, check_schema
+from agentic_core.schema.schema import check_instance, check_schema
 from agentic_runner.schemas import derive_input_schema, derive_output_schema, portable
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from agentic_core.schema_dialects import DRAFT_4, DRAFT_2020, Dialect
+from agentic_core.schema.dialects import DRAFT_4, DRAFT_2020, Dialect
 
 _TYPES: Final = {
     "int": "integer",

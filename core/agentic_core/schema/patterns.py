@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import jsonschema_rs as engine
 
-from agentic_core.schema_shape import Node
+from agentic_core.schema.shape import Node
 from agentic_core.strict_json import escape_part, json_pointer
 
 MAX_BACKTRACKS: Final = 100_000

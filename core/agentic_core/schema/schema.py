@@ -4,7 +4,7 @@ A document is judged by the rules of the dialect that ``$schema`` names, from dr
 Pure functions over a compiled engine that never fetches anything. ``format``, ``contentEncoding`` and
 ``contentMediaType`` are annotations, as the specification has it by default; ``pattern`` is the keyword that checks.
 The size of what they are given is bounded here, their time is not: whoever checks the input of strangers uses
-``agentic_core.bounded``, which runs these same functions in a process with a CPU limit.
+``agentic_core.schema.sandbox``, which runs these same functions in a process with a CPU limit.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,9 @@ from typing import Any
 
 import jsonschema_rs as engine
 
-from agentic_core.schema_dialects import DIALECTS, DRAFT_2020, Dialect, find_dialect, refuse_dialect
-from agentic_core.schema_patterns import BACKTRACKING, KEYWORD, LINEAR, Patterns, Unusable, take_out
-from agentic_core.schema_problems import (
+from agentic_core.schema.dialects import DIALECTS, DRAFT_2020, Dialect, find_dialect, refuse_dialect
+from agentic_core.schema.patterns import BACKTRACKING, KEYWORD, LINEAR, Patterns, Unusable, take_out
+from agentic_core.schema.problems import (
     MAX_MESSAGE_CHARACTERS,
     MAX_PROBLEMS,
     VALUE,
@@ -31,7 +31,7 @@ from agentic_core.schema_problems import (
     build_refusal,
     sort_problems,
 )
-from agentic_core.schema_shape import Node, Shape, ShapeProblem, find_reference_problems, find_shape, locate
+from agentic_core.schema.shape import Node, Shape, ShapeProblem, find_reference_problems, find_shape, locate
 from agentic_core.strict_json import (
     MAX_INSTANCE_BYTES,
     MAX_SCHEMA_BYTES,

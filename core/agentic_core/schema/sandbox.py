@@ -1,8 +1,8 @@
 """Checks of schemas and inputs that hostile content cannot stall: in a process of their own, with a CPU limit.
 
-The rules are those of ``agentic_core.schema``. What takes too long is refused with a problem that says so, and the
-event loop of the caller is never blocked by more than writing the JSON text out. An ordinary check costs a round trip
-over a local socket, some 0.2 ms (decision 3).
+The rules are those of ``agentic_core.schema.schema``. What takes too long is refused with a problem that says so, and
+the event loop of the caller is never blocked by more than writing the JSON text out. An ordinary check costs a round
+trip over a local socket, some 0.2 ms (decision 3).
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from agentic_core.cpu_timer import measure_tick_seconds
 from agentic_core.errors import TransientError
-from agentic_core.schema import MAX_INSTANCE_BYTES, MAX_SCHEMA_BYTES
-from agentic_core.schema_problems import SchemaProblem, SchemaRefused, blame_schema, build_refusal
-from agentic_core.schema_worker import ANSWER, DIED, MAGIC, OF_INSTANCE, OF_SCHEMA, PARTIAL, REQUEST
+from agentic_core.schema.cpu_timer import measure_tick_seconds
+from agentic_core.schema.problems import SchemaProblem, SchemaRefused, blame_schema, build_refusal
+from agentic_core.schema.schema import MAX_INSTANCE_BYTES, MAX_SCHEMA_BYTES
+from agentic_core.schema.worker import ANSWER, DIED, MAGIC, OF_INSTANCE, OF_SCHEMA, PARTIAL, REQUEST
 from agentic_core.strict_json import JsonRefused, encode_json, refuse_oversize
 
 DEFAULT_CPU_SECONDS = 0.050
@@ -202,7 +202,7 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     """Start a new interpreter: a fork of this process would take its threads' locks and its secrets along."""
     environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "agentic_core.schema_worker", str(descriptor)],
+        [sys.executable, "-I", "-m", "agentic_core.schema.worker", str(descriptor)],
         pass_fds=(descriptor,),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, unquote, urljoin
 
-from agentic_core.schema_dialects import (
+from agentic_core.schema.dialects import (
     DATA,
     DIALECTS,
     DRAFT_2019,
@@ -21,7 +21,7 @@ from agentic_core.schema_dialects import (
     is_metaschema,
     refuse_dialect,
 )
-from agentic_core.schema_remedies import find_remedies
+from agentic_core.schema.remedies import find_remedies
 
 MAX_SUBSCHEMAS: Final = 5_000
 # How many schemas one value may be held against, at most, at one place: what doubling `allOf` or `$ref` blows up.

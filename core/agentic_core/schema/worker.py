@@ -1,4 +1,4 @@
-"""The process that checks schemas and inputs for ``agentic_core.bounded``, started as ``python -m``.
+"""The process that checks schemas and inputs for ``agentic_core.schema.sandbox``, started as ``python -m``.
 
 It holds the engine preloaded and forks a child that answers requests from the socket. The child runs each check under
 a CPU and a memory limit that the kernel enforces; when it is ended, its parent says so on the socket and forks the
@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from agentic_core.cpu_timer import CpuTimer
-from agentic_core.schema import CompiledSchema, Verdict, compile_schema, judge_instance, judge_schema, preload
-from agentic_core.schema_problems import SchemaProblem, SchemaRefused, blame_schema
+from agentic_core.schema.cpu_timer import CpuTimer
+from agentic_core.schema.problems import SchemaProblem, SchemaRefused, blame_schema
+from agentic_core.schema.schema import CompiledSchema, Verdict, compile_schema, judge_instance, judge_schema, preload
 
 REQUEST = struct.Struct("!4sBIId")
 ANSWER = struct.Struct("!BId")

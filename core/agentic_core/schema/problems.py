@@ -8,8 +8,8 @@ from typing import Final
 
 import jsonschema_rs as engine
 
-from agentic_core.schema_branches import Document, Union, read_union
-from agentic_core.schema_patterns import KEYWORD, Exhausted, Unusable, find_text
+from agentic_core.schema.branches import Document, Union, read_union
+from agentic_core.schema.patterns import KEYWORD, Exhausted, Unusable, find_text
 from agentic_core.strict_json import JsonRefused, clip, json_pointer
 
 MAX_PROBLEMS = 20

@@ -1,0 +1,1 @@
+"""JSON Schema: checks, limits and their sandbox."""
