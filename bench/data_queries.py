@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 
 from agentic_core.lifecycle import Phase
-from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import PageKey
+from agentic_store.schema_migrations import migrate
 from tests.support.postgres_server import start_server
 from tests.support.session_rows import fill_sessions
 from tests.support.store_conformance import a_record

@@ -16,9 +16,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import START, StateGraph
 
-from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from tests.support.postgres_server import start_server
 
 STEPS = 1_000

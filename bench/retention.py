@@ -31,9 +31,9 @@ from agentic_operator.registry import Registry
 from agentic_operator.retention import Retention
 from agentic_operator.retention_rules import Keep
 from agentic_runner.checkpoints import build_saver
-from agentic_store import migrate
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from tests.support.postgres_server import PostgresServer, start_server
 
 STEPS = 50

@@ -16,9 +16,9 @@ from langgraph.graph import START, StateGraph
 
 from agentic_runner.checkpoints import build_saver
 from agentic_runner.given import build_config
-from agentic_store import migrate
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from tests.support.postgres_server import start_server
 
 _TICK_SECONDS = 0.005

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from agentic_core.names import RUNNER_SERVICE_ACCOUNT
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from hack.cluster.controlplane import ControlPlane
 from tests.support.flows import TWO_NODES
 from tests.support.postgres import PostgresDatabase

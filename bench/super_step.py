@@ -32,9 +32,9 @@ from langgraph.types import Send
 
 from agentic_runner.checkpoints import build_saver
 from agentic_runner.encryption import Keyring, parse_keyring
-from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from tests.support.postgres_server import PostgresServer, start_server
 
 Saver = BaseCheckpointSaver[Any]

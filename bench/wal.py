@@ -17,9 +17,9 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 
 from agentic_runner.checkpoints import build_saver
-from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from bench.super_step import make_texts
 from tests.support.postgres_server import start_server
 

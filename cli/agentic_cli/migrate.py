@@ -13,12 +13,12 @@ import click
 from agentic_cli import terminal
 from agentic_cli.outcome import ExitStatus
 from agentic_core.errors import AgenticError, PermanentError
-from agentic_store import migrate as migrations
 from agentic_store import vectors as vector_tables
-from agentic_store import verify as verification
 from agentic_store.dsn import FILE_VARIABLE, VARIABLE, Dsn, read_dsn
-from agentic_store.migration_files import Migration, discover
-from agentic_store.schema import SCHEMA_VERSION
+from agentic_store.schema_migrations import migrate as migrations
+from agentic_store.schema_migrations import verify as verification
+from agentic_store.schema_migrations.migration_files import Migration, discover
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION
 
 P = ParamSpec("P")
 R = TypeVar("R")

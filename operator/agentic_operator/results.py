@@ -20,8 +20,8 @@ from agentic_core.times import CLOCK_TOLERANCE, add, add_seconds, parse_time
 from agentic_operator.faults import Faults
 from agentic_operator.kube import SECRETS, SESSIONS, Json, Kube
 from agentic_operator.registry import SessionKey
-from agentic_store.objects import ObjectStore, ObjectStoreError, read_object_store
 from agentic_store.protocols import Sessions
+from agentic_store.results.objects import ObjectStore, ObjectStoreError, read_object_store
 
 LINK_SECONDS: Final = 3600
 # Who has a namespace chooses its store: how long others wait for it, and how many namespaces' at a time.

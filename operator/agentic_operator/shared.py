@@ -12,7 +12,7 @@ from agentic_operator.config import JobDefaults
 from agentic_operator.kube import SECRETS, Json, Kube
 from agentic_operator.managed_secrets import is_ours, read_text, write_secret
 from agentic_operator.obstacles import Obstructed
-from agentic_store.objects import read_object_store
+from agentic_store.results.objects import read_object_store
 
 
 def find_names(jobs: JobDefaults) -> tuple[str, ...]:

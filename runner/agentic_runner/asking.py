@@ -17,7 +17,7 @@ from agentic_core.wire import Wire
 from agentic_runner.continuation import Question
 from agentic_runner.redaction import bounded, describe
 from agentic_store.errors import UnstorableOutput
-from agentic_store.output import encode_output
+from agentic_store.results.output import encode_output
 
 # All questions of a status together: etcd takes 1.5 MiB an object, inputs and answers included.
 ROOM_FOR_QUESTIONS: Final = 256 * 1024

@@ -131,7 +131,7 @@ def _result_store(reader: _Reader, environ: Mapping[str, str]) -> Path | None:
     path = environ.get("RESULT_STORE_DIR", "").strip()
     if not path:
         return None
-    from agentic_store.objects import read_object_store_folder
+    from agentic_store.results.objects import read_object_store_folder
 
     try:
         read_object_store_folder(Path(path))

@@ -45,8 +45,8 @@ from agentic_runner.status import Result, Verdict
 from agentic_runner.tracking import Progress, StreamEvent, keep_saved
 from agentic_store.database import Database
 from agentic_store.errors import Unfenced, UnstorableOutput
-from agentic_store.objects import ObjectStoreRefused, ObjectStoreUnavailable
 from agentic_store.records import Fence, SessionRow
+from agentic_store.results.objects import ObjectStoreRefused, ObjectStoreUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -45,7 +45,7 @@ def run_process(environ: Mapping[str, str]) -> int:
     if config.keyring is not None:
         redactor.add(*config.keyring.secrets)
     if config.result_store_dir is not None:
-        from agentic_store.objects import read_object_store_folder
+        from agentic_store.results.objects import read_object_store_folder
 
         redactor.add(read_object_store_folder(config.result_store_dir).secret_key)
     redactor.add(*find_secret_values(environ))

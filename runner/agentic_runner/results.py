@@ -22,9 +22,9 @@ from agentic_runner.drain import Drain
 from agentic_runner.report import compute_delay
 from agentic_runner.status import Result
 from agentic_store.errors import OUTPUT_TOO_LARGE
-from agentic_store.objects import ObjectStore, ObjectStoreUnavailable, read_object_store_folder
-from agentic_store.output import EncodedOutput, Replacement, encode_output
-from agentic_store.output_stream import OutputStream
+from agentic_store.results.objects import ObjectStore, ObjectStoreUnavailable, read_object_store_folder
+from agentic_store.results.output import EncodedOutput, Replacement, encode_output
+from agentic_store.results.output_stream import OutputStream
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ on from what is there, and the session says so: what was lost runs again, nothin
 
 from dataclasses import dataclass
 
-from agentic_store.tips import Tip
+from agentic_store.thread_end import Tip
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ from agentic_runner.warmth import Warmth
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import Fence, SessionRecord, SessionRow
-from agentic_store.schema import SchemaState
-from agentic_store.tips import find_tip
+from agentic_store.schema_migrations.schema import SchemaState
+from agentic_store.thread_end import find_tip
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from agentic_store.events import PostgresEventLog
 from agentic_store.fences import PostgresFences
 from agentic_store.pool import CarryingPool, Connection
 from agentic_store.records import Fence
-from agentic_store.schema import SchemaState, require_schema
+from agentic_store.schema_migrations.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
 from agentic_store.tenants import PostgresTenants
 from agentic_store.threads import PostgresThreads

@@ -7,9 +7,9 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
 from agentic_core.errors import Superseded, TransientError
-from agentic_store.output import encode_json
 from agentic_store.pool import Connections
 from agentic_store.records import Event, NewEvent
+from agentic_store.results.output import encode_json
 from agentic_store.signals import hint_for
 from agentic_store.statements import load_statements
 

@@ -14,8 +14,8 @@ from typing import Any
 from agentic_core.errors import Superseded, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_store.fences import decide_take, refuse_unless_held
-from agentic_store.output import EncodedOutput, encode_json
 from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow, TrailRow
+from agentic_store.results.output import EncodedOutput, encode_json
 from agentic_store.searches import check_limit, check_version, contains, encode_search
 from agentic_store.sessions import NoSuchParent, check_path, explain_missing_parent, explain_refusal
 from agentic_store.signals import LocalSignals, hint_for

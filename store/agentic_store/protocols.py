@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from agentic_core.lifecycle import Phase
-from agentic_store.output import EncodedOutput
 from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow, TrailRow
+from agentic_store.results.output import EncodedOutput
 
 
 class Sessions(Protocol):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from agentic_core.errors import PermanentError
-from agentic_store.output import encode_json, is_storable
 from agentic_store.records import Json
+from agentic_store.results.output import encode_json, is_storable
 
 MAX_PAGE: Final = 1000
 MAX_SEARCH_BYTES: Final = 64 * 1024

@@ -9,9 +9,9 @@ from psycopg.rows import kwargs_row, scalar_row
 
 from agentic_core.errors import PermanentError, Superseded, TransientError
 from agentic_core.lifecycle import Phase
-from agentic_store.output import EncodedOutput, encode_json, make_storable
 from agentic_store.pool import Connection, Connections
 from agentic_store.records import Json, PageKey, SessionRecord, SessionRow
+from agentic_store.results.output import EncodedOutput, encode_json, make_storable
 from agentic_store.searches import InvalidSearch, can_exist, check_limit, check_version, encode_search
 from agentic_store.statements import load_statements
 from agentic_store.threads import purge_threads

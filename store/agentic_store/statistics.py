@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from agentic_store.pool import Connections
-from agentic_store.schema import SCHEMA_VERSION, check_schema
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION, check_schema
 from agentic_store.statements import load_statements
 
 _SQL: Final = load_statements("statistics")

@@ -11,8 +11,8 @@ from typing import Final
 
 from agentic_core.errors import PermanentError
 from agentic_store.dsn import Dsn
-from agentic_store.migrate import PATIENCE_SECONDS, Patience, locked, run_script
-from agentic_store.migration_files import VECTORS_DOWN, VECTORS_UP, Script, find_directory
+from agentic_store.schema_migrations.migrate import PATIENCE_SECONDS, Patience, locked, run_script
+from agentic_store.schema_migrations.migration_files import VECTORS_DOWN, VECTORS_UP, Script, find_directory
 from agentic_store.statements import load_statements
 from agentic_store.vector_dims import fetch_dims
 

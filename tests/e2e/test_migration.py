@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from agentic_store.migration_files import discover
-from agentic_store.schema import SCHEMA_VERSION
+from agentic_store.schema_migrations.migration_files import discover
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION
 from hack.kubectl import ROOT
 from tests.e2e.conftest import Project
 from tests.support.guide import read_consoles, reads_like

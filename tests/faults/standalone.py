@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from hack.cluster.controlplane import ControlPlane
 from tests.faults.bed import Bed, open_bed
 from tests.faults.conftest import FAULT_PLANE, install

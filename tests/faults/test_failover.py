@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from hack.cluster.controlplane import ControlPlane
 from tests.faults.bed import Bed, open_bed, until
 from tests.support.apiclient import Json, sessions_path

@@ -14,9 +14,9 @@ from langgraph.graph import END, START, StateGraph
 from psycopg import AsyncConnection
 
 from agentic_runner.checkpoints import build_saver
-from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from tests.support.postgres import PostgresDatabase
 
 MIB = 1 << 20

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from hack.cluster.folders import cache_folder
 from tests.support.catalog import describe_checkpoint_tables, describe_tables
 from tests.support.commands import ROOT, clean_environment

@@ -15,10 +15,11 @@ from agentic_core.errors import AgenticError, PermanentError
 from agentic_runner.encryption import Key, Keyring
 from agentic_runner.long_term import NO_INDEX
 from agentic_runner.sealed import SealedStore, SealingSerializer
-from agentic_store import migrate, vectors
+from agentic_store import vectors
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
-from agentic_store.migration_files import find_directory
+from agentic_store.schema_migrations import migrate
+from agentic_store.schema_migrations.migration_files import find_directory
 from agentic_store.tenants import memory_label
 from tests.support.catalog import describe_tables
 from tests.support.commands import clean_environment, run_agentic

@@ -12,11 +12,11 @@ from psycopg.rows import dict_row
 
 from agentic_core.errors import PermanentError, SchemaMismatch
 from agentic_core.lifecycle import Phase
-from agentic_store import migrate
 from agentic_store.connect import connect
 from agentic_store.dsn import Dsn
-from agentic_store.migration_files import discover, find_directory
-from agentic_store.schema import SCHEMA_VERSION, check_schema, require_schema
+from agentic_store.schema_migrations import migrate
+from agentic_store.schema_migrations.migration_files import discover, find_directory
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION, check_schema, require_schema
 from tests.support.catalog import describe_checkpoint_tables, describe_tables
 from tests.support.postgres import PostgresDatabase
 

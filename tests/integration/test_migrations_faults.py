@@ -17,9 +17,9 @@ import psycopg
 import pytest
 
 from agentic_core.contract import ExitCode
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
-from agentic_store.schema import SCHEMA_VERSION
+from agentic_store.schema_migrations import migrate
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION
 from tests.support.catalog import describe_tables
 from tests.support.commands import clean_environment, run_agentic
 from tests.support.postgres import PostgresDatabase

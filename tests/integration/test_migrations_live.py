@@ -6,9 +6,9 @@ import time
 
 import psycopg
 
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
-from agentic_store.schema import SCHEMA_VERSION
+from agentic_store.schema_migrations import migrate
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION
 from tests.support.catalog import describe_tables
 from tests.support.postgres import PostgresDatabase
 from tests.support.session_rows import fill_sessions

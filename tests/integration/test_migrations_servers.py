@@ -16,10 +16,10 @@ import pytest
 
 from agentic_core.contract import ExitCode
 from agentic_core.errors import PermanentError, TransientError
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
-from agentic_store.migration_files import discover, find_directory
-from agentic_store.schema import SCHEMA_VERSION
+from agentic_store.schema_migrations import migrate
+from agentic_store.schema_migrations.migration_files import discover, find_directory
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION
 from hack.cluster.certificates import Authority
 from tests.support.catalog import describe_tables
 from tests.support.commands import clean_environment, run_agentic

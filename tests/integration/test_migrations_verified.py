@@ -17,8 +17,8 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from agentic_store.migration_files import VERIFICATION, discover, find_directory
-from agentic_store.schema import SCHEMA_VERSION
+from agentic_store.schema_migrations.migration_files import VERIFICATION, discover, find_directory
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION
 from tests.support import expected_schema
 from tests.support.catalog import describe_tables
 from tests.support.commands import ROOT, clean_environment, run_agentic

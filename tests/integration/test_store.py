@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
-from agentic_store.output import encode_output
 from agentic_store.records import Json
+from agentic_store.results.output import encode_output
 from agentic_store.searches import contains
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer

@@ -10,8 +10,8 @@ from agentic_core.errors import DatabaseUnavailable, OutputTooLarge, SchemaMisma
 from agentic_core.lifecycle import Phase
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
-from agentic_store.output import EncodedOutput, encode_output
 from agentic_store.records import NewEvent
+from agentic_store.results.output import EncodedOutput, encode_output
 from agentic_store.signals import follow, listen
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import free_port, start_server

@@ -4,10 +4,10 @@ import psycopg
 import pytest
 
 from agentic_core.errors import SchemaMismatch
-from agentic_store import migrate
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from agentic_store.errors import Unfenced, translate
+from agentic_store.schema_migrations import migrate
 from tests.support.pgbouncer import start_pgbouncer
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer

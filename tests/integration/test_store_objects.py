@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic_store.objects import (
+from agentic_store.results.objects import (
     PART_BYTES,
     ObjectStore,
     ObjectStoreRefused,

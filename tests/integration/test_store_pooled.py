@@ -11,12 +11,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from agentic_core.errors import PermanentError, Superseded, TransientError
-from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.errors import translate
 from agentic_store.pool import build_name
 from agentic_store.records import Fence, NewEvent
+from agentic_store.schema_migrations import migrate
 from tests.integration.test_store_fences import THREAD, build_graph, count_rows
 from tests.support.pgbouncer import PgBouncer, start_pgbouncer
 from tests.support.postgres import PostgresDatabase

@@ -12,8 +12,8 @@ from agentic_core.errors import PermanentError, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
-from agentic_store.output import encode_output
 from agentic_store.records import NewEvent
+from agentic_store.results.output import encode_output
 from tests.integration.test_store_fences import CONFIG, THREAD, build_graph
 from tests.support.postgres import PostgresDatabase
 from tests.support.store_conformance import a_record

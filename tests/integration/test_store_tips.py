@@ -6,7 +6,7 @@ import pytest
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from agentic_store.errors import CheckpointsLost, translate
-from agentic_store.tips import Tip, find_tip
+from agentic_store.thread_end import Tip, find_tip
 from tests.support.postgres import PostgresDatabase
 
 _INSERT = (

@@ -19,8 +19,8 @@ from agentic_core.lifecycle import Phase
 from agentic_core.threads import thread_id
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
-from agentic_store.output import encode_output
 from agentic_store.records import NewEvent
+from agentic_store.results.output import encode_output
 from agentic_store.signals import hint_for
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer

@@ -12,11 +12,11 @@ from agentic_core.errors import PermanentError, Superseded
 from agentic_core.lifecycle import Phase
 from agentic_core.threads import thread_id
 from agentic_runner.long_term import ProjectStore
-from agentic_store import migrate
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
-from agentic_store.output import encode_output
 from agentic_store.records import NewEvent
+from agentic_store.results.output import encode_output
+from agentic_store.schema_migrations import migrate
 from agentic_store.tenants import memory_label
 from tests.integration.test_store_fences import CONFIG, THREAD, build_graph
 from tests.support.postgres import PostgresDatabase

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import psycopg
 
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
-from agentic_store.migration_files import VERIFICATION
+from agentic_store.schema_migrations import migrate
+from agentic_store.schema_migrations.migration_files import VERIFICATION
 from tests.support.commands import ROOT
 from tests.support.postgres_server import start_server
 

@@ -56,9 +56,9 @@ from agentic_operator.sweep import Sweep
 from agentic_operator.workers import _try_again
 from agentic_operator.workqueue import WorkQueue
 from agentic_store.memory import MemoryStore
-from agentic_store.output import encode_output
 from agentic_store.protocols import Sessions
 from agentic_store.records import SessionRecord
+from agentic_store.results.output import encode_output
 from tests.support.builders import CHECKED, condition, definition_body, session_body
 from tests.support.fake_api import FakeApi, Request, Wire, connect
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic_store.objects import ObjectStore, ObjectStoreConfig
+from agentic_store.results.objects import ObjectStore, ObjectStoreConfig
 from hack.cluster.binaries import ensure
 from hack.cluster.certificates import Authority
 from tests.support.postgres_server import free_port

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from agentic_store import migrate
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from tests.support.postgres_server import PostgresServer, find_vector_binaries, start_server
 
 TEMPLATE = "agentic_template"

@@ -11,9 +11,9 @@ import pytest
 from agentic_core.errors import Superseded, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.threads import thread_id
-from agentic_store.output import encode_output
 from agentic_store.protocols import EventLog, Fences, Sessions
 from agentic_store.records import Json, NewEvent, SessionRecord
+from agentic_store.results.output import encode_output
 from agentic_store.searches import InvalidSearch
 from agentic_store.sessions import NoSuchParent
 

@@ -9,10 +9,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
-from agentic_store import migrate
 from agentic_store.connect import connect
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from agentic_store.session_settings import RELIED_ON
 from tests.support.pgbouncer import start_pgbouncer
 from tests.support.postgres import PostgresDatabase

@@ -11,8 +11,8 @@ import pytest
 from agentic_core.errors import TransientError
 from agentic_operator import results
 from agentic_operator.results import ResultRemover
-from agentic_store import objects
-from agentic_store.objects import ObjectStore, ObjectStoreConfig, ObjectStoreUnavailable
+from agentic_store.results import objects
+from agentic_store.results.objects import ObjectStore, ObjectStoreConfig, ObjectStoreUnavailable
 
 Send = Callable[[bytes], None]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic_store.migrate import MINIMUM_SERVER
+from agentic_store.schema_migrations.migrate import MINIMUM_SERVER
 from hack.cluster.errors import ClusterError
 from hack.kubectl import ROOT
 from hack.postgres import RELEASES, TESTS, build_fetch_command, unpack

@@ -12,8 +12,8 @@ from agentic_operator.config import JobDefaults
 from agentic_operator.results import ResultRemover, Stores, wants_link
 from agentic_operator.shared import find_names
 from agentic_store.memory import MemoryStore
-from agentic_store.objects import ObjectStore
 from agentic_store.records import SessionRecord
+from agentic_store.results.objects import ObjectStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = {"endpoint": "http://127.0.0.1:9", "bucket": "results", "access-key": "a", "secret-key": "b"}

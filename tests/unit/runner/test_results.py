@@ -10,8 +10,8 @@ from agentic_runner import results
 from agentic_runner.config import RunConfig, TokenSource
 from agentic_runner.drain import Drain
 from agentic_runner.results import GivenUp, Keeper
-from agentic_store.output import encode_output
-from agentic_store.output_stream import OutputStream
+from agentic_store.results.output import encode_output
+from agentic_store.results.output_stream import OutputStream
 
 
 def a_config(**changes: Any) -> RunConfig:

@@ -12,7 +12,7 @@ from agentic_core.resources.session import AgenticSession, Interrupt
 from agentic_runner import status as statuses
 from agentic_runner.rewind import Loss, find_loss
 from agentic_runner.tracking import Progress
-from agentic_store.tips import Tip
+from agentic_store.thread_end import Tip
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 
 from agentic_core.errors import PermanentError
 from agentic_core.lifecycle import Phase
-from agentic_store.migration_files import Script, discover, find_directory
-from agentic_store.schema import SCHEMA_VERSION
+from agentic_store.schema_migrations.migration_files import Script, discover, find_directory
+from agentic_store.schema_migrations.schema import SCHEMA_VERSION
 
 
 def write(folder: Path, *names: str) -> Path:

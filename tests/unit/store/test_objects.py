@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agentic_core.errors import PermanentError
-from agentic_store.objects import ObjectStore, read_object_store, read_object_store_folder
+from agentic_store.results.objects import ObjectStore, read_object_store, read_object_store_folder
 
 GOOD = {"endpoint": "https://s3.example:9000/", "bucket": "results", "access-key": "AK\n", "secret-key": "hidden"}
 

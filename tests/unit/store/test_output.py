@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from agentic_core.errors import OutputTooLarge
 from agentic_store.errors import UnstorableOutput
-from agentic_store.output import encode_json, encode_output
+from agentic_store.results.output import encode_json, encode_output
 
 
 class Colour(Enum):

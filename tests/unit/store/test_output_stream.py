@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from agentic_store import output_stream
 from agentic_store.errors import UnstorableOutput
-from agentic_store.output import encode_output
-from agentic_store.output_stream import OutputStream
+from agentic_store.results import output_stream
+from agentic_store.results.output import encode_output
+from agentic_store.results.output_stream import OutputStream
 
 MIB = 1024 * 1024
 

@@ -89,7 +89,7 @@ def find_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Return where the SQL files are: the variable's folder, the installed package's, the checkout's."""
     if environ.get(DIRECTORY_VARIABLE):
         return Path(environ[DIRECTORY_VARIABLE])
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     installed = here / "migrations"
     return installed if installed.is_dir() else here.parents[1] / "migrations"
 

@@ -13,8 +13,8 @@ from psycopg.rows import class_row
 
 from agentic_core.errors import PermanentError
 from agentic_store.dsn import Dsn
-from agentic_store.migrate import Status, connected, read_status
-from agentic_store.migration_files import VERIFICATION, discover, find_directory
+from agentic_store.schema_migrations.migrate import Status, connected, read_status
+from agentic_store.schema_migrations.migration_files import VERIFICATION, discover, find_directory
 from agentic_store.statements import split_statements
 
 CONNECTION: Final = "connection"

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Final
 
 from agentic_store.errors import UnstorableOutput
-from agentic_store.output import (
+from agentic_store.results.output import (
     BAD_TEXT,
     TOO_DEEP,
     Replacement,

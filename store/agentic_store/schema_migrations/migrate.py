@@ -28,8 +28,8 @@ from agentic_core.errors import AgenticError, DatabaseUnavailable, PermanentErro
 from agentic_store.connect import connect_when_ready, is_pooled
 from agentic_store.dsn import Dsn
 from agentic_store.errors import translated
-from agentic_store.migration_files import Migration, Script, discover
-from agentic_store.schema import refuse_unfit
+from agentic_store.schema_migrations.migration_files import Migration, Script, discover
+from agentic_store.schema_migrations.schema import refuse_unfit
 from agentic_store.statements import load_statements
 
 MINIMUM_SERVER: Final = 14

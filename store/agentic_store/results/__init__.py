@@ -1,0 +1,1 @@
+"""Results as JSON text, in rows and in an object store."""
