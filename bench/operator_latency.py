@@ -30,7 +30,7 @@ import yaml
 from agentic_core.conditions import Condition
 from agentic_core.crds import build_crds
 from agentic_operator.config import JobDefaults
-from agentic_operator.jobs import build_job
+from agentic_operator.manifests.jobs import build_job
 from hack.cluster.controlplane import ControlPlane
 
 GROUP = "apis/agentic-operator.dev/v1alpha1"

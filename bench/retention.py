@@ -26,10 +26,10 @@ import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 
-from agentic_operator.kube import Kube
-from agentic_operator.registry import Registry
-from agentic_operator.retention import Retention
-from agentic_operator.retention_rules import Keep
+from agentic_operator.cache.index import Registry
+from agentic_operator.database.retention import Retention
+from agentic_operator.database.retention_policy import Keep
+from agentic_operator.kube.client import Kube
 from agentic_runner.checkpoints import build_saver
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn

@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
 from agentic_core.times import parse_time
+from agentic_operator.cache.index import Registry
+from agentic_operator.database.retention import Progress
 from agentic_operator.faults import Faults
-from agentic_operator.registry import Registry
-from agentic_operator.retention import Progress
 from agentic_store.statistics import DatabaseStatistics
 
 _S = TypeVar("_S")

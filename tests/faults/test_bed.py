@@ -4,7 +4,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
 from agentic_core.threads import thread_id
 from agentic_operator.config import JobDefaults
-from agentic_operator.jobs import build_job
+from agentic_operator.manifests.jobs import build_job
 from tests.faults.bed import IMAGE, Bed, until
 from tests.support.apiclient import core_path, jobs_path, sessions_path
 

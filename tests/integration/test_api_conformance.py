@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agentic_operator.connection import find_connection
-from agentic_operator.kube import open_kube
+from agentic_operator.kube.client import open_kube
+from agentic_operator.kube.connection import find_connection
 from tests.support.api_conformance import ApiConformance, ApiServer
 from tests.support.kube import Space
 

@@ -10,10 +10,10 @@ import pytest
 
 from agentic_core.errors import TransientError
 from agentic_operator.config import Settings, Tenancy
-from agentic_operator.connection import read_kubeconfig
-from agentic_operator.kube import Kube, open_kube
-from agentic_operator.logins import Logins
-from agentic_operator.tenant_keeper import TenantKeeper
+from agentic_operator.kube.client import Kube, open_kube
+from agentic_operator.kube.connection import read_kubeconfig
+from agentic_operator.namespaces.database_logins import Logins
+from agentic_operator.namespaces.role_cleanup import TenantKeeper
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.kube import SYSTEM, Json, Space

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agentic_operator.connection import read_kubeconfig
-from agentic_operator.handlers import Handlers, watch_cluster
-from agentic_operator.registry import Key, Registry
-from agentic_operator.workqueue import WorkQueue
+from agentic_operator.cache.index import Key, Registry
+from agentic_operator.cache.watch import Handlers, watch_cluster
+from agentic_operator.cache.workqueue import WorkQueue
+from agentic_operator.kube.connection import read_kubeconfig
 from tests.support.kube import SYSTEM, Space
 
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from agentic_operator.classify import classify_pod
+from agentic_operator.sessions.diagnosis import classify_pod
 from tests.support.builders import a_pod
 from tests.support.flows import HELD
 from tests.support.runner import RunnerBench

@@ -13,7 +13,7 @@ import pytest
 
 from agentic_core.errors import Conflict
 from agentic_core.names import FINALIZER
-from agentic_operator.kube import (
+from agentic_operator.kube.client import (
     DEFINITIONS,
     JOBS,
     LEASES,
@@ -28,7 +28,7 @@ from agentic_operator.kube import (
     Kube,
     NotFound,
 )
-from agentic_operator.observed import observe_job
+from agentic_operator.sessions.children import observe_job
 from tests.support.builders import definition_body, session_body
 
 

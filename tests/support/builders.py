@@ -7,7 +7,7 @@ from typing import Any, Self
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, ClusterWorkflowDefinition, WorkflowDefinition
-from agentic_operator.observed import JobSeen, PodSeen
+from agentic_operator.sessions.children import JobSeen, PodSeen
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 IMAGE = "registry.example.com/team/workflow:1"

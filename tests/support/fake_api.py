@@ -23,8 +23,7 @@ import aiohttp
 
 from agentic_core.lifecycle import Phase, is_legal
 from agentic_core.resources.session import IMMUTABLE
-from agentic_operator.connection import Connection
-from agentic_operator.kube import (
+from agentic_operator.kube.client import (
     CLAIMS,
     CLUSTER_DEFINITIONS,
     DEFINITIONS,
@@ -43,6 +42,7 @@ from agentic_operator.kube import (
     Kind,
     Kube,
 )
+from agentic_operator.kube.connection import Connection
 
 GRACE: Final = timedelta(seconds=30)
 _PATH: Final = re.compile(

@@ -24,11 +24,19 @@ from agentic_core.inspection import frame_report
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL, RUNNER_CONTAINER, read_run, read_session
 from agentic_core.schema.schema import check_instance, check_schema
-from agentic_operator.announcer import Announcer
-from agentic_operator.checker import Fault as SchemaFault
+from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.reads import Lookup
+from agentic_operator.cache.resync import Sweep
+from agentic_operator.cache.watch import Handlers
+from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.config import Settings, Tenancy
-from agentic_operator.handlers import Handlers
-from agentic_operator.kube import (
+from agentic_operator.controllers.definition import DefinitionReconciler
+from agentic_operator.controllers.schema_checker import Fault as SchemaFault
+from agentic_operator.controllers.session import Parts, SessionReconciler
+from agentic_operator.controllers.stuck_pods import Stalls
+from agentic_operator.controllers.workers import _try_again
+from agentic_operator.database.session_rows import Recorder
+from agentic_operator.kube.client import (
     CLAIMS,
     CLUSTER_DEFINITIONS,
     DEFINITIONS,
@@ -42,19 +50,11 @@ from agentic_operator.kube import (
     Json,
     Kind,
 )
-from agentic_operator.logins import Logins
-from agentic_operator.lookup import Lookup
+from agentic_operator.kube.event_recorder import Announcer
 from agentic_operator.main import _prime
-from agentic_operator.namespaces import Namespaces
-from agentic_operator.reconcile import Parts, SessionReconciler
-from agentic_operator.reconcile_definition import DefinitionReconciler
-from agentic_operator.recorder import Recorder
-from agentic_operator.registry import Key, Registry, SessionKey
-from agentic_operator.seen import Rules
-from agentic_operator.stalls import Stalls
-from agentic_operator.sweep import Sweep
-from agentic_operator.workers import _try_again
-from agentic_operator.workqueue import WorkQueue
+from agentic_operator.namespaces.database_logins import Logins
+from agentic_operator.namespaces.prepare import Namespaces
+from agentic_operator.sessions.observation import Rules
 from agentic_store.memory import MemoryStore
 from agentic_store.protocols import Sessions
 from agentic_store.records import SessionRecord

@@ -8,7 +8,7 @@ import pytest
 
 from agentic_core.names import inspection_job_name
 from agentic_core.resources import ClusterWorkflowDefinition
-from agentic_operator.jobs import PLACEHOLDER, inspection_fingerprint
+from agentic_operator.manifests.jobs import PLACEHOLDER, inspection_fingerprint
 from hack.cluster.controlplane import ControlPlane
 from tests.support.builders import definition_body
 from tests.support.kube import GROUP_PATH, SYSTEM, Space

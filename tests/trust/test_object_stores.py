@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from agentic_core.errors import TransientError
-from agentic_operator import results
-from agentic_operator.results import ResultRemover
+from agentic_operator.database import result_links as results
+from agentic_operator.database.result_links import ResultRemover
 from agentic_store.results import objects
 from agentic_store.results.objects import ObjectStore, ObjectStoreConfig, ObjectStoreUnavailable
 

@@ -18,12 +18,12 @@ import pytest_asyncio
 
 from agentic_core.lifecycle import Phase
 from agentic_core.names import GROUP
-from agentic_operator.announcer import Announcer
-from agentic_operator.connection import read_kubeconfig
-from agentic_operator.kube import open_kube
-from agentic_operator.registry import Registry
-from agentic_operator.retention import Retention
-from agentic_operator.retention_rules import Keep
+from agentic_operator.cache.index import Registry
+from agentic_operator.database.retention import Retention
+from agentic_operator.database.retention_policy import Keep
+from agentic_operator.kube.client import open_kube
+from agentic_operator.kube.connection import read_kubeconfig
+from agentic_operator.kube.event_recorder import Announcer
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from hack.chart_places import CHART

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from agentic_core.lifecycle import Phase
 from agentic_core.reading import read_session
-from agentic_operator.decide import decide
-from agentic_operator.endings import let_go
-from agentic_operator.seen import Rules, Seen
+from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.ending import let_go
+from agentic_operator.sessions.observation import Rules, Seen
 from tests.support.builders import NOW, a_job, a_session
 
 HUGE = 9223372036854775807

@@ -22,7 +22,7 @@ def test_files_are_summed_by_the_part_that_they_are_in() -> None:
         "files": {
             "core/agentic_core/names.py": summary(10, 9, 4, 2),
             "core/agentic_core/schema/schema.py": summary(30, 27, 6, 6),
-            "operator/agentic_operator/decide.py": summary(100, 50, 0, 0),
+            "operator/agentic_operator/sessions/decide.py": summary(100, 50, 0, 0),
             "tests/unit/test_layout.py": summary(5, 5, 0, 0),
         }
     }

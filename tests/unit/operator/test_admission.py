@@ -10,7 +10,9 @@ from agentic_core.contract import MAX_INPUT_BYTES
 from agentic_core.errors import Problem
 from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.schema.sandbox import SchemaChecker
-from agentic_operator.admission import (
+from agentic_operator.controllers.schema_checker import find_input_problems
+from agentic_operator.images import EVERY_IMAGE, AllowedImages
+from agentic_operator.sessions.admission import (
     MAX_LISTED_PROBLEMS,
     Admitted,
     admit_workflow,
@@ -21,8 +23,6 @@ from agentic_operator.admission import (
     measure_inputs,
     refuse_inputs,
 )
-from agentic_operator.checker import find_input_problems
-from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from tests.support.builders import a_cluster_definition, a_definition, a_session
 
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from agentic_operator.cache.index import Registry
 from agentic_operator.metrics import Metrics
-from agentic_operator.registry import Registry
 from tests.support.builders import a_session
 from tests.support.commands import ROOT
 from tests.unit.operator.test_metrics import fill

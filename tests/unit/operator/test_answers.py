@@ -10,7 +10,7 @@ from agentic_core.conditions import find_condition
 from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
 from agentic_core.lifecycle import Phase
-from agentic_operator.answers import (
+from agentic_operator.sessions.answers import (
     Checked,
     answer_by_default,
     describe_default_faults,
@@ -18,8 +18,8 @@ from agentic_operator.answers import (
     input_deadline,
     take_answers,
 )
-from agentic_operator.decide import decide
-from agentic_operator.seen import Rules, Seen
+from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.observation import Rules, Seen
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_job, a_session, wire_time
 
 ASKING = a_session().waiting("a?", "b?")

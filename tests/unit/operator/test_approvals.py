@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from agentic_core.conditions import find_condition
 from agentic_core.resources import AgenticSession, ApprovalRule, EffectiveRule
 from agentic_core.resources.approval import UnreadableRule, combine_rules, read_rule
-from agentic_operator.answers import Checked, Taken, answer_by_default, take_answers
-from agentic_operator.approvals import ROOM_FOR_APPROVALS, digest_response, find_effective_rule
+from agentic_operator.sessions.answers import Checked, Taken, answer_by_default, take_answers
+from agentic_operator.sessions.approvals import ROOM_FOR_APPROVALS, digest_response, find_effective_rule
 from tests.support.builders import NOW, SessionBuilder, a_session
 
 RULES = st.builds(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agentic_core.names import RUNNER_SERVICE_ACCOUNT
 from agentic_core.resources import WorkflowSpec
 from agentic_operator.author_pods import AllowedPods, Listed, find_account, list_pod_problems
-from agentic_operator.namespaces import find_own_annotations
+from agentic_operator.namespaces.prepare import find_own_annotations
 from tests.support.builders import a_definition
 
 OPEN = Listed(("*",))

@@ -5,8 +5,15 @@ from datetime import timedelta
 import pytest
 
 from agentic_core.conditions import Reason
-from agentic_operator.classify import START_PATIENCE, classify_failure, classify_pod, clip, find_trouble, read_message
-from agentic_operator.observed import PodSeen
+from agentic_operator.sessions.children import PodSeen
+from agentic_operator.sessions.diagnosis import (
+    START_PATIENCE,
+    classify_failure,
+    classify_pod,
+    clip,
+    find_trouble,
+    read_message,
+)
 from tests.support.builders import NOW, a_job, a_pod
 
 LONG_AGO = NOW - START_PATIENCE

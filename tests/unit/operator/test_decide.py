@@ -9,15 +9,15 @@ import pytest
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.names import FINALIZER
-from agentic_operator.admission import Queue, Refused
-from agentic_operator.decide import decide, needs_input_check
-from agentic_operator.endings import DELETION_PATIENCE, LINGER
+from agentic_operator.controllers.stuck_pods import Stall
 from agentic_operator.images import AllowedImages
-from agentic_operator.observed import PodSeen
-from agentic_operator.plan import Plan
-from agentic_operator.running import MAX_RESTARTS
-from agentic_operator.seen import Rules, Seen
-from agentic_operator.stalls import Stall
+from agentic_operator.sessions.admission import Queue, Refused
+from agentic_operator.sessions.children import PodSeen
+from agentic_operator.sessions.decide import decide, needs_input_check
+from agentic_operator.sessions.ending import DELETION_PATIENCE, LINGER
+from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.plan import Plan
+from agentic_operator.sessions.running import MAX_RESTARTS
 from tests.support.builders import (
     NOW,
     READY,

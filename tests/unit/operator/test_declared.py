@@ -7,10 +7,10 @@ import pytest
 
 from agentic_core.conditions import find_condition
 from agentic_core.lifecycle import Phase
-from agentic_operator.decide import decide
-from agentic_operator.declared import find_declaration
-from agentic_operator.endings import KEPT_LOOK
-from agentic_operator.seen import Rules, Seen
+from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.declared import find_declaration
+from agentic_operator.sessions.ending import KEPT_LOOK
+from agentic_operator.sessions.observation import Rules, Seen
 from tests.support.builders import NOW, a_definition, a_session
 
 APPLIED = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentic_operator.kube import NAMESPACES
+from agentic_operator.kube.client import NAMESPACES
 from tests.support.api_conformance import ApiConformance, ApiServer
 from tests.support.fake_api import FakeApi, Wire, connect
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_operator.decide import decide
-from agentic_operator.held import SIDECAR_GRACE
-from agentic_operator.observed import PodSeen, observe_pod
-from agentic_operator.plan import Plan
-from agentic_operator.seen import Rules, Seen
+from agentic_operator.sessions.children import PodSeen, observe_pod
+from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.held import SIDECAR_GRACE
+from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.plan import Plan
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_job, a_pod, a_session, wire_time
 
 JUST = NOW

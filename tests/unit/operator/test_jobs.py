@@ -11,7 +11,7 @@ from agentic_core import contract
 from agentic_core.names import MAX_SESSION_NAME
 from agentic_core.resources import AgenticSession, WorkflowDefinition, WorkflowSnapshot
 from agentic_operator.config import JobDefaults, VaultAccess
-from agentic_operator.jobs import build_claim, build_inspection_job, build_job, inspection_fingerprint
+from agentic_operator.manifests.jobs import build_claim, build_inspection_job, build_job, inspection_fingerprint
 from tests.support.builders import IMAGE, SessionBuilder, a_cluster_definition, a_definition, a_session
 from tests.support.pod_rules import find_faults, find_tokens
 

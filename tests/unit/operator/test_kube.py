@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from agentic_core.errors import Conflict, PermanentError, TransientError
-from agentic_operator.connection import Connection, NoConnection, find_connection, read_kubeconfig
-from agentic_operator.kube import (
+from agentic_operator.kube.client import (
     JOBS,
     SESSIONS,
     AdmissionUnavailable,
@@ -18,6 +17,7 @@ from agentic_operator.kube import (
     NotFound,
     translate_status,
 )
+from agentic_operator.kube.connection import Connection, NoConnection, find_connection, read_kubeconfig
 
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}, "message": "being terminated"}
 

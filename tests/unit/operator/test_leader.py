@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentic_operator.leader import LeaseRecord, Move, Observation, decide_lease, is_lost, observe_lease
+from agentic_operator.kube.leader_election import LeaseRecord, Move, Observation, decide_lease, is_lost, observe_lease
 
 
 def record(holder: str = "other", renewed: str = "t1", transitions: int = 0) -> LeaseRecord:

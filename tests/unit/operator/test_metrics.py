@@ -7,9 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentic_core.errors import DatabaseUnavailable
 from agentic_core.lifecycle import Phase
+from agentic_operator.cache.index import Registry
+from agentic_operator.database.retention import Progress
 from agentic_operator.metrics import Metrics
-from agentic_operator.registry import Registry
-from agentic_operator.retention import Progress
 from agentic_store.retention import Gone
 from agentic_store.statistics import DatabaseStatistics, IndexSize, StatementTime, TableSize
 from tests.support.builders import a_session

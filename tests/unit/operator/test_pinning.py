@@ -4,11 +4,11 @@ import pytest
 
 from agentic_core.contract import MAX_PINNED_SPEC_BYTES
 from agentic_core.resources import WorkflowSnapshot
-from agentic_operator.admission import Admitted, Refused, admit_workflow
 from agentic_operator.config import JobDefaults
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
-from agentic_operator.jobs import build_inspection_job, build_job
-from agentic_operator.pinning import find_spec, pin_image, pin_spec
+from agentic_operator.manifests.jobs import build_inspection_job, build_job
+from agentic_operator.sessions.admission import Admitted, Refused, admit_workflow
+from agentic_operator.sessions.snapshot import find_spec, pin_image, pin_spec
 from tests.support.builders import IMAGE, a_definition, a_session
 
 FURNISHED = a_definition(

@@ -7,10 +7,10 @@ import pytest
 
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL, SESSION_LABEL, job_name, read_run, read_session
-from agentic_operator.decide import decide
-from agentic_operator.observed import observe_job, observe_pod, session_of
-from agentic_operator.plan import Plan
-from agentic_operator.seen import Rules, Seen
+from agentic_operator.sessions.children import observe_job, observe_pod, session_of
+from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.plan import Plan
 from tests.support.builders import NOW, a_definition, a_job, a_pod, a_session
 
 OWNER = {"kind": "AgenticSession", "name": "s", "uid": "uid-s", "controller": True}

@@ -9,8 +9,8 @@ import pytest
 from agentic_core.errors import TransientError
 from agentic_core.lifecycle import Phase
 from agentic_operator.config import JobDefaults
-from agentic_operator.results import ResultRemover, Stores, wants_link
-from agentic_operator.shared import find_names
+from agentic_operator.database.result_links import ResultRemover, Stores, wants_link
+from agentic_operator.namespaces.shared_secrets import find_names
 from agentic_store.memory import MemoryStore
 from agentic_store.records import SessionRecord
 from agentic_store.results.objects import ObjectStore

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_operator.registry import Entry, read_entry
-from agentic_operator.retention_rules import (
+from agentic_operator.cache.index import Entry, read_entry
+from agentic_operator.database.retention_policy import (
     PRUNE_ANNOTATION,
     RETENTION_ANNOTATION,
     InvalidDays,

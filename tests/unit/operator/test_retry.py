@@ -3,8 +3,8 @@
 import pytest
 
 from agentic_core.errors import Conflict, PermanentError, TransientError
-from agentic_operator.kube import Forbidden
-from agentic_operator.retry import LONGEST, compute_delay
+from agentic_operator.backoff import LONGEST, compute_delay
+from agentic_operator.kube.client import Forbidden
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from agentic_operator import rights
 from agentic_operator.config import ClusterDefinitions, Settings
-from agentic_operator.rights import (
+from agentic_operator.kube import rights
+from agentic_operator.kube.rights import (
     Rights,
     Rule,
     find_lacks,

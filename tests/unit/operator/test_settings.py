@@ -9,13 +9,13 @@ from agentic_core.conditions import Reason, find_condition
 from agentic_core.contract import GRAPH_DEFAULTS
 from agentic_core.input_rules import GRAPH_ACCEPTS
 from agentic_core.resources.graph_config import RunLimits
-from agentic_operator.admission import check_settings
-from agentic_operator.beginnings import start
 from agentic_operator.config import JobDefaults
-from agentic_operator.jobs import build_inspection_job, effective_limits, inspection_fingerprint
-from agentic_operator.pinning import find_spec
-from agentic_operator.seen import Rules, Seen
-from agentic_operator.statuses import build_exact_patch
+from agentic_operator.manifests.jobs import build_inspection_job, effective_limits, inspection_fingerprint
+from agentic_operator.sessions.admission import check_settings
+from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.snapshot import find_spec
+from agentic_operator.sessions.starting import start
+from agentic_operator.sessions.status import build_exact_patch
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_session
 
 SCHEMA = {

@@ -2,7 +2,7 @@
 
 from agentic_core.conditions import Reason
 from agentic_core.lifecycle import Phase
-from agentic_operator.statuses import change_session, diff_status, fail_session
+from agentic_operator.sessions.status import change_session, diff_status, fail_session
 from tests.support.builders import NOW, a_session, condition
 
 

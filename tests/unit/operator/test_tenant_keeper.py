@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agentic_operator.tenant_keeper import decide_drops
+from agentic_operator.namespaces.role_cleanup import decide_drops
 from agentic_store.tenants import TenantRole
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

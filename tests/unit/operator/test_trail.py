@@ -19,13 +19,13 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession
 from agentic_core.trail import ChainReader, EntryKind
-from agentic_operator import trail as trails
-from agentic_operator.answers import Checked
-from agentic_operator.decide import decide
-from agentic_operator.plan import Plan
-from agentic_operator.seen import Rules, Seen
-from agentic_operator.trail import Stored
-from agentic_operator.trail_keeper import TrailKeeper, build_rows
+from agentic_operator.database.trail_rows import TrailKeeper, build_rows
+from agentic_operator.sessions import trail as trails
+from agentic_operator.sessions.answers import Checked
+from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.plan import Plan
+from agentic_operator.sessions.trail import Stored
 from agentic_store.memory import MemoryStore
 from agentic_store.records import TrailRow
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_session, wire_time

@@ -3,9 +3,9 @@
 import pytest
 
 from agentic_core.errors import PermanentError
+from agentic_operator.cache.index import Registry
 from agentic_operator.faults import Faults
-from agentic_operator.registry import Registry
-from agentic_operator.upkeep import Upkeep
+from agentic_operator.namespaces.upkeep import Upkeep
 from tests.support.raw_sessions import a_raw_session
 
 

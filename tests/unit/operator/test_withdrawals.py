@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from agentic_core.lifecycle import Phase
 from agentic_core.names import job_name
 from agentic_core.resources import AgenticSession
-from agentic_operator.decide import decide
-from agentic_operator.observed import JobSeen, PodSeen
-from agentic_operator.plan import Plan
-from agentic_operator.seen import Rules, Seen
-from agentic_operator.statuses import is_withdrawn, last_run
+from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.plan import Plan
+from agentic_operator.sessions.status import is_withdrawn, last_run
 from tests.support.builders import NOW, a_definition, a_job, a_pod, a_session
 
 

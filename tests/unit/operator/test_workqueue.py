@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agentic_operator.workqueue import WorkQueue
+from agentic_operator.cache.workqueue import WorkQueue
 
 
 class Clock:

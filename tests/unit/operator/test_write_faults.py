@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agentic_operator.kube import (
+from agentic_operator.kube.client import (
     CLAIMS,
     DEFINITIONS,
     JOBS,

@@ -1,0 +1,438 @@
+"""What the operator remembers: a few words on every session, small observations of children, the definitions.
+
+It is an index, not a source of truth: all of it is built anew from lists and events after a restart. Bodies are kept
+only for the moment between an event and its pass.
+"""
+
+import bisect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from agentic_core.conditions import find_condition
+from agentic_core.resources import CheckpointTtl
+from agentic_operator.manifests.jobs import Definition
+from agentic_operator.sessions.admission import Queue
+from agentic_operator.sessions.blockers import HOLDING
+from agentic_operator.sessions.children import JobSeen, PodSeen
+
+MAX_BODIES: Final = 4096
+_MAX_BODY_NODES: Final = 64
+_MAX_BODY_CHARACTERS: Final = 4096
+
+Raw = Mapping[str, Any]
+
+
+class SessionKey(NamedTuple):
+    """A session, for the work queue and the index."""
+
+    namespace: str
+    name: str
+
+
+class DefinitionKey(NamedTuple):
+    """A definition; ``namespace`` is ``""`` for one of the cluster."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+Key = SessionKey | DefinitionKey
+
+
+class Place(Enum):
+    """What a session is to its workflow's ``maxActiveSessions``."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is remembered of a session."""
+
+    uid: str
+    version: int
+    generation: int
+    phase: str
+    reason: str
+    workflow: DefinitionKey
+    created: str
+    is_deleting: bool
+    is_answered: bool = False
+    """Whether an answer waits for a run to take it, by the record that no runner can write."""
+
+    @property
+    def is_final(self) -> bool:
+        return self.phase in ("Completed", "Failed", "Stopped")
+
+    def is_like(self, other: "Entry") -> bool:
+        """Say whether nothing changed that a pass would look at."""
+        return (
+            self.uid == other.uid
+            and self.generation == other.generation
+            and self.phase == other.phase
+            and self.reason == other.reason
+            and self.is_deleting == other.is_deleting
+            and self.is_answered == other.is_answered
+        )
+
+
+@dataclass(slots=True)
+class _Crowd:
+    """The sessions of one workflow that hold a place or wait for one, oldest first."""
+
+    active: set[str] = field(default_factory=set)
+    waiting: list["_Turn"] = field(default_factory=list)
+
+
+class _Turn(NamedTuple):
+    """A place in the line: by age, then by name."""
+
+    created: str
+    name: str
+    key: SessionKey
+
+
+def read_entry(raw: Raw) -> Entry:
+    """Return what is worth remembering of a session."""
+    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    ref = spec.get("workflowRef") or {}
+    kind = ref.get("kind") or "WorkflowDefinition"
+    namespace = meta.get("namespace", "") if kind == "WorkflowDefinition" else ""
+    return Entry(
+        uid=meta.get("uid", ""),
+        version=int(meta.get("resourceVersion") or 0),
+        generation=meta.get("generation", 0),
+        phase=status.get("phase") or "",
+        reason=status.get("reason") or "",
+        workflow=DefinitionKey(kind, namespace, ref.get("name", "")),
+        created=meta.get("creationTimestamp", ""),
+        is_deleting="deletionTimestamp" in meta,
+        is_answered=any("answeredAt" in each and "resumedAt" not in each for each in status.get("interrupts") or ()),
+    )
+
+
+def _place(entry: Entry, *, has_job: bool) -> Place:
+    if entry.is_final or entry.is_deleting:
+        return Place.NONE
+    if entry.phase in ("Creating", "Running") or (has_job and entry.phase in ("", "Pending")):
+        return Place.ACTIVE
+    # Those that the API server refuses must not hold up the others behind them.
+    if entry.phase in ("", "Pending") and entry.reason not in HOLDING:
+        return Place.WAITING
+    # The reason alone says nothing: a runner may write it, and whoever never takes a turn would hold up all behind it.
+    # In line is who has no pod that could have written it, and something to run for.
+    is_in_line = entry.reason == "Queued" and not has_job
+    may_run = entry.phase == "Suspended" or (entry.phase == "WaitingForInput" and entry.is_answered)
+    return Place.WAITING if is_in_line and may_run else Place.NONE
+
+
+def is_small(value: object) -> bool:
+    """Say whether a body is small enough to be kept for a moment; looks at a bounded part of it."""
+    pending: list[object] = [value]
+    nodes = characters = 0
+    while pending:
+        node = pending.pop()
+        nodes += 1
+        if isinstance(node, dict):
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+        elif isinstance(node, str):
+            characters += len(node)
+        if nodes + len(pending) > _MAX_BODY_NODES or characters > _MAX_BODY_CHARACTERS:
+            return False
+    return True
+
+
+class Registry:
+    """The index. Everything is synchronous: between two awaits it is consistent.
+
+    ``wake`` is called with sessions whose turn may have come because another gave its place away, ``wake_later`` with
+    definitions whose number of active sessions changed.
+    """
+
+    def __init__(self, wake: Callable[[Key], None], wake_later: Callable[[Key], None]) -> None:
+        self._wake = wake
+        self._wake_later = wake_later
+        self._entries: dict[SessionKey, Entry] = {}
+        self._places: dict[str, Place] = {}
+        self._crowds: dict[DefinitionKey, _Crowd] = {}
+        self._bodies: dict[SessionKey, Raw] = {}
+        self._jobs: dict[Key, dict[str, JobSeen]] = {}
+        self._pods: dict[Key, dict[str, PodSeen]] = {}
+        self._doubts: dict[Key, set[str]] = {}
+        self._definitions: dict[DefinitionKey, Definition] = {}
+
+    # -- sessions
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, key: SessionKey) -> Entry | None:
+        """Return what is remembered of a session."""
+        return self._entries.get(key)
+
+    def entries(self) -> Iterable[Entry]:
+        """Return what is remembered of all sessions; to be read at once, without an await in between."""
+        return self._entries.values()
+
+    def keys(self) -> list[SessionKey]:
+        """Return all sessions."""
+        return list(self._entries)
+
+    def see_session(self, raw: Raw, *, keep_body: bool = False) -> bool:
+        """Remember a session as it was read; say whether a pass over it is due.
+
+        Older versions than the one known are ignored: a replayed or reordered event changes nothing. With
+        ``keep_body`` a session without a phase is kept until its pass, which then need not read it again.
+        """
+        meta = raw["metadata"]
+        key, entry = SessionKey(meta.get("namespace", ""), meta["name"]), read_entry(raw)
+        old = self._entries.get(key)
+        if old is not None and old.uid == entry.uid and entry.version <= old.version:
+            return False
+        if old is not None and old.uid != entry.uid:
+            self._leave(key, old)
+        self._entries[key] = entry
+        self._settle(key, entry)
+        if old is not None and entry.is_like(old):
+            return False
+        self._bodies.pop(key, None)
+        may_keep = keep_body and (not entry.phase or entry.is_final) and not entry.is_deleting
+        if may_keep and len(self._bodies) < MAX_BODIES and is_small((raw.get("spec") or {}).get("inputs")):
+            self._bodies[key] = raw
+        return True
+
+    def keep_body(self, key: SessionKey, raw: Raw) -> None:
+        """Keep a body for the next pass over the session, unless something newer is known."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.version == int(raw["metadata"].get("resourceVersion") or 0):
+            self._bodies[key] = raw
+
+    def take_body(self, key: SessionKey) -> Raw | None:
+        """Return the body kept since the last event, once."""
+        return self._bodies.pop(key, None)
+
+    def forget_session(self, key: SessionKey, uid: str = "") -> Entry | None:
+        """Drop a session that is gone; with ``uid`` only if it is that one. Return what was remembered."""
+        entry = self._entries.get(key)
+        if entry is None or (uid and entry.uid != uid):
+            return None
+        self._leave(key, entry)
+        del self._entries[key]
+        self._bodies.pop(key, None)
+        self._jobs.pop(key, None)
+        self._pods.pop(key, None)
+        self._doubts.pop(key, None)
+        return entry
+
+    def reserve(self, key: SessionKey) -> None:
+        """Give a session its place before its Job exists, so that two passes cannot give away the same one."""
+        if (entry := self._entries.get(key)) is not None:
+            self._put(key, entry, Place.ACTIVE)
+
+    def release(self, key: SessionKey) -> None:
+        """Take a reserved place back where no Job came to be."""
+        if (entry := self._entries.get(key)) is not None:
+            self._settle(key, entry)
+
+    def queue_of(self, key: SessionKey) -> Queue:
+        """Return how full the workflow is for this session."""
+        entry = self._entries.get(key)
+        crowd = self._crowds.get(entry.workflow) if entry is not None else None
+        if entry is None or crowd is None:
+            return Queue()
+        ahead = bisect.bisect_left(crowd.waiting, _Turn(entry.created, key.name, key))
+        return Queue(active=len(crowd.active) - (entry.uid in crowd.active), ahead=ahead)
+
+    def count_active(self, workflow: DefinitionKey) -> int:
+        """Return how many sessions of a workflow hold a place."""
+        crowd = self._crowds.get(workflow)
+        return len(crowd.active) if crowd is not None else 0
+
+    def waiting_for(self, workflow: DefinitionKey, limit: int | None = None) -> list[SessionKey]:
+        """Return the sessions that wait for a workflow, oldest first."""
+        crowd = self._crowds.get(workflow)
+        if crowd is None:
+            return []
+        return [place.key for place in crowd.waiting[:limit]]
+
+    # -- children
+
+    def see_job(self, owner: Key, job: JobSeen) -> bool:
+        """Remember a Job; say whether anything about it changed."""
+        self.settle_doubt(owner, job.name)
+        jobs = self._jobs.setdefault(owner, {})
+        if jobs.get(job.name) == job:
+            return False
+        jobs[job.name] = job
+        self._settle_owner(owner)
+        return True
+
+    def forget_job(self, owner: Key, name: str, uid: str = "") -> bool:
+        """Drop a Job that is gone; with ``uid`` only if it is that one."""
+        self.settle_doubt(owner, name)
+        jobs = self._jobs.get(owner, {})
+        if name not in jobs or (uid and jobs[name].uid != uid):
+            return False
+        del jobs[name]
+        if not jobs:
+            del self._jobs[owner]
+        self._settle_owner(owner)
+        return True
+
+    def doubt(self, owner: Key, name: str) -> bool:
+        """Keep in mind that a Job or pod left its watch, which it does with its labels, too; say whether it is known.
+
+        Whether it is gone the next pass over its owner finds out.
+        """
+        if name not in self._jobs.get(owner, {}) and name not in self._pods.get(owner, {}):
+            return False
+        self._doubts.setdefault(owner, set()).add(name)
+        return True
+
+    def doubts_of(self, owner: Key) -> frozenset[str]:
+        """Return the names of the owner's Jobs and pods that may be gone."""
+        return frozenset(self._doubts.get(owner, ()))
+
+    def settle_doubt(self, owner: Key, name: str) -> None:
+        """Drop a doubt: the Job or pod was looked at."""
+        names = self._doubts.get(owner)
+        if names is not None:
+            names.discard(name)
+            if not names:
+                del self._doubts[owner]
+
+    def jobs_of(self, owner: Key, uid: str) -> tuple[JobSeen, ...]:
+        """Return the Jobs that the owner of this uid controls."""
+        return tuple(job for job in self._jobs.get(owner, {}).values() if job.owner_uid == uid)
+
+    def job_names(self, owner: Key) -> list[str]:
+        """Return the names of all Jobs remembered for an owner."""
+        return list(self._jobs.get(owner, ()))
+
+    def see_pod(self, owner: Key, pod: PodSeen) -> bool:
+        """Remember a pod; say whether anything about it changed."""
+        self.settle_doubt(owner, pod.name)
+        pods = self._pods.setdefault(owner, {})
+        if pods.get(pod.name) == pod:
+            return False
+        pods[pod.name] = pod
+        return True
+
+    def forget_pod(self, owner: Key, name: str) -> bool:
+        """Drop a pod that is gone."""
+        self.settle_doubt(owner, name)
+        pods = self._pods.get(owner, {})
+        if pods.pop(name, None) is None:
+            return False
+        if not pods:
+            del self._pods[owner]
+        return True
+
+    def pods_of(self, owner: Key) -> tuple[PodSeen, ...]:
+        """Return the pods of an owner's Jobs."""
+        return tuple(self._pods.get(owner, {}).values())
+
+    def replace_pods(self, owner: Key, pods: Iterable[PodSeen]) -> None:
+        """Remember exactly these pods, as a list just showed them."""
+        found = {pod.name: pod for pod in pods}
+        if found:
+            self._pods[owner] = found
+        else:
+            self._pods.pop(owner, None)
+
+    def child_owners(self) -> list[Key]:
+        """Return the owners of all Jobs and pods that are remembered."""
+        return list({**dict.fromkeys(self._jobs), **dict.fromkeys(self._pods)})
+
+    # -- definitions
+
+    def see_definition(self, key: DefinitionKey, definition: Definition) -> bool:
+        """Remember a definition; say whether sessions that wait for it should be looked at."""
+        old = self._definitions.get(key)
+        self._definitions[key] = definition
+        return old is None or _essence(old) != _essence(definition)
+
+    def forget_definition(self, key: DefinitionKey) -> None:
+        """Drop a definition that is gone."""
+        self._definitions.pop(key, None)
+
+    def find_definition(self, key: DefinitionKey) -> Definition | None:
+        """Return a definition as last seen."""
+        return self._definitions.get(key)
+
+    def list_checkpoint_ttls(self, namespace: str) -> list[tuple[DefinitionKey, CheckpointTtl]]:
+        """Return what the workflows that a namespace's sessions may run say of how long checkpoints are kept."""
+        found = []
+        for key, definition in self._definitions.items():
+            project = definition.status.project
+            if key.namespace in ("", namespace) and project is not None and project.checkpoint_ttl is not None:
+                found.append((key, project.checkpoint_ttl))
+        return found
+
+    # -- places
+
+    def _settle(self, key: SessionKey, entry: Entry) -> None:
+        has_job = any(not job.is_finished for job in self.jobs_of(key, entry.uid))
+        self._put(key, entry, _place(entry, has_job=has_job))
+
+    def _settle_owner(self, owner: Key) -> None:
+        if isinstance(owner, SessionKey) and (entry := self._entries.get(owner)) is not None:
+            self._settle(owner, entry)
+
+    def _put(self, key: SessionKey, entry: Entry, place: Place) -> None:
+        old = self._places.get(entry.uid, Place.NONE)
+        if old is place:
+            return
+        self._remove(key, entry)
+        if place is not Place.NONE:
+            crowd = self._crowds.setdefault(entry.workflow, _Crowd())
+            self._places[entry.uid] = place
+            if place is Place.ACTIVE:
+                crowd.active.add(entry.uid)
+            else:
+                bisect.insort(crowd.waiting, _Turn(entry.created, key.name, key))
+        if Place.ACTIVE in (old, place):
+            self._wake_later(entry.workflow)
+        if place is Place.NONE or old is Place.ACTIVE:
+            self._wake_next(entry.workflow)
+
+    def _leave(self, key: SessionKey, entry: Entry) -> None:
+        self._put(key, entry, Place.NONE)
+
+    def _remove(self, key: SessionKey, entry: Entry) -> None:
+        place = self._places.pop(entry.uid, Place.NONE)
+        crowd = self._crowds.get(entry.workflow)
+        if crowd is None or place is Place.NONE:
+            return
+        crowd.active.discard(entry.uid)
+        if place is Place.WAITING:
+            position = bisect.bisect_left(crowd.waiting, _Turn(entry.created, key.name, key))
+            del crowd.waiting[position]
+        if not crowd.active and not crowd.waiting:
+            del self._crowds[entry.workflow]
+
+    def _wake_next(self, workflow: DefinitionKey) -> None:
+        """Put those in line whose turn it may be now."""
+        definition = self._definitions.get(workflow)
+        limit = definition.spec.max_active_sessions if definition is not None else None
+        if limit is None:
+            return
+        for key in self.waiting_for(workflow, max(limit - self.count_active(workflow), 0)):
+            self._wake(key)
+
+
+def _essence(definition: Definition) -> tuple[object, ...]:
+    ready = find_condition(definition.status.conditions, "Ready")
+    return (
+        definition.metadata.uid,
+        definition.metadata.generation,
+        ready.status if ready is not None else None,
+        ready.observed_generation if ready is not None else None,
+    )

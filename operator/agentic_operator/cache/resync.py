@@ -1,0 +1,159 @@
+"""The slow round: what events may have missed, and what the database still holds of sessions that are gone.
+
+It reads pages and forgets them. On a cluster where all is well it changes nothing anywhere.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from agentic_core.lifecycle import Phase
+from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
+from agentic_core.reading import read_session
+from agentic_operator.cache.index import DefinitionKey, Key, Registry, SessionKey
+from agentic_operator.cache.workqueue import WorkQueue
+from agentic_operator.database.session_rows import build_record, keep_results
+from agentic_operator.faults import Faults, Outage, repeat
+from agentic_operator.kube.client import JOBS, PODS, SESSIONS, Json, Kind, Kube
+from agentic_operator.sessions.children import definition_of, session_of
+from agentic_store.protocols import Sessions
+from agentic_store.records import SessionRecord
+
+INTERVAL_SECONDS: Final = 600.0
+FIRST_SECONDS: Final = 15.0
+
+logger: Final = logging.getLogger(__name__)
+
+
+def owner_of(raw: Json, inspections: str) -> Key | None:
+    """Return the session or definition that a Job or pod belongs to.
+
+    Definitions of the cluster are inspected in the namespace ``inspections``: what says so elsewhere is not ours.
+    """
+    namespace = raw["metadata"].get("namespace", "")
+    if (session := session_of(raw)) is not None:
+        return SessionKey(namespace, session)
+    if (definition := definition_of(raw)) is not None:
+        kind, name = definition
+        if kind == "ClusterWorkflowDefinition":
+            return DefinitionKey(kind, "", name) if namespace == inspections else None
+        return DefinitionKey(kind, namespace, name)
+    return None
+
+
+def _settled_record(raw: Json) -> list[SessionRecord]:
+    """Return the row of a session, unless its runner writes that itself at the moment."""
+    session = read_session(raw).session
+    if session.status.phase in (Phase.RUNNING, Phase.WAITING_FOR_INPUT):
+        return []
+    return [build_record(session)]
+
+
+class Sweep:
+    """Goes round every ten minutes."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        registry: Registry,
+        queue: WorkQueue[Key],
+        namespaces: tuple[str, ...],
+        rows: Sessions | None,
+        remove_results: Callable[[str], Awaitable[None]] = keep_results,
+        faults: Faults | None = None,
+        inspections: str = "agentic-inspections",
+        *,
+        observed: tuple[str, ...] | None = None,
+    ) -> None:
+        self._kube = kube
+        self._registry = registry
+        self._queue = queue
+        self._namespaces = namespaces or ("",)
+        self._inspections = inspections
+        with_inspections = (*namespaces, inspections) if namespaces else ()
+        self._observed = (with_inspections if observed is None else observed) or ("",)
+        self._rows = rows
+        self._remove_results = remove_results
+        self._faults = faults or Faults()
+
+    async def run(self) -> None:
+        """Go round for ever."""
+        await repeat("sweep", self.go_round, self._faults, first_seconds=FIRST_SECONDS, seconds=INTERVAL_SECONDS)
+
+    async def go_round(self) -> None:
+        """Compare memory and database with the API server, once."""
+        uids = await self._compare_sessions()
+        await self._compare_children()
+        if self._rows is None or self._namespaces != ("",):
+            # An operator of some namespaces cannot know which sessions exist in the others.
+            return
+        outage, removed = Outage(), set[str]()
+        for uid in await self._rows.find_orphans(uids):
+            # Where results stay, the row is what the next round finds them by; the others need not wait.
+            with self._faults.apart("sweep", uid=uid):
+                # A store is its namespace's: that it is away says nothing of the others.
+                await self._remove_results(uid)
+                removed.add(uid)
+            if uid not in removed:
+                continue
+            with self._faults.apart("sweep", outage, uid=uid):
+                if await self._rows.delete_session(uid):
+                    logger.info("purged the rows of a session that is gone", extra={"uid": uid})
+
+    async def _compare_sessions(self) -> set[str]:
+        before = set(self._registry.keys())
+        uids: set[str] = set()
+        outage = Outage()
+        async for page in self._pages(SESSIONS):
+            records: list[SessionRecord] = []
+            for raw in page:
+                key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
+                before.discard(key)
+                uids.add(raw["metadata"]["uid"])
+                with self._faults.apart("sweep", namespace=key.namespace, session=key.name):
+                    if self._registry.see_session(raw):
+                        self._queue.add(key, urgent=False)
+                    if self._rows is not None:
+                        records += _settled_record(raw)
+            if self._rows is not None and records:
+                await self._record(self._rows, records, outage)
+        for key in before:
+            # Their pass finds out whether they are gone or only newer than the list.
+            self._queue.add(key, urgent=False)
+        return uids
+
+    async def _record(self, rows: Sessions, records: list[SessionRecord], outage: Outage) -> None:
+        """Write a page of rows at once, or each by itself where one of them is refused."""
+        try:
+            await rows.record_sessions(records)
+        except Exception as error:  # noqa: BLE001  (told below, with the name of the one that it is about)
+            logger.info("writes the rows of a page one by one: %s", type(error).__name__)
+            for record in records:
+                with self._faults.apart("sweep", outage, namespace=record.project_name, session=record.session_name):
+                    await rows.record_sessions([record])
+
+    async def _compare_children(self) -> None:
+        owners = self._registry.child_owners()
+        jobs = {(owner, name) for owner in owners for name in self._registry.job_names(owner)}
+        pods = {(owner, pod.name) for owner in owners for pod in self._registry.pods_of(owner)}
+        for kind, known in ((JOBS, jobs), (PODS, pods)):
+            async for page in self._pages(kind):
+                for raw in page:
+                    with self._faults.apart("sweep", object=raw["metadata"]["name"]):
+                        if (owner := owner_of(raw, self._inspections)) is not None:
+                            known.discard((owner, raw["metadata"]["name"]))
+        # Listed after they were remembered and not found: their deletion was missed, or they have lost our labels.
+        for owner, name in jobs:
+            if isinstance(owner, DefinitionKey) or not self._registry.doubt(owner, name):
+                self._registry.forget_job(owner, name)
+            self._queue.add(owner, urgent=False)
+        for owner, name in pods:
+            if isinstance(owner, DefinitionKey) or not self._registry.doubt(owner, name):
+                self._registry.forget_pod(owner, name)
+            self._queue.add(owner, urgent=False)
+
+    async def _pages(self, kind: Kind) -> AsyncIterator[list[Json]]:
+        selector = "" if kind is SESSIONS else f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+        for namespace in self._namespaces if kind is SESSIONS else self._observed:
+            async for page in self._kube.list_pages(kind, namespace, selector=selector):
+                yield page

@@ -1,0 +1,1 @@
+"""Carry out decisions: the I/O of each pass. Nothing imports them but the entry point."""

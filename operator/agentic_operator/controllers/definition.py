@@ -1,0 +1,230 @@
+"""Carries out what ``decide_definition`` says: checks of schemas, inspection Jobs and their reports."""
+
+import logging
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from agentic_core.conditions import Reason, find_condition
+from agentic_core.errors import AgenticError, Conflict, Problem, TransientError
+from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
+from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
+from agentic_core.resources import WorkflowStatus
+from agentic_core.run_settings import find_settings_problems
+from agentic_core.times import seconds_until
+from agentic_core.writable_paths import find_mount_problems
+from agentic_operator.cache.index import DefinitionKey
+from agentic_operator.cache.reads import definition_kind, parse_definition
+from agentic_operator.controllers.session import Parts
+from agentic_operator.definitions.decide import (
+    DefinitionSeen,
+    Report,
+    Vectors,
+    decide_definition,
+    inspection_namespace,
+    read_report,
+)
+from agentic_operator.kube.client import JOBS, PODS, AlreadyExists, Json, NotFound
+from agentic_operator.manifests.jobs import Definition, build_inspection_job, inspection_fingerprint
+from agentic_operator.sessions.blockers import Obstructed, hold_definition
+from agentic_operator.sessions.children import JobSeen, observe_job, observe_pod
+from agentic_operator.sessions.diagnosis import newest
+from agentic_operator.sessions.status import diff_status
+
+MAX_CHECKED: Final = 1000
+# For what something beside the inspection may write after it.
+SPARE_LINES: Final = 50
+
+logger: Final = logging.getLogger(__name__)
+
+
+class DefinitionReconciler:
+    """One pass over a definition at a time."""
+
+    def __init__(self, parts: Parts, of_cluster: str, *, inspects_cluster: bool = True) -> None:
+        self._parts = parts
+        self._inspects_cluster = inspects_cluster
+        self._kube = parts.kube
+        self._registry = parts.registry
+        self._of_cluster = of_cluster
+        self._checked: dict[tuple[str, int], tuple[Problem, ...]] = {}
+        self._counted_at: dict[DefinitionKey, datetime] = {}
+
+    async def reconcile(self, key: DefinitionKey) -> None:
+        """Look at a definition, decide, and do it. Raises our errors; the queue decides when to try again."""
+        if not key.namespace and not self._inspects_cluster:
+            # Another operator's, or nobody's: its status is theirs to write.
+            self._parts.queue.forget(key)
+            return
+        raw = await self._kube.find(definition_kind(key), key.namespace, key.name)
+        if raw is None:
+            self._registry.forget_definition(key)
+            self._parts.queue.forget(key)
+            self._counted_at.pop(key, None)
+            return
+        definition = parse_definition(key, raw)
+        self._see(key, definition)
+        namespace = inspection_namespace(definition, self._of_cluster)
+        seen = await self._observe(key, definition, namespace)
+        now = datetime.now(UTC)
+        plan = decide_definition(definition, seen, now, self._parts.rules, namespace)
+        for name in plan.delete_jobs:
+            await self._kube.delete(JOBS, namespace, name)
+        if plan.job is not None:
+            try:
+                self._registry.see_job(key, observe_job(await self._create_job(namespace, plan.job)))
+            except AgenticError as error:
+                await self._parts.tell(
+                    error,
+                    key,
+                    namespace,
+                    definition,
+                    "Inspect",
+                    lambda obstacle: self._write_status(
+                        key, definition, hold_definition(definition, obstacle, now), now
+                    ),
+                )
+                raise
+        if plan.status is not None and await self._write_status(key, definition, plan.status, now):
+            for note in plan.notes:
+                self._parts.announcer.announce(definition, note)
+        for name in plan.delete_pods:
+            await self._kube.delete(PODS, namespace, name)
+        if plan.wake_at is not None:
+            self._parts.queue.add_at(key, time.monotonic() + seconds_until(plan.wake_at, now))
+
+    async def _create_job(self, namespace: str, manifest: Json) -> Json:
+        try:
+            await self._parts.namespaces.prepare_for_inspections(namespace)
+        except NotFound as error:
+            raise Obstructed(
+                Reason.NAMESPACE_NOT_PREPARED,
+                f"namespace {namespace!r}, where definitions are inspected, is not there: make it as"
+                " manifests/operator/inspections.yaml does, and the inspection starts by itself",
+            ) from error
+        try:
+            return await self._kube.create(JOBS, namespace, manifest)
+        except AlreadyExists:
+            return await self._kube.get(JOBS, namespace, manifest["metadata"]["name"])
+
+    async def _observe(self, key: DefinitionKey, definition: Definition, namespace: str) -> DefinitionSeen:
+        problems = await self._check_schemas(definition)
+        uid = definition.metadata.uid
+        name = inspection_job_name(definition.name, definition.kind, inspection_fingerprint(definition.spec))
+        jobs = {job.name: job for job in self._registry.jobs_of(key, uid)}
+        inspected = find_condition(definition.status.conditions, "Inspected")
+        is_done = (
+            inspected is not None
+            and inspected.observed_generation == definition.metadata.generation
+            and inspected.status == "True"
+        )
+        report: Report | None = None
+        if not is_done and not problems:
+            if name not in jobs and (raw := await self._kube.find(JOBS, namespace, name)) is not None:
+                job = observe_job(raw)
+                if job.owner_uid == uid or not job.is_controlled:
+                    job = replace(job, owner_uid=uid)
+                    await self._repair(definition, namespace, job)
+                    self._registry.see_job(key, job)
+                    jobs[name] = job
+            report = await self._look_closer(key, definition, namespace, jobs.get(name))
+        pods = self._registry.pods_of(key)
+        project = report.project if report is not None else definition.status.project
+        wants_vectors = project is not None and project.vector_dims is not None
+        return DefinitionSeen(
+            vectors=await self._look_at_vectors() if wants_vectors else None,
+            schema_problems=problems,
+            jobs=tuple(jobs.values()),
+            pods=pods,
+            stall=self._parts.stalls.find(key, jobs.values(), pods),
+            report=report,
+            active_sessions=self._registry.count_active(key),
+            counted_at=self._counted_at.get(key),
+        )
+
+    async def _repair(self, definition: Definition, namespace: str, job: JobSeen) -> None:
+        """Put back what an inspection's Job is watched and garbage-collected by."""
+        if job.is_finished or job.is_deleting or (job.is_labelled and job.is_controlled):
+            return
+        made = build_inspection_job(definition, namespace, self._parts.rules.jobs)["metadata"]
+        lost = {"labels": made["labels"], "ownerReferences": made["ownerReferences"], "uid": job.uid}
+        try:
+            await self._kube.patch(JOBS, namespace, job.name, {"metadata": lost})
+        except NotFound as error:
+            raise Conflict(str(error)) from error
+        logger.warning("put back what somebody took off Job %s", job.name, extra={"namespace": namespace})
+
+    async def _look_at_vectors(self) -> Vectors | None:
+        if self._parts.fetch_vector_dims is None:
+            return None
+        try:
+            return Vectors(await self._parts.fetch_vector_dims())
+        except AgenticError as error:
+            logger.warning("the database cannot be asked for its vectors: %s", error)
+            return None
+
+    async def _look_closer(
+        self, key: DefinitionKey, definition: Definition, namespace: str, job: JobSeen | None
+    ) -> Report | None:
+        """Read the pods of a finished inspection, and the report of one that completed."""
+        known = [pod for pod in self._registry.pods_of(key) if job is not None and pod.job == job.name]
+        if job is None or not (job.is_finished or any(pod.has_ended for pod in known)):
+            return None
+        kind = "cwfd" if key.kind == "ClusterWorkflowDefinition" else "wfd"
+        raws = await self._kube.list_all(PODS, namespace, selector=f"{INSPECTION_LABEL}={kind}.{definition.name}")
+        self._registry.replace_pods(key, (observe_pod(raw) for raw in raws))
+        pod = newest(pod for pod in self._registry.pods_of(key) if pod.job == job.name)
+        if pod is None or not (job.is_complete or (pod.has_ended and pod.exit_code == 0)):
+            return None
+        try:
+            log = await self._kube.read_log(
+                namespace, pod.name, RUNNER_CONTAINER, limit_bytes=MAX_LOG_BYTES, tail_lines=MAX_LINES + SPARE_LINES
+            )
+            return read_report(log)
+        except TransientError:
+            raise
+        except AgenticError as error:
+            logger.warning("the report of an inspection cannot be read: %s", error, extra={"definition": key.name})
+            return None
+
+    async def _check_schemas(self, definition: Definition) -> tuple[Problem, ...]:
+        """Check the schemas once for every generation."""
+        version = (definition.metadata.uid, definition.metadata.generation)
+        if (known := self._checked.get(version)) is not None:
+            return known
+        spec = definition.spec
+        problems = find_mount_problems(spec)
+        for field, schema in (("inputSchema", spec.input_schema), ("outputSchema", spec.output_schema)):
+            if schema is not None:
+                faults = await self._parts.checker.check_schema(schema)
+                problems += [Problem(f"/spec/{field}{fault.pointer}", fault.message) for fault in faults]
+        if spec.defaults is not None:
+            problems += find_settings_problems(spec.defaults.config, spec.defaults.context, "/spec/defaults")
+        if len(self._checked) >= MAX_CHECKED:
+            self._checked.clear()
+        self._checked[version] = tuple(problems)
+        return tuple(problems)
+
+    async def _write_status(
+        self, key: DefinitionKey, definition: Definition, status: WorkflowStatus, now: datetime
+    ) -> bool:
+        """Write the difference, if there is one; say whether there was."""
+        change = diff_status(definition.status, status)
+        if not change:
+            return False
+        patch: Json = {"metadata": {"resourceVersion": definition.metadata.resource_version}, "status": change}
+        raw = await self._kube.patch(definition_kind(key), key.namespace, key.name, patch, subresource="status")
+        if "activeSessions" in change:
+            self._counted_at[key] = now
+        if "conditions" in change:
+            ready = find_condition(status.conditions, "Ready")
+            text = f"Ready={ready.status} {ready.reason} {ready.message}".strip() if ready is not None else ""
+            logger.info("%s", text, extra={"namespace": key.namespace, "definition": key.name, "kind": key.kind})
+        self._see(key, parse_definition(key, raw))
+        return "conditions" in change
+
+    def _see(self, key: DefinitionKey, definition: Definition) -> None:
+        if self._registry.see_definition(key, definition):
+            for session in self._registry.waiting_for(key):
+                self._parts.queue.add(session)

@@ -1,0 +1,470 @@
+"""Carries out what ``decide`` says about a session: the I/O of a pass, in an order that survives a crash anywhere."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from agentic_core.conditions import Reason
+from agentic_core.errors import Conflict, Problem, TransientError
+from agentic_core.input_rules import find_unknown_keys
+from agentic_core.names import FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, SESSION_LABEL
+from agentic_core.resources import AgenticSession, SessionStatus
+from agentic_core.times import seconds_until
+from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.reads import Lookup, workflow_of
+from agentic_operator.cache.workqueue import WorkQueue
+from agentic_operator.controllers.schema_checker import Checker, find_input_problems
+from agentic_operator.controllers.stuck_pods import Stalls
+from agentic_operator.database.session_rows import Recorder
+from agentic_operator.database.trail_rows import TrailKeeper
+from agentic_operator.faults import Faults
+from agentic_operator.kube.client import (
+    CLAIMS,
+    JOBS,
+    PODS,
+    SESSIONS,
+    AlreadyExists,
+    Forbidden,
+    Invalid,
+    Json,
+    Kube,
+    NotFound,
+)
+from agentic_operator.kube.event_recorder import Announcer
+from agentic_operator.manifests.jobs import Definition
+from agentic_operator.manifests.pods import Manifest
+from agentic_operator.namespaces.prepare import Namespaces
+from agentic_operator.sessions.admission import (
+    Refused,
+    check_fork,
+    find_input_rules,
+    list_input_problems,
+    measure_inputs,
+    refuse_inputs,
+)
+from agentic_operator.sessions.answers import Checked, find_checks, find_managers
+from agentic_operator.sessions.blockers import Obstacle, Obstructed, find_obstacle, hold_session
+from agentic_operator.sessions.children import find_controller, observe_job
+from agentic_operator.sessions.decide import decide, needs_input_check, wants_end
+from agentic_operator.sessions.ending import DELETION_PATIENCE
+from agentic_operator.sessions.observation import Rules, Seen, find_pending
+from agentic_operator.sessions.plan import Note, Plan, Repair
+from agentic_operator.sessions.snapshot import find_spec
+from agentic_operator.sessions.starting import find_run_account
+from agentic_operator.sessions.status import build_exact_patch, diff_status, fail_session
+
+PURGE_SECONDS: Final = 5.0
+# After how many conflicts in a row a session's Jobs are withdrawn without the rest of its status.
+PATIENT_CONFLICTS: Final = 2
+# How often a Job or pod is looked at whose labels cannot be put back: no event tells of it.
+UNREPAIRED_SECONDS: Final = 10.0
+
+logger: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the reconcilers work with; made once by ``main``."""
+
+    kube: Kube
+    registry: Registry
+    queue: WorkQueue[Key]
+    lookup: Lookup
+    namespaces: Namespaces
+    announcer: Announcer
+    checker: Checker
+    rules: Rules
+    stalls: Stalls
+    recorder: Recorder | None = None
+    trails: TrailKeeper | None = None
+    faults: Faults = field(default_factory=Faults)
+    fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
+    """Asks the database; None where there is none."""
+
+    async def tell(
+        self,
+        error: Exception,
+        key: Key,
+        namespace: str,
+        subject: AgenticSession | Definition,
+        action: str,
+        write: Callable[[Obstacle], Awaitable[bool]],
+    ) -> None:
+        """Say in a status and an Event why there is no Job yet; ``write`` says whether that was not said already."""
+        obstacle = find_obstacle(error, namespace, self.queue.failures_of(key) + 1)
+        if obstacle is None:
+            return
+        # What cannot be written now is written with the next try; the error at hand says when that is.
+        with suppress(NotFound, TransientError):
+            if await write(obstacle):
+                self.announcer.announce(subject, Note(obstacle.reason, obstacle.message, "Warning", action))
+
+
+class SessionReconciler:
+    """One pass over a session at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._kube = parts.kube
+        self._registry = parts.registry
+        self._asked: dict[SessionKey, tuple[str, frozenset[str]]] = {}
+        """The questions of each session that has begun and not ended, by its uid, as its last pass found them."""
+
+    async def reconcile(self, key: SessionKey) -> None:
+        """Look at a session, decide, and do it. Raises our errors; the queue decides when to try again."""
+        found = await self._parts.lookup.fetch_session(key)
+        if found is None:
+            self._forget(key)
+            return
+        session, body = found
+        seen = await self._observe(session, key)
+        now = datetime.now(UTC)
+        seen = replace(seen, managers=find_managers(body.get("metadata", {}).get("managedFields")))
+        if not wants_end(session) and (session.spec.responses or session.spec.input_deadline is not None):
+            seen = replace(seen, answers=await self._check_answers(session, now))
+        seen = replace(seen, fresh=self._find_fresh(key, session))
+        if self._parts.trails is not None:
+            self._parts.trails.submit(session)
+            seen = replace(seen, stored=self._parts.trails.find(session.metadata.uid))
+        plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
+        if plan.job is not None:
+            self._registry.reserve(key)
+        try:
+            await self._apply(key, session, body, seen, plan, now)
+        except BaseException:
+            self._registry.release(key)
+            raise
+        self._remember_questions(key, session)
+
+    def _find_fresh(self, key: SessionKey, session: AgenticSession) -> frozenset[str]:
+        """Return the questions that were asked since the last pass; none where this process made none before."""
+        uid, known = self._asked.get(key, ("", frozenset()))
+        if uid != session.metadata.uid:
+            return frozenset()
+        return frozenset(each.id for each in session.status.interrupts) - known
+
+    def _remember_questions(self, key: SessionKey, session: AgenticSession) -> None:
+        """Keep in mind which questions a pass that was carried out has looked at."""
+        phase = session.status.phase
+        if phase is None or phase.is_final or session.metadata.deletion_timestamp is not None:
+            self._asked.pop(key, None)
+        else:
+            self._asked[key] = session.metadata.uid, frozenset(each.id for each in session.status.interrupts)
+
+    async def _observe(self, session: AgenticSession, key: SessionKey) -> Seen:
+        # What people want does not hang on what others wrote: to stop, nothing of the definition is needed.
+        definition = None if wants_end(session) else await self._parts.lookup.fetch_definition(workflow_of(session))
+        await self._parts.lookup.refresh_children(session, key)
+        refused: Refused | None = None
+        warning = ""
+        jobs = self._registry.jobs_of(key, session.metadata.uid)
+        if not find_pending(session, jobs) and needs_input_check(session, definition, self._parts.rules):
+            refused, warning = await self._check_inputs(session, definition)
+        pods = self._registry.pods_of(key)
+        return Seen(
+            definition=definition,
+            jobs=jobs,
+            pods=pods,
+            refused_inputs=refused,
+            input_warning=warning,
+            stall=self._parts.stalls.find(key, jobs, pods),
+        )
+
+    async def _check_inputs(self, session: AgenticSession, definition: Definition | None) -> tuple[Refused | None, str]:
+        """Return why the inputs are refused, and a warning of what in them nobody reads."""
+        if session.spec.fork_from is not None:
+            return check_fork(session), ""
+        too_large = measure_inputs(session)
+        if too_large is not None or definition is None:
+            return too_large, ""
+        rules = find_input_rules(session, definition)
+        refused = refuse_inputs(await find_input_problems(self._parts.checker, rules, session.spec.inputs))
+        return refused, list_input_problems(find_unknown_keys(rules, session.spec.inputs))
+
+    async def _check_answers(self, session: AgenticSession, now: datetime) -> Checked:
+        checker = self._parts.checker
+        faults: dict[tuple[str, str], tuple[Problem, ...]] = {}
+        default_faults: dict[str, tuple[Problem, ...]] = {}
+        for check in find_checks(session, now):
+            found = await checker.check_instance(check.schema, check.value)
+            if found and await checker.check_schema(check.schema):
+                # The author's schema cannot be used: it must not keep the session waiting for ever.
+                continue
+            problems = tuple(Problem(fault.pointer, fault.message) for fault in found)
+            if check.is_default:
+                default_faults[check.interrupt_id] = problems
+            else:
+                faults[check.interrupt_id, check.by] = problems
+        return Checked(faults, default_faults)
+
+    # -- carrying out
+
+    async def _apply(
+        self, key: SessionKey, session: AgenticSession, body: Json, seen: Seen, plan: Plan, now: datetime
+    ) -> None:
+        uids = {job.name: job.uid for job in seen.jobs}
+        uids.update((pod.name, pod.uid) for pod in seen.pods)
+        if plan.job is not None:
+            refused = await self._create_job(key, session, seen, plan, plan.job)
+            if refused is not None:
+                await self._write_status(key, session, refused)
+                return
+            if not session.status.phase and self._parts.queue.has_urgent:
+                # Others wait for their Job: this one's is made, what is told about it can follow.
+                self._registry.keep_body(key, body)
+                self._parts.queue.add(key, urgent=False)
+                return
+        if plan.add_finalizer:
+            session = await self._add_finalizer(session)
+        has_news = False
+        if plan.status is not None:
+            try:
+                has_news = await self._write_status(key, session, plan.status)
+            except Conflict:
+                if self._parts.queue.failures_of(key) >= PATIENT_CONFLICTS:
+                    await self._withdraw(key, session, plan.status, plan.delete_jobs, uids)
+                raise
+        for repair in plan.repairs:
+            await self._repair(key, repair)
+        for name in plan.delete_jobs:
+            await self._delete_job(key, name, uids.get(name, ""))
+        about = {"namespace": key.namespace, "session": key.name}
+        for name in plan.delete_pods:
+            await self._kube.delete(PODS, key.namespace, name, uid=uids.get(name, ""))
+            logger.info("deleted pod %s: nothing else lets go of it", name, extra=about)
+        if plan.purge:
+            await self._purge(session, now)
+        if plan.delete_session:
+            await self._kube.delete(SESSIONS, key.namespace, key.name, uid=session.metadata.uid)
+        if plan.wake_at is not None:
+            self._parts.queue.add_at(key, time.monotonic() + seconds_until(plan.wake_at, now))
+        if has_news or plan.job is not None:
+            self._announce(session, plan)
+
+    async def _create_job(
+        self, key: SessionKey, session: AgenticSession, seen: Seen, plan: Plan, manifest: Manifest
+    ) -> SessionStatus | None:
+        """Create the Job and what it needs; return the status that says why not, where it is refused for good."""
+        snapshot = plan.status.workflow if plan.status is not None else None
+        spec = find_spec(snapshot, seen.definition)
+        template = spec.pod_template if spec is not None else None
+        account = find_run_account(snapshot, seen.definition)
+        annotations = template.service_account_annotations if template is not None else None
+        if account or not self._parts.rules.pods.has_shared_annotations:
+            annotations = None
+        now = datetime.now(UTC)
+        try:
+            await self._parts.namespaces.prepare_for_runs(key.namespace, annotations)
+            if account:
+                ref = session.spec.workflow_ref
+                await self._parts.namespaces.prepare_account(key.namespace, account, f"{ref.kind}/{ref.name}")
+            if plan.claim is not None:
+                await self._create_claim(key, session, plan.claim)
+            raw = await self._create_or_adopt(key, session, manifest)
+        except Invalid as error:
+            return fail_session(session, Reason.INVALID_SPEC, str(error), now)
+        except Exception as error:
+            if isinstance(error, (NotFound, Forbidden)):
+                # Something may have been taken away again that the namespace had, or all of it.
+                self._parts.namespaces.forget(key.namespace)
+            await self._parts.tell(
+                error,
+                key,
+                key.namespace,
+                session,
+                "CreateJob",
+                lambda obstacle: self._write_status(key, session, hold_session(session, obstacle, now)),
+            )
+            raise
+        self._registry.see_job(key, observe_job(raw))
+        return None
+
+    async def _create_claim(self, key: SessionKey, session: AgenticSession, claim: Manifest) -> None:
+        """Create the claim of the workspace, or use the one that is there.
+
+        A claim that is being deleted, or that an earlier session of this name has left to the garbage collector,
+        is about to go: a pod that counted on it would wait for it for ever. One that says by its labels that it was
+        made for a session of this name, as one that was restored, is used. Any other is somebody's: who starts a
+        session chooses its name, and so would choose what is mounted.
+        """
+        name = claim["metadata"]["name"]
+        with suppress(AlreadyExists):
+            await self._kube.create(CLAIMS, key.namespace, claim)
+            return
+        raw = await self._kube.find(CLAIMS, key.namespace, name)
+        owner = find_controller(raw) if raw is not None else None
+        is_going = raw is None or "deletionTimestamp" in raw["metadata"]
+        labels = (raw["metadata"].get("labels") or {}) if raw is not None else {}
+        is_made_for_it = labels.get(MANAGED_BY_LABEL) == MANAGED_BY and labels.get(SESSION_LABEL) == session.name
+        is_other = owner["uid"] != session.metadata.uid if owner is not None else not is_made_for_it
+        if is_going or is_other:
+            raise Obstructed(
+                Reason.NAME_TAKEN,
+                f"a claim {name!r} that is not this session's is in the way; it starts once that is gone",
+                retry_after_seconds=2,
+            )
+
+    async def _create_or_adopt(self, key: SessionKey, session: AgenticSession, manifest: Manifest) -> Json:
+        try:
+            return await self._kube.create(JOBS, key.namespace, manifest)
+        except AlreadyExists:
+            name = manifest["metadata"]["name"]
+            raw = await self._kube.find(JOBS, key.namespace, name)
+            if raw is not None and observe_job(raw).owner_uid == session.metadata.uid:
+                return raw
+            raise Obstructed(
+                Reason.NAME_TAKEN,
+                f"a Job {name!r} that is not this session's is in the way; it starts once that is gone",
+                retry_after_seconds=2,
+            ) from None
+
+    async def _withdraw(
+        self,
+        key: SessionKey,
+        session: AgenticSession,
+        wanted: SessionStatus,
+        jobs: Sequence[str],
+        uids: Mapping[str, str],
+    ) -> None:
+        """Take the Jobs from a session whose status changes faster than it can be read and written.
+
+        Nothing that a runner may write is looked at or written: that the session is still the same, that people want
+        the same of it, and that its run is the one that was looked at, is tested by the API server as it writes. The
+        invariant of ``withdraw`` holds: the status names the run as withdrawn before its Job is deleted.
+        """
+        if wanted.withdrawn_run == session.status.withdrawn_run or not jobs:
+            return
+        tests = {"/metadata/uid": session.metadata.uid, "/metadata/generation": session.metadata.generation}
+        if session.status.run is not None:
+            tests["/status/run"] = session.status.run
+        operations: list[Json] = [{"op": "test", "path": path, "value": value} for path, value in tests.items()]
+        operations.append({"op": "add", "path": "/status/withdrawnRun", "value": wanted.withdrawn_run})
+        try:
+            await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
+        except Invalid as error:
+            logger.debug("not withdrawn, it is another session or another run: %s", error)
+            return
+        for name in jobs:
+            await self._delete_job(key, name, uids.get(name, ""))
+
+    async def _add_finalizer(self, session: AgenticSession) -> AgenticSession:
+        finalizers = [*session.metadata.finalizers, FINALIZER]
+        patch: Json = {"metadata": {"finalizers": finalizers, "resourceVersion": session.metadata.resource_version}}
+        raw = await self._kube.patch(SESSIONS, session.namespace, session.name, patch)
+        self._registry.see_session(raw)
+        meta = session.metadata.model_copy(
+            update={"finalizers": tuple(finalizers), "resource_version": raw["metadata"]["resourceVersion"]}
+        )
+        return session.model_copy(update={"metadata": meta})
+
+    async def _write_status(self, key: SessionKey, session: AgenticSession, status: SessionStatus) -> bool:
+        """Write the difference, if there is one, under the version that was read; say whether there was."""
+        change = diff_status(session.status, status)
+        if not change:
+            return False
+        version = session.metadata.resource_version
+        if not change.keys().isdisjoint(("interrupts", "answers", "workflow", "trail")):
+            # Questions, answers and a definition's config are people's values: a null in them is one, too.
+            is_first = "status" not in session.model_fields_set
+            operations = build_exact_patch(version, session.status, status, is_first=is_first)
+            raw = await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
+        else:
+            patch: Json = {"metadata": {"resourceVersion": version}, "status": change}
+            raw = await self._kube.patch(SESSIONS, key.namespace, key.name, patch, subresource="status")
+        self._registry.see_session(raw)
+        written = session.model_copy(update={"status": status})
+        if self._parts.recorder is not None:
+            self._parts.recorder.submit(written)
+        if self._parts.trails is not None:
+            self._parts.trails.submit(written)
+        if status.phase is not session.status.phase or status.reason != session.status.reason:
+            logger.info(
+                "%s %s: %s",
+                status.phase,
+                status.reason,
+                status.message,
+                extra={"namespace": key.namespace, "session": key.name, "uid": session.metadata.uid, "run": status.run},
+            )
+        return True
+
+    async def _delete_job(self, key: SessionKey, name: str, uid: str) -> None:
+        # By its identity: a Job of a session made again under this name may have it by now.
+        if not await self._kube.delete(JOBS, key.namespace, name, uid=uid):
+            # No event tells of what was gone already.
+            if self._registry.forget_job(key, name, uid):
+                self._parts.queue.add(key, urgent=False)
+            return
+        logger.info("deleted Job %s", name, extra={"namespace": key.namespace, "session": key.name})
+
+    async def _repair(self, key: SessionKey, repair: Repair) -> None:
+        """Put back what somebody took off a Job or pod, unless it is gone or another one meanwhile."""
+        kind = JOBS if repair.kind == "Job" else PODS
+        patch = {**repair.patch, "metadata": {**repair.patch.get("metadata", {}), "uid": repair.uid}}
+        about = {"namespace": key.namespace, "session": key.name}
+        try:
+            await self._kube.patch(kind, key.namespace, repair.name, patch)
+        except (NotFound, Conflict):
+            # Without labels its end raised no event: the next pass finds out.
+            self._registry.doubt(key, repair.name)
+            self._parts.queue.add(key, urgent=False)
+            return
+        except (Forbidden, Invalid) as error:
+            self._registry.doubt(key, repair.name)
+            self._parts.queue.add_at(key, time.monotonic() + UNREPAIRED_SECONDS)
+            logger.warning("cannot put back what %s %s lost: %s", repair.kind, repair.name, error, extra=about)
+            return
+        logger.warning("put back what somebody took off %s %s", repair.kind, repair.name, extra=about)
+
+    async def _purge(self, session: AgenticSession, now: datetime) -> None:
+        """Delete the session's rows and let go of it; after a while let go without them.
+
+        Its trail is no row that can be deleted later, but one that would be lost: without it the session stays.
+        """
+        since = session.metadata.deletion_timestamp or now
+        if self._parts.trails is not None:
+            try:
+                async with asyncio.timeout(PURGE_SECONDS):
+                    await self._parts.trails.keep(session)
+            except TimeoutError as error:
+                raise TransientError(
+                    "the trail of a deleted session is not stored yet: the database is slow"
+                ) from error
+        if self._parts.recorder is not None:
+            try:
+                async with asyncio.timeout(PURGE_SECONDS):
+                    await self._parts.recorder.purge(session.metadata.uid)
+            except (TransientError, Conflict, TimeoutError) as error:
+                left = (since + DELETION_PATIENCE - now).total_seconds()
+                if left > 0:
+                    key = SessionKey(session.namespace, session.name)
+                    self._parts.queue.add_at(key, time.monotonic() + left)
+                    raise TransientError(f"rows of a deleted session are not purged yet: {error}") from error
+                logger.warning(
+                    "let go of a deleted session before its rows were purged; they are purged later: %s",
+                    error,
+                    extra={"namespace": session.namespace, "session": session.name},
+                )
+        finalizers = [name for name in session.metadata.finalizers if name != FINALIZER]
+        patch: Json = {"metadata": {"finalizers": finalizers, "resourceVersion": session.metadata.resource_version}}
+        try:
+            await self._kube.patch(SESSIONS, session.namespace, session.name, patch)
+        except NotFound:
+            logger.debug("a deleted session was gone already")
+        if self._parts.trails is not None:
+            self._parts.trails.forget(session.metadata.uid)
+
+    # -- the others
+
+    def _announce(self, session: AgenticSession, plan: Plan) -> None:
+        for note in plan.notes:
+            self._parts.announcer.announce(session, note)
+
+    def _forget(self, key: SessionKey) -> None:
+        self._asked.pop(key, None)
+        self._registry.forget_session(key)
+        self._parts.queue.forget(key)

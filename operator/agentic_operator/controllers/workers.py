@@ -1,0 +1,76 @@
+"""The workers: take a key, run its pass, and turn what went wrong into the time of the next try."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pydantic import ValidationError
+
+from agentic_core.errors import AgenticError, Conflict, TransientError
+from agentic_operator.backoff import compute_delay, jitter
+from agentic_operator.cache.index import Key, SessionKey
+from agentic_operator.cache.workqueue import WorkQueue
+from agentic_operator.controllers.definition import DefinitionReconciler
+from agentic_operator.controllers.session import SessionReconciler
+from agentic_operator.faults import describe_invalid
+from agentic_operator.kube.client import Forbidden
+
+logger: Final = logging.getLogger(__name__)
+
+
+async def run_workers(
+    count: int,
+    queue: WorkQueue[Key],
+    sessions: SessionReconciler,
+    definitions: DefinitionReconciler,
+    observe: Callable[[str, float], None],
+) -> None:
+    """Work for ever, ``count`` passes at a time; ``observe`` is told each pass' kind and seconds."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            group.create_task(_work(queue, sessions, definitions, observe), name=f"worker {number}")
+
+
+async def _work(
+    queue: WorkQueue[Key],
+    sessions: SessionReconciler,
+    definitions: DefinitionReconciler,
+    observe: Callable[[str, float], None],
+) -> None:
+    while True:
+        key = await queue.get()
+        began = time.monotonic()
+        try:
+            if isinstance(key, SessionKey):
+                await sessions.reconcile(key)
+            else:
+                await definitions.reconcile(key)
+            queue.succeed(key)
+        except Exception as error:  # noqa: BLE001  (whatever a pass raises, the others go on and this one is tried again)
+            _try_again(queue, key, error)
+        finally:
+            queue.done(key)
+            observe("session" if isinstance(key, SessionKey) else "definition", time.monotonic() - began)
+
+
+def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
+    failures = queue.fail(key)
+    about = {"namespace": key.namespace, "session" if isinstance(key, SessionKey) else "definition": key.name}
+    if isinstance(error, ValidationError):
+        logger.error("cannot be read: %s", describe_invalid(error), extra=about)
+        return
+    if isinstance(error, Forbidden) and error.is_terminating:
+        logger.info("its namespace is being deleted", extra=about)
+        return
+    delay = compute_delay(error, failures, jitter())
+    if isinstance(error, Conflict):
+        logger.debug("changed meanwhile, reads again: %s", error, extra=about)
+    elif isinstance(error, TransientError):
+        logger.warning("tries again in %.1f s: %s", delay, error, extra=about)
+    elif isinstance(error, AgenticError):
+        logger.error("tries again in %.1f s: %s", delay, error, extra=about)
+    else:
+        logger.error("tries again in %.1f s after an unexpected error", delay, exc_info=error, extra=about)
+    queue.add_at(key, time.monotonic() + delay)

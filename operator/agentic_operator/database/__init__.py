@@ -1,0 +1,1 @@
+"""Rows of sessions, links to results and retention."""

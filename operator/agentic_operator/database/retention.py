@@ -1,0 +1,416 @@
+"""The round that removes checkpoints whose time has come, in small steps with pauses: running sessions hardly notice.
+
+Nothing is remembered: a round looks at what the database lists, compares every session with its resource as the
+registry knows it, and removes step by step. It can end, or be killed, between any two
+(decision 13).
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeAlias
+
+from agentic_core.errors import DatabaseUnavailable, TransientError
+from agentic_operator.cache.index import DefinitionKey, Registry, SessionKey
+from agentic_operator.database.retention_policy import (
+    MAX_CLOCK_DIFFERENCE,
+    InvalidDays,
+    Keep,
+    find_owner,
+    is_due,
+    pack,
+    read_keep,
+)
+from agentic_operator.faults import Faults, Outage, repeat
+from agentic_operator.kube.client import NAMESPACES, Forbidden, Json, Kube
+from agentic_operator.sessions.plan import Note
+from agentic_store.protocols import Trails
+from agentic_store.retention import Ended, Gone, Kept, PostgresRetention, Step
+
+INTERVAL_SECONDS: Final = 3600.0
+# LangGraph's own default. Runners return no item that has expired, unless the project asks for those.
+EXPIRY_SECONDS: Final = 300.0
+FIRST_SECONDS: Final = 10.0
+RETRY_SECONDS: Final = 60.0
+# Threads without an owner are rare, and finding them goes through all there are.
+OWNERLESS_SECONDS: Final = 86_400.0
+# Of each table, in one step. Sessions of up to a quarter of that are removed whole, in pieces of a tenth.
+ROWS: Final = 4000
+SMALL: Final = 4
+PIECES: Final = 10
+# The database rests that long after each piece, which takes a few milliseconds: others get the processor meanwhile. It
+# waits for whole milliseconds, and for another where the first was over a little early.
+PIECE_REST: Final = 0.0009
+SESSIONS: Final = 100
+THREADS: Final = 200
+# A step is followed by a pause of a fiftieth of its own time.
+REST: Final = 0.02
+LONGEST_REST: Final = 2.0
+
+logger: Final = logging.getLogger(__name__)
+
+
+class Announce(Protocol):
+    """Posts a note about an object as an Event."""
+
+    def announce_about(self, raw: Json, note: Note) -> None:
+        """Queue the note."""
+        ...
+
+
+@dataclass
+class Progress:
+    """What rounds have done since the process began, for the metrics."""
+
+    gone: Gone = field(default_factory=Gone)
+    threads: Counter[str] = field(default_factory=Counter)
+    """By what was done: removed, pruned, ownerless."""
+    expired: int = 0
+    """Items of the long-term store."""
+    rounds: int = 0
+    failures: int = 0
+    is_running: bool = False
+    ended_at: float = 0.0
+    """Unix time of the last round that went to its end."""
+    seconds: float = 0.0
+    """How long that one took."""
+    busy_seconds: float = 0.0
+    """How long all steps took, without the pauses between them."""
+
+
+class Retention:
+    """Goes round every hour."""
+
+    def __init__(
+        self,
+        store: PostgresRetention,
+        kube: Kube,
+        registry: Registry,
+        announcer: Announce,
+        namespaces: tuple[str, ...],
+        keep: Keep,
+        *,
+        rows: int = ROWS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        faults: Faults | None = None,
+        trails: Trails | None = None,
+        trail_days: int = 0,
+    ) -> None:
+        self._store = store
+        self._trails = trails
+        self._trail_days = trail_days
+        self._kube = kube
+        self._registry = registry
+        self._announcer = announcer
+        self._namespaces = namespaces
+        self._keep = keep
+        self._rows = rows
+        self._clock = clock
+        self._ownerless_from = 0.0
+        self._faults = faults or Faults()
+        self.progress = Progress()
+
+    async def run(self) -> None:
+        """Go round for ever."""
+        await repeat(
+            "retention",
+            self._count_failure(self.go_round),
+            self._faults,
+            first_seconds=FIRST_SECONDS,
+            seconds=INTERVAL_SECONDS,
+            after_fault_seconds=RETRY_SECONDS,
+        )
+
+    async def run_expiry(self) -> None:
+        """Delete, for ever, the items of the long-term store whose time is over."""
+        await repeat(
+            "expiry",
+            self._count_failure(self.expire_items),
+            self._faults,
+            first_seconds=EXPIRY_SECONDS,
+            seconds=EXPIRY_SECONDS,
+        )
+
+    def _count_failure(self, go_round: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+        async def counted() -> None:
+            try:
+                await go_round()
+            except Exception:
+                self.progress.failures += 1
+                raise
+
+        return counted
+
+    async def expire_items(self) -> int:
+        """Delete, once, the items of the long-term store whose time is over; return how many they were.
+
+        Their times are the database's own, and no other clock is asked.
+        """
+        expired = 0
+        while True:
+            began = time.monotonic()
+            gone = await self._store.expire_items(self._namespaces or None, rows=self._rows // SMALL)
+            expired += gone
+            if gone < self._rows // SMALL:
+                break
+            await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
+        if expired:
+            self.progress.expired += expired
+            logger.info("deleted %d items of the long-term store that expired", expired)
+        return expired
+
+    async def go_round(self) -> None:
+        """Remove, once, whatever is due."""
+        began = time.monotonic()
+        self.progress.is_running = True
+        try:
+            now = await self._agree_on_time()
+            if now is None:
+                return
+            # First: to look for the next thread among millions of rows that went a moment ago takes seconds.
+            await self._look_for_ownerless(now)
+            await self._remove_trails()
+            projects = await self._store.list_projects()
+            outage, failures = Outage(), self._faults.counts["retention"]
+            for project, keep in (await self._read_keeps(projects)).items():
+                # What one project's rows hold must not keep the checkpoints of the others.
+                with self._faults.apart("retention", outage, namespace=project):
+                    await self._serve(project, keep, now)
+            self.progress.failures += self._faults.counts["retention"] - failures
+        finally:
+            self.progress.is_running = False
+        self.progress.rounds += 1
+        self.progress.ended_at = time.time()
+        self.progress.seconds = time.monotonic() - began
+
+    async def _agree_on_time(self) -> datetime | None:
+        """Return the earlier of the database's and our own time; None where they are too far apart to trust either."""
+        theirs, ours = await self._store.fetch_clock(), self._clock()
+        if abs(theirs - ours) > MAX_CLOCK_DIFFERENCE:
+            self.progress.failures += 1
+            logger.error(
+                "removes no checkpoints: the database's clock says %s and this one %s; correct the one that is wrong",
+                theirs.isoformat(),
+                ours.isoformat(),
+            )
+            return None
+        return min(theirs, ours)
+
+    async def _read_keeps(self, projects: list[str]) -> dict[str, tuple[Json, Keep]]:
+        """Return how long the namespaces of these projects want checkpoints kept; leave out what is not ours."""
+        wanted = {project for project in projects if not self._namespaces or project in self._namespaces}
+        found: dict[str, Json] = {}
+        try:
+            if wanted and not self._namespaces:
+                async for page in self._kube.list_pages(NAMESPACES):
+                    found |= {raw["metadata"]["name"]: raw for raw in page if raw["metadata"]["name"] in wanted}
+            else:
+                outage = Outage()
+                for name in sorted(wanted):
+                    # One that may not be read keeps its checkpoints, and the others are looked at.
+                    with self._faults.apart("retention", outage, namespace=name):
+                        if (raw := await self._kube.find(NAMESPACES, "", name)) is not None:
+                            found[name] = raw
+        except Forbidden as error:
+            raise TransientError(f"may not read namespaces, where retention is set: {error}") from error
+        keeps: dict[str, tuple[Json, Keep]] = {}
+        for project in sorted(wanted):
+            if (raw := found.get(project)) is None:
+                continue
+            try:
+                # Objects of a list do not say what they are.
+                raw = {**raw, "apiVersion": "v1", "kind": "Namespace"}
+                keeps[project] = raw, read_keep(raw["metadata"].get("annotations") or {}, self._keep)
+            except InvalidDays as error:
+                logger.warning("%s", error, extra={"namespace": project})
+                self._announcer.announce_about(raw, Note("InvalidRetention", str(error), "Warning", "Retain"))
+        return keeps
+
+    async def _serve(self, project: str, namespace: tuple[Json, Keep], now: datetime) -> None:
+        raw, keep = namespace
+        terms = [
+            _Term(Kept.NONE, timedelta(days=keep.days), f"{keep.days} days"),
+            _Term(Kept.NEEDED, timedelta(days=keep.prune_days), f"{keep.prune_days} days"),
+            *self._read_terms(project),
+        ]
+        for term in terms:
+            if not term.age:
+                continue
+            if term.leaves is Kept.NONE:
+                name, verb = "CheckpointsRemoved", "removed the checkpoints and events"
+                done = await self._remove(project, term, now)
+            else:
+                name, verb = "CheckpointsPruned", "pruned the checkpoints"
+                done = await self._prune(project, term, now)
+            if done.sessions:
+                message = (
+                    f"{verb} of {done.sessions} sessions that were idle for more than {term.said}:"
+                    f" {done.gone.total} rows, {done.gone.bytes} bytes"
+                )
+                logger.info("%s", message, extra={"namespace": project})
+                self._announcer.announce_about(raw, Note(name, message, action="Retain"))
+
+    def _read_terms(self, project: str) -> "list[_Term]":
+        """Return what the workflows of a project's sessions say of their own: ``checkpointer.ttl``."""
+        terms = []
+        for key, ttl in self._registry.list_checkpoint_ttls(project):
+            leaves = Kept.NONE if ttl.strategy == "delete" else Kept.NEEDED
+            said = f"{ttl.seconds / 60:g} minutes, as langgraph.json of {key.name!r} says"
+            terms.append(_Term(leaves, timedelta(seconds=ttl.seconds), said, key))
+        return terms
+
+    async def _remove(self, project: str, term: "_Term", now: datetime) -> "_Done":
+        done, limit = _Done(), self._rows // SMALL
+        for kept in (Kept.ALL, Kept.NEEDED):
+            async for batch in self._find_due(project, kept, term, now):
+                began = time.monotonic()
+                sizes = await self._store.measure(batch, limit=limit + 1)
+                self.progress.busy_seconds += time.monotonic() - began
+                small = [uid for uid in batch if sizes.get(uid, 0) <= limit]
+                for uids in pack(small, sizes, self._rows):
+                    pieces = pack(uids, sizes, self._rows // PIECES)
+                    done += await self._work("removed", uids, self._emptying(pieces))
+                for uid in batch:
+                    if uid not in small:
+                        done += await self._work("removed", [uid], self._removing)
+        return done
+
+    def _removing(self, uids: Sequence[str]) -> Awaitable[Step]:
+        return self._store.remove(uids, rows=self._rows)
+
+    def _emptying(self, pieces: Sequence[Sequence[str]]) -> "_Take":
+        return lambda _: self._store.empty(pieces, rest=PIECE_REST)
+
+    async def _prune(self, project: str, term: "_Term", now: datetime) -> "_Done":
+        done = _Done()
+        async for batch in self._find_due(project, Kept.ALL, term, now):
+            for uid in batch:
+                done += await self._work("pruned", [uid], lambda uids: self._store.prune(uids[0], rows=self._rows))
+        return done
+
+    async def _find_due(self, project: str, kept: Kept, term: "_Term", now: datetime) -> AsyncIterator[list[str]]:
+        """Yield the sessions of a project whose time has come, some at a time, oldest first."""
+        before, last = now - term.age, None
+        workflow = term.of.name if term.of is not None else None
+        while True:
+            page = await self._store.list_ended(
+                project, before=before, kept=kept, workflow=workflow, after=last, limit=SESSIONS
+            )
+            if due := [ended.session_uid for ended in page if self._is_due(ended, term, now)]:
+                yield due
+            if len(page) < SESSIONS:
+                return
+            last = page[-1]
+
+    def _is_due(self, ended: Ended, term: "_Term", now: datetime) -> bool:
+        entry = self._registry.find(SessionKey(ended.project_name, ended.session_name))
+        # Definitions of a namespace and of the cluster may have one name.
+        is_meant = term.of is None or (entry is not None and entry.workflow == term.of)
+        return is_meant and is_due(ended, entry, age=term.age, now=now)
+
+    async def _remove_trails(self) -> None:
+        """Remove the trails of sessions that have been gone for long enough, by the database's clock and whole."""
+        if self._trails is None or not self._trail_days:
+            return
+        total = 0
+        try:
+            while removed := await self._trails.remove_old(self._trail_days, self._namespaces or None, limit=SESSIONS):
+                total += removed
+                if removed < SESSIONS:
+                    break
+        except DatabaseUnavailable:
+            raise
+        except TransientError as error:
+            self.progress.failures += 1
+            logger.warning("removes the trails of sessions that are gone in the next round: %s", error)
+        if total:
+            message = "removed the trails of %d sessions that had been gone for more than %d days"
+            logger.info(message, total, self._trail_days)
+
+    async def _look_for_ownerless(self, now: datetime) -> None:
+        """Remove, once a day, the threads without an owner; what keeps from it keeps from nothing else."""
+        if self._namespaces or time.monotonic() < self._ownerless_from:
+            return
+        try:
+            await self._remove_ownerless(now)
+        except DatabaseUnavailable:
+            raise
+        except TransientError as error:
+            self.progress.failures += 1
+            logger.warning("looks for threads without a session in the next round again: %s", error)
+        else:
+            self._ownerless_from = time.monotonic() + OWNERLESS_SECONDS
+
+    async def _remove_ownerless(self, now: datetime) -> None:
+        """Remove the threads that neither a session nor a fence stands for: nobody will."""
+        last = ""
+        while True:
+            page = await self._store.list_threads(after=last, limit=THREADS)
+            owners = {
+                thread.thread_id: owner
+                for thread in page
+                if (owner := find_owner(thread, days=self._keep.days, now=now)) is not None
+            }
+            if owners:
+                done = await self._work("ownerless", list(owners), self._removing_ownerless(owners))
+                if done.sessions:
+                    logger.info("removed %d threads without a session, %d rows", done.sessions, done.gone.total)
+            if len(page) < THREADS:
+                return
+            last = page[-1].thread_id
+            await asyncio.sleep(0)
+
+    def _removing_ownerless(self, owners: Mapping[str, tuple[str, str]]) -> "_Take":
+        def take(threads: Sequence[str]) -> Awaitable[Step]:
+            return self._store.remove_ownerless({thread: owners[thread] for thread in threads}, rows=self._rows)
+
+        return take
+
+    async def _work(self, action: str, wanted: Sequence[str], take: "_Take") -> "_Done":
+        """Take steps, with a pause after each, until nothing is left of what is wanted."""
+        done, left = _Done(), tuple(wanted)
+        while left:
+            began = time.monotonic()
+            try:
+                step = await take(left)
+            except DatabaseUnavailable:
+                raise
+            except TransientError as error:
+                # Somebody holds what we would wait for: the next round finds it again.
+                self.progress.failures += 1
+                logger.warning("leaves %d sessions for the next round: %s", len(left), error)
+                return done
+            left = step.left
+            done += _Done(len(step.finished), step.gone)
+            self.progress.busy_seconds += time.monotonic() - began - step.rested
+            self.progress.gone += step.gone
+            self.progress.threads[action] += len(step.finished)
+            await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
+        return done
+
+
+@dataclass(frozen=True)
+class _Term:
+    """When something of a session's checkpoints goes, and what is left of them then; an age of zero is never."""
+
+    leaves: Kept
+    age: timedelta
+    said: str
+    of: DefinitionKey | None = None
+    """The workflow whose sessions are meant; None for all of a project."""
+
+
+_Take: TypeAlias = Callable[[Sequence[str]], Awaitable[Step]]
+
+
+@dataclass(frozen=True)
+class _Done:
+    sessions: int = 0
+    gone: Gone = field(default_factory=Gone)
+
+    def __add__(self, other: "_Done") -> "_Done":
+        return _Done(self.sessions + other.sessions, self.gone + other.gone)

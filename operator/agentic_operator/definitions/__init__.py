@@ -1,0 +1,1 @@
+"""Decisions about workflow definitions and their inspections. Pure."""

@@ -1,0 +1,1 @@
+"""The API server: a small client, leader election, Events, errors."""

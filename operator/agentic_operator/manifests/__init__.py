@@ -1,0 +1,1 @@
+"""Jobs and pods as the operator makes them. Pure."""

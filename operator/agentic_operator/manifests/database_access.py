@@ -1,0 +1,109 @@
+"""How a runner's pod gets its connection string: a Secret's file, or a file that an init container fetches from Vault.
+
+Either way the runner finds one file in one place and knows nothing of its origin. The token for Vault is another than
+the runner's own, has another audience, and is mounted into the init container alone.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agentic_core.contract import POSTGRES_DIR, POSTGRES_SECRET, POSTGRES_SECRET_KEY, VAULT_DIR
+from agentic_core.names import VAULT_CONTAINER
+from agentic_operator.config import InvalidSetting, Settings, VaultAccess
+from agentic_operator.kube.client import PODS, Kube
+from agentic_operator.manifests.pods import TOKEN_SECONDS, Manifest, build_container_context, build_env
+
+# Of vault-init: what somebody has to provide, and what may pass. Another pod would end the first way again.
+PERMANENT_CODES: Final = tuple(range(2, 10))
+STOPPED_CODE: Final = 143
+_MEMORY_BYTES: Final = "1Mi"
+
+
+@dataclass(frozen=True)
+class DatabaseAccess:
+    """What a pod needs besides its mount of the volume ``postgres``."""
+
+    volumes: tuple[Manifest, ...]
+    init_containers: tuple[Manifest, ...] = ()
+    failure_rules: tuple[Manifest, ...] = ()
+
+
+def build_database_access(vault: VaultAccess | None, namespace: str) -> DatabaseAccess:
+    """Return the volumes with the connection string, and who fills them."""
+    if vault is None:
+        return DatabaseAccess(volumes=(_secret_volume(),))
+    in_memory = {"name": "postgres", "emptyDir": {"medium": "Memory", "sizeLimit": _MEMORY_BYTES}}
+    return DatabaseAccess(
+        volumes=(in_memory, _token_volume(vault)),
+        init_containers=(_init_container(vault, namespace),),
+        failure_rules=(_rule("Ignore", [STOPPED_CODE]), _rule("FailJob", list(PERMANENT_CODES))),
+    )
+
+
+async def complete_vault(settings: Settings, kube: Kube) -> Settings:
+    """Return settings that name the image of ``vault-init``: where none is given, that of this operator's own pod."""
+    vault = settings.jobs.vault
+    if vault is None or vault.image:
+        return settings
+    pod = await kube.find(PODS, settings.namespace, settings.identity)
+    containers = ((pod or {}).get("spec") or {}).get("containers") or ()
+    image = next((str(one["image"]) for one in containers if one.get("name") == "operator"), "")
+    if not image:
+        raise InvalidSetting(
+            f"VAULT_INIT_IMAGE is not set, and there is no pod {settings.identity!r} in {settings.namespace!r} with a "
+            "container 'operator' to take it from: name the operator's image"
+        )
+    return replace(settings, jobs=replace(settings.jobs, vault=replace(vault, image=image)))
+
+
+def _secret_volume() -> Manifest:
+    return {
+        "name": "postgres",
+        "secret": {
+            "secretName": POSTGRES_SECRET,
+            "items": [{"key": POSTGRES_SECRET_KEY, "path": POSTGRES_SECRET_KEY}],
+            # The kubelet adds group read for fsGroup: effectively 0440 for uid and gid of the runner alone.
+            "defaultMode": 0o400,
+        },
+    }
+
+
+def _token_volume(vault: VaultAccess) -> Manifest:
+    token = {"path": "token", "expirationSeconds": TOKEN_SECONDS, "audience": vault.audience}
+    return {"name": "vault", "projected": {"defaultMode": 0o400, "sources": [{"serviceAccountToken": token}]}}
+
+
+def _init_container(vault: VaultAccess, namespace: str) -> Manifest:
+    given = {
+        "VAULT_ADDR": vault.address,
+        "VAULT_AUTH_MOUNT": vault.auth_mount,
+        "VAULT_ROLE": vault.resolve(vault.role, namespace),
+        "VAULT_PATH": vault.resolve(vault.path, namespace),
+        "VAULT_NAMESPACE": vault.vault_namespace,
+        "VAULT_CACERT_BYTES": vault.authorities,
+        "VAULT_JWT_FILE": f"{VAULT_DIR}/token",
+        "VAULT_OUTPUT": f"{POSTGRES_DIR}/{POSTGRES_SECRET_KEY}",
+    }
+    return {
+        "name": VAULT_CONTAINER,
+        "image": vault.image,
+        "command": ["python", "-m", "agentic_vault"],
+        "env": build_env(**{name: value for name, value in given.items() if value}),
+        "resources": {
+            "requests": {"cpu": "20m", "memory": "64Mi", "ephemeral-storage": "16Mi"},
+            "limits": {"memory": "128Mi", "ephemeral-storage": "512Mi"},
+        },
+        "volumeMounts": [
+            {"name": "vault", "mountPath": VAULT_DIR, "readOnly": True},
+            {"name": "postgres", "mountPath": POSTGRES_DIR},
+        ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": build_container_context(),
+    }
+
+
+def _rule(action: str, codes: list[int]) -> Manifest:
+    return {
+        "action": action,
+        "onExitCodes": {"containerName": VAULT_CONTAINER, "operator": "In", "values": codes},
+    }

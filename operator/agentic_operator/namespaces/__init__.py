@@ -1,0 +1,1 @@
+"""What a namespace needs before runs start in it: accounts, Secrets, database logins."""

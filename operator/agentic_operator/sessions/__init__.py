@@ -1,0 +1,1 @@
+"""Decisions about sessions: from what is observed to what shall be. Pure."""
