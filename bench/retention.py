@@ -30,7 +30,7 @@ from agentic_operator.cache.index import Registry
 from agentic_operator.database.retention import Retention
 from agentic_operator.database.retention_policy import Keep
 from agentic_operator.kube.client import Kube
-from agentic_runner.checkpoints import build_saver
+from agentic_runner.checkpoints.factory import build_saver
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from agentic_store.schema_migrations import migrate

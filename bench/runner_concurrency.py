@@ -14,8 +14,8 @@ from typing import TypedDict
 
 from langgraph.graph import START, StateGraph
 
-from agentic_runner.checkpoints import build_saver
-from agentic_runner.given import build_config
+from agentic_runner.checkpoints.factory import build_saver
+from agentic_runner.execution.given import build_config
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from agentic_store.schema_migrations import migrate

@@ -30,8 +30,8 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from agentic_runner.checkpoints import build_saver
-from agentic_runner.encryption import Keyring, parse_keyring
+from agentic_runner.checkpoints.factory import build_saver
+from agentic_runner.keyring import Keyring, parse_keyring
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.schema_migrations import migrate

@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 
-from agentic_runner.checkpoints import build_saver
+from agentic_runner.checkpoints.factory import build_saver
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.schema_migrations import migrate

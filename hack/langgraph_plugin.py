@@ -17,8 +17,8 @@ _MODULES: Final = ("tests.conftest_checkpointer", "tests.conftest_store", "tests
 
 def build_class() -> type[Any]:
     """Return a runner's saver with the constructor of the library's."""
-    from agentic_runner.encryption import Keyring
-    from agentic_runner.sealed import SealedSaver, SealingSerializer
+    from agentic_runner.checkpoints.encrypted_saver import SealedSaver, SealingSerializer
+    from agentic_runner.keyring import Keyring
 
     class RunnersSaver(SealedSaver):
         def __init__(self, conn: Any, pipe: None = None, serde: Any = None) -> None:  # noqa: ARG002

@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 from agentic_core import contract
 from agentic_core.errors import PermanentError
 from agentic_core.names import job_name
-from agentic_runner.encryption import Keyring, read_keyring
+from agentic_runner.keyring import Keyring, read_keyring
 
 Durability = Literal["sync", "async"]
 

@@ -10,22 +10,22 @@ from agentic_core.contract import RUNNER_CONTRACT
 from agentic_core.errors import GraphLoadError
 from agentic_core.run_settings import RunSettings
 from agentic_runner.config import project_file
-from agentic_runner.given import SettingsRefused, build_config, copy_context, read_defaults
-from agentic_runner.graphs import load_value, open_graph
-from agentic_runner.ignored import Ignored, find_ignored
-from agentic_runner.memory import Memory, read_memory
-from agentic_runner.modules import run_in_import_thread
-from agentic_runner.project import Project, find_target, read_project
-from agentic_runner.redaction import describe
-from agentic_runner.schemas import (
+from agentic_runner.execution.given import SettingsRefused, build_config, copy_context, read_defaults
+from agentic_runner.project.ignored import Ignored, find_ignored
+from agentic_runner.project.langgraph_json import Project, find_target, read_project
+from agentic_runner.project.loading import load_value, open_graph
+from agentic_runner.project.memory import Memory, read_memory
+from agentic_runner.project.modules import run_in_import_thread
+from agentic_runner.project.schemas import (
     derive_config_schema,
     derive_context_schema,
     derive_input_schema,
     derive_output_schema,
 )
+from agentic_runner.redaction import describe
 
 if TYPE_CHECKING:
-    from agentic_runner.graphs import Graph
+    from agentic_runner.project.loading import Graph
 
 
 def inspect_project(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def build_settings_report(project: Project, memory: Memory) -> dict[str, Any]:
     ignored = [*find_ignored(project.settings), *memory.ignored]
     index, ttl = memory.index, memory.checkpoint_ttl
     if index is not None:
-        from agentic_runner.embedding import load_embeddings
+        from agentic_runner.project.embedding import load_embeddings
 
         try:
             load_embeddings(project, index)

@@ -13,12 +13,12 @@ from agentic_core.contract import ExitCode
 from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
+from agentic_runner.execution.source_location import find_source
 from agentic_runner.floors import find_outdated
 from agentic_runner.logs import configure_logging, let_go_of_streams
 from agentic_runner.output import mask_output
 from agentic_runner.redaction import Redactor, bounded, describe
 from agentic_runner.secret_env import find_secret_values
-from agentic_runner.source_location import find_source
 from agentic_runner.termination import write_termination
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from agentic_core.errors import AgenticError, OutputTooLarge
 from agentic_core.strict_json import spell_wide_integers
 from agentic_runner.config import RunConfig
 from agentic_runner.drain import Drain
-from agentic_runner.report import compute_delay
-from agentic_runner.status import Result
+from agentic_runner.session.reporter import compute_delay
+from agentic_runner.session.status import Result
 from agentic_store.errors import OUTPUT_TOO_LARGE
 from agentic_store.results.objects import ObjectStore, ObjectStoreUnavailable, read_object_store_folder
 from agentic_store.results.output import EncodedOutput, Replacement, encode_output

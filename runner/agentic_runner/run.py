@@ -31,14 +31,11 @@ from agentic_core.errors import (
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import AgenticSession, HistoryEntry
 from agentic_core.run_settings import RunSettings, read_settings
-from agentic_runner import status as statuses
-from agentic_runner.api import open_api
+from agentic_runner.checkpoints.checkpoint_ids import follow
+from agentic_runner.checkpoints.lost_checkpoints import find_loss
 from agentic_runner.config import RunConfig
-from agentic_runner.continuation import Action, Entry
 from agentic_runner.drain import Drain
-from agentic_runner.endings import Ending, RunFailed, Teller
-from agentic_runner.eventlog import EventQueue
-from agentic_runner.execute import (
+from agentic_runner.execution.execute import (
     Drained,
     Outcome,
     Waits,
@@ -48,18 +45,29 @@ from agentic_runner.execute import (
     find_entry,
     find_first_step,
 )
-from agentic_runner.failures import Kind, classify, find_undecryptable
+from agentic_runner.execution.failures import Kind, classify, find_undecryptable
+from agentic_runner.execution.fork import enter_fork
+from agentic_runner.execution.given import build_config, build_context, choose_limit, copy_context
+from agentic_runner.execution.history import recall
+from agentic_runner.execution.thread_entry import Action, Entry
+from agentic_runner.execution.tracking import StreamEvent
 from agentic_runner.floors import find_outdated
-from agentic_runner.forking import enter_fork
-from agentic_runner.given import build_config, build_context, choose_limit, copy_context
-from agentic_runner.history import recall
-from agentic_runner.ids import follow
+from agentic_runner.outcome import Ending, RunFailed, Teller
 from agentic_runner.redaction import Redactor, describe
-from agentic_runner.report import ApiUnavailable, Change, HeldBack, Reporter, check_ours, compute_delay, persist
-from agentic_runner.rewind import find_loss
-from agentic_runner.session_env import take_session_env
-from agentic_runner.tracking import StreamEvent
-from agentic_runner.warmth import Warmth
+from agentic_runner.session import status as statuses
+from agentic_runner.session.api import open_api
+from agentic_runner.session.event_queue import EventQueue
+from agentic_runner.session.reporter import (
+    ApiUnavailable,
+    Change,
+    HeldBack,
+    Reporter,
+    check_ours,
+    compute_delay,
+    persist,
+)
+from agentic_runner.session.session_env import take_session_env
+from agentic_runner.warm_wait import Warmth
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import Fence, SessionRecord, SessionRow
@@ -245,11 +253,11 @@ class Run:
                 " langgraph-checkpoint-postgres"
             ) from error
         # They import LangGraph, and so must not be imported before the thread above did.
-        from agentic_runner.checkpoints import build_saver, checkpoint_version, open_store
-        from agentic_runner.folders import find_import_folders
-        from agentic_runner.graphs import load_value, open_graph
-        from agentic_runner.project import find_target, read_project
-        from agentic_runner.state_types import StateTypes, read_allowed
+        from agentic_runner.checkpoints.factory import build_saver, checkpoint_version, open_store
+        from agentic_runner.checkpoints.state_types import StateTypes, read_allowed
+        from agentic_runner.project.folders import find_import_folders
+        from agentic_runner.project.langgraph_json import find_target, read_project
+        from agentic_runner.project.loading import load_value, open_graph
 
         wanted = replace(schema, checkpoint_program=checkpoint_version())
         if not wanted.is_current:

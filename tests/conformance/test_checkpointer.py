@@ -21,8 +21,8 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import BASE_CAPABILITIES
 
-from agentic_runner.checkpoints import build_saver
-from agentic_runner.encryption import Keyring, parse_keyring
+from agentic_runner.checkpoints.factory import build_saver
+from agentic_runner.keyring import Keyring, parse_keyring
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agentic_runner.encryption import parse_keyring
+from agentic_runner.keyring import parse_keyring
 from hack.cluster.certificates import Authority
 from hack.install import NAMESPACE, wait_for_operator
 from hack.kubectl import Kubectl

@@ -13,7 +13,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 from psycopg import AsyncConnection
 
-from agentic_runner.checkpoints import build_saver
+from agentic_runner.checkpoints.factory import build_saver
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.schema_migrations import migrate

@@ -30,8 +30,9 @@ What to do with a new version of {LIBRARY}:
    of their own that runs outside a transaction), and that records their numbers in checkpoint_migrations or
    store_migrations. Do not edit a migration that was released.
 3. Run `.venv/bin/python -m tests.support.expected_schema` and `make generate`; commit all of it with the new lock.
-4. Compare its aput_writes, and its uses of _cursor(pipeline=True), with runner/agentic_runner/grouping.py,
-   and the fields of a saver with what its copies share: tests/integration/test_runner_saving.py fails at a new one.
+4. Compare its aput_writes, and its uses of _cursor(pipeline=True), with
+   runner/agentic_runner/checkpoints/batching_saver.py, and the fields of a saver with what its copies share:
+   tests/integration/test_runner_saving.py fails at a new one.
 5. Where neither changed and its MIGRATIONS are as before, there is nothing else to do.
 """
 SETUP = """

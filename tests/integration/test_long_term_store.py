@@ -12,9 +12,9 @@ from langgraph.store.base import GetOp, PutOp, SearchOp
 from langgraph.store.postgres import PostgresStore
 
 from agentic_core.errors import AgenticError, PermanentError
-from agentic_runner.encryption import Key, Keyring
-from agentic_runner.long_term import NO_INDEX
-from agentic_runner.sealed import SealedStore, SealingSerializer
+from agentic_runner.checkpoints.encrypted_saver import SealedStore, SealingSerializer
+from agentic_runner.checkpoints.project_store import NO_INDEX
+from agentic_runner.keyring import Key, Keyring
 from agentic_store import vectors
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn

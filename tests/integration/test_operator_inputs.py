@@ -8,7 +8,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.managed import RemainingSteps
 from pydantic import Field, create_model
 
-from agentic_runner.schemas import derive_input_schema
+from agentic_runner.project.schemas import derive_input_schema
 from tests.support.kube import Space
 from tests.support.person import Person
 from tests.support.waiting import wait_for

@@ -13,10 +13,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 
-from agentic_runner.checkpoints import build_saver, build_store
-from agentic_runner.encryption import CannotDecrypt, Keyring, parse_keyring
-from agentic_runner.reencryption import reencrypt
-from agentic_runner.sealed import SealingSerializer
+from agentic_runner.checkpoints.encrypted_saver import SealingSerializer
+from agentic_runner.checkpoints.factory import build_saver, build_store
+from agentic_runner.checkpoints.reencryption import reencrypt
+from agentic_runner.keyring import CannotDecrypt, Keyring, parse_keyring
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase
@@ -108,7 +108,7 @@ async def test_as_a_command_it_says_what_it_did_and_what_is_missing(database: Po
             "POSTGRES_CONNECTION_STRING_FILE": str(tmp_path / "dsn"),
             "ENCRYPTION_KEYS_FILE": str(tmp_path / "keys"),
         }
-        arguments = [sys.executable, "-m", "agentic_runner.reencryption"]
+        arguments = [sys.executable, "-m", "agentic_runner.checkpoints.reencryption"]
         return subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     refused = command(NEW)

@@ -17,9 +17,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 from pydantic import BaseModel
 
-from agentic_runner.checkpoints import build_saver
-from agentic_runner.grouping import commit, cut, is_mergeable, is_small, merge
-from agentic_runner.save_queue import RolledBack
+from agentic_runner.checkpoints.batching_saver import commit, cut, is_mergeable, is_small, merge
+from agentic_runner.checkpoints.factory import build_saver
+from agentic_runner.checkpoints.save_queue import RolledBack
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase

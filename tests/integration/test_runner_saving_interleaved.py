@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
 
-from agentic_runner.checkpoints import build_saver
+from agentic_runner.checkpoints.factory import build_saver
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase

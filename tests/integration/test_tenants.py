@@ -11,7 +11,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from agentic_core.errors import PermanentError, Superseded
 from agentic_core.lifecycle import Phase
 from agentic_core.threads import thread_id
-from agentic_runner.long_term import ProjectStore
+from agentic_runner.checkpoints.project_store import ProjectStore
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import NewEvent

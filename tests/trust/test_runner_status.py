@@ -11,8 +11,8 @@ import yaml
 from agentic_core import contract
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.resources.session import SessionStatus
-from agentic_runner import status as statuses
-from agentic_runner.tracking import Progress
+from agentic_runner.execution.tracking import Progress
+from agentic_runner.session import status as statuses
 from hack.kubectl import ROOT
 from tests.support.kube import GROUP_PATH, Space
 from tests.trust.roles import JSON_PATCH, Answer, Client, a_pod_of

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agentic_core.resources.session import Interrupt
-from agentic_runner.asking import MAX_INTERRUPTS, ROOM_FOR_INTERRUPTS, build_interrupts, fit_interrupts
-from agentic_runner.continuation import Question
+from agentic_runner.execution.thread_entry import Question
+from agentic_runner.session.interrupts import MAX_INTERRUPTS, ROOM_FOR_INTERRUPTS, build_interrupts, fit_interrupts
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

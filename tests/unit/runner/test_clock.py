@@ -6,8 +6,8 @@ from email.utils import format_datetime
 import pytest
 from langgraph.checkpoint.base import id as ids
 
-from agentic_runner.clock import ServerClock
-from agentic_runner.ids import follow
+from agentic_runner.checkpoints.checkpoint_ids import follow
+from agentic_runner.server_clock import ServerClock
 
 NODE = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 SERVER = datetime(2026, 1, 1, 11, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from langgraph.graph import START, StateGraph
 
 from agentic_core.input_rules import GRAPH_ACCEPTS
 from agentic_core.run_settings import RunSettings
-from agentic_runner.given import SettingsRefused, build_config, build_context, read_defaults
+from agentic_runner.execution.given import SettingsRefused, build_config, build_context, read_defaults
 from agentic_runner.inspection import build_report
 
 

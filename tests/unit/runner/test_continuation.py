@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentic_runner.continuation import Action, Question, ThreadState, decide_entry
+from agentic_runner.execution.thread_entry import Action, Question, ThreadState, decide_entry
 
 ASKS = Question("q1", "review", "ok?")
 ALSO = Question("q2", "other", "and this?")

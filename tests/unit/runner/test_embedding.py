@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agentic_core.errors import GraphLoadError, PermanentError
-from agentic_runner.embedding import load_embeddings
-from agentic_runner.memory import Index
-from agentic_runner.project import Project
+from agentic_runner.project.embedding import load_embeddings
+from agentic_runner.project.langgraph_json import Project
+from agentic_runner.project.memory import Index
 
 CODE = """
 from langchain_core.embeddings import Embeddings

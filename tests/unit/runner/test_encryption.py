@@ -8,8 +8,8 @@ import ormsgpack
 import pytest
 
 from agentic_core.errors import PermanentError
-from agentic_runner.encryption import CannotDecrypt, Keyring, parse_keyring, read_keyring
-from agentic_runner.sealed import SealingSerializer
+from agentic_runner.checkpoints.encrypted_saver import SealingSerializer
+from agentic_runner.keyring import CannotDecrypt, Keyring, parse_keyring, read_keyring
 
 OLD, NEW, OTHER = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from agentic_core.errors import DatabaseUnavailable, Superseded
-from agentic_runner.eventlog import EventQueue
-from agentic_runner.tracking import StreamEvent
+from agentic_runner.execution.tracking import StreamEvent
+from agentic_runner.session.event_queue import EventQueue
 from agentic_store.records import NewEvent
 
 

@@ -13,9 +13,8 @@ from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send, interrupt
 
-from agentic_runner.continuation import Action
 from agentic_runner.drain import Drain
-from agentic_runner.execute import (
+from agentic_runner.execution.execute import (
     Drained,
     Finished,
     Outcome,
@@ -25,8 +24,9 @@ from agentic_runner.execute import (
     execute,
     find_entry,
 )
-from agentic_runner.given import build_config
-from agentic_runner.tracking import StreamEvent, Tracker
+from agentic_runner.execution.given import build_config
+from agentic_runner.execution.thread_entry import Action
+from agentic_runner.execution.tracking import StreamEvent, Tracker
 
 CONFIG = build_config("t", 1)
 

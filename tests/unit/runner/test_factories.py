@@ -13,7 +13,7 @@ from langgraph.store.memory import InMemoryStore
 from langgraph_sdk.runtime import ServerRuntime
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.factories import FactoryInput, build_arguments
+from agentic_runner.project.factories import FactoryInput, build_arguments
 
 STORE = InMemoryStore()
 GIVEN = FactoryInput({"configurable": {"thread_id": "t"}}, STORE, {"model": "small"})

@@ -5,8 +5,8 @@ import pytest
 from langgraph.errors import GraphRecursionError, InvalidUpdateError
 
 from agentic_core.errors import DatabaseUnavailable, Superseded
-from agentic_runner.failures import Kind, classify
-from agentic_runner.tracking import Tracker
+from agentic_runner.execution.failures import Kind, classify
+from agentic_runner.execution.tracking import Tracker
 
 
 def _tracker(error: BaseException | None = None) -> Tracker:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentic_runner.filters import matches
+from agentic_runner.checkpoints.filters import matches
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.given import build_config
-from agentic_runner.graphs import import_attribute, open_graph
-from agentic_runner.project import Project, enter_project, find_target
+from agentic_runner.execution.given import build_config
+from agentic_runner.project.langgraph_json import Project, enter_project, find_target
+from agentic_runner.project.loading import import_attribute, open_graph
 
 BUILDER = """
 from typing import TypedDict

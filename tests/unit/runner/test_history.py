@@ -6,9 +6,9 @@ import pytest
 
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.resources.session import AgenticSession, HistoryEntry
-from agentic_runner import status as statuses
-from agentic_runner.history import extend, join_nodes, recall
-from agentic_runner.tracking import Progress, Tracker
+from agentic_runner.execution.history import extend, join_nodes, recall
+from agentic_runner.execution.tracking import Progress, Tracker
+from agentic_runner.session import status as statuses
 from agentic_store.threads import CheckpointRow
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from agentic_core.conditions import Reason
 from agentic_core.display import hides
 from agentic_core.resources.session import AgenticSession
-from agentic_runner import status as statuses
-from agentic_runner.asking import build_interrupts
-from agentic_runner.continuation import Question
-from agentic_runner.history import join_nodes
+from agentic_runner.execution.history import join_nodes
+from agentic_runner.execution.thread_entry import Question
+from agentic_runner.execution.tracking import Progress, Tracker
 from agentic_runner.redaction import describe
-from agentic_runner.status import Verdict
-from agentic_runner.tracking import Progress, Tracker
+from agentic_runner.session import status as statuses
+from agentic_runner.session.interrupts import build_interrupts
+from agentic_runner.session.status import Verdict
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TEXTS = st.text(

@@ -7,7 +7,7 @@ import pytest
 from langgraph_cli import config as cli_config
 from langgraph_cli.schemas import Config
 
-from agentic_runner.ignored import KNOWN_SETTINGS, find_ignored
+from agentic_runner.project.ignored import KNOWN_SETTINGS, find_ignored
 
 
 def _settings(document: dict[str, Any]) -> list[str]:

@@ -29,7 +29,8 @@ def runner() -> set[str]:
     """What a runner has imported when it loads the author's graph."""
     return _modules_after(
         "import agentic_runner.process, agentic_runner.run; agentic_runner.run.import_langgraph();"
-        "import agentic_runner.checkpoints, agentic_runner.graphs, agentic_runner.project"
+        "import agentic_runner.checkpoints.factory, agentic_runner.project.loading;"
+        "import agentic_runner.project.langgraph_json"
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentic_runner.memory import Index, Memory, ThreadTtl, Ttl, read_memory
+from agentic_runner.project.memory import Index, Memory, ThreadTtl, Ttl, read_memory
 
 EMBED = {"dims": 3, "embed": "./embed.py:embed"}
 

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.folders import find_import_folders
-from agentic_runner.project import Project, confine, enter_project, find_target, read_env_file, read_project
+from agentic_runner.project.folders import find_import_folders
+from agentic_runner.project.langgraph_json import (
+    Project,
+    confine,
+    enter_project,
+    find_target,
+    read_env_file,
+    read_project,
+)
 
 
 def _write(folder: Path, document: object) -> Path:

@@ -12,11 +12,11 @@ from agentic_core.conditions import Reason
 from agentic_core.errors import Conflict, Superseded, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import AgenticSession, SessionStatus
-from agentic_runner import status as statuses
 from agentic_runner.config import RunConfig, TokenSource
-from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, check_ours, compute_delay, persist
-from agentic_runner.status import Result, Verdict
-from agentic_runner.tracking import Progress
+from agentic_runner.execution.tracking import Progress
+from agentic_runner.session import status as statuses
+from agentic_runner.session.reporter import ApiUnavailable, HeldBack, Reporter, check_ours, compute_delay, persist
+from agentic_runner.session.status import Result, Verdict
 
 CONFIG = RunConfig(
     session_name="s",

@@ -9,9 +9,9 @@ from agentic_core.conditions import find_condition
 from agentic_core.errors import GraphLoadError
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import AgenticSession, Interrupt
-from agentic_runner import status as statuses
-from agentic_runner.rewind import Loss, find_loss
-from agentic_runner.tracking import Progress
+from agentic_runner.checkpoints.lost_checkpoints import Loss, find_loss
+from agentic_runner.execution.tracking import Progress
+from agentic_runner.session import status as statuses
 from agentic_store.thread_end import Tip
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

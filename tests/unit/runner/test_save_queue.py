@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentic_runner.save_queue import MOST_UNITS, Commit, RolledBack, SaveQueue, Statement, WriterStopped
+from agentic_runner.checkpoints.save_queue import MOST_UNITS, Commit, RolledBack, SaveQueue, Statement, WriterStopped
 
 
 class Refused(psycopg.DataError):

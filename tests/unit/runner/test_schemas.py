@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_mode
 
 from agentic_core.input_rules import GRAPH_ACCEPTS
 from agentic_core.schema.schema import check_instance, check_schema
-from agentic_runner.schemas import derive_input_schema, derive_output_schema, portable
+from agentic_runner.project.schemas import derive_input_schema, derive_output_schema, portable
 
 
 class Part(TypedDict):

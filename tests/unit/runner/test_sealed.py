@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentic_runner.sealed import contains
+from agentic_runner.checkpoints.encrypted_saver import contains
 
 
 @pytest.mark.parametrize(

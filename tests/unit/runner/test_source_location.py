@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from agentic_core.contract import MAX_MESSAGE_LENGTH
 from agentic_core.resources import RunError
-from agentic_runner.failures import classify
+from agentic_runner.execution.failures import classify
+from agentic_runner.execution.source_location import find_source
+from agentic_runner.execution.tracking import Tracker
 from agentic_runner.redaction import bounded, clean, describe
-from agentic_runner.source_location import find_source
-from agentic_runner.tracking import Tracker
 
 CODE = """
 import json

@@ -30,12 +30,12 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
 from pydantic import SecretStr
 
-from agentic_runner.encryption import Keyring, parse_keyring
-from agentic_runner.folders import find_import_folders
-from agentic_runner.not_restorable import NotRestorable
-from agentic_runner.sealed import SealingSerializer, is_inline, is_storable_json
-from agentic_runner.state_codec import StateCodec
-from agentic_runner.state_types import StateTypes, read_allowed
+from agentic_runner.checkpoints.encrypted_saver import SealingSerializer, is_inline, is_storable_json
+from agentic_runner.checkpoints.not_restorable import NotRestorable
+from agentic_runner.checkpoints.state_codec import StateCodec
+from agentic_runner.checkpoints.state_types import StateTypes, read_allowed
+from agentic_runner.keyring import Keyring, parse_keyring
+from agentic_runner.project.folders import find_import_folders
 from tests.support import state_samples as samples
 
 KEY = base64.b64encode(bytes(32)).decode()
@@ -313,8 +313,8 @@ def test_another_process_restores_them_all(tmp_path: pathlib.Path) -> None:
     file.write_bytes(make_codec().pack(OBJECTS))
     code = (
         "import sys, tests.support.state_samples\n"
-        "from agentic_runner.state_codec import StateCodec\n"
-        "from agentic_runner.state_types import StateTypes\n"
+        "from agentic_runner.checkpoints.state_codec import StateCodec\n"
+        "from agentic_runner.checkpoints.state_types import StateTypes\n"
         "import pathlib\n"
         "print(repr(StateCodec(StateTypes()).unpack(pathlib.Path(sys.argv[1]).read_bytes())))\n"
     )

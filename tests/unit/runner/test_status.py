@@ -9,9 +9,9 @@ from agentic_core.conditions import Condition, Reason, find_condition
 from agentic_core.contract import MAX_MESSAGE_LENGTH
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import AgenticSession, Interrupt, SessionStatus
-from agentic_runner import status as statuses
-from agentic_runner.status import Result, Verdict, build_patch
-from agentic_runner.tracking import Progress
+from agentic_runner.execution.tracking import Progress
+from agentic_runner.session import status as statuses
+from agentic_runner.session.status import Result, Verdict, build_patch
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agentic_core.resources.session import HistoryEntry
-from agentic_runner.tracking import MAX_CUSTOM_BYTES, Progress, Tracker, keep_saved, small_json
+from agentic_runner.execution.tracking import MAX_CUSTOM_BYTES, Progress, Tracker, keep_saved, small_json
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, PermanentError
 from agentic_core.resources.session import ForkFrom
 from agentic_core.threads import can_read
+from agentic_runner.checkpoints.checkpoint_ids import follow
 from agentic_runner.config import RunConfig
-from agentic_runner.ids import follow
 from agentic_runner.redaction import describe
 from agentic_store.database import Database
 from agentic_store.errors import translate
@@ -20,7 +20,7 @@ from agentic_store.threads import CheckpointNotFound, ForkPoint
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-    from agentic_runner.graphs import Graph
+    from agentic_runner.project.loading import Graph
 
 
 class ForkRefused(PermanentError):

@@ -13,18 +13,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.encryption import Keyring
-from agentic_runner.modules import run_in_import_thread
+from agentic_runner.keyring import Keyring
+from agentic_runner.project.modules import run_in_import_thread
 from agentic_store.database import Database
 from agentic_store.tenants import memory_label
 from agentic_store.vector_dims import explain_obstacle
 
 if TYPE_CHECKING:
-    from agentic_runner.grouping import GroupingSaver, OnSaved
-    from agentic_runner.long_term import ProjectStore, Warn
-    from agentic_runner.memory import Index
-    from agentic_runner.project import Project
-    from agentic_runner.state_types import StateTypes
+    from agentic_runner.checkpoints.batching_saver import GroupingSaver, OnSaved
+    from agentic_runner.checkpoints.project_store import ProjectStore, Warn
+    from agentic_runner.checkpoints.state_types import StateTypes
+    from agentic_runner.project.langgraph_json import Project
+    from agentic_runner.project.memory import Index
 
 log: Final = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ def build_saver(
     Without a keyring it encrypts nothing, and says of an encrypted checkpoint which key that takes. ``on_saved`` hears
     of each checkpoint of a thread's own graph, once it is saved.
     """
-    from agentic_runner.grouping import ignore
-    from agentic_runner.sealed import SealedSaver, SealingSerializer
+    from agentic_runner.checkpoints.batching_saver import ignore
+    from agentic_runner.checkpoints.encrypted_saver import SealedSaver, SealingSerializer
 
     # The saver only asks for connections with dict rows; its annotation names one row class.
     pool: Any = database.pool
@@ -65,7 +65,7 @@ def build_store(database: Database, namespace: str, keyring: Keyring | None = No
 
     ``options`` are those of ``ProjectStore``: index, ttl, and what to say of an index that does not work.
     """
-    from agentic_runner.sealed import SealedStore, SealingSerializer
+    from agentic_runner.checkpoints.encrypted_saver import SealedStore, SealingSerializer
 
     serde = SealingSerializer(keyring or Keyring())
     return SealedStore(database.pool, label=memory_label(namespace), serde=serde, **options)
@@ -75,7 +75,7 @@ async def open_store(
     database: Database, namespace: str, keyring: Keyring | None, project: "Project", warn: "Warn"
 ) -> "ProjectStore":
     """Return the long-term store as a project's ``langgraph.json`` wants it, as far as the database can."""
-    from agentic_runner.memory import read_memory
+    from agentic_runner.project.memory import read_memory
 
     memory = read_memory(project.settings)
     options: dict[str, Any] = {"warn": warn, "obstacle": memory.flaw}
@@ -97,7 +97,7 @@ async def open_store(
 
 
 def _open_index(project: "Project", index: "Index") -> dict[str, Any]:
-    from agentic_runner.embedding import load_embeddings
+    from agentic_runner.project.embedding import load_embeddings
 
     try:
         embeddings = load_embeddings(project, index)

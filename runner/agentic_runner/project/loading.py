@@ -19,11 +19,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentic_core.errors import GraphLoadError
-from agentic_runner.factories import FactoryInput, build_arguments
-from agentic_runner.ignored import is_javascript
-from agentic_runner.modules import import_file, run_in_import_thread
-from agentic_runner.mounted import refuse_mounted
-from agentic_runner.project import Project, Target, confine, enter_project, locate
+from agentic_runner.project.factories import FactoryInput, build_arguments
+from agentic_runner.project.ignored import is_javascript
+from agentic_runner.project.langgraph_json import Project, Target, confine, enter_project, locate
+from agentic_runner.project.modules import import_file, run_in_import_thread
+from agentic_runner.project.mounted import refuse_mounted
 from agentic_runner.redaction import describe
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agentic_runner.config import Durability
-from agentic_runner.continuation import Action, Entry, Question, decide_entry, read_thread
 from agentic_runner.drain import Drain
-from agentic_runner.tracking import STREAM_MODES, StreamEvent, Tracker
+from agentic_runner.execution.thread_entry import Action, Entry, Question, decide_entry, read_thread
+from agentic_runner.execution.tracking import STREAM_MODES, StreamEvent, Tracker
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-    from agentic_runner.graphs import Graph
+    from agentic_runner.project.loading import Graph
 
 OnEvents = Callable[[Sequence[StreamEvent]], Awaitable[None]]
 

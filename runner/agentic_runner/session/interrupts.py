@@ -14,7 +14,7 @@ from agentic_core.questions import read_question
 from agentic_core.resources.session import AnswerOption, Interrupt
 from agentic_core.strict_json import spell_wide_integers
 from agentic_core.wire import Wire
-from agentic_runner.continuation import Question
+from agentic_runner.execution.thread_entry import Question
 from agentic_runner.redaction import bounded, describe
 from agentic_store.errors import UnstorableOutput
 from agentic_store.results.output import encode_output

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from agentic_core.errors import AgenticError, TransientError
-from agentic_runner.tracking import StreamEvent
+from agentic_runner.execution.tracking import StreamEvent
 from agentic_store.records import NewEvent
 
 log = logging.getLogger(__name__)

@@ -24,25 +24,25 @@ from agentic_core.errors import (
 )
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import HistoryEntry
-from agentic_runner import status as statuses
-from agentic_runner.asking import build_interrupts
+from agentic_runner.checkpoints.lost_checkpoints import Loss
 from agentic_runner.config import RunConfig
-from agentic_runner.continuation import Question
 from agentic_runner.drain import Drain
-from agentic_runner.encryption import CannotDecrypt
-from agentic_runner.eventlog import EventQueue
-from agentic_runner.execute import Drained, Finished, Outcome, Waits
-from agentic_runner.failures import Failure, Kind
-from agentic_runner.forking import ForkRefused
-from agentic_runner.given import SettingsRefused
-from agentic_runner.history import extend
+from agentic_runner.execution.execute import Drained, Finished, Outcome, Waits
+from agentic_runner.execution.failures import Failure, Kind
+from agentic_runner.execution.fork import ForkRefused
+from agentic_runner.execution.given import SettingsRefused
+from agentic_runner.execution.history import extend
+from agentic_runner.execution.thread_entry import Question
+from agentic_runner.execution.tracking import Progress, StreamEvent, keep_saved
+from agentic_runner.keyring import CannotDecrypt
 from agentic_runner.redaction import Redactor, bounded
-from agentic_runner.report import ApiUnavailable, HeldBack, Reporter, compute_delay
 from agentic_runner.results import GivenUp, Keeper, Kept
-from agentic_runner.rewind import Loss
-from agentic_runner.session_env import EnvRefused
-from agentic_runner.status import Result, Verdict
-from agentic_runner.tracking import Progress, StreamEvent, keep_saved
+from agentic_runner.session import status as statuses
+from agentic_runner.session.event_queue import EventQueue
+from agentic_runner.session.interrupts import build_interrupts
+from agentic_runner.session.reporter import ApiUnavailable, HeldBack, Reporter, compute_delay
+from agentic_runner.session.session_env import EnvRefused
+from agentic_runner.session.status import Result, Verdict
 from agentic_store.database import Database
 from agentic_store.errors import Unfenced, UnstorableOutput
 from agentic_store.records import Fence, SessionRow

@@ -22,7 +22,7 @@ from psycopg import AsyncCursor
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 
-from agentic_runner.save_queue import Commit, RolledBack, SaveQueue, Statement
+from agentic_runner.checkpoints.save_queue import Commit, RolledBack, SaveQueue, Statement
 
 _OPEN: Final = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 # Classes of SQLSTATE: a lock that was not available, an operator's intervention.

@@ -17,10 +17,10 @@ from agentic_core.errors import Conflict, PermanentError, Superseded, TransientE
 from agentic_core.names import GROUP, VERSION
 from agentic_core.reading import read_session
 from agentic_core.resources.session import AgenticSession, SessionStatus
-from agentic_runner.clock import ServerClock
 from agentic_runner.config import RunConfig, TokenSource
 from agentic_runner.redaction import Redactor, bounded
-from agentic_runner.status import build_patch
+from agentic_runner.server_clock import ServerClock
+from agentic_runner.session.status import build_patch
 
 _TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
 # The bearer's rights may be bound a moment after the pod starts, and its token expire a moment before the next one.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from agentic_runner.ignored import Ignored
+from agentic_runner.project.ignored import Ignored
 
 Strategy = Literal["delete", "keep_latest"]
 

@@ -9,11 +9,11 @@ from typing import Final, TypeVar
 
 from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, Superseded, TransientError
-from agentic_runner.encryption import CannotDecrypt
-from agentic_runner.not_restorable import NotRestorable
+from agentic_runner.checkpoints.not_restorable import NotRestorable
+from agentic_runner.execution.source_location import find_source
+from agentic_runner.execution.tracking import Tracker
+from agentic_runner.keyring import CannotDecrypt
 from agentic_runner.redaction import bounded, describe
-from agentic_runner.source_location import find_source
-from agentic_runner.tracking import Tracker
 from agentic_store.errors import Unfenced, translate
 
 E = TypeVar("E", bound=BaseException)

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from agentic_core import contract
 from agentic_core.errors import GraphLoadError
-from agentic_runner.folders import find_import_folders
-from agentic_runner.mounted import refuse_mounted
+from agentic_runner.project.folders import find_import_folders
+from agentic_runner.project.mounted import refuse_mounted
 
 _MAX_FILE: Final = 1024 * 1024
 # What `langgraph build` writes into an image instead of its langgraph.json.

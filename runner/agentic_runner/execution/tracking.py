@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.resources.session import HistoryEntry
-from agentic_runner.history import join_nodes
+from agentic_runner.execution.history import join_nodes
 from agentic_runner.redaction import bounded, describe
 
 STREAM_MODES: Final = ("tasks", "checkpoints", "custom", "values")

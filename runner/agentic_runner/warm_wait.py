@@ -10,7 +10,7 @@ from typing import Final
 
 from agentic_core.errors import TransientError
 from agentic_runner.drain import Drain
-from agentic_runner.report import Reporter
+from agentic_runner.session.reporter import Reporter
 
 log = logging.getLogger(__name__)
 

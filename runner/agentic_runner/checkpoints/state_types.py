@@ -32,7 +32,7 @@ from uuid import UUID
 from langgraph.checkpoint.serde import _msgpack as library
 from pydantic import BaseModel
 
-from agentic_runner.imported_names import find_imported
+from agentic_runner.checkpoints.imported_names import find_imported
 
 _VALUES: Final = (
     *(date, time, timedelta, tzinfo, Decimal, UUID, PurePath, set, frozenset, deque),

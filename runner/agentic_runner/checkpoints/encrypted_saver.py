@@ -28,13 +28,13 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import GetOp, Item, Op, PutOp, Result, SearchItem, SearchOp
 from psycopg.rows import DictRow
 
-from agentic_runner.encryption import CIPHER, Keyring
-from agentic_runner.filters import matches
-from agentic_runner.grouping import GroupingSaver, OnSaved, ignore
-from agentic_runner.long_term import ProjectStore
-from agentic_runner.not_restorable import NotRestorable
-from agentic_runner.state_codec import StateCodec, describe_type, is_encodable
-from agentic_runner.state_types import StateTypes
+from agentic_runner.checkpoints.batching_saver import GroupingSaver, OnSaved, ignore
+from agentic_runner.checkpoints.filters import matches
+from agentic_runner.checkpoints.not_restorable import NotRestorable
+from agentic_runner.checkpoints.project_store import ProjectStore
+from agentic_runner.checkpoints.state_codec import StateCodec, describe_type, is_encodable
+from agentic_runner.checkpoints.state_types import StateTypes
+from agentic_runner.keyring import CIPHER, Keyring
 
 SEALED: Final = "agentic_sealed"
 # What LangGraph and the history of a session look for in metadata. Everything else in it is an author's.

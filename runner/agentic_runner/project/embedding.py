@@ -7,13 +7,13 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import ensure_embeddings
 
 from agentic_core.errors import GraphLoadError, PermanentError
-from agentic_runner.graphs import import_attribute
-from agentic_runner.project import Target
+from agentic_runner.project.langgraph_json import Target
+from agentic_runner.project.loading import import_attribute
 from agentic_runner.redaction import describe
 
 if TYPE_CHECKING:
-    from agentic_runner.memory import Index
-    from agentic_runner.project import Project
+    from agentic_runner.project.langgraph_json import Project
+    from agentic_runner.project.memory import Index
 
 
 class CheckedEmbeddings(Embeddings):

@@ -15,11 +15,11 @@ from agentic_core.lifecycle import Phase
 from agentic_core.questions import describe_open
 from agentic_core.resources.graph_config import RunLimits
 from agentic_core.resources.session import AgenticSession, Interrupt, ResultRef, RunError, SessionStatus
-from agentic_runner.asking import fit_interrupts
-from agentic_runner.history import extend
+from agentic_runner.checkpoints.lost_checkpoints import Loss
+from agentic_runner.execution.history import extend
+from agentic_runner.execution.tracking import Progress
 from agentic_runner.redaction import bounded
-from agentic_runner.rewind import Loss
-from agentic_runner.tracking import Progress
+from agentic_runner.session.interrupts import fit_interrupts
 
 
 class AnswersPending(AgenticError):

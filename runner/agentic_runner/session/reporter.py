@@ -17,11 +17,11 @@ from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, Conflict, PermanentError, Superseded, TransientError
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.resources.session import AgenticSession, SessionStatus
-from agentic_runner import status as statuses
-from agentic_runner.api import SessionApi
+from agentic_runner.checkpoints.lost_checkpoints import Loss
 from agentic_runner.config import RunConfig
-from agentic_runner.rewind import Loss
-from agentic_runner.tracking import Progress
+from agentic_runner.execution.tracking import Progress
+from agentic_runner.session import status as statuses
+from agentic_runner.session.api import SessionApi
 
 log = logging.getLogger(__name__)
 

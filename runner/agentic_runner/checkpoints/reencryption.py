@@ -17,8 +17,8 @@ from psycopg.types.json import Jsonb
 
 from agentic_core.contract import ExitCode
 from agentic_core.errors import AgenticError
-from agentic_runner.encryption import read_keyring
-from agentic_runner.sealed import SEALED, STRUCTURE, SealingSerializer, is_short
+from agentic_runner.checkpoints.encrypted_saver import SEALED, STRUCTURE, SealingSerializer, is_short
+from agentic_runner.keyring import read_keyring
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.errors import translated
 from agentic_store.statements import load_statements

@@ -23,8 +23,8 @@ from langgraph.checkpoint.serde import _msgpack as library
 from langgraph.checkpoint.serde import jsonplus
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
-from agentic_runner.not_restorable import NotRestorable
-from agentic_runner.state_types import Make, Restorable, StateTypes
+from agentic_runner.checkpoints.not_restorable import NotRestorable
+from agentic_runner.checkpoints.state_types import Make, Restorable, StateTypes
 
 log = logging.getLogger(__name__)
 

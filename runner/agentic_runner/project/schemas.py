@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentic_core.input_rules import GRAPH_ACCEPTS
-from agentic_runner.message_schema import MARK, accept_single, is_message_reducer, place_messages
+from agentic_runner.project.message_schema import MARK, accept_single, is_message_reducer, place_messages
 
 if TYPE_CHECKING:
-    from agentic_runner.graphs import Graph
+    from agentic_runner.project.loading import Graph
 
 _ROOT = "__root__"
 

@@ -1,0 +1,1 @@
+"""Savers and stores: batches, fences, encryption, the types of saved state."""

@@ -1,0 +1,1 @@
+"""A run of the graph: where it enters the thread, its progress and its failures."""

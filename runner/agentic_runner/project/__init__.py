@@ -1,0 +1,1 @@
+"""The author's project: langgraph.json, its graphs and their schemas."""

@@ -1,0 +1,1 @@
+"""The session as the API server has it: status, questions, events."""
