@@ -9,8 +9,8 @@ from typing import Final
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.outcome import ExitStatus, TimedOut
+from agentic_cli.model.exit_status import ExitStatus, TimedOut
+from agentic_cli.output import terminal
 from agentic_core.contract import ExitCode
 from agentic_core.errors import AgenticError, DatabaseUnavailable, InvalidResource, SchemaMismatch, TransientError
 
@@ -33,8 +33,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "fork": ("agentic_cli.commands.follow_up:fork", "Start a new session from another one's checkpoint."),
     "checkpoints": ("agentic_cli.commands.checkpoints:checkpoints", "List what a session can be forked from."),
     "workflows": ("agentic_cli.commands.workflows:workflows", "List and show workflow definitions."),
-    "migrate": ("agentic_cli.migrate:migrate", "Bring the database's schema up or down."),
-    "audit": ("agentic_cli.audit:audit", "Export and check the trail of answers."),
+    "migrate": ("agentic_cli.commands.migrate:migrate", "Bring the database's schema up or down."),
+    "audit": ("agentic_cli.commands.audit:audit", "Export and check the trail of answers."),
     "completion": ("agentic_cli.commands.completion:completion", "Print a shell's completion script."),
 }
 

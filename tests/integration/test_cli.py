@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from agentic_cli.api import Api
-from agentic_cli.kinds import SESSIONS
-from agentic_cli.kubeconfig import find_connection
+from agentic_cli.kube.client import Api
+from agentic_cli.kube.kubeconfig import find_connection
+from agentic_cli.model.kinds import SESSIONS
 from agentic_core.digests import digest_question
 from agentic_core.names import answer_manager
 from hack.cluster.controlplane import ControlPlane

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.completions import complete_sessions
-from agentic_cli.durations import format_age, utc_now
-from agentic_cli.kinds import SESSIONS, read_name
-from agentic_cli.options import output_option
-from agentic_cli.rendering import Row
-from agentic_cli.sessions import Session
-from agentic_cli.target import Target, target_options
-from agentic_cli.terminal import printable
+from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.commands.options import output_option
+from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.sessions import Session
+from agentic_cli.output import terminal
+from agentic_cli.output.durations import format_age, utc_now
+from agentic_cli.output.rendering import Row
+from agentic_cli.output.terminal import printable
 
 HEADER: Final = ("CHECKPOINT", "STEP", "NODE", "NEXT", "AGE")
 

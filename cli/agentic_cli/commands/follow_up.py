@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from agentic_cli import terminal
+from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.commands.options import output_option
 from agentic_cli.commands.run import finish_creation, follow_options
-from agentic_cli.completions import complete_sessions
-from agentic_cli.given import build_given, given_options
-from agentic_cli.kinds import SESSIONS, read_name
-from agentic_cli.manifests import build_fork, build_retry
-from agentic_cli.options import output_option
-from agentic_cli.target import Target, target_options
-from agentic_cli.values import build_inputs
+from agentic_cli.inputs.given import build_given, given_options
+from agentic_cli.inputs.values import build_inputs
+from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.manifests import build_fork, build_retry
+from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
 
 _name_option = click.option("--name", "new_name", metavar="NAME", help="Name of the new session. [default: generated]")
@@ -103,7 +103,7 @@ def fork(
 def _read_values(source: str | None, pairs: tuple[str, ...]) -> Mapping[str, Any] | None:
     base = None
     if source is not None:
-        from agentic_cli.documents import read_document
+        from agentic_cli.inputs.documents import read_document
 
         base = read_document(source)
         if not isinstance(base, dict):

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.api_errors import ApiUnavailable, Expired, NotFound, Refused
-from agentic_cli.completions import complete_sessions
-from agentic_cli.durations import convert_duration
-from agentic_cli.following import Clock, compute_pause
-from agentic_cli.kinds import PODS, SESSIONS, read_name
-from agentic_cli.pods import Pod, choose_pods, split_timestamp
-from agentic_cli.sessions import Session
-from agentic_cli.target import Project, Target, target_options
+from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.interaction.following import Clock, compute_pause
+from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.kube.errors import ApiUnavailable, Expired, NotFound, Refused
+from agentic_cli.model.kinds import PODS, SESSIONS, read_name
+from agentic_cli.model.pods import Pod, choose_pods, split_timestamp
+from agentic_cli.model.sessions import Session
+from agentic_cli.output import terminal
+from agentic_cli.output.durations import convert_duration
 from agentic_core.errors import PermanentError
 from agentic_core.names import RUNNER_CONTAINER, SESSION_LABEL
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.answering import answer_question, describe_given
-from agentic_cli.completions import complete_interrupts, complete_sessions
-from agentic_cli.kinds import SESSIONS, read_name
-from agentic_cli.options import output_option, print_object
-from agentic_cli.outcome import ExitStatus
-from agentic_cli.questions import Question, read_answer
-from agentic_cli.sessions import Session
-from agentic_cli.target import Target, target_options
+from agentic_cli.commands.completions import complete_interrupts, complete_sessions
+from agentic_cli.commands.options import output_option, print_object
+from agentic_cli.inputs.questions import Question, read_answer
+from agentic_cli.interaction.answering import answer_question, describe_given
+from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.model.exit_status import ExitStatus
+from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.sessions import Session
+from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
 
 
@@ -80,14 +80,14 @@ def split_words(words: tuple[str, ...], session: Session, *, has_file: bool) -> 
 
 def _find_answer(question: Question, text: str | None, source: str | None) -> Any:
     if source is not None:
-        from agentic_cli.documents import read_document
+        from agentic_cli.inputs.documents import read_document
 
         return read_document(source)
     if text is not None:
         return read_answer(question, text)
     if not terminal.is_interactive():
         raise PermanentError(f"no answer is given to {question.prompt!r}: add a VALUE, or --file")
-    from agentic_cli.prompting import NoAnswer, TerminalDialogue, ask_answer
+    from agentic_cli.interaction.prompting import NoAnswer, TerminalDialogue, ask_answer
 
     try:
         return ask_answer(TerminalDialogue(), question)

@@ -5,22 +5,22 @@ from typing import Any, TypeVar
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.api_errors import Forbidden, NotFound
-from agentic_cli.checks import require_acceptable
+from agentic_cli.commands.completions import complete_workflows
+from agentic_cli.commands.options import no_answer_option, output_option, print_object, timeout_option
 from agentic_cli.commands.watch import follow_to_end
-from agentic_cli.completions import complete_workflows
-from agentic_cli.durations import convert_duration
-from agentic_cli.following import Clock
-from agentic_cli.forms import list_fields, list_missing
-from agentic_cli.given import build_given, given_options
-from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name
-from agentic_cli.manifests import build_session
-from agentic_cli.options import no_answer_option, output_option, print_object, timeout_option
-from agentic_cli.outcome import ExitStatus
-from agentic_cli.sessions import Session, Workflow
-from agentic_cli.target import Project, Target, target_options
-from agentic_cli.values import build_inputs
+from agentic_cli.inputs.checks import require_acceptable
+from agentic_cli.inputs.forms import list_fields, list_missing
+from agentic_cli.inputs.given import build_given, given_options
+from agentic_cli.inputs.values import build_inputs
+from agentic_cli.interaction.following import Clock
+from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.kube.errors import Forbidden, NotFound
+from agentic_cli.model.exit_status import ExitStatus
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name
+from agentic_cli.model.manifests import build_session
+from agentic_cli.model.sessions import Session, Workflow
+from agentic_cli.output import terminal
+from agentic_cli.output.durations import convert_duration
 from agentic_core.errors import PermanentError
 from agentic_core.input_rules import InputRules, find_unknown_keys
 
@@ -194,7 +194,7 @@ def _collect_inputs(rules: InputRules, source: str | None, pairs: tuple[str, ...
     schema = rules.form
     base = None
     if source is not None:
-        from agentic_cli.documents import read_document
+        from agentic_cli.inputs.documents import read_document
 
         base = read_document(source)
     inputs = build_inputs(base, pairs, schema, is_strict=rules.is_declared)
@@ -220,7 +220,7 @@ def _takes_objects(schema: Mapping[str, Any]) -> bool:
 
 
 def _ask(schema: Mapping[str, Any] | None, inputs: Any) -> Any:
-    from agentic_cli.prompting import NoAnswer, TerminalDialogue, fill_form
+    from agentic_cli.interaction.prompting import NoAnswer, TerminalDialogue, fill_form
 
     try:
         return fill_form(TerminalDialogue(), schema, inputs)

@@ -7,17 +7,17 @@ from typing import Any, Final
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.completions import complete_sessions
-from agentic_cli.durations import utc_now
-from agentic_cli.following import Clock
-from agentic_cli.kinds import SESSIONS, read_name
-from agentic_cli.options import no_answer_option, output_option, print_object, print_objects, timeout_option
-from agentic_cli.outcome import ExitStatus, TimedOut, find_outcome
-from agentic_cli.rendering import Row, describe_reference, describe_session
-from agentic_cli.sessions import Session, parse_session
-from agentic_cli.target import Project, Target, target_options
-from agentic_cli.watching import QuietView, watch_session
+from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.commands.options import no_answer_option, output_option, print_object, print_objects, timeout_option
+from agentic_cli.interaction.following import Clock
+from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.interaction.watching import QuietView, watch_session
+from agentic_cli.model.exit_status import ExitStatus, TimedOut, find_outcome
+from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.sessions import Session, parse_session
+from agentic_cli.output import terminal
+from agentic_cli.output.durations import utc_now
+from agentic_cli.output.rendering import Row, describe_reference, describe_session
 from agentic_core.errors import PermanentError
 from agentic_core.lifecycle import Phase
 
@@ -70,7 +70,7 @@ def _print_table(
     *,
     wide: bool,
 ) -> None:
-    from agentic_cli.tables import collect_table
+    from agentic_cli.output.tables import collect_table
 
     header, found = collect_table(project.api, SESSIONS, namespace, selector=selector, wide=wide)
     rows: list[Row] = []
@@ -114,7 +114,7 @@ def get(target: Target, name: str, output: str) -> None:
     with target.open() as project:
         name = read_name(SESSIONS, name)
         if output in ("table", "wide"):
-            from agentic_cli.tables import fetch_row
+            from agentic_cli.output.tables import fetch_row
 
             header, row = fetch_row(project.api, SESSIONS, project.namespace, name, wide=output == "wide")
             terminal.print_table(header, [row])
@@ -187,7 +187,7 @@ def result(
 
 
 def _fetch_outside(project: Project, session: Session, save: str | None, *, wants_url: bool) -> None:
-    from agentic_cli.fetching import LINK_WAIT_SECONDS, is_outside, obtain_link, save_result
+    from agentic_cli.interaction.download import LINK_WAIT_SECONDS, is_outside, obtain_link, save_result
 
     reference = session.status["resultRef"]
     if save is None and not wants_url:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.completions import complete_sessions
-from agentic_cli.kinds import SESSIONS, read_name
-from agentic_cli.sessions import Session
-from agentic_cli.target import Project, Target, target_options
+from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.sessions import Session
+from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
 
 _names = click.argument("names", metavar="SESSION...", nargs=-1, required=True, shell_complete=complete_sessions)

@@ -2,16 +2,16 @@
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.completions import complete_sessions
-from agentic_cli.following import Clock
-from agentic_cli.kinds import SESSIONS, read_name
-from agentic_cli.options import no_answer_option, timeout_option
-from agentic_cli.outcome import ExitStatus
-from agentic_cli.rendering import describe_change
-from agentic_cli.sessions import Session
-from agentic_cli.target import Project, Target, target_options
-from agentic_cli.watching import choose_dialogue, open_view, watch_session
+from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.commands.options import no_answer_option, timeout_option
+from agentic_cli.interaction.following import Clock
+from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.interaction.watching import choose_dialogue, open_view, watch_session
+from agentic_cli.model.exit_status import ExitStatus
+from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.sessions import Session
+from agentic_cli.output import terminal
+from agentic_cli.output.rendering import describe_change
 
 
 @click.command()

@@ -2,13 +2,13 @@
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.completions import complete_workflows
-from agentic_cli.durations import utc_now
-from agentic_cli.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, read_name
-from agentic_cli.options import output_option, print_object, print_objects
-from agentic_cli.rendering import Row, describe_workflow
-from agentic_cli.target import Project, Target, target_options
+from agentic_cli.commands.completions import complete_workflows
+from agentic_cli.commands.options import output_option, print_object, print_objects
+from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, read_name
+from agentic_cli.output import terminal
+from agentic_cli.output.durations import utc_now
+from agentic_cli.output.rendering import Row, describe_workflow
 
 _cluster = click.option("--cluster", is_flag=True, help="ClusterWorkflowDefinitions, which all namespaces share.")
 
@@ -65,7 +65,7 @@ def list_workflows(target: Target, cluster: bool, all_namespaces: bool, selector
 
 
 def _print_table(project: Project, namespace: str | None, selector: str | None, *, cluster: bool, wide: bool) -> None:
-    from agentic_cli.tables import collect_table
+    from agentic_cli.output.tables import collect_table
 
     kind = CLUSTER_WORKFLOWS if cluster else WORKFLOWS
     header, rows = collect_table(project.api, kind, namespace, selector=selector, wide=wide)

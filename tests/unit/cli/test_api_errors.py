@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from agentic_cli.api import compute_delay, split_lines
-from agentic_cli.api_errors import (
+from agentic_cli.kube.client import compute_delay, split_lines
+from agentic_cli.kube.errors import (
     AlreadyExists,
     ApiUnavailable,
     Call,
@@ -19,7 +19,7 @@ from agentic_cli.api_errors import (
     Refused,
     build_error,
 )
-from agentic_cli.kinds import CLUSTER_WORKFLOWS, PODS, SESSIONS, WORKFLOWS, read_name
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, PODS, SESSIONS, WORKFLOWS, read_name
 from agentic_core.errors import Conflict, PermanentError
 
 SERVER = "https://api:6443"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agentic_cli.commands.checkpoints import HEADER, build_row, read_history
-from agentic_cli.sessions import parse_session
+from agentic_cli.model.sessions import parse_session
 from tests.support.raw_sessions import a_raw_session
 
 NOW = datetime(2026, 5, 1, 10, 5, tzinfo=UTC)

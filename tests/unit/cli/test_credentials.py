@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.credentials import build_headers, find_proxy, log_in, read_credential
-from agentic_cli.kubeconfig import Connection, LoginPlugin
+from agentic_cli.kube.credentials import build_headers, find_proxy, log_in, read_credential
+from agentic_cli.kube.kubeconfig import Connection, LoginPlugin
 from agentic_core.errors import PermanentError
 
 VERSION = "client.authentication.k8s.io/v1"

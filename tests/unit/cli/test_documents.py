@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.documents import MAX_DOCUMENT_BYTES, parse_document, read_document
+from agentic_cli.inputs.documents import MAX_DOCUMENT_BYTES, parse_document, read_document
 from agentic_core.errors import PermanentError
 from agentic_core.strict_json import JsonRefused
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.given import build_given
+from agentic_cli.inputs.given import build_given
 from agentic_core.errors import AgenticError
 
 NOTHING: dict[str, Any] = {

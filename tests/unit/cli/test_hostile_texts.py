@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from agentic_cli.live import build_view
-from agentic_cli.rendering import (
+from agentic_cli.model.sessions import parse_session, parse_workflow
+from agentic_cli.output.live import build_view
+from agentic_cli.output.rendering import (
     align,
     describe_change,
     describe_open_questions,
@@ -19,8 +20,7 @@ from agentic_cli.rendering import (
     describe_workflow,
     read_table,
 )
-from agentic_cli.sessions import parse_session, parse_workflow
-from agentic_cli.terminal import print_json, print_yaml, show_styled
+from agentic_cli.output.terminal import print_json, print_yaml, show_styled
 from agentic_core.display import find_hidden
 from tests.support.raw_sessions import a_raw_session, a_raw_workflow, an_interrupt
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.kubeconfig import find_connection, find_files
+from agentic_cli.kube.kubeconfig import find_connection, find_files
 from agentic_core.errors import PermanentError
 
 PEM = b"-----BEGIN CERTIFICATE-----\n"

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from agentic_cli.main import COMMANDS, agentic, find_program_name
-from agentic_cli.terminal import wants_colour
+from agentic_cli.output.terminal import wants_colour
 from tests.support.commands import clean_environment, run_agentic
 
 
@@ -77,7 +77,7 @@ def test_its_help_loads_next_to_nothing() -> None:
 
 
 def test_a_listing_loads_no_more_than_it_needs() -> None:
-    loaded = modules_after("import agentic_cli.commands.sessions, agentic_cli.api, agentic_cli.kubeconfig")
+    loaded = modules_after("import agentic_cli.commands.sessions, agentic_cli.kube.client, agentic_cli.kube.kubeconfig")
 
     assert not {"langgraph", "pydantic", "kopf", "kubernetes", "psycopg", "agentic_store", "jsonschema_rs"} & loaded
 

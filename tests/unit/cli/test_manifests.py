@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.manifests import (
+from agentic_cli.model.manifests import (
     build_answer,
     build_fork,
     build_retry,
@@ -13,7 +13,7 @@ from agentic_cli.manifests import (
     replaces_answer,
     sign,
 )
-from agentic_cli.sessions import parse_session
+from agentic_cli.model.sessions import parse_session
 from agentic_core.errors import PermanentError
 from tests.support.raw_sessions import a_raw_session, a_waiting_session
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agentic_cli.pods import choose_pods, split_timestamp
+from agentic_cli.model.pods import choose_pods, split_timestamp
 
 
 def a_pod(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.forms import list_fields, list_missing
-from agentic_cli.prompting import NoAnswer, ask_answer, fill_form
-from agentic_cli.questions import read_question
-from agentic_cli.sessions import Interrupt
+from agentic_cli.inputs.forms import list_fields, list_missing
+from agentic_cli.inputs.questions import read_question
+from agentic_cli.interaction.prompting import NoAnswer, ask_answer, fill_form
+from agentic_cli.model.sessions import Interrupt
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.questions import check_answer, choose_question, read_answer, read_question
-from agentic_cli.sessions import Interrupt, parse_session
+from agentic_cli.inputs.questions import check_answer, choose_question, read_answer, read_question
+from agentic_cli.model.sessions import Interrupt, parse_session
 from agentic_core.errors import InvalidResource, PermanentError
 from tests.support.raw_sessions import a_raw_session, a_waiting_session, an_interrupt
 

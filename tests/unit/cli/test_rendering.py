@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from agentic_cli.durations import format_age, format_duration, read_duration
-from agentic_cli.live import build_view, read_percent
-from agentic_cli.outcome import ExitStatus, find_outcome
-from agentic_cli.rendering import (
+from agentic_cli.model.exit_status import ExitStatus, find_outcome
+from agentic_cli.model.sessions import parse_session, parse_workflow
+from agentic_cli.output.durations import format_age, format_duration, read_duration
+from agentic_cli.output.live import build_view, read_percent
+from agentic_cli.output.rendering import (
     describe_change,
     describe_open_questions,
     describe_session,
@@ -18,8 +19,7 @@ from agentic_cli.rendering import (
     read_table,
     strip_noise,
 )
-from agentic_cli.sessions import parse_session, parse_workflow
-from agentic_cli.terminal import print_json
+from agentic_cli.output.terminal import print_json
 from tests.support.raw_sessions import a_raw_session, a_raw_workflow, a_waiting_session, an_interrupt
 
 NOW = datetime(2026, 5, 1, 10, 5, tzinfo=UTC)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.durations import format_age
-from agentic_cli.rendering import describe_change, describe_session
-from agentic_cli.sessions import UNREADABLE, parse_session
+from agentic_cli.model.sessions import UNREADABLE, parse_session
+from agentic_cli.output.durations import format_age
+from agentic_cli.output.rendering import describe_change, describe_session
 from tests.support.raw_sessions import a_raw_session
 
 NOW = datetime(2026, 5, 1, 10, 5, tzinfo=UTC)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.values import build_inputs, find_schema, find_types, read_value, split_key
+from agentic_cli.inputs.values import build_inputs, find_schema, find_types, read_value, split_key
 from agentic_core.errors import PermanentError
 
 SCHEMA: dict[str, Any] = {

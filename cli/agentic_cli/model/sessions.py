@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from agentic_cli.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, Kind
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, Kind
 from agentic_core.approvals import find_rule
 from agentic_core.digests import digest_question
 from agentic_core.input_rules import InputRules, read_rules

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentic_cli.values import Schema, find_choices, find_types, get, resolve, variants
+from agentic_cli.inputs.values import Schema, find_choices, find_types, get, resolve, variants
 
 
 @dataclass(frozen=True)

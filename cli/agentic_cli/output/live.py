@@ -13,9 +13,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from agentic_cli.durations import format_duration, utc_now
-from agentic_cli.sessions import Session, parse_time
-from agentic_cli.terminal import printable, wants_colour
+from agentic_cli.model.sessions import Session, parse_time
+from agentic_cli.output.durations import format_duration, utc_now
+from agentic_cli.output.terminal import printable, wants_colour
 from agentic_core.questions import clip_line
 
 _STYLES = {"Completed": "green", "Failed": "red", "Stopped": "yellow", "WaitingForInput": "magenta", "Running": "cyan"}

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from agentic_cli.durations import format_age, format_duration
-from agentic_cli.forms import list_fields
-from agentic_cli.questions import Question, read_question
-from agentic_cli.sessions import Interrupt, Session, Workflow, parse_time
-from agentic_cli.terminal import printable
+from agentic_cli.inputs.forms import list_fields
+from agentic_cli.inputs.questions import Question, read_question
+from agentic_cli.model.sessions import Interrupt, Session, Workflow, parse_time
+from agentic_cli.output.durations import format_age, format_duration
+from agentic_cli.output.terminal import printable
 from agentic_core.approvals import describe_needed
 from agentic_core.contract import MAX_INLINE_RESULT_BYTES
 from agentic_core.questions import clip_line, show_json

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
-from agentic_cli.sessions import Session
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
+from agentic_cli.model.sessions import Session
 from agentic_core.errors import PermanentError
 from agentic_core.names import API_VERSION, MAX_SESSION_NAME, is_dns_label
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentic_cli.checks import find_form_problems, find_problems
-from agentic_cli.sessions import Interrupt, Session
-from agentic_cli.values import find_types, read_value
+from agentic_cli.inputs.checks import find_form_problems, find_problems
+from agentic_cli.inputs.values import find_types, read_value
+from agentic_cli.model.sessions import Interrupt, Session
 from agentic_core import questions
 from agentic_core.choices import is_same_json
 from agentic_core.contract import MAX_ANSWER_BYTES

@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.durations import convert_duration
-from agentic_cli.kinds import Kind
-from agentic_cli.rendering import strip_noise
+from agentic_cli.model.kinds import Kind
+from agentic_cli.output import terminal
+from agentic_cli.output.durations import convert_duration
+from agentic_cli.output.rendering import strip_noise
 
 F = TypeVar("F", bound=Callable[..., Any])
 

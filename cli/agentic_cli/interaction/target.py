@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from agentic_cli import completions
-from agentic_cli.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
-from agentic_cli.manifests import sign
-from agentic_cli.sessions import Session, Workflow, parse_session, parse_workflow
+from agentic_cli.commands import completions
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
+from agentic_cli.model.manifests import sign
+from agentic_cli.model.sessions import Session, Workflow, parse_session, parse_workflow
 from agentic_core.errors import PermanentError
 from agentic_core.names import answer_manager, is_dns_label
 
 if TYPE_CHECKING:
-    from agentic_cli.api import Api
+    from agentic_cli.kube.client import Api
 
 R = TypeVar("R")
 
@@ -75,8 +75,8 @@ class Target:
     def open(self, *, connect_seconds: float | None = None) -> Iterator[Project]:
         """Connect as the kubeconfig says."""
         # Loaded here: `--help` and completion of options need neither YAML nor HTTP.
-        from agentic_cli.api import CONNECT_SECONDS, Api
-        from agentic_cli.kubeconfig import find_connection
+        from agentic_cli.kube.client import CONNECT_SECONDS, Api
+        from agentic_cli.kube.kubeconfig import find_connection
 
         connection = find_connection(os.environ, kubeconfig=self.kubeconfig, context=self.context)
         namespace = self.namespace or connection.namespace

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.checks import find_form_problems
-from agentic_cli.forms import Field, list_fields, list_missing
-from agentic_cli.questions import Question, check_answer, read_answer
-from agentic_cli.values import put, read_several, read_value
+from agentic_cli.inputs.checks import find_form_problems
+from agentic_cli.inputs.forms import Field, list_fields, list_missing
+from agentic_cli.inputs.questions import Question, check_answer, read_answer
+from agentic_cli.inputs.values import put, read_several, read_value
+from agentic_cli.output import terminal
 from agentic_core.choices import find_item_choices
 from agentic_core.errors import InvalidResource, PermanentError
 from agentic_core.questions import Action, Review, show_json

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentic_cli.api import Api
-from agentic_cli.kinds import SESSIONS
+from agentic_cli.kube.client import Api
+from agentic_cli.model.kinds import SESSIONS
 from agentic_core.trail import Chain, ChainReader, EntryKind, Fault, hash_text
 
 

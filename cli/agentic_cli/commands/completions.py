@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.shell_completion import CompletionItem
 
-from agentic_cli.kinds import CLUSTER_WORKFLOWS, NAMESPACES, SESSIONS, WORKFLOWS, Kind
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, NAMESPACES, SESSIONS, WORKFLOWS, Kind
 
 if TYPE_CHECKING:
-    from agentic_cli.target import Project
+    from agentic_cli.interaction.target import Project
 
 CONNECT_SECONDS: Final = 2.0
 MAX_NAMES: Final = 500
@@ -38,7 +38,7 @@ def complete_contexts(ctx: click.Context, _param: click.Parameter, incomplete: s
     """Complete a context of the kubeconfig."""
     import os
 
-    from agentic_cli.kubeconfig import find_files, read_config
+    from agentic_cli.kube.kubeconfig import find_files, read_config
     from agentic_core.errors import AgenticError
 
     try:
@@ -50,7 +50,7 @@ def complete_contexts(ctx: click.Context, _param: click.Parameter, incomplete: s
 
 def complete_interrupts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the id of an open question of the session that stands before it, then its options."""
-    from agentic_cli.questions import read_question
+    from agentic_cli.inputs.questions import read_question
     from agentic_core.errors import AgenticError
     from agentic_core.questions import clip_line
 
@@ -78,7 +78,7 @@ def _complete(ctx: click.Context, kind: Kind, incomplete: str) -> list[Completio
     names: list[str] = []
     try:
         with _project(ctx) as project:
-            from agentic_cli.api import NAMES_ONLY
+            from agentic_cli.kube.client import NAMES_ONLY
 
             namespace = project.namespace if kind.is_namespaced else None
             for page in project.api.list_pages(kind, namespace, accept=NAMES_ONLY):
@@ -93,7 +93,7 @@ def _complete(ctx: click.Context, kind: Kind, incomplete: str) -> list[Completio
 
 @contextmanager
 def _project(ctx: click.Context) -> Iterator["Project"]:
-    from agentic_cli.target import Target
+    from agentic_cli.interaction.target import Target
 
     target = Target(ctx.params.get("namespace"), ctx.params.get("context"), _path(ctx))
     with target.open(connect_seconds=CONNECT_SECONDS) as project:

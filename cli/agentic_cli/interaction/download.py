@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from agentic_cli.following import Clock
-from agentic_cli.rendering import describe_reference
-from agentic_cli.sessions import Session
-from agentic_cli.target import Project
+from agentic_cli.interaction.following import Clock
+from agentic_cli.interaction.target import Project
+from agentic_cli.model.sessions import Session
+from agentic_cli.output.rendering import describe_reference
 from agentic_core.errors import PermanentError, TransientError
 from agentic_core.names import DOWNLOAD_ANNOTATION
 

@@ -10,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from agentic_cli import terminal
-from agentic_cli.outcome import ExitStatus
+from agentic_cli.model.exit_status import ExitStatus
+from agentic_cli.output import terminal
 from agentic_core.errors import AgenticError, PermanentError
 from agentic_store import vectors as vector_tables
 from agentic_store.dsn import FILE_VARIABLE, VARIABLE, Dsn, read_dsn

@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
-from agentic_cli import terminal
-from agentic_cli.answering import answer_question, describe_given
-from agentic_cli.following import Clock, follow_session
-from agentic_cli.outcome import ExitStatus, find_outcome
-from agentic_cli.prompting import Dialogue, NoAnswer, TerminalDialogue, ask_answer
-from agentic_cli.rendering import describe_change, describe_open_questions
-from agentic_cli.sessions import Session
-from agentic_cli.target import Project
+from agentic_cli.interaction.answering import answer_question, describe_given
+from agentic_cli.interaction.following import Clock, follow_session
+from agentic_cli.interaction.prompting import Dialogue, NoAnswer, TerminalDialogue, ask_answer
+from agentic_cli.interaction.target import Project
+from agentic_cli.model.exit_status import ExitStatus, find_outcome
+from agentic_cli.model.sessions import Session
+from agentic_cli.output import terminal
+from agentic_cli.output.rendering import describe_change, describe_open_questions
 from agentic_core.errors import AgenticError, Conflict, PermanentError
 
 
@@ -124,7 +124,7 @@ def open_view(project: Project, session: Session, *, quiet: bool = False) -> Ite
     if quiet:
         yield QuietView()
     elif sys.stdout.isatty() and terminal.is_interactive():
-        from agentic_cli.live import LiveView
+        from agentic_cli.output.live import LiveView
 
         with LiveView(_fetch_nodes(project, session)) as view:
             yield view

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from agentic_cli.values import build_inputs
+from agentic_cli.inputs.values import build_inputs
 from agentic_core.errors import InvalidResource, PermanentError, Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,7 +62,7 @@ def build_given(
 
 
 def _read(source: str) -> dict[str, Any]:
-    from agentic_cli.documents import read_document
+    from agentic_cli.inputs.documents import read_document
 
     value = read_document(source)
     if not isinstance(value, dict):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agentic_cli.kubeconfig import Connection, LoginPlugin
+from agentic_cli.kube.kubeconfig import Connection, LoginPlugin
 from agentic_core.errors import PermanentError
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from agentic_cli.api import WATCH_SECONDS
-from agentic_cli.api_errors import ApiUnavailable, Expired, NotFound
-from agentic_cli.kinds import SESSIONS
-from agentic_cli.outcome import TimedOut
-from agentic_cli.sessions import Session, parse_session
-from agentic_cli.target import Project
+from agentic_cli.interaction.target import Project
+from agentic_cli.kube.client import WATCH_SECONDS
+from agentic_cli.kube.errors import ApiUnavailable, Expired, NotFound
+from agentic_cli.model.exit_status import TimedOut
+from agentic_cli.model.kinds import SESSIONS
+from agentic_cli.model.sessions import Session, parse_session
 from agentic_core.errors import PermanentError
 
 # How long an API server may be away before the command gives up.

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import httpx
 
-from agentic_cli.api_errors import (
+from agentic_cli.kube.credentials import build_headers, build_ssl_context, find_proxy, log_in
+from agentic_cli.kube.errors import (
     ApiUnavailable,
     Call,
     Expired,
@@ -26,9 +27,8 @@ from agentic_cli.api_errors import (
     NotLoggedIn,
     build_error,
 )
-from agentic_cli.credentials import build_headers, build_ssl_context, find_proxy, log_in
-from agentic_cli.kinds import IDENTITY, PODS, Kind
-from agentic_cli.kubeconfig import Connection
+from agentic_cli.kube.kubeconfig import Connection
+from agentic_cli.model.kinds import IDENTITY, PODS, Kind
 from agentic_core.errors import AgenticError, PermanentError
 
 CHUNK: Final = 500

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentic_cli.kinds import NAMESPACES, SESSIONS, Kind
+from agentic_cli.model.kinds import NAMESPACES, SESSIONS, Kind
 from agentic_core.errors import AgenticError, Conflict, PermanentError, TransientError
 
 

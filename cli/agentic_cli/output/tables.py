@@ -1,8 +1,8 @@
 """Lists in the API server's own Table form: the columns that kubectl shows, without fetching inputs and results."""
 
-from agentic_cli.api import TABLE, Api
-from agentic_cli.kinds import Kind
-from agentic_cli.rendering import Row, read_table
+from agentic_cli.kube.client import TABLE, Api
+from agentic_cli.model.kinds import Kind
+from agentic_cli.output.rendering import Row, read_table
 
 
 def collect_table(

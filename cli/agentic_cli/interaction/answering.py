@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from agentic_cli.following import Clock
-from agentic_cli.manifests import build_answer, replaces_answer
-from agentic_cli.outcome import TimedOut
-from agentic_cli.questions import Question, check_answer, choose_question
-from agentic_cli.sessions import Session
-from agentic_cli.target import Project
+from agentic_cli.inputs.questions import Question, check_answer, choose_question
+from agentic_cli.interaction.following import Clock
+from agentic_cli.interaction.target import Project
+from agentic_cli.model.exit_status import TimedOut
+from agentic_cli.model.manifests import build_answer, replaces_answer
+from agentic_cli.model.sessions import Session
 from agentic_core.approvals import count_left, describe_rule
 from agentic_core.digests import digest_value
 from agentic_core.errors import Conflict, PermanentError

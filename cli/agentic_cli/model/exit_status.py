@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Final
 
-from agentic_cli.sessions import Session
+from agentic_cli.model.sessions import Session
 from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
 

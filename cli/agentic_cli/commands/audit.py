@@ -15,12 +15,13 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
-from agentic_cli import completions, terminal
-from agentic_cli.audit_heads import Heads, compare_heads
-from agentic_cli.durations import read_duration, utc_now
-from agentic_cli.migrate import connection_options
-from agentic_cli.outcome import ExitStatus
-from agentic_cli.target import Target, target_options
+from agentic_cli.commands import completions
+from agentic_cli.commands.migrate import connection_options
+from agentic_cli.interaction.audit_heads import Heads, compare_heads
+from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.model.exit_status import ExitStatus
+from agentic_cli.output import terminal
+from agentic_cli.output.durations import read_duration, utc_now
 from agentic_core import trail as chain
 from agentic_core.display import cut, escape_json
 from agentic_core.errors import AgenticError, PermanentError

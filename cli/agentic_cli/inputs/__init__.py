@@ -1,0 +1,1 @@
+"""Inputs and answers: parsing, forms and checks."""

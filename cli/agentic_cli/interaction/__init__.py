@@ -1,0 +1,1 @@
+"""Following, watching, prompting and answering."""

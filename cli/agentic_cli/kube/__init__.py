@@ -1,0 +1,1 @@
+"""The API server: kubeconfig, credentials and a small client."""

@@ -1,0 +1,1 @@
+"""What the commands know of sessions, definitions and pods. Pure."""
