@@ -4,7 +4,7 @@ import random
 from typing import Final
 
 from agentic_core.errors import AgenticError, Conflict, TransientError
-from agentic_operator.kube.client import Forbidden
+from agentic_operator.kube.errors import Forbidden
 
 FIRST: Final = 0.1
 LONGEST: Final = 60.0

@@ -14,9 +14,9 @@ from typing import Final, NoReturn
 from agentic_core.errors import PermanentError
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_core.schema.sandbox import SchemaChecker
-from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.reads import Lookup
-from agentic_operator.cache.resync import Sweep, owner_of
+from agentic_operator.cache.resync import Sweep, keep_results
 from agentic_operator.cache.watch import Handlers, watch_cluster
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.config import ClusterDefinitions, InvalidSetting, Settings, read_settings
@@ -27,7 +27,7 @@ from agentic_operator.controllers.workers import run_workers
 from agentic_operator.database.result_links import ResultLinks, ResultRemover, Stores
 from agentic_operator.database.retention import Retention
 from agentic_operator.database.retention_policy import Keep
-from agentic_operator.database.session_rows import Recorder, keep_results
+from agentic_operator.database.session_rows import Recorder
 from agentic_operator.database.trail_rows import TrailKeeper
 from agentic_operator.faults import Faults
 from agentic_operator.http_server import serve_health
@@ -35,16 +35,17 @@ from agentic_operator.kube.client import JOBS, PODS, SESSIONS, Kube, open_kube
 from agentic_operator.kube.connection import Connection, NoConnection, find_connection
 from agentic_operator.kube.event_recorder import Announcer
 from agentic_operator.kube.leader_election import Election, LeaseLost
+from agentic_operator.kube.own_image import complete_vault
 from agentic_operator.kube.rights import Rights
 from agentic_operator.logs import set_up_logs
-from agentic_operator.manifests.database_access import complete_vault
 from agentic_operator.metrics import Metrics
 from agentic_operator.namespaces.database_logins import Logins
 from agentic_operator.namespaces.prepare import Namespaces
 from agentic_operator.namespaces.role_cleanup import TenantKeeper
 from agentic_operator.namespaces.upkeep import Upkeep
 from agentic_operator.sampler import sample_database
-from agentic_operator.sessions.children import observe_job, observe_pod
+from agentic_operator.sessions.children import observe_job, observe_pod, owner_of
+from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_operator.sessions.observation import Rules
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import read_dsn

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_operator.cache.index import DefinitionKey, Registry
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.reads import parse_definition
 from agentic_operator.database import retention as module
 from agentic_operator.database.retention import Retention
@@ -21,6 +21,7 @@ from agentic_operator.database.retention_policy import Keep
 from agentic_operator.kube.client import open_kube
 from agentic_operator.kube.connection import read_kubeconfig
 from agentic_operator.kube.event_recorder import Announcer
+from agentic_operator.sessions.keys import DefinitionKey
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.kube import SYSTEM, Space

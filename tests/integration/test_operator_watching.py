@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from agentic_operator.cache.index import Key, Registry
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.watch import Handlers, watch_cluster
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.kube.connection import read_kubeconfig
+from agentic_operator.sessions.keys import Key
 from tests.support.kube import SYSTEM, Space
 
 

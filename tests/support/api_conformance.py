@@ -21,13 +21,11 @@ from agentic_operator.kube.client import (
     SECRETS,
     SERVICE_ACCOUNTS,
     SESSIONS,
-    AlreadyExists,
-    Invalid,
     Json,
     Kind,
     Kube,
-    NotFound,
 )
+from agentic_operator.kube.errors import AlreadyExists, Invalid, NotFound
 from agentic_operator.sessions.children import observe_job
 from tests.support.builders import definition_body, session_body
 

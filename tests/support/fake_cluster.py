@@ -24,7 +24,7 @@ from agentic_core.inspection import frame_report
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL, RUNNER_CONTAINER, read_run, read_session
 from agentic_core.schema.schema import check_instance, check_schema
-from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.reads import Lookup
 from agentic_operator.cache.resync import Sweep
 from agentic_operator.cache.watch import Handlers
@@ -54,6 +54,7 @@ from agentic_operator.kube.event_recorder import Announcer
 from agentic_operator.main import _prime
 from agentic_operator.namespaces.database_logins import Logins
 from agentic_operator.namespaces.prepare import Namespaces
+from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_operator.sessions.observation import Rules
 from agentic_store.memory import MemoryStore
 from agentic_store.protocols import Sessions

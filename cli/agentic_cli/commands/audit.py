@@ -17,8 +17,9 @@ import click
 
 from agentic_cli.commands import completions
 from agentic_cli.commands.migrate import connection_options
+from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.audit_heads import Heads, compare_heads
-from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.interaction.target import Target
 from agentic_cli.model.exit_status import ExitStatus
 from agentic_cli.output import terminal
 from agentic_cli.output.durations import read_duration, utc_now

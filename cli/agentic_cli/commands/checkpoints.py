@@ -7,8 +7,8 @@ from typing import Any, Final
 import click
 
 from agentic_cli.commands.completions import complete_sessions
-from agentic_cli.commands.options import output_option
-from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.commands.options import output_option, target_options
+from agentic_cli.interaction.target import Target
 from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from agentic_cli.commands.completions import complete_sessions
-from agentic_cli.commands.options import output_option
+from agentic_cli.commands.options import output_option, target_options
 from agentic_cli.commands.run import finish_creation, follow_options
 from agentic_cli.inputs.given import build_given, given_options
 from agentic_cli.inputs.values import build_inputs
-from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.interaction.target import Target
 from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.manifests import build_fork, build_retry
 from agentic_cli.output import terminal

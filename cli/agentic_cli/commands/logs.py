@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.following import Clock, compute_pause
-from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.interaction.target import Project, Target
 from agentic_cli.kube.errors import ApiUnavailable, Expired, NotFound, Refused
 from agentic_cli.model.kinds import PODS, SESSIONS, read_name
 from agentic_cli.model.pods import Pod, choose_pods, split_timestamp

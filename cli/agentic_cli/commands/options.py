@@ -1,10 +1,14 @@
 """Options that several commands have, and printing objects in the form that ``-o`` names."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from agentic_cli.commands import completions
+from agentic_cli.interaction.target import Target
 from agentic_cli.model.kinds import Kind
 from agentic_cli.output import terminal
 from agentic_cli.output.durations import convert_duration
@@ -54,3 +58,27 @@ def print_objects(kind: Kind, objects: Iterable[Mapping[str, Any]], output: str)
         terminal.print_json(document)
     else:
         terminal.print_yaml(document)
+
+
+R = TypeVar("R")
+
+
+def target_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options that kubectl has everywhere; it gets them as ``target``."""
+
+    @click.option(
+        "-n", "--namespace", metavar="NAME", shell_complete=completions.complete_namespaces, help="Namespace."
+    )
+    @click.option("--context", metavar="NAME", shell_complete=completions.complete_contexts, help="Kubeconfig context.")
+    @click.option(
+        "--kubeconfig",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Kubeconfig file. [default: $KUBECONFIG or ~/.kube/config]",
+    )
+    @functools.wraps(command)
+    def with_target(
+        *arguments: Any, namespace: str | None, context: str | None, kubeconfig: Path | None, **options: Any
+    ) -> R:
+        return command(*arguments, target=Target(namespace, context, kubeconfig), **options)
+
+    return with_target

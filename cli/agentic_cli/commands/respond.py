@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from agentic_cli.commands.completions import complete_interrupts, complete_sessions
-from agentic_cli.commands.options import output_option, print_object
+from agentic_cli.commands.options import output_option, print_object, target_options
 from agentic_cli.inputs.questions import Question, read_answer
 from agentic_cli.interaction.answering import answer_question, describe_given
-from agentic_cli.interaction.target import Target, target_options
+from agentic_cli.interaction.target import Target
 from agentic_cli.model.exit_status import ExitStatus
 from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.sessions import Session

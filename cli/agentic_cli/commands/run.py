@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 import click
 
 from agentic_cli.commands.completions import complete_workflows
-from agentic_cli.commands.options import no_answer_option, output_option, print_object, timeout_option
+from agentic_cli.commands.options import no_answer_option, output_option, print_object, target_options, timeout_option
 from agentic_cli.commands.watch import follow_to_end
 from agentic_cli.inputs.checks import require_acceptable
 from agentic_cli.inputs.forms import list_fields, list_missing
 from agentic_cli.inputs.given import build_given, given_options
 from agentic_cli.inputs.values import build_inputs
 from agentic_cli.interaction.following import Clock
-from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.interaction.target import Project, Target
 from agentic_cli.kube.errors import Forbidden, NotFound
 from agentic_cli.model.exit_status import ExitStatus
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name

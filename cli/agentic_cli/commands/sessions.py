@@ -8,9 +8,16 @@ from typing import Any, Final
 import click
 
 from agentic_cli.commands.completions import complete_sessions
-from agentic_cli.commands.options import no_answer_option, output_option, print_object, print_objects, timeout_option
+from agentic_cli.commands.options import (
+    no_answer_option,
+    output_option,
+    print_object,
+    print_objects,
+    target_options,
+    timeout_option,
+)
 from agentic_cli.interaction.following import Clock
-from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.interaction.target import Project, Target
 from agentic_cli.interaction.watching import QuietView, watch_session
 from agentic_cli.model.exit_status import ExitStatus, TimedOut, find_outcome
 from agentic_cli.model.kinds import SESSIONS, read_name

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import click
 
 from agentic_cli.commands.completions import complete_sessions
-from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.commands.options import target_options
+from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal

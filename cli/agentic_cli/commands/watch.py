@@ -3,9 +3,9 @@
 import click
 
 from agentic_cli.commands.completions import complete_sessions
-from agentic_cli.commands.options import no_answer_option, timeout_option
+from agentic_cli.commands.options import no_answer_option, target_options, timeout_option
 from agentic_cli.interaction.following import Clock
-from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.interaction.target import Project, Target
 from agentic_cli.interaction.watching import choose_dialogue, open_view, watch_session
 from agentic_cli.model.exit_status import ExitStatus
 from agentic_cli.model.kinds import SESSIONS, read_name

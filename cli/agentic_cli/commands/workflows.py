@@ -3,8 +3,8 @@
 import click
 
 from agentic_cli.commands.completions import complete_workflows
-from agentic_cli.commands.options import output_option, print_object, print_objects
-from agentic_cli.interaction.target import Project, Target, target_options
+from agentic_cli.commands.options import output_option, print_object, print_objects, target_options
+from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, read_name
 from agentic_cli.output import terminal
 from agentic_cli.output.durations import utc_now

@@ -1,16 +1,12 @@
 """Where a command acts: the options that every command shares, and the objects of one namespace behind them."""
 
-import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
-
-from agentic_cli.commands import completions
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
 from agentic_cli.model.manifests import sign
 from agentic_cli.model.sessions import Session, Workflow, parse_session, parse_workflow
@@ -19,8 +15,6 @@ from agentic_core.names import answer_manager, is_dns_label
 
 if TYPE_CHECKING:
     from agentic_cli.kube.client import Api
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -84,24 +78,3 @@ class Target:
             raise PermanentError(f"{namespace!r} cannot be a namespace: lower-case letters, digits and '-'")
         with Api(connection, connect_seconds=connect_seconds or CONNECT_SECONDS) as api:
             yield Project(api, namespace)
-
-
-def target_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options that kubectl has everywhere; it gets them as ``target``."""
-
-    @click.option(
-        "-n", "--namespace", metavar="NAME", shell_complete=completions.complete_namespaces, help="Namespace."
-    )
-    @click.option("--context", metavar="NAME", shell_complete=completions.complete_contexts, help="Kubeconfig context.")
-    @click.option(
-        "--kubeconfig",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Kubeconfig file. [default: $KUBECONFIG or ~/.kube/config]",
-    )
-    @functools.wraps(command)
-    def with_target(
-        *arguments: Any, namespace: str | None, context: str | None, kubeconfig: Path | None, **options: Any
-    ) -> R:
-        return command(*arguments, target=Target(namespace, context, kubeconfig), **options)
-
-    return with_target

@@ -16,30 +16,13 @@ from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.admission import Queue
 from agentic_operator.sessions.blockers import HOLDING
 from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 
 MAX_BODIES: Final = 4096
 _MAX_BODY_NODES: Final = 64
 _MAX_BODY_CHARACTERS: Final = 4096
 
 Raw = Mapping[str, Any]
-
-
-class SessionKey(NamedTuple):
-    """A session, for the work queue and the index."""
-
-    namespace: str
-    name: str
-
-
-class DefinitionKey(NamedTuple):
-    """A definition; ``namespace`` is ``""`` for one of the cluster."""
-
-    kind: str
-    namespace: str
-    name: str
-
-
-Key = SessionKey | DefinitionKey
 
 
 class Place(Enum):

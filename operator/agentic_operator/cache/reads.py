@@ -8,11 +8,12 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import SESSION_LABEL, job_name
 from agentic_core.reading import read_session
 from agentic_core.resources import AgenticSession, ClusterWorkflowDefinition, WorkflowDefinition
-from agentic_operator.cache.index import DefinitionKey, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import CLUSTER_DEFINITIONS, DEFINITIONS, JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.children import JOB_NAME_LABEL, JobSeen, PodSeen, observe_job, observe_pod
+from agentic_operator.sessions.keys import DefinitionKey, SessionKey
 from agentic_operator.sessions.status import is_withdrawn, last_run
 
 logger: Final = logging.getLogger(__name__)

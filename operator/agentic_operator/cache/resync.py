@@ -10,12 +10,13 @@ from typing import Final
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_core.reading import read_session
-from agentic_operator.cache.index import DefinitionKey, Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.workqueue import WorkQueue
-from agentic_operator.database.session_rows import build_record, keep_results
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import JOBS, PODS, SESSIONS, Json, Kind, Kube
-from agentic_operator.sessions.children import definition_of, session_of
+from agentic_operator.sessions.children import owner_of
+from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
+from agentic_operator.sessions.record import build_record
 from agentic_store.protocols import Sessions
 from agentic_store.records import SessionRecord
 
@@ -25,28 +26,16 @@ FIRST_SECONDS: Final = 15.0
 logger: Final = logging.getLogger(__name__)
 
 
-def owner_of(raw: Json, inspections: str) -> Key | None:
-    """Return the session or definition that a Job or pod belongs to.
-
-    Definitions of the cluster are inspected in the namespace ``inspections``: what says so elsewhere is not ours.
-    """
-    namespace = raw["metadata"].get("namespace", "")
-    if (session := session_of(raw)) is not None:
-        return SessionKey(namespace, session)
-    if (definition := definition_of(raw)) is not None:
-        kind, name = definition
-        if kind == "ClusterWorkflowDefinition":
-            return DefinitionKey(kind, "", name) if namespace == inspections else None
-        return DefinitionKey(kind, namespace, name)
-    return None
-
-
 def _settled_record(raw: Json) -> list[SessionRecord]:
     """Return the row of a session, unless its runner writes that itself at the moment."""
     session = read_session(raw).session
     if session.status.phase in (Phase.RUNNING, Phase.WAITING_FOR_INPUT):
         return []
     return [build_record(session)]
+
+
+async def keep_results(_uid: str) -> None:
+    """Remove nothing: there is no object store."""
 
 
 class Sweep:

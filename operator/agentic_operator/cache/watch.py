@@ -17,13 +17,13 @@ from kopf._core.engines import peering as kopf_peering  # not exported: the type
 from pydantic import ValidationError
 
 from agentic_core.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL, VERSION
-from agentic_operator.cache.index import DefinitionKey, Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.reads import parse_definition
-from agentic_operator.cache.resync import owner_of
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.faults import Faults
 from agentic_operator.kube.connection import Connection
-from agentic_operator.sessions.children import observe_job, observe_pod
+from agentic_operator.sessions.children import observe_job, observe_pod, owner_of
+from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 
 # 20 workers with the default idle time of 5 s handle exactly 4 objects a second; without a limit 1,000 objects cost
 # 250 MiB. Workers that leave at once need no more.

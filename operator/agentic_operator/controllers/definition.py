@@ -14,7 +14,6 @@ from agentic_core.resources import WorkflowStatus
 from agentic_core.run_settings import find_settings_problems
 from agentic_core.times import seconds_until
 from agentic_core.writable_paths import find_mount_problems
-from agentic_operator.cache.index import DefinitionKey
 from agentic_operator.cache.reads import definition_kind, parse_definition
 from agentic_operator.controllers.session import Parts
 from agentic_operator.definitions.decide import (
@@ -25,11 +24,13 @@ from agentic_operator.definitions.decide import (
     inspection_namespace,
     read_report,
 )
-from agentic_operator.kube.client import JOBS, PODS, AlreadyExists, Json, NotFound
+from agentic_operator.kube.client import JOBS, PODS, Json
+from agentic_operator.kube.errors import AlreadyExists, NotFound, Obstructed
 from agentic_operator.manifests.jobs import Definition, build_inspection_job, inspection_fingerprint
-from agentic_operator.sessions.blockers import Obstructed, hold_definition
+from agentic_operator.sessions.blockers import hold_definition
 from agentic_operator.sessions.children import JobSeen, observe_job, observe_pod
 from agentic_operator.sessions.diagnosis import newest
+from agentic_operator.sessions.keys import DefinitionKey
 from agentic_operator.sessions.status import diff_status
 
 MAX_CHECKED: Final = 1000

@@ -15,7 +15,7 @@ from agentic_core.input_rules import find_unknown_keys
 from agentic_core.names import FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, SESSION_LABEL
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import seconds_until
-from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.reads import Lookup, workflow_of
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.controllers.schema_checker import Checker, find_input_problems
@@ -23,19 +23,10 @@ from agentic_operator.controllers.stuck_pods import Stalls
 from agentic_operator.database.session_rows import Recorder
 from agentic_operator.database.trail_rows import TrailKeeper
 from agentic_operator.faults import Faults
-from agentic_operator.kube.client import (
-    CLAIMS,
-    JOBS,
-    PODS,
-    SESSIONS,
-    AlreadyExists,
-    Forbidden,
-    Invalid,
-    Json,
-    Kube,
-    NotFound,
-)
+from agentic_operator.kube.client import CLAIMS, JOBS, PODS, SESSIONS, Json, Kube
+from agentic_operator.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, Obstructed
 from agentic_operator.kube.event_recorder import Announcer
+from agentic_operator.kube.events import Note
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.manifests.pods import Manifest
 from agentic_operator.namespaces.prepare import Namespaces
@@ -48,12 +39,13 @@ from agentic_operator.sessions.admission import (
     refuse_inputs,
 )
 from agentic_operator.sessions.answers import Checked, find_checks, find_managers
-from agentic_operator.sessions.blockers import Obstacle, Obstructed, find_obstacle, hold_session
+from agentic_operator.sessions.blockers import Obstacle, find_obstacle, hold_session
 from agentic_operator.sessions.children import find_controller, observe_job
 from agentic_operator.sessions.decide import decide, needs_input_check, wants_end
 from agentic_operator.sessions.ending import DELETION_PATIENCE
+from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_operator.sessions.observation import Rules, Seen, find_pending
-from agentic_operator.sessions.plan import Note, Plan, Repair
+from agentic_operator.sessions.plan import Plan, Repair
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.starting import find_run_account
 from agentic_operator.sessions.status import build_exact_patch, diff_status, fail_session

@@ -14,13 +14,14 @@ from typing import Final, Protocol
 
 from agentic_core.conditions import Reason
 from agentic_core.times import EARLIEST, parse_time
-from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import EVENTS, Json, Kube
 from agentic_operator.kube.errors import REASONS, REMEDIES, Cause, find_cause
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
 from agentic_operator.sessions.diagnosis import clip, newest
+from agentic_operator.sessions.keys import Key, SessionKey
 
 ROUND_SECONDS: Final = 3.0
 # A list of Events goes past the API server's memory: where nothing changes it is asked for ever less often.
@@ -37,16 +38,6 @@ _POD_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandB
 PULL_SECRET_LASTS: Final = timedelta(minutes=10)
 
 logger: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Stall:
-    """Why a Job has no pod, or why its pod (``pod``) does not start."""
-
-    job: str
-    pod: str
-    reason: Reason
-    message: str
 
 
 @dataclass(frozen=True)

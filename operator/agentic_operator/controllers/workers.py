@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from agentic_core.errors import AgenticError, Conflict, TransientError
 from agentic_operator.backoff import compute_delay, jitter
-from agentic_operator.cache.index import Key, SessionKey
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.controllers.definition import DefinitionReconciler
 from agentic_operator.controllers.session import SessionReconciler
 from agentic_operator.faults import describe_invalid
-from agentic_operator.kube.client import Forbidden
+from agentic_operator.kube.errors import Forbidden
+from agentic_operator.sessions.keys import Key, SessionKey
 
 logger: Final = logging.getLogger(__name__)
 

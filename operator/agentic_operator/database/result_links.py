@@ -17,9 +17,9 @@ from agentic_core.contract import RESULT_STORE_SECRET
 from agentic_core.errors import AgenticError, PermanentError, TransientError
 from agentic_core.names import DOWNLOAD_ANNOTATION
 from agentic_core.times import CLOCK_TOLERANCE, add, add_seconds, parse_time
-from agentic_operator.cache.index import SessionKey
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import SECRETS, SESSIONS, Json, Kube
+from agentic_operator.sessions.keys import SessionKey
 from agentic_store.protocols import Sessions
 from agentic_store.results.objects import ObjectStore, ObjectStoreError, read_object_store
 

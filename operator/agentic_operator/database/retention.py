@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
 from agentic_core.errors import DatabaseUnavailable, TransientError
-from agentic_operator.cache.index import DefinitionKey, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.database.retention_policy import (
     MAX_CLOCK_DIFFERENCE,
     InvalidDays,
@@ -26,8 +26,10 @@ from agentic_operator.database.retention_policy import (
     read_keep,
 )
 from agentic_operator.faults import Faults, Outage, repeat
-from agentic_operator.kube.client import NAMESPACES, Forbidden, Json, Kube
-from agentic_operator.sessions.plan import Note
+from agentic_operator.kube.client import NAMESPACES, Json, Kube
+from agentic_operator.kube.errors import Forbidden
+from agentic_operator.kube.events import Note
+from agentic_operator.sessions.keys import DefinitionKey, SessionKey
 from agentic_store.protocols import Trails
 from agentic_store.retention import Ended, Gone, Kept, PostgresRetention, Step
 

@@ -5,47 +5,23 @@ What the API server holds is the truth; a row follows it. A database that is awa
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from agentic_core.errors import TransientError
-from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_operator.backoff import compute_delay, jitter
+from agentic_operator.cache.resync import keep_results
 from agentic_operator.faults import Faults, Outage
+from agentic_operator.sessions.record import build_record
 from agentic_store.protocols import Sessions
-from agentic_store.records import Json, SessionRecord
+from agentic_store.records import SessionRecord
 
 MAX_PENDING: Final = 10_000
 BATCH: Final = 200
 LONGEST_PAUSE: Final = 5.0
 
 logger: Final = logging.getLogger(__name__)
-
-
-def build_record(session: AgenticSession) -> SessionRecord:
-    """Return the row of a session as its resource says it is."""
-    status = session.status
-    error: Mapping[str, Json] | None = status.error.to_wire() if status.error is not None else None
-    return SessionRecord(
-        project_name=session.namespace,
-        session_name=session.name,
-        session_uid=session.metadata.uid,
-        workflow_name=session.spec.workflow_ref.name,
-        status=status.phase or Phase.PENDING,
-        thread_id=session.thread,
-        created_at=session.metadata.creation_timestamp or datetime.now(UTC),
-        input_data=session.spec.inputs,
-        run=status.run or 0,
-        started_at=status.start_time,
-        completed_at=status.completion_time,
-        error=error,
-    )
-
-
-async def keep_results(_uid: str) -> None:
-    """Remove nothing: there is no object store."""
 
 
 class Recorder:

@@ -12,8 +12,8 @@ from typing import Final
 from agentic_core.errors import TransientError
 from agentic_core.resources import AgenticSession
 from agentic_operator.backoff import compute_delay, jitter
-from agentic_operator.cache.index import Key, SessionKey
 from agentic_operator.faults import Faults, Outage
+from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_operator.sessions.trail import Stored
 from agentic_store.protocols import Trails
 from agentic_store.records import TrailRow

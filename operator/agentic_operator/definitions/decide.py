@@ -25,18 +25,18 @@ from agentic_core.resources import (
     WorkflowStatus,
 )
 from agentic_operator.author_pods import find_account, list_pod_problems
-from agentic_operator.controllers.stuck_pods import Stall
 from agentic_operator.kube.errors import REASONS
+from agentic_operator.kube.events import Note
 from agentic_operator.manifests.jobs import Definition, build_inspection_job, inspection_fingerprint
 from agentic_operator.sessions.admission import check_image, list_problems, refuse_pod
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
 from agentic_operator.sessions.diagnosis import classify_failure, clip, find_trouble, newest
 from agentic_operator.sessions.held import find_held
 from agentic_operator.sessions.observation import Rules
-from agentic_operator.sessions.plan import DefinitionPlan, Note
+from agentic_operator.sessions.plan import DefinitionPlan
 from agentic_operator.sessions.snapshot import pin_image
 from agentic_operator.sessions.status import build_condition
-from agentic_store.vector_dims import explain_obstacle
+from agentic_store.vector_rules import explain_obstacle
 
 MIN_RETRY: Final = timedelta(seconds=30)
 MAX_RETRY: Final = timedelta(minutes=10)

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, Protocol, Self
 
 import aiohttp
 
-from agentic_core.errors import AgenticError, Conflict, PermanentError, TransientError
+from agentic_core.errors import AgenticError, Conflict
 from agentic_operator.kube.connection import Connection
-from agentic_operator.kube.errors import Cause, find_cause, is_of_policy, is_of_webhook
+from agentic_operator.kube.errors import ApiUnavailable, NotFound, translate_status
 
 USER_AGENT: Final = "agentic-operator"
 REQUEST_SECONDS: Final = 30.0
@@ -30,39 +30,6 @@ METADATA_ALONE: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io
 
 Json = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
-
-
-class NotFound(AgenticError):
-    """There is no such object (any more)."""
-
-
-class AlreadyExists(AgenticError):
-    """An object of this name is there."""
-
-
-class Forbidden(PermanentError):
-    """The API server does not let us: rights, a quota, an admission policy, or a namespace that is being deleted."""
-
-    def __init__(self, message: str, cause: Cause | None = None) -> None:
-        super().__init__(message)
-        self.cause = cause or find_cause(message)
-
-    @property
-    def is_terminating(self) -> bool:
-        """Whether the namespace is being deleted."""
-        return self.cause is Cause.TERMINATING
-
-
-class Invalid(PermanentError):
-    """The API server does not take the object as it is."""
-
-
-class ApiUnavailable(TransientError):
-    """The API server does not answer, or not now."""
-
-
-class AdmissionUnavailable(TransientError):
-    """An admission webhook that the API server has to ask does not answer."""
 
 
 @dataclass(frozen=True)
@@ -95,34 +62,6 @@ NETWORK_POLICIES: Final = Kind("apis/networking.k8s.io/v1", "networkpolicies")
 LEASES: Final = Kind("apis/coordination.k8s.io/v1", "leases")
 NAMESPACES: Final = Kind("api/v1", "namespaces")
 EVENTS: Final = Kind("apis/events.k8s.io/v1", "events")
-
-
-def translate_status(code: int, body: object, retry_after: str | None = None) -> AgenticError:
-    """Return our error for a refusal of the API server; ``body`` is its ``Status`` or whatever came instead."""
-    status: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    reason = status.get("reason") or ""
-    message = str(status.get("message") or body or "no message")[:2000]
-    text = f"the API server answered {code}: {message}"
-    if code == 404:
-        return NotFound(text)
-    if code == 409:
-        return AlreadyExists(text) if reason == "AlreadyExists" else Conflict(text)
-    if code == 410:
-        return Conflict(text)
-    if code == 403:
-        causes = (status.get("details") or {}).get("causes") or ()
-        is_terminating = any(c.get("reason") == "NamespaceTerminating" for c in causes)
-        return Forbidden(message, Cause.TERMINATING if is_terminating else None)
-    if code in (400, 405, 406, 413, 415, 422):
-        return Forbidden(message, Cause.POLICY) if is_of_policy(message) else Invalid(message)
-    if code >= 500 and is_of_webhook(message):
-        return AdmissionUnavailable(message)
-    if code in (401, 408, 429) or code >= 500:
-        seconds = (status.get("details") or {}).get("retryAfterSeconds")
-        if retry_after is not None and retry_after.isdecimal():
-            seconds = int(retry_after)
-        return ApiUnavailable(text, retry_after_seconds=float(seconds) if seconds else None)
-    return PermanentError(text)
 
 
 class Meter(Protocol):

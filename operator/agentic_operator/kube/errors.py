@@ -5,10 +5,12 @@ counts as a missing right or as a policy, and is shown as it was said.
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from agentic_core.conditions import Reason
+from agentic_core.errors import AgenticError, Conflict, PermanentError, TransientError
 
 
 class Cause(StrEnum):
@@ -73,3 +75,72 @@ def is_of_policy(message: str) -> bool:
 def is_of_webhook(message: str) -> bool:
     """Say whether an admission webhook that has to be asked did not answer."""
     return _WEBHOOK.search(message) is not None
+
+
+class NotFound(AgenticError):
+    """There is no such object (any more)."""
+
+
+class AlreadyExists(AgenticError):
+    """An object of this name is there."""
+
+
+class Forbidden(PermanentError):
+    """The API server does not let us: rights, a quota, an admission policy, or a namespace that is being deleted."""
+
+    def __init__(self, message: str, cause: Cause | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause or find_cause(message)
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether the namespace is being deleted."""
+        return self.cause is Cause.TERMINATING
+
+
+class Invalid(PermanentError):
+    """The API server does not take the object as it is."""
+
+
+class ApiUnavailable(TransientError):
+    """The API server does not answer, or not now."""
+
+
+class AdmissionUnavailable(TransientError):
+    """An admission webhook that the API server has to ask does not answer."""
+
+
+def translate_status(code: int, body: object, retry_after: str | None = None) -> AgenticError:
+    """Return our error for a refusal of the API server; ``body`` is its ``Status`` or whatever came instead."""
+    status: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    reason = status.get("reason") or ""
+    message = str(status.get("message") or body or "no message")[:2000]
+    text = f"the API server answered {code}: {message}"
+    if code == 404:
+        return NotFound(text)
+    if code == 409:
+        return AlreadyExists(text) if reason == "AlreadyExists" else Conflict(text)
+    if code == 410:
+        return Conflict(text)
+    if code == 403:
+        causes = (status.get("details") or {}).get("causes") or ()
+        is_terminating = any(c.get("reason") == "NamespaceTerminating" for c in causes)
+        return Forbidden(message, Cause.TERMINATING if is_terminating else None)
+    if code in (400, 405, 406, 413, 415, 422):
+        return Forbidden(message, Cause.POLICY) if is_of_policy(message) else Invalid(message)
+    if code >= 500 and is_of_webhook(message):
+        return AdmissionUnavailable(message)
+    if code in (401, 408, 429) or code >= 500:
+        seconds = (status.get("details") or {}).get("retryAfterSeconds")
+        if retry_after is not None and retry_after.isdecimal():
+            seconds = int(retry_after)
+        return ApiUnavailable(text, retry_after_seconds=float(seconds) if seconds else None)
+    return PermanentError(text)
+
+
+class Obstructed(TransientError):
+    """Something that stands in the way and that has a reason of its own."""
+
+    def __init__(self, reason: Reason, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.reason = reason

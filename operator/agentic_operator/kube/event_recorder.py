@@ -19,7 +19,7 @@ from agentic_core.resources import Resource
 from agentic_core.wire import format_time
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import EVENTS, Json, Kube
-from agentic_operator.sessions.plan import Note
+from agentic_operator.kube.events import Note
 
 CONTROLLER: Final = "agentic-operator.dev/operator"
 BURST: Final = 25

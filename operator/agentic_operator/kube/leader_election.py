@@ -19,7 +19,8 @@ from typing import Final
 from agentic_core.errors import AgenticError, Conflict
 from agentic_core.wire import format_time
 from agentic_operator.config import MAX_LEASE_SECONDS
-from agentic_operator.kube.client import LEASES, AlreadyExists, Json, Kube
+from agentic_operator.kube.client import LEASES, Json, Kube
+from agentic_operator.kube.errors import AlreadyExists
 
 LEASE_NAME: Final = "agentic-operator"
 _MAX_TRANSITIONS: Final = 2_147_483_647

@@ -4,13 +4,12 @@ Either way the runner finds one file in one place and knows nothing of its origi
 the runner's own, has another audience, and is mounted into the init container alone.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from agentic_core.contract import POSTGRES_DIR, POSTGRES_SECRET, POSTGRES_SECRET_KEY, VAULT_DIR
 from agentic_core.names import VAULT_CONTAINER
-from agentic_operator.config import InvalidSetting, Settings, VaultAccess
-from agentic_operator.kube.client import PODS, Kube
+from agentic_operator.config import VaultAccess
 from agentic_operator.manifests.pods import TOKEN_SECONDS, Manifest, build_container_context, build_env
 
 # Of vault-init: what somebody has to provide, and what may pass. Another pod would end the first way again.
@@ -38,22 +37,6 @@ def build_database_access(vault: VaultAccess | None, namespace: str) -> Database
         init_containers=(_init_container(vault, namespace),),
         failure_rules=(_rule("Ignore", [STOPPED_CODE]), _rule("FailJob", list(PERMANENT_CODES))),
     )
-
-
-async def complete_vault(settings: Settings, kube: Kube) -> Settings:
-    """Return settings that name the image of ``vault-init``: where none is given, that of this operator's own pod."""
-    vault = settings.jobs.vault
-    if vault is None or vault.image:
-        return settings
-    pod = await kube.find(PODS, settings.namespace, settings.identity)
-    containers = ((pod or {}).get("spec") or {}).get("containers") or ()
-    image = next((str(one["image"]) for one in containers if one.get("name") == "operator"), "")
-    if not image:
-        raise InvalidSetting(
-            f"VAULT_INIT_IMAGE is not set, and there is no pod {settings.identity!r} in {settings.namespace!r} with a "
-            "container 'operator' to take it from: name the operator's image"
-        )
-    return replace(settings, jobs=replace(settings.jobs, vault=replace(vault, image=image)))
 
 
 def _secret_volume() -> Manifest:

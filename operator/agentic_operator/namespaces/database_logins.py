@@ -20,8 +20,8 @@ from agentic_core.errors import DatabaseUnavailable, PermanentError, TransientEr
 from agentic_core.names import GROUP
 from agentic_operator.config import Settings, Tenancy
 from agentic_operator.kube.client import SECRETS, Json, Kube
+from agentic_operator.kube.errors import Obstructed
 from agentic_operator.namespaces.secrets import is_ours, read_text, write_secret
-from agentic_operator.sessions.blockers import Obstructed
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.tenants import Credentials, TenantRole
 

@@ -19,21 +19,11 @@ from agentic_core.names import (
     RUNS_ANNOTATION,
 )
 from agentic_operator.config import Settings
-from agentic_operator.kube.client import (
-    NETWORK_POLICIES,
-    ROLE_BINDINGS,
-    SERVICE_ACCOUNTS,
-    USER_AGENT,
-    AlreadyExists,
-    Invalid,
-    Json,
-    Kind,
-    Kube,
-)
+from agentic_operator.kube.client import NETWORK_POLICIES, ROLE_BINDINGS, SERVICE_ACCOUNTS, USER_AGENT, Json, Kind, Kube
+from agentic_operator.kube.errors import AlreadyExists, Invalid, Obstructed
 from agentic_operator.namespaces.database_logins import Logins
 from agentic_operator.namespaces.shared_secrets import SharedSecrets, find_names
 from agentic_operator.networks import build_runner_policy
-from agentic_operator.sessions.blockers import Obstructed
 
 TTL_SECONDS: Final = 300.0
 # How long a failure stands for all sessions of a namespace: a thousand of them must not ask the same thousand times.

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from agentic_operator.faults import Faults, Outage, repeat
-from agentic_operator.kube.client import NAMESPACES, Forbidden, Json, Kube
+from agentic_operator.kube.client import NAMESPACES, Json, Kube
+from agentic_operator.kube.errors import Forbidden
 from agentic_operator.namespaces.database_logins import ROTATE_ANNOTATION, Logins, Tenants
 from agentic_store.tenants import TenantRole
 

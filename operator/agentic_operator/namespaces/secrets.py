@@ -7,8 +7,8 @@ from typing import Any
 from agentic_core.conditions import Reason
 from agentic_core.errors import TransientError
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
-from agentic_operator.kube.client import SECRETS, AlreadyExists, Json, Kube
-from agentic_operator.sessions.blockers import Obstructed
+from agentic_operator.kube.client import SECRETS, Json, Kube
+from agentic_operator.kube.errors import AlreadyExists, Obstructed
 
 
 def is_ours(raw: Mapping[str, Any]) -> bool:

@@ -10,8 +10,8 @@ from agentic_core.contract import ENCRYPTION_SECRET, ENCRYPTION_SECRET_KEY, RESU
 from agentic_core.errors import PermanentError
 from agentic_operator.config import JobDefaults
 from agentic_operator.kube.client import SECRETS, Json, Kube
+from agentic_operator.kube.errors import Obstructed
 from agentic_operator.namespaces.secrets import is_ours, read_text, write_secret
-from agentic_operator.sessions.blockers import Obstructed
 from agentic_store.results.objects import read_object_store
 
 

@@ -23,6 +23,7 @@ from agentic_core.resources import AgenticSession, Answer, Approval, Interrupt
 from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 from agentic_core.times import add, add_seconds, is_believable
+from agentic_operator.kube.events import Note
 from agentic_operator.sessions.approvals import (
     Refusal,
     choose_answers,
@@ -35,7 +36,7 @@ from agentic_operator.sessions.approvals import (
     refuse_by_rule,
 )
 from agentic_operator.sessions.diagnosis import clip
-from agentic_operator.sessions.plan import Note, RefusedAnswer
+from agentic_operator.sessions.plan import RefusedAnswer
 from agentic_operator.sessions.status import build_condition
 from agentic_operator.sessions.trail import estimate, take_room
 

@@ -13,8 +13,7 @@ from agentic_core.conditions import Condition, Reason, with_condition
 from agentic_core.errors import AgenticError, Conflict, DatabaseUnavailable, SchemaMismatch, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession, SessionStatus, WorkflowStatus
-from agentic_operator.kube.client import AdmissionUnavailable, ApiUnavailable, Forbidden
-from agentic_operator.kube.errors import REASONS, REMEDIES
+from agentic_operator.kube.errors import REASONS, REMEDIES, AdmissionUnavailable, ApiUnavailable, Forbidden, Obstructed
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.diagnosis import clip
 from agentic_operator.sessions.status import build_condition, change_session, refresh_session
@@ -47,14 +46,6 @@ class Obstacle:
 
     reason: Reason
     message: str
-
-
-class Obstructed(TransientError):
-    """Something that stands in the way and that has a reason of its own."""
-
-    def __init__(self, reason: Reason, message: str, *, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message, retry_after_seconds=retry_after_seconds)
-        self.reason = reason
 
 
 def find_obstacle(error: Exception, namespace: str, failures: int) -> Obstacle | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from agentic_core.conditions import Reason
 from agentic_core.contract import ExitCode
 from agentic_core.names import (
     INSPECTION_LABEL,
@@ -22,6 +23,7 @@ from agentic_core.names import (
     read_session,
 )
 from agentic_core.times import parse_time
+from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 
 Raw = Mapping[str, Any]
 
@@ -306,3 +308,29 @@ def definition_of(raw: Raw) -> tuple[str, str] | None:
         return None
     prefix, _, name = label.partition(".")
     return ("ClusterWorkflowDefinition" if prefix == "cwfd" else "WorkflowDefinition"), name
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Why a Job has no pod, or why its pod (``pod``) does not start."""
+
+    job: str
+    pod: str
+    reason: Reason
+    message: str
+
+
+def owner_of(raw: Raw, inspections: str) -> Key | None:
+    """Return the session or definition that a Job or pod belongs to.
+
+    Definitions of the cluster are inspected in the namespace ``inspections``: what says so elsewhere is not ours.
+    """
+    namespace = raw["metadata"].get("namespace", "")
+    if (session := session_of(raw)) is not None:
+        return SessionKey(namespace, session)
+    if (definition := definition_of(raw)) is not None:
+        kind, name = definition
+        if kind == "ClusterWorkflowDefinition":
+            return DefinitionKey(kind, "", name) if namespace == inspections else None
+        return DefinitionKey(kind, namespace, name)
+    return None

@@ -8,12 +8,13 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession
 from agentic_core.times import add, add_seconds, is_believable
+from agentic_operator.kube.events import Note
 from agentic_operator.manifests.jobs import effective_ttl
 from agentic_operator.sessions.children import JobSeen, PodSeen
 from agentic_operator.sessions.declared import find_declaration
 from agentic_operator.sessions.held import find_held
 from agentic_operator.sessions.observation import Seen, find_job, find_present, list_names
-from agentic_operator.sessions.plan import Note, Plan
+from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.status import build_condition, change_session, fail_session, refresh_session
 

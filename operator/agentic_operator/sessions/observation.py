@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from agentic_core.resources import AgenticSession
 from agentic_operator.author_pods import AllowedPods
 from agentic_operator.config import JobDefaults
-from agentic_operator.controllers.stuck_pods import Stall
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.admission import Queue, Refused
 from agentic_operator.sessions.answers import Checked
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
 from agentic_operator.sessions.status import last_run
 from agentic_operator.sessions.trail import Stored
 

@@ -6,16 +6,7 @@ from typing import Any, Literal
 
 from agentic_core.conditions import Reason
 from agentic_core.resources import SessionStatus, WorkflowStatus
-
-
-@dataclass(frozen=True)
-class Note:
-    """A Kubernetes Event to post about the object: best effort, for people."""
-
-    reason: str
-    message: str
-    type: Literal["Normal", "Warning"] = "Normal"
-    action: str = "Reconcile"
+from agentic_operator.kube.events import Note
 
 
 @dataclass(frozen=True)

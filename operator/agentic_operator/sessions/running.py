@@ -10,6 +10,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import add
+from agentic_operator.kube.events import Note
 from agentic_operator.sessions.blockers import Obstacle, hold_session
 from agentic_operator.sessions.children import JobSeen, PodSeen
 from agentic_operator.sessions.diagnosis import (
@@ -24,7 +25,7 @@ from agentic_operator.sessions.diagnosis import (
 from agentic_operator.sessions.ending import LOOK_AGAIN, POD_PATIENCE, fail, find_living, is_given_up
 from agentic_operator.sessions.held import due_at, find_held
 from agentic_operator.sessions.observation import Rules, Seen, find_job
-from agentic_operator.sessions.plan import Note, Plan
+from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.starting import create_run, pin_workflow, run_again, start
 from agentic_operator.sessions.status import change_session, is_withdrawn, last_run, refresh_session
 

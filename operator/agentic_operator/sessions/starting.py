@@ -9,6 +9,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, RUNNER_SERVICE_ACCOUNT, job_name
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
 from agentic_operator.author_pods import find_account, list_pod_problems
+from agentic_operator.kube.events import Note
 from agentic_operator.manifests.jobs import Definition, build_claim, build_job, effective_limits
 from agentic_operator.sessions.admission import (
     Admission,
@@ -30,7 +31,7 @@ from agentic_operator.sessions.admission import (
 from agentic_operator.sessions.diagnosis import clip
 from agentic_operator.sessions.ending import LOOK_AGAIN, fail
 from agentic_operator.sessions.observation import Rules, Seen, find_pending
-from agentic_operator.sessions.plan import Note, Plan
+from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.status import build_condition, change_session, fail_session, last_run
 

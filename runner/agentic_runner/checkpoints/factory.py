@@ -17,7 +17,7 @@ from agentic_runner.keyring import Keyring
 from agentic_runner.project.modules import run_in_import_thread
 from agentic_store.database import Database
 from agentic_store.tenants import memory_label
-from agentic_store.vector_dims import explain_obstacle
+from agentic_store.vector_rules import explain_obstacle
 
 if TYPE_CHECKING:
     from agentic_runner.checkpoints.batching_saver import GroupingSaver, OnSaved

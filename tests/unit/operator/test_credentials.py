@@ -12,7 +12,7 @@ from agentic_core.resources import WorkflowSnapshot
 from agentic_core.times import parse_time
 from agentic_operator.config import InvalidSetting, JobDefaults, Settings, VaultAccess, read_settings
 from agentic_operator.kube.client import PODS, Kind, Kube
-from agentic_operator.manifests.database_access import complete_vault
+from agentic_operator.kube.own_image import complete_vault
 from agentic_operator.manifests.jobs import build_job
 from agentic_operator.sessions.children import observe_pod
 from agentic_operator.sessions.diagnosis import classify_pod, find_trouble

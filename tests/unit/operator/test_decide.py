@@ -9,10 +9,9 @@ import pytest
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.names import FINALIZER
-from agentic_operator.controllers.stuck_pods import Stall
 from agentic_operator.images import AllowedImages
 from agentic_operator.sessions.admission import Queue, Refused
-from agentic_operator.sessions.children import PodSeen
+from agentic_operator.sessions.children import PodSeen, Stall
 from agentic_operator.sessions.decide import decide, needs_input_check
 from agentic_operator.sessions.ending import DELETION_PATIENCE, LINGER
 from agentic_operator.sessions.observation import Rules, Seen

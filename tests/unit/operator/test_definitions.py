@@ -13,7 +13,6 @@ from agentic_core.inspection import REPORT_BEGIN, REPORT_END
 from agentic_core.names import inspection_job_name
 from agentic_core.resources import CheckpointTtl, IgnoredSetting, ProjectStatus, WorkflowDefinition
 from agentic_operator.config import JobDefaults
-from agentic_operator.controllers.stuck_pods import Stall
 from agentic_operator.definitions.decide import (
     COUNT_INTERVAL,
     MAX_RETRY,
@@ -27,7 +26,7 @@ from agentic_operator.definitions.decide import (
 )
 from agentic_operator.images import AllowedImages
 from agentic_operator.manifests.jobs import inspection_fingerprint
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
 from agentic_operator.sessions.observation import Rules
 from agentic_operator.sessions.plan import DefinitionPlan
 from agentic_operator.sessions.snapshot import pin_image

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentic_core.errors import Conflict, DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.resources import AgenticSession
-from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.watch import Handlers
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.controllers.stuck_pods import Stalls
@@ -19,11 +19,12 @@ from agentic_operator.database.result_links import wants_link
 from agentic_operator.database.session_rows import Recorder
 from agentic_operator.faults import Faults, Outage, Quiet, repeat
 from agentic_operator.kube.event_recorder import Announcer
+from agentic_operator.kube.events import Note
 from agentic_operator.kube.leader_election import LeaseRecord, count_transition, read_lease
 from agentic_operator.metrics import Metrics, Sources
 from agentic_operator.namespaces.role_cleanup import TenantKeeper
 from agentic_operator.sampler import sample_database
-from agentic_operator.sessions.plan import Note
+from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_store.memory import MemorySessions
 from agentic_store.records import SessionRecord
 from agentic_store.tenants import TenantRole

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from agentic_core.errors import Conflict, PermanentError, TransientError
-from agentic_operator.kube.client import (
-    JOBS,
-    SESSIONS,
+from agentic_operator.kube.client import JOBS, SESSIONS
+from agentic_operator.kube.connection import Connection, NoConnection, find_connection, read_kubeconfig
+from agentic_operator.kube.errors import (
     AdmissionUnavailable,
     AlreadyExists,
     ApiUnavailable,
@@ -17,7 +17,6 @@ from agentic_operator.kube.client import (
     NotFound,
     translate_status,
 )
-from agentic_operator.kube.connection import Connection, NoConnection, find_connection, read_kubeconfig
 
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}, "message": "being terminated"}
 

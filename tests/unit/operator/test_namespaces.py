@@ -8,11 +8,11 @@ import pytest
 from agentic_core.conditions import Reason
 from agentic_core.errors import PermanentError
 from agentic_operator.config import Settings
-from agentic_operator.kube.client import AlreadyExists, Invalid, Kind
+from agentic_operator.kube.client import Kind
+from agentic_operator.kube.errors import AlreadyExists, Invalid, Obstructed
 from agentic_operator.namespaces.prepare import TTL_SECONDS, Namespaces
 from agentic_operator.namespaces.secrets import read_text
 from agentic_operator.networks import Destination, Egress, build_runner_policy
-from agentic_operator.sessions.blockers import Obstructed
 from tests.support.pod_rules import find_faults
 
 

@@ -7,9 +7,17 @@ import pytest
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.errors import Conflict, DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.lifecycle import Phase
-from agentic_operator.kube.client import AdmissionUnavailable, ApiUnavailable, Forbidden, NotFound
-from agentic_operator.kube.errors import Cause, find_cause, is_of_policy
-from agentic_operator.sessions.blockers import Obstacle, Obstructed, find_obstacle, hold_session, is_same
+from agentic_operator.kube.errors import (
+    AdmissionUnavailable,
+    ApiUnavailable,
+    Cause,
+    Forbidden,
+    NotFound,
+    Obstructed,
+    find_cause,
+    is_of_policy,
+)
+from agentic_operator.sessions.blockers import Obstacle, find_obstacle, hold_session, is_same
 from agentic_operator.sessions.status import diff_status
 from tests.support.builders import NOW, a_session
 

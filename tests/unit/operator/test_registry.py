@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_operator.cache.index import DefinitionKey, Key, Registry, SessionKey, is_small
+from agentic_operator.cache.index import Registry, is_small
 from agentic_operator.sessions.admission import Queue
+from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 from tests.support.builders import SessionBuilder, a_definition, a_job, a_pod, a_session
 
 WORKFLOW = DefinitionKey("WorkflowDefinition", "team", "report")

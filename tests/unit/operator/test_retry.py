@@ -4,7 +4,7 @@ import pytest
 
 from agentic_core.errors import Conflict, PermanentError, TransientError
 from agentic_operator.backoff import LONGEST, compute_delay
-from agentic_operator.kube.client import Forbidden
+from agentic_operator.kube.errors import Forbidden
 
 
 @pytest.mark.parametrize(

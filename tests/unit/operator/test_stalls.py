@@ -9,13 +9,14 @@ import pytest
 
 from agentic_core.conditions import Reason
 from agentic_core.lifecycle import Phase
-from agentic_operator.cache.index import Key, Registry, SessionKey
+from agentic_operator.cache.index import Registry
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.config import Settings
-from agentic_operator.controllers.stuck_pods import Stall, Stalls, describe, find_late
+from agentic_operator.controllers.stuck_pods import Stalls, describe, find_late
 from agentic_operator.namespaces.prepare import Namespaces
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
 from agentic_operator.sessions.decide import decide
+from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_operator.sessions.observation import Rules, Seen
 from agentic_operator.sessions.status import diff_status
 from tests.support.builders import NOW, a_pod, a_session
