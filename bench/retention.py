@@ -26,7 +26,7 @@ import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.database.retention import Retention
 from agentic_operator.database.retention_policy import Keep
 from agentic_operator.kube.client import Kube
@@ -165,8 +165,8 @@ class NoCluster:
         pass
 
 
-def fill_registry(sessions: int) -> Registry:
-    registry = Registry(lambda _: None, lambda _: None)
+def fill_registry(sessions: int) -> Index:
+    registry = Index(lambda _: None, lambda _: None)
     for number in range(1, sessions + 1):
         meta = {"namespace": PROJECT, "name": f"s{number}", "uid": f"uid-{number}", "resourceVersion": "1"}
         registry.see_session({"metadata": meta, "status": {"phase": "Completed"}})
@@ -191,7 +191,7 @@ async def delete_plainly(dsn: str, sessions: int) -> None:
                 await conn.execute("DELETE FROM session_events WHERE session_uid = ANY(%s)", [uids])
 
 
-async def retain(dsn: str, registry: Registry, memory: list[float]) -> float:
+async def retain(dsn: str, registry: Index, memory: list[float]) -> float:
     """Do the operator's round; return the seconds that it was at work, without its pauses."""
     async with open_database(Dsn.parse(dsn), application_name="agentic-operator") as database:
         cluster = NoCluster()
@@ -203,7 +203,7 @@ async def retain(dsn: str, registry: Registry, memory: list[float]) -> float:
                 await asyncio.sleep(0.2)
 
         watching = asyncio.create_task(watch())
-        await retention.go_round()
+        await retention.run_once()
         watching.cancel()
         return retention.progress.busy_seconds
 

@@ -17,12 +17,12 @@ _MODULES: Final = ("tests.conftest_checkpointer", "tests.conftest_store", "tests
 
 def build_class() -> type[Any]:
     """Return a runner's saver with the constructor of the library's."""
-    from agentic_runner.checkpoints.encrypted_saver import SealedSaver, SealingSerializer
+    from agentic_runner.checkpoints.encrypted_saver import EncryptedSaver, EncryptingSerializer
     from agentic_runner.keyring import Keyring
 
-    class RunnersSaver(SealedSaver):
+    class RunnersSaver(EncryptedSaver):
         def __init__(self, conn: Any, pipe: None = None, serde: Any = None) -> None:  # noqa: ARG002
-            super().__init__(conn, serde=serde or SealingSerializer(Keyring()))
+            super().__init__(conn, serde=serde or EncryptingSerializer(Keyring()))
 
     return RunnersSaver
 

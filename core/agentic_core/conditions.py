@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from agentic_core.times import Time
-from agentic_core.wire import Generation, Wire
+from agentic_core.wire import ApiModel, Generation
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -104,7 +104,7 @@ class Reason(StrEnum):
     DECLARED_ELSEWHERE = "DeclaredElsewhere"
 
 
-class Condition(Wire):
+class Condition(ApiModel):
     """One observation of the latest state, in the form of Kubernetes' own conditions."""
 
     type: Annotated[str, Field(max_length=64, description="The aspect this condition speaks of.")]

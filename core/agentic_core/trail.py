@@ -18,7 +18,7 @@ from pydantic import Field
 
 from agentic_core.digests import canonicalize
 from agentic_core.display import escape_json
-from agentic_core.wire import MAX_GENERATION, Wire
+from agentic_core.wire import MAX_GENERATION, ApiModel
 
 __all__ = [
     "FORMAT",
@@ -69,7 +69,7 @@ class EntryKind(StrEnum):
     """The session is being deleted: nothing follows."""
 
 
-class PendingEntry(Wire):
+class PendingEntry(ApiModel):
     """An entry that is not known to be stored yet."""
 
     seq: Annotated[int, Field(ge=1, le=MAX_GENERATION, description="Its number in the chain, from 1, without gaps.")]
@@ -84,7 +84,7 @@ class PendingEntry(Wire):
     ] = None
 
 
-class Trail(Wire):
+class Trail(ApiModel):
     """How far the trail of a session is; written by the operator alone."""
 
     seq: Annotated[int, Field(ge=0, le=MAX_GENERATION, description="How many entries there are.")] = 0

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 
-class Wire(BaseModel):
+class ApiModel(BaseModel):
     """A frozen value with camelCase names on the wire; fields it does not know are ignored, as the API server does."""
 
     model_config = ConfigDict(
@@ -40,7 +40,7 @@ class Wire(BaseModel):
 
 
 def _spell(value: Any) -> Any:
-    if isinstance(value, Wire):
+    if isinstance(value, ApiModel):
         return value.to_wire()
     if isinstance(value, tuple):
         return [_spell(each) for each in value]

@@ -114,7 +114,7 @@ def describe_invalid(error: ValidationError) -> str:
 
 async def repeat(
     loop: str,
-    go_round: Callable[[], Awaitable[object]],
+    run_once: Callable[[], Awaitable[object]],
     faults: Faults,
     *,
     first_seconds: float,
@@ -130,7 +130,7 @@ async def repeat(
         await asyncio.sleep(pause)
         pause = seconds
         try:
-            await go_round()
+            await run_once()
             if failed and faults.quiet.end(loop):
                 logger.info("rounds of %s go on again, after %d that were cut short", loop, failed)
             failed = 0

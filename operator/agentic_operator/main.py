@@ -14,15 +14,15 @@ from typing import Final, NoReturn
 from agentic_core.errors import PermanentError
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_core.schema.sandbox import SchemaChecker
-from agentic_operator.cache.index import Registry
-from agentic_operator.cache.reads import Lookup
-from agentic_operator.cache.resync import Sweep, keep_results
+from agentic_operator.cache.index import Index
+from agentic_operator.cache.reads import Reads
+from agentic_operator.cache.resync import Resync, keep_results
 from agentic_operator.cache.watch import Handlers, watch_cluster
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.config import ClusterDefinitions, InvalidSetting, Settings, read_settings
 from agentic_operator.controllers.definition import DefinitionReconciler
-from agentic_operator.controllers.session import Parts, SessionReconciler
-from agentic_operator.controllers.stuck_pods import Stalls
+from agentic_operator.controllers.session import Dependencies, SessionReconciler
+from agentic_operator.controllers.stuck_pods import StuckPods
 from agentic_operator.controllers.workers import run_workers
 from agentic_operator.database.result_links import ResultLinks, ResultRemover, Stores
 from agentic_operator.database.retention import Retention
@@ -33,15 +33,15 @@ from agentic_operator.faults import Faults
 from agentic_operator.http_server import serve_health
 from agentic_operator.kube.client import JOBS, PODS, SESSIONS, Kube, open_kube
 from agentic_operator.kube.connection import Connection, NoConnection, find_connection
-from agentic_operator.kube.event_recorder import Announcer
+from agentic_operator.kube.event_recorder import EventRecorder
 from agentic_operator.kube.leader_election import Election, LeaseLost
 from agentic_operator.kube.own_image import complete_vault
 from agentic_operator.kube.rights import Rights
 from agentic_operator.logs import set_up_logs
 from agentic_operator.metrics import Metrics
-from agentic_operator.namespaces.database_logins import Logins
+from agentic_operator.namespaces.database_logins import DatabaseLogins
 from agentic_operator.namespaces.prepare import Namespaces
-from agentic_operator.namespaces.role_cleanup import TenantKeeper
+from agentic_operator.namespaces.role_cleanup import RoleCleanup
 from agentic_operator.namespaces.upkeep import Upkeep
 from agentic_operator.sampler import sample_database
 from agentic_operator.sessions.children import observe_job, observe_pod, owner_of
@@ -111,7 +111,7 @@ async def _lead(
     metrics: Metrics,
 ) -> None:
     queue: WorkQueue[Key] = WorkQueue(time.monotonic)
-    registry = Registry(
+    index = Index(
         wake=queue.add,
         wake_later=lambda key: queue.add_at(key, time.monotonic() + COUNT_SECONDS),
     )
@@ -124,25 +124,25 @@ async def _lead(
     links = ResultLinks(kube, stores, faults=faults) if stores else None
     recorder = Recorder(database.sessions, remove, faults) if database is not None else None
     trails = TrailKeeper(database.trails, queue.add, faults) if database is not None else None
-    logins = Logins(kube, settings, database.tenants if database is not None else None)
+    logins = DatabaseLogins(kube, settings, database.tenants if database is not None else None)
     async with SchemaChecker() as checker:
         namespaces = Namespaces(kube, settings, logins)
-        stalls = Stalls(
+        stalls = StuckPods(
             kube,
-            registry,
+            index,
             queue,
             namespaces,
             inspection_namespace=settings.inspection_namespace,
             faults=faults,
         )
-        parts = Parts(
+        parts = Dependencies(
             kube=kube,
-            registry=registry,
+            index=index,
             queue=queue,
-            lookup=Lookup(kube, registry, faults, has_cluster_definitions=has_cluster_definitions),
+            lookup=Reads(kube, index, faults, has_cluster_definitions=has_cluster_definitions),
             namespaces=namespaces,
             stalls=stalls,
-            announcer=Announcer(kube, settings.identity, settings.namespace, faults=faults),
+            event_recorder=EventRecorder(kube, settings.identity, settings.namespace, faults=faults),
             checker=checker,
             faults=faults,
             rules=Rules(
@@ -157,9 +157,9 @@ async def _lead(
             fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
         )
         rows = database.sessions if database is not None else None
-        sweep = Sweep(
+        sweep = Resync(
             kube,
-            registry,
+            index,
             queue,
             settings.watch_namespaces,
             rows,
@@ -169,19 +169,19 @@ async def _lead(
             observed=settings.observed_namespaces,
         )
         background = [
-            asyncio.create_task(parts.announcer.run(), name="announcer"),
+            asyncio.create_task(parts.event_recorder.run(), name="announcer"),
             asyncio.create_task(sweep.run(), name="sweep"),
             asyncio.create_task(stalls.run(), name="stalls"),
-            asyncio.create_task(Upkeep(namespaces, registry, faults).run(), name="upkeep"),
+            asyncio.create_task(Upkeep(namespaces, index, faults).run(), name="upkeep"),
         ]
-        metrics.sources.registry, metrics.sources.queue_length = registry, queue.__len__
+        metrics.sources.index, metrics.sources.queue_length = index, queue.__len__
         if database is not None:
             keep = Keep(settings.jobs.retention_days, settings.prune_days)
             retention = Retention(
                 database.retention,
                 kube,
-                registry,
-                parts.announcer,
+                index,
+                parts.event_recorder,
                 settings.watch_namespaces,
                 keep,
                 faults=faults,
@@ -200,7 +200,7 @@ async def _lead(
         if recorder is not None:
             background.append(asyncio.create_task(recorder.run(), name="recorder"))
             if settings.jobs.vault is None:
-                keeper = TenantKeeper(
+                keeper = RoleCleanup(
                     kube,
                     logins,
                     settings.watch_namespaces,
@@ -214,7 +214,7 @@ async def _lead(
             background.append(asyncio.create_task(_hold(election), name="lease"))
         try:
             with _ending_on_signals():
-                await _prime(kube, registry, queue, settings.watch_namespaces, settings.inspection_namespace, faults)
+                await _prime(kube, index, queue, settings.watch_namespaces, settings.inspection_namespace, faults)
             workers = run_workers(
                 settings.workers,
                 queue,
@@ -229,7 +229,7 @@ async def _lead(
             background.append(asyncio.create_task(workers, name="workers"))
             served = settings.watch_namespaces
             handlers = Handlers(
-                registry,
+                index,
                 queue,
                 served,
                 settings.inspection_namespace,
@@ -262,7 +262,7 @@ async def _lead(
 
 async def _prime(
     kube: Kube,
-    registry: Registry,
+    index: Index,
     queue: WorkQueue[Key],
     namespaces: tuple[str, ...],
     inspections: str,
@@ -282,14 +282,14 @@ async def _prime(
                         if (owner := owner_of(raw, inspections)) is None:
                             continue
                         if kind is JOBS:
-                            registry.see_job(owner, observe_job(raw))
+                            index.see_job(owner, observe_job(raw))
                         else:
-                            registry.see_pod(owner, observe_pod(raw))
+                            index.see_pod(owner, observe_pod(raw))
         async for page in kube.list_pages(SESSIONS, namespace):
             for raw in page:
                 key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
                 with faults.apart("start", namespace=key.namespace, session=key.name):
-                    if registry.see_session(raw, keep_body=True):
+                    if index.see_session(raw, keep_body=True):
                         queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))
 
 

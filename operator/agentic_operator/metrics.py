@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
 from agentic_core.times import parse_time
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.database.retention import Progress
 from agentic_operator.faults import Faults
 from agentic_store.statistics import DatabaseStatistics
@@ -35,7 +35,7 @@ class Sources:
     """What a scrape reads; None before the process leads, or without a database."""
 
     is_leader: bool = False
-    registry: Registry | None = None
+    index: Index | None = None
     queue_length: Callable[[], int] = field(default=lambda: 0)
     retention: Progress | None = None
     database: DatabaseStatistics | None = None
@@ -102,8 +102,8 @@ class _Scrape(Collector):
         sources = self._sources
         yield _gauge("agentic_leader", "Whether this replica leads.", sources.is_leader)
         yield _gauge("agentic_queue_length", "Objects that wait for a pass.", sources.queue_length())
-        if sources.registry is not None:
-            yield from self._apart(_collect_sessions, sources.registry)
+        if sources.index is not None:
+            yield from self._apart(_collect_sessions, sources.index)
         if sources.retention is not None:
             yield from self._apart(_collect_retention, sources.retention)
         if sources.is_database_up is not None:
@@ -124,10 +124,10 @@ class _Scrape(Collector):
         return ()
 
 
-def _collect_sessions(registry: Registry) -> Iterator[Metric]:
+def _collect_sessions(index: Index) -> Iterator[Metric]:
     counts = {phase.value: 0 for phase in Phase}
     oldest = {phase.value: "" for phase in _STUCK_PHASES}
-    for entry in registry.entries():
+    for entry in index.entries():
         phase = entry.phase or Phase.PENDING.value
         if phase in counts:
             counts[phase] += 1

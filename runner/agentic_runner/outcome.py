@@ -24,25 +24,25 @@ from agentic_core.errors import (
 )
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import HistoryEntry
-from agentic_runner.checkpoints.lost_checkpoints import Loss
+from agentic_runner.checkpoints.lost_checkpoints import LostCheckpoints
 from agentic_runner.config import RunConfig
 from agentic_runner.drain import Drain
 from agentic_runner.execution.execute import Drained, Finished, Outcome, Waits
-from agentic_runner.execution.failures import Failure, Kind
+from agentic_runner.execution.failures import Failure, FailureKind
 from agentic_runner.execution.fork import ForkRefused
 from agentic_runner.execution.given import SettingsRefused
 from agentic_runner.execution.history import extend
-from agentic_runner.execution.thread_entry import Question
+from agentic_runner.execution.thread_entry import PendingInterrupt
 from agentic_runner.execution.tracking import Progress, StreamEvent, keep_saved
 from agentic_runner.keyring import CannotDecrypt
 from agentic_runner.redaction import Redactor, bounded
-from agentic_runner.results import GivenUp, Keeper, Kept
+from agentic_runner.results import ResultSaver, SavedResult, UploadInterrupted
 from agentic_runner.session import status as statuses
 from agentic_runner.session.event_queue import EventQueue
 from agentic_runner.session.interrupts import build_interrupts
-from agentic_runner.session.reporter import ApiUnavailable, HeldBack, Reporter, compute_delay
+from agentic_runner.session.reporter import ApiUnavailable, Reporter, SessionSuspended, compute_delay
 from agentic_runner.session.session_env import EnvRefused
-from agentic_runner.session.status import Result, Verdict
+from agentic_runner.session.status import Result, RunFailure
 from agentic_store.database import Database
 from agentic_store.errors import Unfenced, UnstorableOutput
 from agentic_store.records import Fence, SessionRow
@@ -73,7 +73,7 @@ class RunFailed(AgenticError):
         self.failure = failure
 
 
-class Teller:
+class OutcomeReporter:
     """Tells one run's news and its end; ``events`` is None where there is no database to log them in."""
 
     def __init__(self, config: RunConfig, redactor: Redactor, drain: Drain, reporter: Reporter) -> None:
@@ -88,7 +88,7 @@ class Teller:
         self._taken: set[str] = set()
         """Questions whose answers this process took, since checkpoints were lost where they were."""
         self.events: EventQueue | None = None
-        self._keeper = Keeper(
+        self._keeper = ResultSaver(
             config, drain, lambda why: reporter.say(Reason.RESULT_STORE_UNAVAILABLE, redactor.redact(why))
         )
 
@@ -106,7 +106,7 @@ class Teller:
     def _confirmed(self) -> Progress:
         return keep_saved(self._progress, self._saved)
 
-    async def tell_loss(self, loss: Loss, history: tuple[HistoryEntry, ...]) -> None:
+    async def tell_loss(self, loss: LostCheckpoints, history: tuple[HistoryEntry, ...]) -> None:
         """Tell that the run goes on from an earlier checkpoint; ``history`` is what the database has."""
         log.warning("goes back: %s", loss.describe())
         self._progress = Progress()
@@ -156,7 +156,7 @@ class Teller:
                 # PostgreSQL's form of a value can be larger than its text.
                 kept = await self._keeper.keep_outside(output)
                 await self._store(kept, database)
-        except GivenUp as given_up:
+        except UploadInterrupted as given_up:
             return Ending(ExitCode.DRAINED, str(given_up))
         for replacement in kept.replacements[:10]:
             log.warning("the result was changed at %r: %s", replacement.pointer, replacement.reason)
@@ -165,7 +165,7 @@ class Teller:
         await self.put_event("completed", {"size": kept.result.size})
         return Ending(ExitCode.DONE, "completed")
 
-    async def _store(self, kept: Kept, database: Database) -> None:
+    async def _store(self, kept: SavedResult, database: Database) -> None:
         config = self._config
         await self._surely(
             lambda: database.sessions.finish(config.session_uid, config.run, Phase.COMPLETED, output=kept.output)
@@ -175,7 +175,7 @@ class Teller:
         await self._reporter.conclude(lambda session, now: statuses.completed(session, now, result, self._progress))
         log.info("completed", extra={"size": result.size, "steps": self._progress.steps})
 
-    async def tell_questions(self, questions: tuple[Question, ...], database: Database) -> None:
+    async def tell_questions(self, questions: tuple[PendingInterrupt, ...], database: Database) -> None:
         """Ask people; raise ``AnswersPending`` where the session holds an answer to one of the questions already."""
         config = self._config
         asked = await asyncio.to_thread(build_interrupts, questions)
@@ -192,18 +192,18 @@ class Teller:
         """Decide between another attempt and the end."""
         message = self._redactor.redact(failure.message)
         match failure.kind:
-            case Kind.SUPERSEDED:
+            case FailureKind.SUPERSEDED:
                 raise Superseded(message)
-            case Kind.DATABASE:
+            case FailureKind.DATABASE:
                 raise DatabaseUnavailable(message)
-            case Kind.SCHEMA:
+            case FailureKind.SCHEMA:
                 raise SchemaMismatch(message)
-            case Kind.UNFENCED:
+            case FailureKind.UNFENCED:
                 raise Unfenced(message)
-            case Kind.INPUT:
-                verdict = Verdict(Reason.INVALID_INPUT, failure.type, message)
+            case FailureKind.INPUT:
+                verdict = RunFailure(Reason.INVALID_INPUT, failure.type, message)
                 return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
-            case Kind.GRAPH:
+            case FailureKind.GRAPH:
                 pass
         retries = self._config.retries
         failures = await self._surely(lambda: database.fences.record_failure(fence))
@@ -212,7 +212,7 @@ class Teller:
             await self.put_event("attempt_failed", {"attempt": failures, "of": retries + 1, "error": message[:1024]})
             await self._tell_in_passing(lambda session, now: statuses.retrying(session, now, told))
             return Ending(ExitCode.RETRIABLE, told)
-        verdict = Verdict(failure.reason, failure.type, message, failure.node, failure.is_retriable)
+        verdict = RunFailure(failure.reason, failure.type, message, failure.node, failure.is_retriable)
         return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
 
     async def tell_failure(self, error: AgenticError, database: Database | None) -> Ending:
@@ -222,36 +222,36 @@ class Teller:
         match error:
             case Superseded():
                 return Ending(ExitCode.SUPERSEDED, message)
-            case HeldBack():
+            case SessionSuspended():
                 return Ending(ExitCode.DRAINED, message)
             case ApiUnavailable():
                 return Ending(ExitCode.API_UNAVAILABLE, message)
             case ForkRefused(reason=reason):
-                verdict = Verdict(reason, name, message)
+                verdict = RunFailure(reason, name, message)
                 return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
             case SettingsRefused():
-                verdict = Verdict(Reason.INVALID_CONFIG, name, message)
+                verdict = RunFailure(Reason.INVALID_CONFIG, name, message)
                 return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
             case EnvRefused():
-                verdict = Verdict(Reason.ENV_NOT_ALLOWED, name, message)
+                verdict = RunFailure(Reason.ENV_NOT_ALLOWED, name, message)
                 return await self._tell_verdict(verdict, ExitCode.INPUT_REFUSED, database)
             case GraphLoadError():
-                verdict = Verdict(Reason.GRAPH_LOAD_FAILED, name, message)
+                verdict = RunFailure(Reason.GRAPH_LOAD_FAILED, name, message)
                 return await self._tell_verdict(verdict, ExitCode.GRAPH_NOT_LOADED, database)
             case SchemaMismatch():
-                verdict = Verdict(Reason.DATABASE_NOT_MIGRATED, name, message)
+                verdict = RunFailure(Reason.DATABASE_NOT_MIGRATED, name, message)
                 return await self._tell_verdict(verdict, ExitCode.SCHEMA_MISMATCH, None)
             case OutputTooLarge():
-                verdict = Verdict(Reason.OUTPUT_TOO_LARGE, name, message)
+                verdict = RunFailure(Reason.OUTPUT_TOO_LARGE, name, message)
                 return await self._tell_verdict(verdict, ExitCode.OUTPUT_TOO_LARGE, database)
             case UnstorableOutput():
-                verdict = Verdict(Reason.GRAPH_ERROR, name, f"the result cannot be stored: {message}")
+                verdict = RunFailure(Reason.GRAPH_ERROR, name, f"the result cannot be stored: {message}")
                 return await self._tell_verdict(verdict, ExitCode.GRAPH_FAILED, database)
             case CannotDecrypt() | Unfenced():
-                verdict = Verdict(Reason.RUNNER_MISCONFIGURED, name, message)
+                verdict = RunFailure(Reason.RUNNER_MISCONFIGURED, name, message)
                 return await self._tell_verdict(verdict, ExitCode.CONFIGURATION, database)
             case ObjectStoreRefused():
-                verdict = Verdict(
+                verdict = RunFailure(
                     Reason.RESULT_STORE_UNAVAILABLE, name, f"{message}; the last checkpoint has the result"
                 )
                 return await self._tell_verdict(verdict, ExitCode.CONFIGURATION, database)
@@ -269,7 +269,7 @@ class Teller:
                 log.error("unexpected: %s", message, exc_info=error)
                 return Ending(ExitCode.RETRIABLE, message)
 
-    async def _tell_verdict(self, verdict: Verdict, code: ExitCode, database: Database | None) -> Ending:
+    async def _tell_verdict(self, verdict: RunFailure, code: ExitCode, database: Database | None) -> Ending:
         """End the session as Failed: in the database, then in its status."""
         config = self._config
         error = {
@@ -306,7 +306,7 @@ class Teller:
             return Ending(ExitCode.DONE, "completed")
         error = row.error or {}
         reason = next((each for each in Reason if each.value == error.get("reason")), Reason.GRAPH_ERROR)
-        verdict = Verdict(
+        verdict = RunFailure(
             reason=reason,
             type=str(error.get("type") or reason.value),
             message=str(error.get("message") or ""),

@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 _REFERENCE_KEYS: Final = frozenset({"result_url", "size", "sha256"})
 
 
-class GivenUp(AgenticError):
+class UploadInterrupted(AgenticError):
     """The process was asked to end while it stored the result; the next one does it again."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedResult:
     """A result with its place: what the row holds, and what the status says."""
 
     output: EncodedOutput
@@ -46,7 +46,7 @@ class Kept:
     replacements: tuple[Replacement, ...] = ()
 
 
-class Keeper:
+class ResultSaver:
     """Finds the place for the result of one run; ``on_trouble`` is told why it takes longer."""
 
     def __init__(self, config: RunConfig, drain: Drain, on_trouble: Callable[[str], None]) -> None:
@@ -54,11 +54,11 @@ class Keeper:
         self._drain = drain
         self._on_trouble = on_trouble
 
-    async def keep(self, output: Any) -> Kept:
+    async def keep(self, output: Any) -> SavedResult:
         """Return the result for the row, or its reference once the object store has it.
 
         Raises ``OutputTooLarge`` where it is too large and there is no object store, ``ObjectStoreUnavailable`` where
-        that stays away, ``ObjectStoreRefused`` where it wants other credentials, and :class:`GivenUp`.
+        that stays away, ``ObjectStoreRefused`` where it wants other credentials, and :class:`UploadInterrupted`.
         """
         has_store = self._config.result_store_dir is not None
         limit = MAX_STORED_OUTPUT_BYTES if has_store else MAX_OUTPUT_BYTES
@@ -67,7 +67,7 @@ class Keeper:
             return self._keep_in_row(encoded)
         return await self.keep_outside(output)
 
-    async def keep_outside(self, output: Any) -> Kept:
+    async def keep_outside(self, output: Any) -> SavedResult:
         """Upload the result, whatever its size; see :meth:`keep`."""
         if self._config.result_store_dir is None:
             raise OutputTooLarge(OUTPUT_TOO_LARGE)
@@ -86,9 +86,11 @@ class Keeper:
                 if asyncio.get_running_loop().time() + delay > deadline:
                     raise ObjectStoreUnavailable(f"{error}; the last checkpoint has the result") from error
                 if await self._drain.wait_requested(delay):
-                    raise GivenUp(f"asked to end ({self._drain.reason}) before the result was stored") from error
+                    raise UploadInterrupted(
+                        f"asked to end ({self._drain.reason}) before the result was stored"
+                    ) from error
 
-    async def tidy(self, kept: Kept) -> None:
+    async def tidy(self, kept: SavedResult) -> None:
         """Remove what earlier attempts of this session left beside the object that the row now refers to."""
         if kept.key is None:
             return
@@ -106,7 +108,7 @@ class Keeper:
             return reference
         return self._keep_in_row(encode_output(value)).result
 
-    def _keep_in_row(self, encoded: EncodedOutput) -> Kept:
+    def _keep_in_row(self, encoded: EncodedOutput) -> SavedResult:
         config = self._config
         value = encoded.value() if encoded.size <= MAX_INLINE_RESULT_BYTES else None
         is_rounded = value is not None and spell_wide_integers(value) != value
@@ -117,9 +119,9 @@ class Keeper:
             value=None if is_rounded else value,
             is_rounded=is_rounded,
         )
-        return Kept(encoded, result, replacements=encoded.replacements)
+        return SavedResult(encoded, result, replacements=encoded.replacements)
 
-    async def _upload(self, output: Any) -> Kept:
+    async def _upload(self, output: Any) -> SavedResult:
         """Upload once, in a thread; leave it behind when the time for draining is over."""
         upload = asyncio.create_task(asyncio.to_thread(self._upload_now, output), name="upload")
         patience = asyncio.create_task(self._drain.wait(self._config.grace_seconds), name="drain")
@@ -127,11 +129,11 @@ class Keeper:
             await asyncio.wait({upload, patience}, return_when=asyncio.FIRST_COMPLETED)
             if upload.done():
                 return upload.result()
-            raise GivenUp(f"asked to end ({self._drain.reason}) while the result was stored")
+            raise UploadInterrupted(f"asked to end ({self._drain.reason}) while the result was stored")
         finally:
             patience.cancel()
 
-    def _upload_now(self, output: Any) -> Kept:
+    def _upload_now(self, output: Any) -> SavedResult:
         store = self._open_store()
         prefix = store.key(self._config.namespace, self._config.session_uid)
         store.abort_uploads(prefix)
@@ -141,7 +143,7 @@ class Keeper:
         store.put(key, source)
         result = Result(size=source.size, sha256=source.sha256, url=store.url(key), is_outside=True)
         reference = {"result_url": result.url, "size": result.size, "sha256": result.sha256}
-        return Kept(encode_output(reference), result, key, source.replacements)
+        return SavedResult(encode_output(reference), result, key, source.replacements)
 
     def _delete_others(self, key: str) -> int:
         store = self._open_store()
@@ -197,7 +199,7 @@ class _Source:
 
     def read(self, size: int = -1, /) -> bytes:
         if self._drain.reason is not None:
-            raise GivenUp(f"asked to end ({self._drain.reason}) while the result was stored")
+            raise UploadInterrupted(f"asked to end ({self._drain.reason}) while the result was stored")
         if not self._rest:
             self._rest = next(self._pieces, b"")
         data, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])

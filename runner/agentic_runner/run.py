@@ -45,14 +45,14 @@ from agentic_runner.execution.execute import (
     find_entry,
     find_first_step,
 )
-from agentic_runner.execution.failures import Kind, classify, find_undecryptable
+from agentic_runner.execution.failures import FailureKind, classify, find_undecryptable
 from agentic_runner.execution.fork import enter_fork
 from agentic_runner.execution.given import build_config, build_context, choose_limit, copy_context
 from agentic_runner.execution.history import recall
-from agentic_runner.execution.thread_entry import Action, Entry
+from agentic_runner.execution.thread_entry import Entry, EntryAction
 from agentic_runner.execution.tracking import StreamEvent
 from agentic_runner.floors import find_outdated
-from agentic_runner.outcome import Ending, RunFailed, Teller
+from agentic_runner.outcome import Ending, OutcomeReporter, RunFailed
 from agentic_runner.redaction import Redactor, describe
 from agentic_runner.session import status as statuses
 from agentic_runner.session.api import open_api
@@ -60,14 +60,14 @@ from agentic_runner.session.event_queue import EventQueue
 from agentic_runner.session.reporter import (
     ApiUnavailable,
     Change,
-    HeldBack,
     Reporter,
+    SessionSuspended,
     check_ours,
     compute_delay,
     persist,
 )
 from agentic_runner.session.session_env import take_session_env
-from agentic_runner.warm_wait import Warmth
+from agentic_runner.warm_wait import WarmWait
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import Fence, SessionRecord, SessionRow
@@ -139,7 +139,7 @@ class Run:
         self._reporter = reporter
         self._importing = importing
         self._settings = RunSettings()
-        self._teller = Teller(config, redactor, drain, reporter)
+        self._teller = OutcomeReporter(config, redactor, drain, reporter)
         self._root: Path | None = None
 
     async def execute(self) -> Ending:
@@ -318,7 +318,7 @@ class Run:
 
     async def _execute_with_people(self, graph: Any, graph_config: Any, database: Database) -> Outcome:
         """Run the graph, and on with every answer that comes while this process may still wait for one."""
-        warm = Warmth(self._config.keep_warm_seconds, self._drain, self._reporter)
+        warm = WarmWait(self._config.keep_warm_seconds, self._drain, self._reporter)
         while True:
             outcome = await self._execute_durably(graph, graph_config, database)
             if not isinstance(outcome, Waits):
@@ -357,7 +357,7 @@ class Run:
                 entry = await find_entry(graph, graph_config, answers, asked)
                 takes_inputs = entry.takes_inputs
                 log.info("enters the thread", extra={"action": entry.action.value})
-                if entry.action is Action.WAIT:
+                if entry.action is EntryAction.WAIT:
                     return Waits(entry.questions)
                 self._teller.take_answers(entry.answers)
                 if not is_begun:
@@ -375,7 +375,7 @@ class Run:
                     grace_seconds=self._config.grace_seconds,
                     on_events=on_events,
                 )
-            except (HeldBack, ApiUnavailable):
+            except (SessionSuspended, ApiUnavailable):
                 raise
             except (asyncio.CancelledError, SystemExit, KeyboardInterrupt):
                 raise
@@ -385,9 +385,9 @@ class Run:
                 failure = classify(error, tracker, takes_inputs=takes_inputs, root=self._root)
                 attempt = 1 if tracker.progress.steps > steps else attempt + 1
                 steps = max(steps, tracker.progress.steps)
-                if failure.kind is Kind.DATABASE and self._drain.reason is not None:
+                if failure.kind is FailureKind.DATABASE and self._drain.reason is not None:
                     return Drained()
-                if failure.kind is Kind.DATABASE and attempt <= _ATTEMPTS:
+                if failure.kind is FailureKind.DATABASE and attempt <= _ATTEMPTS:
                     log.warning("the database was lost: %s", failure.message, extra={"attempt": attempt})
                     self._reporter.say(Reason.DATABASE_UNAVAILABLE, self._redactor.redact(failure.message))
                     await asyncio.sleep(compute_delay(attempt + 2, None, 0.5))

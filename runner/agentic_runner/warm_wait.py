@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 _INTERVAL: Final = 1.0
 
 
-class Warmth:
+class WarmWait:
     """How long this process may still wait for people: ``seconds`` for all its questions together."""
 
     def __init__(

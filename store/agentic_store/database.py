@@ -11,7 +11,7 @@ from agentic_core.errors import AgenticError
 from agentic_store.dsn import Dsn
 from agentic_store.events import PostgresEventLog
 from agentic_store.fences import PostgresFences
-from agentic_store.pool import CarryingPool, Connection
+from agentic_store.pool import Connection, FencedPool
 from agentic_store.records import Fence
 from agentic_store.schema_migrations.schema import SchemaState, require_schema
 from agentic_store.sessions import PostgresSessions
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Database:
     """Sessions, events, fences and threads over one pool; ``pool`` is also what LangGraph's saver and store get."""
 
-    def __init__(self, connections: CarryingPool, *, patience_seconds: float) -> None:
+    def __init__(self, connections: FencedPool, *, patience_seconds: float) -> None:
         self._connections = connections
         self.sessions = PostgresSessions(connections.connection)
         self.events = PostgresEventLog(connections.connection)
@@ -96,7 +96,7 @@ async def open_database(
     and ``patience_seconds`` how long a stuck writer may keep a successor from its fence. ``on_error`` is
     told every failed operation.
     """
-    connections = CarryingPool(
+    connections = FencedPool(
         dsn,
         application_name=application_name,
         min_size=min_size,

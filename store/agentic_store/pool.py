@@ -57,14 +57,14 @@ def carries(name: str, fence: Fence) -> bool:
     return found is not None and (int(found[1]), int(found[2])) == (fence.number, fence.epoch)
 
 
-async def prepare_connection(conn: "CarryingConnection") -> None:
+async def prepare_connection(conn: "FencedConnection") -> None:
     """Settle a new connection; prepare no statements where its transactions may each come to another backend."""
     if await settle(conn) != conn.info.backend_pid:
         conn.is_pooled = True
         conn.prepare_threshold = None
 
 
-class CarryingConnection(psycopg.AsyncConnection[DictRow]):
+class FencedConnection(psycopg.AsyncConnection[DictRow]):
     """A connection that remembers which fence its name says, and when it was lent."""
 
     carried: Fence | None = None
@@ -75,7 +75,7 @@ class CarryingConnection(psycopg.AsyncConnection[DictRow]):
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
         async def connect_with(given: Mapping[str, Any]) -> Self:
-            return await cls._open(super(CarryingConnection, cls).connect(conninfo, **given))
+            return await cls._open(super(FencedConnection, cls).connect(conninfo, **given))
 
         return await connect_stating(connect_with, conninfo, kwargs)
 
@@ -92,7 +92,7 @@ class CarryingConnection(psycopg.AsyncConnection[DictRow]):
         return not poll.poll(0)
 
 
-class IsolatedConnection(CarryingConnection):
+class IsolatedConnection(FencedConnection):
     """One that variables of the process have no part in."""
 
     @classmethod
@@ -100,7 +100,7 @@ class IsolatedConnection(CarryingConnection):
         return await shield(connecting)
 
 
-class CarryingPool:
+class FencedPool:
     """A bounded pool whose connections carry one fence, or none."""
 
     def __init__(
@@ -118,9 +118,9 @@ class CarryingPool:
         self._application_name = application_name
         self._operation_seconds = operation_seconds
         self._fence: Fence | None = None
-        self.pool: AsyncConnectionPool[CarryingConnection] = AsyncConnectionPool(
+        self.pool: AsyncConnectionPool[FencedConnection] = AsyncConnectionPool(
             self._read_conninfo,
-            connection_class=IsolatedConnection if dsn.is_isolated else CarryingConnection,
+            connection_class=IsolatedConnection if dsn.is_isolated else FencedConnection,
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,
@@ -198,7 +198,7 @@ class CarryingPool:
             self._on_error(error)
             raise
 
-    async def _check(self, conn: CarryingConnection) -> None:
+    async def _check(self, conn: FencedConnection) -> None:
         fence, now = self._fence, time.monotonic()
         async with asyncio.timeout(_CHECK_SECONDS):
             if conn.carried != fence:

@@ -24,7 +24,7 @@ _TABLES: Final = ("checkpoints", "writes", "blobs", "events")
 _BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
-class Kept(StrEnum):
+class KeptCheckpoints(StrEnum):
     """What is left of a session's checkpoints."""
 
     ALL = "all"
@@ -120,7 +120,7 @@ class PostgresRetention:
         project: str,
         *,
         before: datetime,
-        kept: Kept,
+        kept: KeptCheckpoints,
         workflow: str | None = None,
         after: Ended | None = None,
         limit: int = 100,
@@ -161,7 +161,7 @@ class PostgresRetention:
             if not is_all:
                 return Step(gone, left=tuple(claimed))
             await conn.execute(_SQL["delete_fences"], params)
-            await conn.execute(_SQL["mark"], {**params, "kept": Kept.NONE.value})
+            await conn.execute(_SQL["mark"], {**params, "kept": KeptCheckpoints.NONE.value})
             return Step(gone, finished=tuple(claimed))
 
     async def empty(self, pieces: Sequence[Sequence[str]], *, rest: float = 0.0) -> Step:
@@ -206,7 +206,7 @@ class PostgresRetention:
                     gone += others
             if not is_all:
                 return Step(gone, left=(session_uid,))
-            await conn.execute(_SQL["mark"], {"uids": [session_uid], "kept": Kept.NEEDED.value})
+            await conn.execute(_SQL["mark"], {"uids": [session_uid], "kept": KeptCheckpoints.NEEDED.value})
             return Step(gone, finished=(session_uid,))
 
     async def list_threads(self, *, after: str = "", limit: int = 200) -> list[Thread]:

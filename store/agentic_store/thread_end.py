@@ -14,7 +14,7 @@ _SQL: Final = load_statements("tips")
 
 
 @dataclass(frozen=True)
-class Tip:
+class ThreadEnd:
     """The end of a thread."""
 
     newest: str | None
@@ -27,11 +27,11 @@ class Tip:
     """Whether the checkpoint that was asked for is there; also where none was."""
 
 
-async def find_tip(pool: AsyncConnectionPool[Connection], thread_id: str, *, known: str | None = None) -> Tip:
+async def find_tip(pool: AsyncConnectionPool[Connection], thread_id: str, *, known: str | None = None) -> ThreadEnd:
     """Return the end of a thread; ``known`` is a checkpoint that was acknowledged."""
     params = {"thread_id": thread_id, "known": known}
     with translated():
-        async with pool.connection() as conn, conn.cursor(row_factory=class_row(Tip)) as cursor:
+        async with pool.connection() as conn, conn.cursor(row_factory=class_row(ThreadEnd)) as cursor:
             tip = await (await cursor.execute(_SQL["tip"], params)).fetchone()
     assert tip is not None  # noqa: S101  (one row always)
     return tip

@@ -12,7 +12,7 @@ from langgraph.store.base import GetOp, PutOp, SearchOp
 from langgraph.store.postgres import PostgresStore
 
 from agentic_core.errors import AgenticError, PermanentError
-from agentic_runner.checkpoints.encrypted_saver import SealedStore, SealingSerializer
+from agentic_runner.checkpoints.encrypted_saver import EncryptedStore, EncryptingSerializer
 from agentic_runner.checkpoints.project_store import NO_INDEX
 from agentic_runner.keyring import Key, Keyring
 from agentic_store import vectors
@@ -40,7 +40,7 @@ class Letters(Embeddings):
         return self.embed_documents([text])[0]
 
 
-Open = Callable[..., Awaitable[SealedStore]]
+Open = Callable[..., Awaitable[EncryptedStore]]
 
 
 @asynccontextmanager
@@ -48,12 +48,12 @@ async def opening(database: PostgresDatabase) -> AsyncIterator[Open]:
     """Give what opens a namespace's store with that namespace's login, as its runner does."""
     stack: list[Any] = []
 
-    async def open_(namespace: str = "team", keyring: Keyring | None = None, **options: Any) -> SealedStore:
+    async def open_(namespace: str = "team", keyring: Keyring | None = None, **options: Any) -> EncryptedStore:
         context = open_database(await make_tenant(database, namespace), application_name="agentic-runner")
         runner = await context.__aenter__()
         stack.append(context)
-        serde = SealingSerializer(keyring or Keyring())
-        return SealedStore(runner.pool, label=memory_label(namespace), serde=serde, **options)
+        serde = EncryptingSerializer(keyring or Keyring())
+        return EncryptedStore(runner.pool, label=memory_label(namespace), serde=serde, **options)
 
     async with dropping_tenants(database):
         try:

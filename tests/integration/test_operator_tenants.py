@@ -12,8 +12,8 @@ from agentic_core.errors import TransientError
 from agentic_operator.config import Settings, Tenancy
 from agentic_operator.kube.client import Kube, open_kube
 from agentic_operator.kube.connection import read_kubeconfig
-from agentic_operator.namespaces.database_logins import Logins
-from agentic_operator.namespaces.role_cleanup import TenantKeeper
+from agentic_operator.namespaces.database_logins import DatabaseLogins
+from agentic_operator.namespaces.role_cleanup import RoleCleanup
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.kube import SYSTEM, Json, Space
@@ -72,7 +72,7 @@ def namespace_seen_by(dsn: Dsn) -> list[tuple[str, ...]]:
 async def test_the_secret_of_a_namespace_lets_its_runners_in_as_nobody_else(
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
-    logins = Logins(kube, settings, store.tenants)
+    logins = DatabaseLogins(kube, settings, store.tenants)
 
     await logins.place(space.name)
 
@@ -88,7 +88,7 @@ async def test_without_a_shared_secret_runners_reach_the_database_as_the_operato
     space: Space, store: Database, settings: Settings
 ) -> None:
     async with open_kube(read_kubeconfig(space.plane.kubeconfig)) as kube:
-        await Logins(kube, replace(settings, namespace=space.name), store.tenants).place(space.name)
+        await DatabaseLogins(kube, replace(settings, namespace=space.name), store.tenants).place(space.name)
 
     assert settings.postgres_file is not None
     assert (
@@ -101,7 +101,7 @@ async def test_without_a_shared_secret_runners_reach_the_database_as_the_operato
 async def test_where_the_database_moves_the_namespaces_login_follows(
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
-    logins = Logins(kube, settings, store.tenants)
+    logins = DatabaseLogins(kube, settings, store.tenants)
     await logins.place(space.name)
     before = dsn_of(space)
     path = f"/api/v1/namespaces/{SYSTEM}/secrets/agentic-postgres-runner"
@@ -119,7 +119,7 @@ async def test_where_the_database_moves_the_namespaces_login_follows(
 async def test_a_role_that_is_not_there_any_more_is_made_anew(
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
-    logins = Logins(kube, settings, store.tenants)
+    logins = DatabaseLogins(kube, settings, store.tenants)
     await logins.place(space.name)
     lost = dsn_of(space)
     await store.tenants.drop_role(lost.user)
@@ -137,9 +137,9 @@ async def test_a_secret_that_somebody_else_made_is_left_alone(
     space.plane.request("POST", f"/api/v1/namespaces/{space.name}/secrets", body)
     annotate(space, "now")
 
-    logins = Logins(kube, settings, store.tenants)
+    logins = DatabaseLogins(kube, settings, store.tenants)
     await logins.place(space.name)
-    await TenantKeeper(kube, logins, (space.name,), purges_memory=False).go_round()
+    await RoleCleanup(kube, logins, (space.name,), purges_memory=False).run_once()
 
     assert dsn_of(space).user == "own"
     assert await store.tenants.list_roles() == []
@@ -148,15 +148,15 @@ async def test_a_secret_that_somebody_else_made_is_left_alone(
 async def test_a_rotation_happens_once_and_leaves_the_role_before_to_running_pods(
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
-    logins = Logins(kube, settings, store.tenants)
-    keeper = TenantKeeper(kube, logins, (space.name,), purges_memory=False)
+    logins = DatabaseLogins(kube, settings, store.tenants)
+    keeper = RoleCleanup(kube, logins, (space.name,), purges_memory=False)
     await logins.place(space.name)
     before = dsn_of(space)
     with psycopg.connect(before.conninfo) as running:
         annotate(space, "2026-03-01")
-        await keeper.go_round()
+        await keeper.run_once()
         after = dsn_of(space)
-        await keeper.go_round()
+        await keeper.run_once()
 
         assert after.user != before.user
         assert dsn_of(space) == after
@@ -170,19 +170,19 @@ async def test_a_rotation_happens_once_and_leaves_the_role_before_to_running_pod
             return [str(name) for (name,) in conn.execute("SELECT usename FROM pg_stat_activity").fetchall()]
 
     wait_for(left, lambda users: before.user not in users, what="the connection of the role before to end")
-    await keeper.go_round()
+    await keeper.run_once()
     assert [role.role_name for role in await store.tenants.list_roles()] == [after.user]
 
 
 async def test_a_revocation_ends_the_connections_of_the_role_before(
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
-    logins = Logins(kube, settings, store.tenants)
+    logins = DatabaseLogins(kube, settings, store.tenants)
     await logins.place(space.name)
     before = dsn_of(space)
     with psycopg.connect(before.conninfo) as running:
         annotate(space, "revoke-1")
-        await TenantKeeper(kube, logins, (space.name,), purges_memory=False).go_round()
+        await RoleCleanup(kube, logins, (space.name,), purges_memory=False).run_once()
 
         with pytest.raises(psycopg.OperationalError):
             running.execute("SELECT 1")
@@ -199,8 +199,8 @@ async def test_the_roles_of_a_namespace_that_is_gone_go_and_its_memory_as_told(
     async with store.pool.connection() as conn:
         await conn.execute("INSERT INTO store (prefix, key, value) VALUES ('project-gone.x', 'k', '1')")
 
-    logins = Logins(kube, settings, store.tenants)
-    await TenantKeeper(kube, logins, (), purges_memory=purges).go_round()
+    logins = DatabaseLogins(kube, settings, store.tenants)
+    await RoleCleanup(kube, logins, (), purges_memory=purges).run_once()
 
     assert [role.role_name for role in await store.tenants.list_roles()] == [here.role_name]
     assert await store.tenants.purge_memory("gone") == (0 if purges else 1)
@@ -212,7 +212,7 @@ async def test_where_no_role_can_be_made_namespaces_share_one_and_the_log_says_w
 ) -> None:
     async with store.pool.connection() as conn:
         await conn.execute("DROP FUNCTION agentic_tenancy_obstacle()")
-    logins = Logins(kube, settings, store.tenants)
+    logins = DatabaseLogins(kube, settings, store.tenants)
 
     with caplog.at_level(logging.WARNING):
         await logins.place(space.name)
@@ -222,19 +222,19 @@ async def test_where_no_role_can_be_made_namespaces_share_one_and_the_log_says_w
     (said,) = [record.message for record in caplog.records if "share one database role" in record.message]
     assert "run `agentic migrate up`" in said
     with pytest.raises(TransientError, match="TENANCY is 'on': the database is not migrated"):
-        await Logins(kube, replace(settings, tenancy=Tenancy.ON), store.tenants).place(space.name)
+        await DatabaseLogins(kube, replace(settings, tenancy=Tenancy.ON), store.tenants).place(space.name)
 
 
 async def test_switched_off_and_on_the_secret_follows(
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
-    await Logins(kube, replace(settings, tenancy=Tenancy.OFF), store.tenants).place(space.name)
+    await DatabaseLogins(kube, replace(settings, tenancy=Tenancy.OFF), store.tenants).place(space.name)
     assert dsn_of(space).user == "runner"
 
-    await Logins(kube, settings, store.tenants).place(space.name)
+    await DatabaseLogins(kube, settings, store.tenants).place(space.name)
     assert dsn_of(space).user.startswith("agentic_tenant_")
 
-    await Logins(kube, replace(settings, tenancy=Tenancy.OFF), store.tenants).place(space.name)
+    await DatabaseLogins(kube, replace(settings, tenancy=Tenancy.OFF), store.tenants).place(space.name)
     assert dsn_of(space).user == "runner"
     assert "annotations" not in secret_of(space)["metadata"]
 
@@ -242,9 +242,9 @@ async def test_switched_off_and_on_the_secret_follows(
 async def test_sessions_start_while_the_database_is_away_where_the_secret_is_there(
     space: Space, database: PostgresDatabase, store: Database, kube: Kube, settings: Settings
 ) -> None:
-    await Logins(kube, settings, store.tenants).place(space.name)
+    await DatabaseLogins(kube, settings, store.tenants).place(space.name)
     nowhere = Dsn.parse(database.dsn.replace(f"port={database.server.port}", "port=1"))
     async with open_database(nowhere, application_name="operator", wait=False, operation_seconds=1) as away:
-        await Logins(kube, settings, away.tenants).place(space.name)
+        await DatabaseLogins(kube, settings, away.tenants).place(space.name)
 
     assert namespace_seen_by(dsn_of(space)) == [(space.name,)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.cache.watch import Handlers, watch_cluster
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.kube.connection import read_kubeconfig
@@ -19,7 +19,7 @@ class Recorded(Handlers):
 
     def __init__(self) -> None:
         queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
-        super().__init__(Registry(wake=queue.add, wake_later=queue.add), queue)
+        super().__init__(Index(wake=queue.add, wake_later=queue.add), queue)
         self.seen: list[tuple[str | None, str, str]] = []
         self.changed = asyncio.Event()
 

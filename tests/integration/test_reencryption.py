@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 
-from agentic_runner.checkpoints.encrypted_saver import SealingSerializer
+from agentic_runner.checkpoints.encrypted_saver import EncryptingSerializer
 from agentic_runner.checkpoints.factory import build_saver, build_store
 from agentic_runner.checkpoints.reencryption import reencrypt
 from agentic_runner.keyring import CannotDecrypt, Keyring, parse_keyring
@@ -80,17 +80,17 @@ async def test_everything_comes_under_the_first_key_and_reads_the_same(database:
     before = await run(database, None, given)
     assert has_marker(database)
     dsn = Dsn.parse(database.dsn)
-    counts = await reencrypt(dsn, SealingSerializer(parse_keyring(OLD)), page=2)
+    counts = await reencrypt(dsn, EncryptingSerializer(parse_keyring(OLD)), page=2)
     assert all(counts.values())
     assert not has_marker(database)
     assert await run(database, parse_keyring(OLD)) == before
-    counts = await reencrypt(dsn, SealingSerializer(parse_keyring(f"{NEW}\n{OLD}")), page=3)
+    counts = await reencrypt(dsn, EncryptingSerializer(parse_keyring(f"{NEW}\n{OLD}")), page=3)
     assert all(counts.values())
     assert await run(database, parse_keyring(NEW)) == before
     with pytest.raises(CannotDecrypt):
         await run(database, parse_keyring(OLD))
     # Again, there is nothing left to do; and the thread goes on.
-    assert set((await reencrypt(dsn, SealingSerializer(parse_keyring(NEW)))).values()) == {0}
+    assert set((await reencrypt(dsn, EncryptingSerializer(parse_keyring(NEW)))).values()) == {0}
     history, _ = await run(database, parse_keyring(NEW), {"number": 3})
     assert history[0][0]["items"] == ["MARKER"] * 6
     assert history[0][0]["log"] == [f"MARKER {number}" for number in range(6)]

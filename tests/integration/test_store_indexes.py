@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from agentic_store.records import NewEvent
-from agentic_store.retention import Kept
+from agentic_store.retention import KeptCheckpoints
 from tests.integration.test_store_fences import build_graph
 from tests.support.postgres import PostgresDatabase
 from tests.support.session_rows import fill_sessions
@@ -103,7 +103,9 @@ async def use(database: PostgresDatabase) -> None:
         await saver.adelete_thread(first.thread_id)
         await build_graph(saver).ainvoke({"steps": []}, config)
     async with open_database(Dsn.parse(database.dsn), application_name="test") as store:
-        ended = await store.retention.list_ended("project-7", before=datetime.now(UTC), kept=Kept.ALL, limit=10)
+        ended = await store.retention.list_ended(
+            "project-7", before=datetime.now(UTC), kept=KeptCheckpoints.ALL, limit=10
+        )
         await store.retention.remove([one.session_uid for one in ended])
         await store.sessions.delete_session("uid-1")
     tenant = await make_tenant(database, "project-8")

@@ -15,7 +15,7 @@ from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.errors import translated
 from agentic_store.pool import Connection, Connections
-from agentic_store.retention import Kept, PostgresRetention
+from agentic_store.retention import KeptCheckpoints, PostgresRetention
 from agentic_store.threads import CheckpointNotFound
 from tests.integration.test_store_fences import CONFIG, THREAD, build_graph
 from tests.integration.test_store_threads import TARGET, build_line, config_of
@@ -42,7 +42,9 @@ def translating(store: Database) -> Connections:
     return connection
 
 
-async def names(store: Database, days: float = 30, kept: Kept = Kept.ALL, **options: Any) -> list[str]:
+async def names(
+    store: Database, days: float = 30, kept: KeptCheckpoints = KeptCheckpoints.ALL, **options: Any
+) -> list[str]:
     listed = await store.retention.list_ended("team", before=days_ago(days), kept=kept, **options)
     return [ended.session_name for ended in listed]
 
@@ -58,8 +60,8 @@ async def test_listed_are_ended_sessions_of_which_something_is_left_oldest_first
         if not phase.is_final:
             plant(database, phase.wire.replace("_", "-"), ended=None, status=phase)
     assert await names(store) == ["older", "old"]
-    assert await names(store, kept=Kept.NEEDED) == []
-    first = (await store.retention.list_ended("team", before=days_ago(30), kept=Kept.ALL, limit=1))[0]
+    assert await names(store, kept=KeptCheckpoints.NEEDED) == []
+    first = (await store.retention.list_ended("team", before=days_ago(30), kept=KeptCheckpoints.ALL, limit=1))[0]
     assert await names(store, after=first) == ["old"]
     assert await store.retention.list_projects() == ["other", "team"]
 
@@ -237,7 +239,7 @@ async def test_what_a_pruned_thread_keeps_is_enough_to_read_it_and_to_fork_it(
     assert (await graph.aget_state(config_of(thread))).values == whole
     assert len(await store.threads.list_checkpoints(thread)) == 1
     assert await names(store, days=-1) == []
-    assert await names(store, days=-1, kept=Kept.NEEDED) == ["s"]
+    assert await names(store, days=-1, kept=KeptCheckpoints.NEEDED) == ["s"]
     with pytest.raises(CheckpointNotFound):
         await store.threads.copy_thread(thread, TARGET, checkpoint_id=older)
     await store.threads.copy_thread(thread, TARGET)
@@ -291,7 +293,7 @@ async def test_no_statement_reads_a_table_from_end_to_end(
         async with explained.pool.connection() as watched:
             watched.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
         await explained.retention.list_projects()
-        await explained.retention.list_ended("team", before=days_ago(30), kept=Kept.ALL, limit=10)
+        await explained.retention.list_ended("team", before=days_ago(30), kept=KeptCheckpoints.ALL, limit=10)
         await explained.retention.list_threads(limit=10)
         await explained.retention.remove(["uid-team-s1", "uid-team-s3"], rows=30)
         await explained.retention.measure(["uid-team-s7", "uid-team-s9"], limit=30)

@@ -6,7 +6,7 @@ import pytest
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from agentic_store.errors import CheckpointsLost, translate
-from agentic_store.thread_end import Tip, find_tip
+from agentic_store.thread_end import ThreadEnd, find_tip
 from tests.support.postgres import PostgresDatabase
 
 _INSERT = (
@@ -15,14 +15,14 @@ _INSERT = (
 )
 
 
-async def read_tip(database: PostgresDatabase, thread: str, known: str | None = None) -> Tip:
+async def read_tip(database: PostgresDatabase, thread: str, known: str | None = None) -> ThreadEnd:
     async with open_database(Dsn.parse(database.dsn), application_name="tests") as store:
         return await find_tip(store.pool, thread, known=known)
 
 
 async def test_the_end_of_a_thread_is_its_own_last_checkpoint_and_the_newest_of_all(database: PostgresDatabase) -> None:
-    assert await read_tip(database, "t") == Tip(None, None, None, has_known=True)
-    assert await read_tip(database, "t", "c1") == Tip(None, None, None, has_known=False)
+    assert await read_tip(database, "t") == ThreadEnd(None, None, None, has_known=True)
+    assert await read_tip(database, "t", "c1") == ThreadEnd(None, None, None, has_known=False)
     for namespace, checkpoint, parent, step in (
         ("", "c1", None, -1),
         ("", "c2", "c1", 0),
@@ -31,9 +31,9 @@ async def test_the_end_of_a_thread_is_its_own_last_checkpoint_and_the_newest_of_
     ):
         database.execute(_INSERT, ["t", namespace, checkpoint, parent, step])
     database.execute(_INSERT, ["other", "", "c9", None, 7])
-    assert await read_tip(database, "t", "c1") == Tip("c4", "c2", 0, has_known=True)
+    assert await read_tip(database, "t", "c1") == ThreadEnd("c4", "c2", 0, has_known=True)
     # A subgraph's is none that a status ever told of.
-    assert await read_tip(database, "t", "c4") == Tip("c4", "c2", 0, has_known=False)
+    assert await read_tip(database, "t", "c4") == ThreadEnd("c4", "c2", 0, has_known=False)
 
 
 @pytest.mark.parametrize(("thread", "namespace"), [("t", ""), ("t", "sub:1"), ("other", "sub:1")])

@@ -7,7 +7,7 @@ from typing import Any, Self
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, ClusterWorkflowDefinition, WorkflowDefinition
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 IMAGE = "registry.example.com/team/workflow:1"
@@ -177,7 +177,7 @@ def a_cluster_definition(**spec: Any) -> ClusterWorkflowDefinition:
     )
 
 
-def a_job(run: int = 1, **values: Any) -> JobSeen:
+def a_job(run: int = 1, **values: Any) -> ObservedJob:
     """The active Job of a run of ``a_session()``."""
     fields: dict[str, Any] = {
         "name": job_name("s", run),
@@ -188,10 +188,10 @@ def a_job(run: int = 1, **values: Any) -> JobSeen:
         "created_at": NOW - timedelta(seconds=30),
         **values,
     }
-    return JobSeen(**fields)
+    return ObservedJob(**fields)
 
 
-def a_pod(run: int = 1, **values: Any) -> PodSeen:
+def a_pod(run: int = 1, **values: Any) -> ObservedPod:
     """A pod of that Job, thirty seconds old."""
     fields: dict[str, Any] = {
         "name": f"{job_name('s', run)}-abcde",
@@ -199,4 +199,4 @@ def a_pod(run: int = 1, **values: Any) -> PodSeen:
         "created_at": NOW - timedelta(seconds=30),
         **values,
     }
-    return PodSeen(**fields)
+    return ObservedPod(**fields)

@@ -1,9 +1,10 @@
 """A cluster in memory around the operator's real reconcilers: what they find, and who else acts there.
 
-Real: ``SessionReconciler``, ``DefinitionReconciler``, ``Lookup``, ``Registry``, ``Handlers``, ``Namespaces``,
-``Recorder``, ``Sweep``, ``Announcer``, the work queue and the client. Played: the API server and its garbage collector
-(``fake_api``), the database (its twin in memory), the Job controller, a kubelet, runners that keep the contract, and
-time, which passes as soon as nothing else happens. Kopf is left out: its events are read from the fake's log.
+Real: ``SessionReconciler``, ``DefinitionReconciler``, ``Reads``, ``Index``, ``Handlers``, ``Namespaces``,
+``Recorder``, ``Resync``, ``EventRecorder``, the work queue and the client. Played: the API server and its garbage
+collector (``fake_api``), the database (its twin in memory), the Job controller, a kubelet, runners that keep the
+contract, and time, which passes as soon as nothing else happens. Kopf is left out: its events are read from the fake's
+log.
 """
 
 import asyncio
@@ -24,16 +25,16 @@ from agentic_core.inspection import frame_report
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL, RUNNER_CONTAINER, read_run, read_session
 from agentic_core.schema.schema import check_instance, check_schema
-from agentic_operator.cache.index import Registry
-from agentic_operator.cache.reads import Lookup
-from agentic_operator.cache.resync import Sweep
+from agentic_operator.cache.index import Index
+from agentic_operator.cache.reads import Reads
+from agentic_operator.cache.resync import Resync
 from agentic_operator.cache.watch import Handlers
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.config import Settings, Tenancy
 from agentic_operator.controllers.definition import DefinitionReconciler
 from agentic_operator.controllers.schema_checker import Fault as SchemaFault
-from agentic_operator.controllers.session import Parts, SessionReconciler
-from agentic_operator.controllers.stuck_pods import Stalls
+from agentic_operator.controllers.session import Dependencies, SessionReconciler
+from agentic_operator.controllers.stuck_pods import StuckPods
 from agentic_operator.controllers.workers import _try_again
 from agentic_operator.database.session_rows import Recorder
 from agentic_operator.kube.client import (
@@ -50,9 +51,9 @@ from agentic_operator.kube.client import (
     Json,
     Kind,
 )
-from agentic_operator.kube.event_recorder import Announcer
+from agentic_operator.kube.event_recorder import EventRecorder
 from agentic_operator.main import _prime
-from agentic_operator.namespaces.database_logins import Logins
+from agentic_operator.namespaces.database_logins import DatabaseLogins
 from agentic_operator.namespaces.prepare import Namespaces
 from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_operator.sessions.observation import Rules
@@ -214,29 +215,27 @@ class PlayedOperator:
         settings = Settings(namespace=SYSTEM, inspection_namespace=INSPECTIONS, tenancy=Tenancy.OFF)
         kube = connect(OperatorWire(cluster.api, self.strike))
         self.queue = JumpingQueue()
-        self.registry = Registry(
-            wake=self.queue.add, wake_later=lambda key: self.queue.add_at(key, time.monotonic() + 5)
-        )
+        self.index = Index(wake=self.queue.add, wake_later=lambda key: self.queue.add_at(key, time.monotonic() + 5))
         rows = cast("Sessions", OperatorRows(cluster.store.sessions, self.strike))
         self._recorder = Recorder(rows)
-        self._announcer = Announcer(kube, "operator", SYSTEM, clock=self.queue.clock)
-        namespaces = Namespaces(kube, settings, Logins(kube, settings, None), clock=self.queue.clock)
-        self.parts = Parts(
+        self._event_recorder = EventRecorder(kube, "operator", SYSTEM, clock=self.queue.clock)
+        namespaces = Namespaces(kube, settings, DatabaseLogins(kube, settings, None), clock=self.queue.clock)
+        self.parts = Dependencies(
             kube=kube,
-            registry=self.registry,
+            index=self.index,
             queue=self.queue,
-            lookup=Lookup(kube, self.registry),
+            lookup=Reads(kube, self.index),
             namespaces=namespaces,
-            announcer=self._announcer,
+            event_recorder=self._event_recorder,
             checker=InProcessChecker(),
             rules=Rules(settings.jobs, settings.allowed_images, settings.allowed_pods),
-            stalls=Stalls(kube, self.registry, self.queue, namespaces, inspection_namespace=INSPECTIONS),
+            stalls=StuckPods(kube, self.index, self.queue, namespaces, inspection_namespace=INSPECTIONS),
             recorder=self._recorder,
         )
         self._sessions = SessionReconciler(self.parts)
         self._definitions = DefinitionReconciler(self.parts, INSPECTIONS)
-        self.sweep = Sweep(kube, self.registry, self.queue, (), rows, inspections=INSPECTIONS)
-        handlers = Handlers(self.registry, self.queue, on_unrun=self._recorder.forget)
+        self.sweep = Resync(kube, self.index, self.queue, (), rows, inspections=INSPECTIONS)
+        handlers = Handlers(self.index, self.queue, on_unrun=self._recorder.forget)
         selector = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
         self._watches: tuple[tuple[Kind, Callable[[str | None, Json], None], str], ...] = (
             (SESSIONS, handlers.on_session, ""),
@@ -251,8 +250,8 @@ class PlayedOperator:
 
     async def start(self) -> None:
         """Know everything anew, as ``main`` and Kopf's first lists do."""
-        self._tasks = [asyncio.create_task(each.run()) for each in (self._announcer, self._recorder)]
-        await _prime(self.parts.kube, self.registry, self.queue, (), INSPECTIONS, self.parts.faults)
+        self._tasks = [asyncio.create_task(each.run()) for each in (self._event_recorder, self._recorder)]
+        await _prime(self.parts.kube, self.index, self.queue, (), INSPECTIONS, self.parts.faults)
         self._seen = self._api.version
         for kind, handle, selector in self._watches:
             for raw in await self.parts.kube.list_all(kind, selector=selector):

@@ -18,12 +18,12 @@ import pytest_asyncio
 
 from agentic_core.lifecycle import Phase
 from agentic_core.names import GROUP
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.database.retention import Retention
 from agentic_operator.database.retention_policy import Keep
 from agentic_operator.kube.client import open_kube
 from agentic_operator.kube.connection import read_kubeconfig
-from agentic_operator.kube.event_recorder import Announcer
+from agentic_operator.kube.event_recorder import EventRecorder
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from hack.chart_places import CHART
@@ -207,14 +207,14 @@ async def test_retention_goes_round_under_roles_in_a_namespace(
     foreign = plant(database, "old", project=other.namespace, ended=days_ago(50))
     note = {"metadata": {"annotations": {"agentic-operator.dev/checkpoint-retention-days": "3"}}}
     await bed.client.patch(f"/api/v1/namespaces/{team.namespace}", note)
-    registry = Registry(lambda _: None, lambda _: None)
+    registry = Index(lambda _: None, lambda _: None)
     registry.see_session(await bed.session("old"))
     connection = read_kubeconfig(bed.plane.kubeconfig_for_service_account(*team.account))
     dsn = Dsn.parse((bed.folder / "operator.dsn").read_text(encoding="utf-8").strip())
     async with open_kube(connection) as kube, open_database(dsn, application_name="operator") as store:
-        announcer = Announcer(kube, "test", team.home)
+        announcer = EventRecorder(kube, "test", team.home)
         retention = Retention(store.retention, kube, registry, announcer, (team.namespace,), Keep(30))
-        await retention.go_round()
+        await retention.run_once()
     assert count(database, thread) == (0, 0, 0)
     assert count(database, foreign) == (3, 3, 3)
     assert retention.progress.failures == 0

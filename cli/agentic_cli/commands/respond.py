@@ -6,7 +6,7 @@ import click
 
 from agentic_cli.commands.completions import complete_interrupts, complete_sessions
 from agentic_cli.commands.options import output_option, print_object, target_options
-from agentic_cli.inputs.questions import Question, read_answer
+from agentic_cli.inputs.questions import AskedQuestion, read_answer
 from agentic_cli.interaction.answering import answer_question, describe_given
 from agentic_cli.interaction.target import Target
 from agentic_cli.model.exit_status import ExitStatus
@@ -78,7 +78,7 @@ def split_words(words: tuple[str, ...], session: Session, *, has_file: bool) -> 
             return None, words[0]
 
 
-def _find_answer(question: Question, text: str | None, source: str | None) -> Any:
+def _find_answer(question: AskedQuestion, text: str | None, source: str | None) -> Any:
     if source is not None:
         from agentic_cli.inputs.documents import read_document
 

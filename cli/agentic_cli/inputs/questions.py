@@ -20,7 +20,7 @@ from agentic_core.reviews import Form
 
 
 @dataclass(frozen=True)
-class Question:
+class AskedQuestion:
     """An interrupt in the form that a person can answer."""
 
     id: str
@@ -35,10 +35,10 @@ class Question:
     digest: str = ""
 
 
-def read_question(interrupt: Interrupt) -> Question:
+def read_question(interrupt: Interrupt) -> AskedQuestion:
     """Return the question that an interrupt asks."""
     read = questions.read_question(interrupt.value, id_=interrupt.id, schema=interrupt.schema)
-    question = Question(
+    question = AskedQuestion(
         interrupt.id,
         interrupt.node,
         read.prompt,
@@ -55,7 +55,7 @@ def read_question(interrupt: Interrupt) -> Question:
     return replace(question, prompt=interrupt.prompt, options=options, schema=interrupt.schema)
 
 
-def choose_question(session: Session, wanted: str | None, *, may_replace: bool = False) -> Question:
+def choose_question(session: Session, wanted: str | None, *, may_replace: bool = False) -> AskedQuestion:
     """Return the question that an answer is for; without an id, the only open one. Raises ``PermanentError``."""
     if session.is_final:
         raise PermanentError(f"session {session.name!r} is {session.phase}: it takes no more answers")
@@ -90,7 +90,7 @@ def _find(session: Session, wanted: str, *, may_replace: bool) -> Interrupt:
     return found
 
 
-def read_answer(question: Question, text: str) -> Any:
+def read_answer(question: AskedQuestion, text: str) -> Any:
     """Return what a person's words mean as the answer; raise ``PermanentError`` where they mean nothing."""
     if question.review is not None and text in question.review.common_decisions:
         return question.review.decide_all(text)
@@ -101,7 +101,7 @@ def read_answer(question: Question, text: str) -> Any:
     return read_value(text, question.schema, "the answer")
 
 
-def check_answer(question: Question, answer: Any) -> None:
+def check_answer(question: AskedQuestion, answer: Any) -> None:
     """Raise ``InvalidResource`` for an answer that the question does not take.
 
     The schema decides; where it says no more than the options or the calls do, the complaint is in their words.
@@ -142,6 +142,6 @@ def _point(review: Review, index: int, answer: Any) -> str:
     return f"/{index}" if isinstance(answer, list) else ""
 
 
-def is_text(question: Question) -> bool:
+def is_text(question: AskedQuestion) -> bool:
     """Say whether any text is an answer as it is."""
     return not question.options and question.review is None and find_types(question.schema) in ({"string"}, frozenset())

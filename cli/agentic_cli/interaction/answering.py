@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from agentic_cli.inputs.questions import Question, check_answer, choose_question
+from agentic_cli.inputs.questions import AskedQuestion, check_answer, choose_question
 from agentic_cli.interaction.following import Clock
 from agentic_cli.interaction.target import Project
 from agentic_cli.model.exit_status import TimedOut
@@ -22,11 +22,11 @@ def answer_question(
     project: Project,
     name: str,
     wanted: str | None,
-    find_answer: Callable[[Question], Any],
+    find_answer: Callable[[AskedQuestion], Any],
     *,
     replace: bool = False,
     session: Session | None = None,
-) -> tuple[Session, Question]:
+) -> tuple[Session, AskedQuestion]:
     """Answer a session's question and return it as it is then.
 
     ``find_answer`` is asked once; where the session changed in between it is read again, and what holds no longer
@@ -71,7 +71,7 @@ def wait_for_rule(project: Project, session: Session, id_: str, clock: Clock | N
     return session
 
 
-def describe_given(session: Session, question: Question, by: str) -> tuple[str, int]:
+def describe_given(session: Session, question: AskedQuestion, by: str) -> tuple[str, int]:
     """Return what became of an answer that was just given, and how many persons have to give the same one yet."""
     interrupt = next((each for each in session.interrupts if each.id == question.id), None)
     mine = (each for each in session.spec.get("responses") or () if each.get("interruptId") == question.id)

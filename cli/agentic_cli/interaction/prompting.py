@@ -12,7 +12,7 @@ import click
 
 from agentic_cli.inputs.checks import find_form_problems
 from agentic_cli.inputs.forms import Field, list_fields, list_missing
-from agentic_cli.inputs.questions import Question, check_answer, read_answer
+from agentic_cli.inputs.questions import AskedQuestion, check_answer, read_answer
 from agentic_cli.inputs.values import put, read_several, read_value
 from agentic_cli.output import terminal
 from agentic_core.choices import find_item_choices
@@ -90,7 +90,7 @@ def ask_field(dialogue: Dialogue, field: Field) -> tuple[bool, Any]:
             dialogue.tell(f"  {terminal.printable(problem.message)}")
 
 
-def ask_answer(dialogue: Dialogue, question: Question) -> Any:
+def ask_answer(dialogue: Dialogue, question: AskedQuestion) -> Any:
     """Show a question and return an answer that it takes."""
     show_question(dialogue, question)
     while True:
@@ -106,7 +106,7 @@ def ask_answer(dialogue: Dialogue, question: Question) -> Any:
             return answer
 
 
-def show_question(dialogue: Dialogue, question: Question) -> None:
+def show_question(dialogue: Dialogue, question: AskedQuestion) -> None:
     """Show what is asked."""
     where = f" ({question.node})" if question.node else ""
     for line in question.prompt.splitlines() or [""]:
@@ -119,7 +119,7 @@ def show_question(dialogue: Dialogue, question: Question) -> None:
         _tell_choices(dialogue, [option.label for option in question.options])
 
 
-def _ask_once(dialogue: Dialogue, question: Question) -> Any:
+def _ask_once(dialogue: Dialogue, question: AskedQuestion) -> Any:
     if question.review is not None and all(action.decisions for action in question.review.actions):
         review = question.review
         return review.build_answer([_ask_decision(dialogue, review, action) for action in review.actions])

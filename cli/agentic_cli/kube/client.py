@@ -27,7 +27,7 @@ from agentic_cli.kube.errors import (
     NotLoggedIn,
     build_error,
 )
-from agentic_cli.kube.kubeconfig import Connection
+from agentic_cli.kube.kubeconfig import ClusterConnection
 from agentic_cli.model.kinds import IDENTITY, PODS, Kind
 from agentic_core.errors import AgenticError, PermanentError
 
@@ -60,7 +60,7 @@ class Api:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ClusterConnection,
         *,
         environ: Mapping[str, str] = os.environ,
         connect_seconds: float = CONNECT_SECONDS,

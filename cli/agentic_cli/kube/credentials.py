@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agentic_cli.kube.kubeconfig import Connection, LoginPlugin
+from agentic_cli.kube.kubeconfig import ClusterConnection, LoginPlugin
 from agentic_core.errors import PermanentError
 
 
@@ -27,7 +27,7 @@ class Credentials:
     key: bytes | None = None
 
 
-def log_in(connection: Connection, environ: Mapping[str, str] = os.environ) -> Credentials:
+def log_in(connection: ClusterConnection, environ: Mapping[str, str] = os.environ) -> Credentials:
     """Return the credentials of a connection; runs its login plugin where it has one and nothing else is given."""
     if connection.token_file is not None:
         try:
@@ -90,7 +90,7 @@ def read_credential(text: bytes, plugin: LoginPlugin) -> Credentials:
     return Credentials(token, certificate.encode() if certificate else None, key.encode() if key else None)
 
 
-def build_headers(connection: Connection, credentials: Credentials) -> list[tuple[str, str]]:
+def build_headers(connection: ClusterConnection, credentials: Credentials) -> list[tuple[str, str]]:
     """Return the headers that say who asks."""
     headers = list(connection.impersonate)
     if credentials.token:
@@ -101,7 +101,7 @@ def build_headers(connection: Connection, credentials: Credentials) -> list[tupl
     return headers
 
 
-def build_ssl_context(connection: Connection, credentials: Credentials) -> ssl.SSLContext:
+def build_ssl_context(connection: ClusterConnection, credentials: Credentials) -> ssl.SSLContext:
     """Return the TLS settings: the cluster's own authority where it names one, else the system's."""
     try:
         context = ssl.create_default_context(cadata=connection.ca.decode("ascii") if connection.ca else None)
@@ -126,7 +126,7 @@ def build_ssl_context(connection: Connection, credentials: Credentials) -> ssl.S
     return context
 
 
-def find_proxy(connection: Connection, environ: Mapping[str, str]) -> str | None:
+def find_proxy(connection: ClusterConnection, environ: Mapping[str, str]) -> str | None:
     """Return the proxy for the API server as kubectl finds it: the kubeconfig's, else the environment's."""
     if connection.proxy_url:
         return connection.proxy_url
@@ -169,5 +169,5 @@ def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
         return None
 
 
-def _pair(connection: Connection) -> tuple[bytes | None, bytes | None]:
+def _pair(connection: ClusterConnection) -> tuple[bytes | None, bytes | None]:
     return connection.certificate, connection.key

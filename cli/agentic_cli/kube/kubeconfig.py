@@ -34,7 +34,7 @@ class LoginPlugin:
 
 
 @dataclass(frozen=True, repr=False)
-class Connection:
+class ClusterConnection:
     """One cluster and who we are there. Its repr shows no secret."""
 
     server: str
@@ -74,7 +74,7 @@ def find_connection(
     kubeconfig: Path | None = None,
     context: str | None = None,
     service_account: Path = SERVICE_ACCOUNT_DIR,
-) -> Connection:
+) -> ClusterConnection:
     """Return the connection that kubectl would use; raise ``PermanentError`` where there is none."""
     config = read_config(find_files(environ, kubeconfig), must_exist=kubeconfig is not None)
     if not config.contexts and kubeconfig is None and context is None:
@@ -113,7 +113,7 @@ def read_config(files: Sequence[Path], *, must_exist: bool = False) -> Config:
     return Config(contexts, clusters, users, current, tuple(files))
 
 
-def choose(config: Config, context_name: str | None = None) -> Connection:
+def choose(config: Config, context_name: str | None = None) -> ClusterConnection:
     """Return the connection of a context, the current one where none is named."""
     name = context_name or config.current_context
     files = ", ".join(map(str, config.files)) or "no file"
@@ -140,7 +140,7 @@ def choose(config: Config, context_name: str | None = None) -> Connection:
             f"the user {user_name!r} logs in by an auth-provider, which is gone from Kubernetes: use exec"
         )
     token_file = user.get("tokenFile")
-    return Connection(
+    return ClusterConnection(
         server=server,
         namespace=str(context.get("namespace") or "default"),
         context=name,
@@ -253,13 +253,13 @@ def _read_impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
     return headers
 
 
-def _read_service_account(environ: Mapping[str, str], folder: Path) -> Connection | None:
+def _read_service_account(environ: Mapping[str, str], folder: Path) -> ClusterConnection | None:
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not (folder / "token").is_file():
         return None
     address = f"[{host}]" if ":" in host else host
     namespace, ca = folder / "namespace", folder / "ca.crt"
-    return Connection(
+    return ClusterConnection(
         server=f"https://{address}:{port}",
         namespace=namespace.read_text(encoding="utf-8").strip() if namespace.is_file() else "default",
         context="in-cluster",

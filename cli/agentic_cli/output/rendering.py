@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agentic_cli.inputs.forms import list_fields
-from agentic_cli.inputs.questions import Question, read_question
+from agentic_cli.inputs.questions import AskedQuestion, read_question
 from agentic_cli.model.sessions import Interrupt, Session, Workflow, parse_time
 from agentic_cli.output.durations import format_age, format_duration
 from agentic_cli.output.terminal import printable
@@ -87,7 +87,7 @@ def _describe_error(session: Session) -> list[str]:
     return [f"Error:       {printable(str(error.get('type', '')))}{printable(node)}"]
 
 
-def _describe_question(is_open: bool, question: Question, answered_by: str) -> list[str]:
+def _describe_question(is_open: bool, question: AskedQuestion, answered_by: str) -> list[str]:
     state = "Question" if is_open else f"Answered by {answered_by or 'somebody (not stated)'}"
     lines = [
         f"{printable(state)}: {printable(clip_line(question.prompt, 400))}",

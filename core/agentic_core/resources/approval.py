@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from agentic_core.times import Time
-from agentic_core.wire import LongText, Wire
+from agentic_core.wire import ApiModel, LongText
 
 MAX_PERSONS: Final = 5
 MAX_GROUPS: Final = 8
@@ -26,7 +26,7 @@ SOMETHING_RULE: dict[str, Any] = {
 }
 
 
-class ApprovalRule(Wire):
+class ApprovalRule(ApiModel):
     """Who has to answer a question so that it counts, as an author says it."""
 
     identity: Annotated[
@@ -60,7 +60,7 @@ class DefinedRule(ApprovalRule):
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [SOMETHING_RULE]})
 
 
-class EffectiveRule(Wire):
+class EffectiveRule(ApiModel):
     """The stricter of the definition's rule and the question's, in each member."""
 
     identity: Annotated[Demand, Field(description="Whether an answer has to state whose it is.")] = "Optional"
@@ -77,7 +77,7 @@ class EffectiveRule(Wire):
     digest: Annotated[Demand, Field(description="Whether an answer has to name the question's digest.")] = "Optional"
 
 
-class GivenAnswer(Wire):
+class GivenAnswer(ApiModel):
     """A person's answer to a question that needs more of them, or the same of others."""
 
     by: Annotated[str, Field(max_length=256, description="Who gave it.")]
@@ -87,7 +87,7 @@ class GivenAnswer(Wire):
     ] = None
 
 
-class Approval(Wire):
+class Approval(ApiModel):
     """The rule that answers to a question are held against, as it was when the question was asked."""
 
     # Who wrote which of its fields would take more room than they do.

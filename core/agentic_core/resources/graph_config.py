@@ -5,12 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from agentic_core.contract import MAX_RECURSION_LIMIT, MAX_TIMEOUT_SECONDS
-from agentic_core.wire import MAX_COUNT, JsonObject, Wire
+from agentic_core.wire import MAX_COUNT, ApiModel, JsonObject
 
 _FEW_KEYS = {"maxProperties": 128}
 
 
-class GraphConfig(Wire):
+class GraphConfig(ApiModel):
     """LangGraph's config of a run, in LangGraph's own spelling. At most 32 KiB of JSON.
 
     It is stored in the open, in the resource and in part with each checkpoint: credentials belong into the
@@ -48,7 +48,7 @@ GraphContext = Annotated[
 ]
 
 
-class RunLimits(Wire):
+class RunLimits(ApiModel):
     """What ends a run that would go on for ever."""
 
     recursion_limit: Annotated[

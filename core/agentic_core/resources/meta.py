@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from agentic_core.names import API_VERSION, GROUP
-from agentic_core.wire import Wire
+from agentic_core.wire import ApiModel
 
 
-class OwnerReference(Wire):
+class OwnerReference(ApiModel):
     """Who owns an object; the garbage collector deletes it with its owner."""
 
     api_version: str
@@ -19,7 +19,7 @@ class OwnerReference(Wire):
     controller: bool = False
 
 
-class ObjectMeta(Wire):
+class ObjectMeta(ApiModel):
     """Names and versions of one object."""
 
     name: str
@@ -35,7 +35,7 @@ class ObjectMeta(Wire):
     owner_references: tuple[OwnerReference, ...] = ()
 
 
-class Resource(Wire):
+class Resource(ApiModel):
     """A custom resource of ours."""
 
     group: ClassVar[str] = GROUP

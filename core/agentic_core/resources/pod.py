@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from agentic_core.contract import RESERVED_ENV, RESERVED_ENV_PREFIXES
 from agentic_core.mount_paths import RELATIVE, SEGMENT, VOLUME_PATH
-from agentic_core.wire import JsonObject, Quantity, ShortText, Wire
+from agentic_core.wire import ApiModel, JsonObject, Quantity, ShortText
 
 RESERVED_ENV_MESSAGE = "this variable is the operator's or the image's to set; choose another name"
 
@@ -30,7 +30,7 @@ ONE_VOLUME_SOURCE_RULE: dict[str, Any] = {
 }
 
 
-class KeyRef(Wire):
+class KeyRef(ApiModel):
     """A key of a ConfigMap or Secret in the session's namespace."""
 
     name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the object.")]
@@ -38,14 +38,14 @@ class KeyRef(Wire):
     optional: Annotated[bool | None, Field(description="Whether the object or key may be missing.")] = None
 
 
-class EnvVarSource(Wire):
+class EnvVarSource(ApiModel):
     """Where a variable's value comes from."""
 
     secret_key_ref: Annotated[KeyRef | None, Field(description="A key of a Secret.")] = None
     config_map_key_ref: Annotated[KeyRef | None, Field(description="A key of a ConfigMap.")] = None
 
 
-class EnvVar(Wire):
+class EnvVar(ApiModel):
     """An environment variable of the runner's container."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [RESERVED_ENV_RULE]})
@@ -63,7 +63,7 @@ class EnvVar(Wire):
     value_from: Annotated[EnvVarSource | None, Field(description="A source for the value instead.")] = None
 
 
-class PlainVar(Wire):
+class PlainVar(ApiModel):
     """A variable with a value that is no secret."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [RESERVED_ENV_RULE]})
@@ -72,14 +72,14 @@ class PlainVar(Wire):
     value: Annotated[str, Field(max_length=32768, description="The value, as it is.")] = ""
 
 
-class ObjectName(Wire):
+class ObjectName(ApiModel):
     """The name of an object in the same namespace."""
 
     name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the object.")]
     optional: Annotated[bool | None, Field(description="Whether the object may be missing.")] = None
 
 
-class EnvFromSource(Wire):
+class EnvFromSource(ApiModel):
     """All keys of a ConfigMap or Secret as variables."""
 
     prefix: Annotated[
@@ -90,13 +90,13 @@ class EnvFromSource(Wire):
     secret_ref: Annotated[ObjectName | None, Field(description="The Secret.")] = None
 
 
-class LocalObjectReference(Wire):
+class LocalObjectReference(ApiModel):
     """The name of a Secret in the session's namespace."""
 
     name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the Secret.")]
 
 
-class ResourceRequirements(Wire):
+class ResourceRequirements(ApiModel):
     """Requests and limits, as a container has them."""
 
     requests: Annotated[
@@ -107,7 +107,7 @@ class ResourceRequirements(Wire):
     ] = None
 
 
-class Toleration(Wire):
+class Toleration(ApiModel):
     """A taint that the pod may live with."""
 
     key: Annotated[ShortText | None, Field(description="The taint's key.")] = None
@@ -119,33 +119,33 @@ class Toleration(Wire):
     toleration_seconds: Annotated[int | None, Field(description="For how long a NoExecute taint is tolerated.")] = None
 
 
-class ConfigMapVolume(Wire):
+class ConfigMapVolume(ApiModel):
     """Files from a ConfigMap."""
 
     name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the ConfigMap.")]
 
 
-class SecretVolume(Wire):
+class SecretVolume(ApiModel):
     """Files from a Secret."""
 
     secret_name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the Secret.")]
 
 
-class ClaimVolume(Wire):
+class ClaimVolume(ApiModel):
     """A PersistentVolumeClaim of the session's namespace."""
 
     claim_name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the claim.")]
     read_only: Annotated[bool | None, Field(description="Whether it is mounted read-only.")] = None
 
 
-class EmptyDirVolume(Wire):
+class EmptyDirVolume(ApiModel):
     """Scratch space that ends with the pod."""
 
     medium: Annotated[Literal["", "Memory"] | None, Field(description="Memory for a tmpfs.")] = None
     size_limit: Annotated[Quantity | None, Field(description="How much it may hold.")] = None
 
 
-class Volume(Wire):
+class Volume(ApiModel):
     """An extra volume and where it is mounted. Host paths do not exist here."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [ONE_VOLUME_SOURCE_RULE]})
@@ -175,7 +175,7 @@ class Volume(Wire):
     empty_dir: Annotated[EmptyDirVolume | None, Field(description="Scratch space.")] = None
 
 
-class WritablePath(Wire):
+class WritablePath(ApiModel):
     """A folder below the working directory that the project may write to. It is empty when a pod starts."""
 
     path: Annotated[
@@ -191,7 +191,7 @@ class WritablePath(Wire):
     size_limit: Annotated[Quantity | None, Field(description="How much it may hold; 1Gi where absent.")] = None
 
 
-class PodTemplate(Wire):
+class PodTemplate(ApiModel):
     """Where and how the session's pods run."""
 
     labels: Annotated[
@@ -261,7 +261,7 @@ class PodTemplate(Wire):
     ] = ()
 
 
-class Workspace(Wire):
+class Workspace(ApiModel):
     """A directory that outlives the session's pods and ends with the session."""
 
     size: Annotated[Quantity, Field(description="How much it can hold, for instance 1Gi.")]

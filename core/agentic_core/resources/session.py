@@ -20,12 +20,12 @@ from agentic_core.wire import (
     MAX_COUNT,
     MAX_GENERATION,
     AnyJson,
+    ApiModel,
     Count,
     Generation,
     JsonObject,
     LongText,
     ShortText,
-    Wire,
 )
 
 SESSION_NAME_RULE = {
@@ -63,7 +63,7 @@ def _immutable(field: str) -> dict[str, Any]:
     }
 
 
-class WorkflowRef(Wire):
+class WorkflowRef(ApiModel):
     """Which workflow a session runs."""
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_DEFINITION_NAME, description="Name of the definition.")]
@@ -82,14 +82,14 @@ class WorkflowRef(Wire):
     ] = None
 
 
-class UserContext(Wire):
+class UserContext(ApiModel):
     """For whom a session runs."""
 
     user_id: Annotated[str, Field(min_length=1, max_length=256, description="The user, as the platform names them.")]
     private: Annotated[bool, Field(description="Whether the thread belongs to this user alone.")] = False
 
 
-class Response(Wire):
+class Response(ApiModel):
     """One person's answer to one interrupt.
 
     It is written as a whole: of two people who apply different answers one is told, and none is made of parts of both.
@@ -120,7 +120,7 @@ class Response(Wire):
     ] = None
 
 
-class InputDeadline(Wire):
+class InputDeadline(ApiModel):
     """How long a session waits for people."""
 
     seconds: Annotated[int, Field(ge=1, le=31_536_000, description="Seconds from the oldest open question.")]
@@ -130,7 +130,7 @@ class InputDeadline(Wire):
     value: Annotated[AnyJson, Field(description="The answer to give where onExpiry is Resume.")] = None
 
 
-class ForkFrom(Wire):
+class ForkFrom(ApiModel):
     """Start from another session's checkpoint instead of from inputs."""
 
     session: Annotated[
@@ -146,7 +146,7 @@ class ForkFrom(Wire):
     ] = None
 
 
-class SessionSpec(Wire):
+class SessionSpec(ApiModel):
     """What to run, with which inputs.
 
     All but suspend, stop, responses, ttlSecondsAfterFinished and displayName is fixed at creation.
@@ -215,7 +215,7 @@ class SessionSpec(Wire):
     ] = ()
 
 
-class WorkflowSnapshot(Wire):
+class WorkflowSnapshot(ApiModel):
     """The workflow as it was when the session started; every later run of the session uses this."""
 
     image: Annotated[str, Field(max_length=512, description="The image, as the definition named it.")]
@@ -236,14 +236,14 @@ class WorkflowSnapshot(Wire):
     ] = None
 
 
-class AnswerOption(Wire):
+class AnswerOption(ApiModel):
     """One of the complete answers that a question offers."""
 
     value: Annotated[AnyJson, Field(description="The answer.")] = None
     label: Annotated[ShortText, Field(description="The answer, for people.")]
 
 
-class Interrupt(Wire):
+class Interrupt(ApiModel):
     """A question that the graph asks a person."""
 
     id: Annotated[str, Field(max_length=128, description="Id to answer by.")]
@@ -295,7 +295,7 @@ class Interrupt(Wire):
         return self.answered_at is not None and self.resumed_at is None
 
 
-class Answer(Wire):
+class Answer(ApiModel):
     """An answer that was accepted, as the operator recorded it. No runner can write it."""
 
     interrupt_id: Annotated[str, Field(max_length=128, description="The question's id.")]
@@ -319,7 +319,7 @@ class Answer(Wire):
     ] = None
 
 
-class HistoryEntry(Wire):
+class HistoryEntry(ApiModel):
     """A checkpoint of the session, to fork from."""
 
     id: Annotated[str, Field(max_length=128, description="The checkpoint, for forkFrom.checkpointId.")]
@@ -338,7 +338,7 @@ class HistoryEntry(Wire):
     at: Annotated[Time | None, Field(description="When it was saved.")] = None
 
 
-class ResultRef(Wire):
+class ResultRef(ApiModel):
     """Where a result is that is too large for the status."""
 
     size: Annotated[int, Field(ge=0, le=MAX_GENERATION, description="Bytes of the JSON text.")]
@@ -351,7 +351,7 @@ class ResultRef(Wire):
     download_expires_at: Annotated[Time | None, Field(description="Until when the link is good.")] = None
 
 
-class RunError(Wire):
+class RunError(ApiModel):
     """Why a session failed."""
 
     type: Annotated[ShortText, Field(description="The exception's type, or the reason.")]
@@ -360,7 +360,7 @@ class RunError(Wire):
     retriable: Annotated[bool | None, Field(description="Whether another attempt could succeed.")] = None
 
 
-class SessionStatus(Wire):
+class SessionStatus(ApiModel):
     """How a session stands."""
 
     model_config = ConfigDict(

@@ -23,7 +23,7 @@ from agentic_core.resources.pod import (
     reserved_env_rule,
 )
 from agentic_core.times import Time
-from agentic_core.wire import AnyJson, Count, Generation, JsonObject, LongText, Wire
+from agentic_core.wire import AnyJson, ApiModel, Count, Generation, JsonObject, LongText
 
 DEFINITION_NAME_RULE = {
     "rule": f"self.metadata.name.size() <= {MAX_DEFINITION_NAME}"
@@ -39,7 +39,7 @@ SESSION_ENV_RULE: dict[str, Any] = {
 }
 
 
-class RunDefaults(Wire):
+class RunDefaults(ApiModel):
     """Values for sessions that do not say their own."""
 
     timeout_seconds: Annotated[
@@ -62,7 +62,7 @@ class RunDefaults(Wire):
     context: GraphContext = None
 
 
-class DeadlineAnswers(Wire):
+class DeadlineAnswers(ApiModel):
     """What a deadline may answer for people: whoever starts a session could else answer its questions in advance."""
 
     values: Annotated[
@@ -76,7 +76,7 @@ class DeadlineAnswers(Wire):
     any: Annotated[bool, Field(description="Whether sessions may choose any answer.")] = False
 
 
-class Inspection(Wire):
+class Inspection(ApiModel):
     """What the inspection is given, and no session."""
 
     env: Annotated[
@@ -89,7 +89,7 @@ class Inspection(Wire):
     ] = ()
 
 
-class WorkflowSpec(Wire):
+class WorkflowSpec(ApiModel):
     """What to run and how."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [SESSION_ENV_RULE]})
@@ -192,7 +192,7 @@ class WorkflowSpec(Wire):
     suspend: Annotated[bool | None, Field(description="While true, no new session starts.")] = None
 
 
-class GraphDrawing(Wire):
+class GraphDrawing(ApiModel):
     """The graph as the inspection saw it."""
 
     nodes: Annotated[
@@ -205,14 +205,14 @@ class GraphDrawing(Wire):
     mermaid: Annotated[str | None, Field(max_length=65536, description="A drawing in Mermaid's language.")] = None
 
 
-class IgnoredSetting(Wire):
+class IgnoredSetting(ApiModel):
     """A setting of the project that has no effect here."""
 
     setting: Annotated[str, Field(max_length=256, description="JSON pointer into langgraph.json.")]
     message: Annotated[str, Field(max_length=1024, description="Why it has no effect, and what to do instead.")]
 
 
-class CheckpointTtl(Wire):
+class CheckpointTtl(ApiModel):
     """How long the checkpoints of sessions that ended are kept, by the project's own word."""
 
     strategy: Annotated[
@@ -221,7 +221,7 @@ class CheckpointTtl(Wire):
     seconds: Annotated[int, Field(ge=1, le=3_153_600_000, description="How long a session must have been idle.")]
 
 
-class ProjectStatus(Wire):
+class ProjectStatus(ApiModel):
     """What the inspection found in the project's settings."""
 
     ignored: Annotated[
@@ -240,7 +240,7 @@ class ProjectStatus(Wire):
     ] = None
 
 
-class WorkflowStatus(Wire):
+class WorkflowStatus(ApiModel):
     """What the operator found out about a definition."""
 
     conditions: Annotated[

@@ -15,7 +15,7 @@ from agentic_core.resources import CheckpointTtl
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.admission import Queue
 from agentic_operator.sessions.blockers import HOLDING
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 
 MAX_BODIES: Final = 4096
@@ -25,7 +25,7 @@ _MAX_BODY_CHARACTERS: Final = 4096
 Raw = Mapping[str, Any]
 
 
-class Place(Enum):
+class Slot(Enum):
     """What a session is to its workflow's ``maxActiveSessions``."""
 
     NONE = "none"
@@ -65,14 +65,14 @@ class Entry:
 
 
 @dataclass(slots=True)
-class _Crowd:
+class _Slots:
     """The sessions of one workflow that hold a place or wait for one, oldest first."""
 
     active: set[str] = field(default_factory=set)
-    waiting: list["_Turn"] = field(default_factory=list)
+    waiting: list["_Waiter"] = field(default_factory=list)
 
 
-class _Turn(NamedTuple):
+class _Waiter(NamedTuple):
     """A place in the line: by age, then by name."""
 
     created: str
@@ -99,19 +99,19 @@ def read_entry(raw: Raw) -> Entry:
     )
 
 
-def _place(entry: Entry, *, has_job: bool) -> Place:
+def _slot_of(entry: Entry, *, has_job: bool) -> Slot:
     if entry.is_final or entry.is_deleting:
-        return Place.NONE
+        return Slot.NONE
     if entry.phase in ("Creating", "Running") or (has_job and entry.phase in ("", "Pending")):
-        return Place.ACTIVE
+        return Slot.ACTIVE
     # Those that the API server refuses must not hold up the others behind them.
     if entry.phase in ("", "Pending") and entry.reason not in HOLDING:
-        return Place.WAITING
+        return Slot.WAITING
     # The reason alone says nothing: a runner may write it, and whoever never takes a turn would hold up all behind it.
     # In line is who has no pod that could have written it, and something to run for.
     is_in_line = entry.reason == "Queued" and not has_job
     may_run = entry.phase == "Suspended" or (entry.phase == "WaitingForInput" and entry.is_answered)
-    return Place.WAITING if is_in_line and may_run else Place.NONE
+    return Slot.WAITING if is_in_line and may_run else Slot.NONE
 
 
 def is_small(value: object) -> bool:
@@ -132,7 +132,7 @@ def is_small(value: object) -> bool:
     return True
 
 
-class Registry:
+class Index:
     """The index. Everything is synchronous: between two awaits it is consistent.
 
     ``wake`` is called with sessions whose turn may have come because another gave its place away, ``wake_later`` with
@@ -143,11 +143,11 @@ class Registry:
         self._wake = wake
         self._wake_later = wake_later
         self._entries: dict[SessionKey, Entry] = {}
-        self._places: dict[str, Place] = {}
-        self._crowds: dict[DefinitionKey, _Crowd] = {}
+        self._slot_by_uid: dict[str, Slot] = {}
+        self._slots: dict[DefinitionKey, _Slots] = {}
         self._bodies: dict[SessionKey, Raw] = {}
-        self._jobs: dict[Key, dict[str, JobSeen]] = {}
-        self._pods: dict[Key, dict[str, PodSeen]] = {}
+        self._jobs: dict[Key, dict[str, ObservedJob]] = {}
+        self._pods: dict[Key, dict[str, ObservedPod]] = {}
         self._doubts: dict[Key, set[str]] = {}
         self._definitions: dict[DefinitionKey, Definition] = {}
 
@@ -217,7 +217,7 @@ class Registry:
     def reserve(self, key: SessionKey) -> None:
         """Give a session its place before its Job exists, so that two passes cannot give away the same one."""
         if (entry := self._entries.get(key)) is not None:
-            self._put(key, entry, Place.ACTIVE)
+            self._put(key, entry, Slot.ACTIVE)
 
     def release(self, key: SessionKey) -> None:
         """Take a reserved place back where no Job came to be."""
@@ -227,27 +227,27 @@ class Registry:
     def queue_of(self, key: SessionKey) -> Queue:
         """Return how full the workflow is for this session."""
         entry = self._entries.get(key)
-        crowd = self._crowds.get(entry.workflow) if entry is not None else None
-        if entry is None or crowd is None:
+        slots = self._slots.get(entry.workflow) if entry is not None else None
+        if entry is None or slots is None:
             return Queue()
-        ahead = bisect.bisect_left(crowd.waiting, _Turn(entry.created, key.name, key))
-        return Queue(active=len(crowd.active) - (entry.uid in crowd.active), ahead=ahead)
+        ahead = bisect.bisect_left(slots.waiting, _Waiter(entry.created, key.name, key))
+        return Queue(active=len(slots.active) - (entry.uid in slots.active), ahead=ahead)
 
     def count_active(self, workflow: DefinitionKey) -> int:
         """Return how many sessions of a workflow hold a place."""
-        crowd = self._crowds.get(workflow)
-        return len(crowd.active) if crowd is not None else 0
+        slots = self._slots.get(workflow)
+        return len(slots.active) if slots is not None else 0
 
     def waiting_for(self, workflow: DefinitionKey, limit: int | None = None) -> list[SessionKey]:
         """Return the sessions that wait for a workflow, oldest first."""
-        crowd = self._crowds.get(workflow)
-        if crowd is None:
+        slots = self._slots.get(workflow)
+        if slots is None:
             return []
-        return [place.key for place in crowd.waiting[:limit]]
+        return [place.key for place in slots.waiting[:limit]]
 
     # -- children
 
-    def see_job(self, owner: Key, job: JobSeen) -> bool:
+    def see_job(self, owner: Key, job: ObservedJob) -> bool:
         """Remember a Job; say whether anything about it changed."""
         self.settle_doubt(owner, job.name)
         jobs = self._jobs.setdefault(owner, {})
@@ -291,7 +291,7 @@ class Registry:
             if not names:
                 del self._doubts[owner]
 
-    def jobs_of(self, owner: Key, uid: str) -> tuple[JobSeen, ...]:
+    def jobs_of(self, owner: Key, uid: str) -> tuple[ObservedJob, ...]:
         """Return the Jobs that the owner of this uid controls."""
         return tuple(job for job in self._jobs.get(owner, {}).values() if job.owner_uid == uid)
 
@@ -299,7 +299,7 @@ class Registry:
         """Return the names of all Jobs remembered for an owner."""
         return list(self._jobs.get(owner, ()))
 
-    def see_pod(self, owner: Key, pod: PodSeen) -> bool:
+    def see_pod(self, owner: Key, pod: ObservedPod) -> bool:
         """Remember a pod; say whether anything about it changed."""
         self.settle_doubt(owner, pod.name)
         pods = self._pods.setdefault(owner, {})
@@ -318,11 +318,11 @@ class Registry:
             del self._pods[owner]
         return True
 
-    def pods_of(self, owner: Key) -> tuple[PodSeen, ...]:
+    def pods_of(self, owner: Key) -> tuple[ObservedPod, ...]:
         """Return the pods of an owner's Jobs."""
         return tuple(self._pods.get(owner, {}).values())
 
-    def replace_pods(self, owner: Key, pods: Iterable[PodSeen]) -> None:
+    def replace_pods(self, owner: Key, pods: Iterable[ObservedPod]) -> None:
         """Remember exactly these pods, as a list just showed them."""
         found = {pod.name: pod for pod in pods}
         if found:
@@ -363,43 +363,43 @@ class Registry:
 
     def _settle(self, key: SessionKey, entry: Entry) -> None:
         has_job = any(not job.is_finished for job in self.jobs_of(key, entry.uid))
-        self._put(key, entry, _place(entry, has_job=has_job))
+        self._put(key, entry, _slot_of(entry, has_job=has_job))
 
     def _settle_owner(self, owner: Key) -> None:
         if isinstance(owner, SessionKey) and (entry := self._entries.get(owner)) is not None:
             self._settle(owner, entry)
 
-    def _put(self, key: SessionKey, entry: Entry, place: Place) -> None:
-        old = self._places.get(entry.uid, Place.NONE)
+    def _put(self, key: SessionKey, entry: Entry, place: Slot) -> None:
+        old = self._slot_by_uid.get(entry.uid, Slot.NONE)
         if old is place:
             return
         self._remove(key, entry)
-        if place is not Place.NONE:
-            crowd = self._crowds.setdefault(entry.workflow, _Crowd())
-            self._places[entry.uid] = place
-            if place is Place.ACTIVE:
-                crowd.active.add(entry.uid)
+        if place is not Slot.NONE:
+            slots = self._slots.setdefault(entry.workflow, _Slots())
+            self._slot_by_uid[entry.uid] = place
+            if place is Slot.ACTIVE:
+                slots.active.add(entry.uid)
             else:
-                bisect.insort(crowd.waiting, _Turn(entry.created, key.name, key))
-        if Place.ACTIVE in (old, place):
+                bisect.insort(slots.waiting, _Waiter(entry.created, key.name, key))
+        if Slot.ACTIVE in (old, place):
             self._wake_later(entry.workflow)
-        if place is Place.NONE or old is Place.ACTIVE:
+        if place is Slot.NONE or old is Slot.ACTIVE:
             self._wake_next(entry.workflow)
 
     def _leave(self, key: SessionKey, entry: Entry) -> None:
-        self._put(key, entry, Place.NONE)
+        self._put(key, entry, Slot.NONE)
 
     def _remove(self, key: SessionKey, entry: Entry) -> None:
-        place = self._places.pop(entry.uid, Place.NONE)
-        crowd = self._crowds.get(entry.workflow)
-        if crowd is None or place is Place.NONE:
+        place = self._slot_by_uid.pop(entry.uid, Slot.NONE)
+        slots = self._slots.get(entry.workflow)
+        if slots is None or place is Slot.NONE:
             return
-        crowd.active.discard(entry.uid)
-        if place is Place.WAITING:
-            position = bisect.bisect_left(crowd.waiting, _Turn(entry.created, key.name, key))
-            del crowd.waiting[position]
-        if not crowd.active and not crowd.waiting:
-            del self._crowds[entry.workflow]
+        slots.active.discard(entry.uid)
+        if place is Slot.WAITING:
+            position = bisect.bisect_left(slots.waiting, _Waiter(entry.created, key.name, key))
+            del slots.waiting[position]
+        if not slots.active and not slots.waiting:
+            del self._slots[entry.workflow]
 
     def _wake_next(self, workflow: DefinitionKey) -> None:
         """Put those in line whose turn it may be now."""

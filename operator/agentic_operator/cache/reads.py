@@ -8,11 +8,11 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import SESSION_LABEL, job_name
 from agentic_core.reading import read_session
 from agentic_core.resources import AgenticSession, ClusterWorkflowDefinition, WorkflowDefinition
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import CLUSTER_DEFINITIONS, DEFINITIONS, JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.manifests.jobs import Definition
-from agentic_operator.sessions.children import JOB_NAME_LABEL, JobSeen, PodSeen, observe_job, observe_pod
+from agentic_operator.sessions.children import JOB_NAME_LABEL, ObservedJob, ObservedPod, observe_job, observe_pod
 from agentic_operator.sessions.keys import DefinitionKey, SessionKey
 from agentic_operator.sessions.status import is_withdrawn, last_run
 
@@ -36,15 +36,15 @@ def workflow_of(session: AgenticSession) -> DefinitionKey:
     return DefinitionKey(ref.kind, session.namespace if ref.kind == "WorkflowDefinition" else "", ref.name)
 
 
-class Lookup:
+class Reads:
     """Reads, first from memory where that is enough, else from the API server."""
 
     def __init__(
-        self, kube: Kube, registry: Registry, faults: Faults | None = None, *, has_cluster_definitions: bool = True
+        self, kube: Kube, index: Index, faults: Faults | None = None, *, has_cluster_definitions: bool = True
     ) -> None:
         self._kube = kube
         self._has_cluster_definitions = has_cluster_definitions
-        self._registry = registry
+        self._index = index
         self._faults = faults or Faults()
 
     async def fetch_session(self, key: SessionKey) -> tuple[AgenticSession, Json] | None:
@@ -53,13 +53,13 @@ class Lookup:
         A body kept from its event is good enough for a session that was never written to: whatever is made from it has
         a derived name and a precondition. For everything else the latest is read.
         """
-        raw = self._registry.take_body(key)
+        raw = self._index.take_body(key)
         if raw is None:
             raw = await self._kube.find(SESSIONS, key.namespace, key.name)
             if raw is None:
                 return None
-            self._registry.see_session(raw)
-            self._registry.take_body(key)
+            self._index.see_session(raw)
+            self._index.take_body(key)
         body = dict(raw)
         read = read_session(body)
         if read.ignored:
@@ -70,7 +70,7 @@ class Lookup:
 
     async def fetch_definition(self, key: DefinitionKey) -> Definition | None:
         """Return a definition, as last seen or else as the API server has it."""
-        known = self._registry.find_definition(key)
+        known = self._index.find_definition(key)
         if known is not None:
             return known
         if not key.namespace and not self._has_cluster_definitions:
@@ -79,7 +79,7 @@ class Lookup:
         if raw is None:
             return None
         definition = parse_definition(key, raw)
-        self._registry.see_definition(key, definition)
+        self._index.see_definition(key, definition)
         return definition
 
     async def refresh_children(self, session: AgenticSession, key: SessionKey) -> None:
@@ -92,8 +92,8 @@ class Lookup:
         phase = status.phase or Phase.PENDING
         if phase.is_final or session.metadata.deletion_timestamp is not None:
             return
-        known = {job.name: job for job in self._registry.jobs_of(key, uid)}
-        names = self._registry.doubts_of(key) & known.keys()
+        known = {job.name: job for job in self._index.jobs_of(key, uid)}
+        names = self._index.doubts_of(key) & known.keys()
         # Derived: the name that the status shows is for people.
         current_name = job_name(key.name, status.run) if status.run else ""
         if current_name and phase is not Phase.SUSPENDED and current_name not in known:
@@ -106,34 +106,34 @@ class Lookup:
             names |= {*unfinished, *(job_name(session.name, run) for run in (last, last + 1) if run)}
         for name in sorted(names):
             await self._look_at_job(key, uid, name)
-        jobs = {job.name: job for job in self._registry.jobs_of(key, uid)}
+        jobs = {job.name: job for job in self._index.jobs_of(key, uid)}
         current = jobs.get(current_name)
         has_failed = current is not None and bool(current.failure_reason)
         if (is_ending and (current_name or jobs)) or has_failed:
             await self._list_pods(key, jobs)
             return
-        for name in self._registry.doubts_of(key):
+        for name in self._index.doubts_of(key):
             if (pod := await self._look_at_pod(key, name)) is not None:
-                self._registry.see_pod(key, pod)
+                self._index.see_pod(key, pod)
             else:
-                self._registry.forget_pod(key, name)
+                self._index.forget_pod(key, name)
 
     async def _look_at_job(self, key: SessionKey, uid: str, name: str) -> None:
         raw = await self._kube.find(JOBS, key.namespace, name)
         job = observe_job(raw) if raw is not None else None
         if job is not None and job.owner_uid == uid:
-            self._registry.see_job(key, job)
+            self._index.see_job(key, job)
         else:
-            self._registry.forget_job(key, name)
+            self._index.forget_job(key, name)
 
-    async def _look_at_pod(self, key: SessionKey, name: str) -> PodSeen | None:
+    async def _look_at_pod(self, key: SessionKey, name: str) -> ObservedPod | None:
         """Return a pod that was known, as it is now; None where it is gone."""
-        known = next((pod for pod in self._registry.pods_of(key) if pod.name == name), None)
+        known = next((pod for pod in self._index.pods_of(key) if pod.name == name), None)
         raw = await self._kube.find(PODS, key.namespace, name)
         pod = observe_pod(raw) if raw is not None else None
         return pod if pod is not None and known is not None and pod.uid == known.uid else None
 
-    async def _list_pods(self, key: SessionKey, jobs: Mapping[str, JobSeen]) -> None:
+    async def _list_pods(self, key: SessionKey, jobs: Mapping[str, ObservedJob]) -> None:
         """Read all pods of a session: by our labels, by their Jobs' where those do not find as many, and by name."""
         selector = f"{SESSION_LABEL}={key.name}"
         found = [observe_pod(raw) for raw in await self._kube.list_all(PODS, key.namespace, selector=selector)]
@@ -142,10 +142,10 @@ class Lookup:
             if job.active > sum(pod.job == job.name and not pod.is_over for pod in pods.values()):
                 raws = await self._kube.list_all(PODS, key.namespace, selector=f"{JOB_NAME_LABEL}={job.name}")
                 pods.update((pod.name, pod) for pod in map(observe_pod, raws))
-        for known in self._registry.pods_of(key):
+        for known in self._index.pods_of(key):
             if known.name not in pods and (pod := await self._look_at_pod(key, known.name)) is not None:
                 pods[pod.name] = pod
-        self._registry.replace_pods(key, pods.values())
+        self._index.replace_pods(key, pods.values())
 
 
 def _is_ending(session: AgenticSession) -> bool:

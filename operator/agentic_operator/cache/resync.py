@@ -10,7 +10,7 @@ from typing import Final
 from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_core.reading import read_session
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import JOBS, PODS, SESSIONS, Json, Kind, Kube
@@ -38,13 +38,13 @@ async def keep_results(_uid: str) -> None:
     """Remove nothing: there is no object store."""
 
 
-class Sweep:
+class Resync:
     """Goes round every ten minutes."""
 
     def __init__(
         self,
         kube: Kube,
-        registry: Registry,
+        index: Index,
         queue: WorkQueue[Key],
         namespaces: tuple[str, ...],
         rows: Sessions | None,
@@ -55,7 +55,7 @@ class Sweep:
         observed: tuple[str, ...] | None = None,
     ) -> None:
         self._kube = kube
-        self._registry = registry
+        self._index = index
         self._queue = queue
         self._namespaces = namespaces or ("",)
         self._inspections = inspections
@@ -67,9 +67,9 @@ class Sweep:
 
     async def run(self) -> None:
         """Go round for ever."""
-        await repeat("sweep", self.go_round, self._faults, first_seconds=FIRST_SECONDS, seconds=INTERVAL_SECONDS)
+        await repeat("sweep", self.run_once, self._faults, first_seconds=FIRST_SECONDS, seconds=INTERVAL_SECONDS)
 
-    async def go_round(self) -> None:
+    async def run_once(self) -> None:
         """Compare memory and database with the API server, once."""
         uids = await self._compare_sessions()
         await self._compare_children()
@@ -90,7 +90,7 @@ class Sweep:
                     logger.info("purged the rows of a session that is gone", extra={"uid": uid})
 
     async def _compare_sessions(self) -> set[str]:
-        before = set(self._registry.keys())
+        before = set(self._index.keys())
         uids: set[str] = set()
         outage = Outage()
         async for page in self._pages(SESSIONS):
@@ -100,7 +100,7 @@ class Sweep:
                 before.discard(key)
                 uids.add(raw["metadata"]["uid"])
                 with self._faults.apart("sweep", namespace=key.namespace, session=key.name):
-                    if self._registry.see_session(raw):
+                    if self._index.see_session(raw):
                         self._queue.add(key, urgent=False)
                     if self._rows is not None:
                         records += _settled_record(raw)
@@ -122,9 +122,9 @@ class Sweep:
                     await rows.record_sessions([record])
 
     async def _compare_children(self) -> None:
-        owners = self._registry.child_owners()
-        jobs = {(owner, name) for owner in owners for name in self._registry.job_names(owner)}
-        pods = {(owner, pod.name) for owner in owners for pod in self._registry.pods_of(owner)}
+        owners = self._index.child_owners()
+        jobs = {(owner, name) for owner in owners for name in self._index.job_names(owner)}
+        pods = {(owner, pod.name) for owner in owners for pod in self._index.pods_of(owner)}
         for kind, known in ((JOBS, jobs), (PODS, pods)):
             async for page in self._pages(kind):
                 for raw in page:
@@ -133,12 +133,12 @@ class Sweep:
                             known.discard((owner, raw["metadata"]["name"]))
         # Listed after they were remembered and not found: their deletion was missed, or they have lost our labels.
         for owner, name in jobs:
-            if isinstance(owner, DefinitionKey) or not self._registry.doubt(owner, name):
-                self._registry.forget_job(owner, name)
+            if isinstance(owner, DefinitionKey) or not self._index.doubt(owner, name):
+                self._index.forget_job(owner, name)
             self._queue.add(owner, urgent=False)
         for owner, name in pods:
-            if isinstance(owner, DefinitionKey) or not self._registry.doubt(owner, name):
-                self._registry.forget_pod(owner, name)
+            if isinstance(owner, DefinitionKey) or not self._index.doubt(owner, name):
+                self._index.forget_pod(owner, name)
             self._queue.add(owner, urgent=False)
 
     async def _pages(self, kind: Kind) -> AsyncIterator[list[Json]]:

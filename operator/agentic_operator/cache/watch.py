@@ -17,7 +17,7 @@ from kopf._core.engines import peering as kopf_peering  # not exported: the type
 from pydantic import ValidationError
 
 from agentic_core.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL, VERSION
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.cache.reads import parse_definition
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.faults import Faults
@@ -97,7 +97,7 @@ class Handlers:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Index,
         queue: WorkQueue[Key],
         served: tuple[str, ...] = (),
         inspections: str = "agentic-inspections",

@@ -15,7 +15,7 @@ from agentic_core.run_settings import find_settings_problems
 from agentic_core.times import seconds_until
 from agentic_core.writable_paths import find_mount_problems
 from agentic_operator.cache.reads import definition_kind, parse_definition
-from agentic_operator.controllers.session import Parts
+from agentic_operator.controllers.session import Dependencies
 from agentic_operator.definitions.decide import (
     DefinitionSeen,
     Report,
@@ -25,10 +25,10 @@ from agentic_operator.definitions.decide import (
     read_report,
 )
 from agentic_operator.kube.client import JOBS, PODS, Json
-from agentic_operator.kube.errors import AlreadyExists, NotFound, Obstructed
+from agentic_operator.kube.errors import AlreadyExists, Blocked, NotFound
 from agentic_operator.manifests.jobs import Definition, build_inspection_job, inspection_fingerprint
 from agentic_operator.sessions.blockers import hold_definition
-from agentic_operator.sessions.children import JobSeen, observe_job, observe_pod
+from agentic_operator.sessions.children import ObservedJob, observe_job, observe_pod
 from agentic_operator.sessions.diagnosis import newest
 from agentic_operator.sessions.keys import DefinitionKey
 from agentic_operator.sessions.status import diff_status
@@ -43,11 +43,11 @@ logger: Final = logging.getLogger(__name__)
 class DefinitionReconciler:
     """One pass over a definition at a time."""
 
-    def __init__(self, parts: Parts, of_cluster: str, *, inspects_cluster: bool = True) -> None:
+    def __init__(self, parts: Dependencies, of_cluster: str, *, inspects_cluster: bool = True) -> None:
         self._parts = parts
         self._inspects_cluster = inspects_cluster
         self._kube = parts.kube
-        self._registry = parts.registry
+        self._index = parts.index
         self._of_cluster = of_cluster
         self._checked: dict[tuple[str, int], tuple[Problem, ...]] = {}
         self._counted_at: dict[DefinitionKey, datetime] = {}
@@ -60,7 +60,7 @@ class DefinitionReconciler:
             return
         raw = await self._kube.find(definition_kind(key), key.namespace, key.name)
         if raw is None:
-            self._registry.forget_definition(key)
+            self._index.forget_definition(key)
             self._parts.queue.forget(key)
             self._counted_at.pop(key, None)
             return
@@ -74,7 +74,7 @@ class DefinitionReconciler:
             await self._kube.delete(JOBS, namespace, name)
         if plan.job is not None:
             try:
-                self._registry.see_job(key, observe_job(await self._create_job(namespace, plan.job)))
+                self._index.see_job(key, observe_job(await self._create_job(namespace, plan.job)))
             except AgenticError as error:
                 await self._parts.tell(
                     error,
@@ -89,7 +89,7 @@ class DefinitionReconciler:
                 raise
         if plan.status is not None and await self._write_status(key, definition, plan.status, now):
             for note in plan.notes:
-                self._parts.announcer.announce(definition, note)
+                self._parts.event_recorder.announce(definition, note)
         for name in plan.delete_pods:
             await self._kube.delete(PODS, namespace, name)
         if plan.wake_at is not None:
@@ -99,7 +99,7 @@ class DefinitionReconciler:
         try:
             await self._parts.namespaces.prepare_for_inspections(namespace)
         except NotFound as error:
-            raise Obstructed(
+            raise Blocked(
                 Reason.NAMESPACE_NOT_PREPARED,
                 f"namespace {namespace!r}, where definitions are inspected, is not there: make it as"
                 " manifests/operator/inspections.yaml does, and the inspection starts by itself",
@@ -113,7 +113,7 @@ class DefinitionReconciler:
         problems = await self._check_schemas(definition)
         uid = definition.metadata.uid
         name = inspection_job_name(definition.name, definition.kind, inspection_fingerprint(definition.spec))
-        jobs = {job.name: job for job in self._registry.jobs_of(key, uid)}
+        jobs = {job.name: job for job in self._index.jobs_of(key, uid)}
         inspected = find_condition(definition.status.conditions, "Inspected")
         is_done = (
             inspected is not None
@@ -127,10 +127,10 @@ class DefinitionReconciler:
                 if job.owner_uid == uid or not job.is_controlled:
                     job = replace(job, owner_uid=uid)
                     await self._repair(definition, namespace, job)
-                    self._registry.see_job(key, job)
+                    self._index.see_job(key, job)
                     jobs[name] = job
             report = await self._look_closer(key, definition, namespace, jobs.get(name))
-        pods = self._registry.pods_of(key)
+        pods = self._index.pods_of(key)
         project = report.project if report is not None else definition.status.project
         wants_vectors = project is not None and project.vector_dims is not None
         return DefinitionSeen(
@@ -140,11 +140,11 @@ class DefinitionReconciler:
             pods=pods,
             stall=self._parts.stalls.find(key, jobs.values(), pods),
             report=report,
-            active_sessions=self._registry.count_active(key),
+            active_sessions=self._index.count_active(key),
             counted_at=self._counted_at.get(key),
         )
 
-    async def _repair(self, definition: Definition, namespace: str, job: JobSeen) -> None:
+    async def _repair(self, definition: Definition, namespace: str, job: ObservedJob) -> None:
         """Put back what an inspection's Job is watched and garbage-collected by."""
         if job.is_finished or job.is_deleting or (job.is_labelled and job.is_controlled):
             return
@@ -166,16 +166,16 @@ class DefinitionReconciler:
             return None
 
     async def _look_closer(
-        self, key: DefinitionKey, definition: Definition, namespace: str, job: JobSeen | None
+        self, key: DefinitionKey, definition: Definition, namespace: str, job: ObservedJob | None
     ) -> Report | None:
         """Read the pods of a finished inspection, and the report of one that completed."""
-        known = [pod for pod in self._registry.pods_of(key) if job is not None and pod.job == job.name]
+        known = [pod for pod in self._index.pods_of(key) if job is not None and pod.job == job.name]
         if job is None or not (job.is_finished or any(pod.has_ended for pod in known)):
             return None
         kind = "cwfd" if key.kind == "ClusterWorkflowDefinition" else "wfd"
         raws = await self._kube.list_all(PODS, namespace, selector=f"{INSPECTION_LABEL}={kind}.{definition.name}")
-        self._registry.replace_pods(key, (observe_pod(raw) for raw in raws))
-        pod = newest(pod for pod in self._registry.pods_of(key) if pod.job == job.name)
+        self._index.replace_pods(key, (observe_pod(raw) for raw in raws))
+        pod = newest(pod for pod in self._index.pods_of(key) if pod.job == job.name)
         if pod is None or not (job.is_complete or (pod.has_ended and pod.exit_code == 0)):
             return None
         try:
@@ -226,6 +226,6 @@ class DefinitionReconciler:
         return "conditions" in change
 
     def _see(self, key: DefinitionKey, definition: Definition) -> None:
-        if self._registry.see_definition(key, definition):
-            for session in self._registry.waiting_for(key):
+        if self._index.see_definition(key, definition):
+            for session in self._index.waiting_for(key):
                 self._parts.queue.add(session)

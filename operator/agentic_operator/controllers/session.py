@@ -15,18 +15,18 @@ from agentic_core.input_rules import find_unknown_keys
 from agentic_core.names import FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, SESSION_LABEL
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import seconds_until
-from agentic_operator.cache.index import Registry
-from agentic_operator.cache.reads import Lookup, workflow_of
+from agentic_operator.cache.index import Index
+from agentic_operator.cache.reads import Reads, workflow_of
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.controllers.schema_checker import Checker, find_input_problems
-from agentic_operator.controllers.stuck_pods import Stalls
+from agentic_operator.controllers.stuck_pods import StuckPods
 from agentic_operator.database.session_rows import Recorder
 from agentic_operator.database.trail_rows import TrailKeeper
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import CLAIMS, JOBS, PODS, SESSIONS, Json, Kube
-from agentic_operator.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, Obstructed
-from agentic_operator.kube.event_recorder import Announcer
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.errors import AlreadyExists, Blocked, Forbidden, Invalid, NotFound
+from agentic_operator.kube.event_recorder import EventRecorder
+from agentic_operator.kube.events import Event
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.manifests.pods import Manifest
 from agentic_operator.namespaces.prepare import Namespaces
@@ -38,13 +38,13 @@ from agentic_operator.sessions.admission import (
     measure_inputs,
     refuse_inputs,
 )
-from agentic_operator.sessions.answers import Checked, find_checks, find_managers
-from agentic_operator.sessions.blockers import Obstacle, find_obstacle, hold_session
+from agentic_operator.sessions.answers import AnswerChecks, find_checks, find_managers
+from agentic_operator.sessions.blockers import Blocker, find_blocker, hold_session
 from agentic_operator.sessions.children import find_controller, observe_job
 from agentic_operator.sessions.decide import decide, needs_input_check, wants_end
 from agentic_operator.sessions.ending import DELETION_PATIENCE
 from agentic_operator.sessions.keys import Key, SessionKey
-from agentic_operator.sessions.observation import Rules, Seen, find_pending
+from agentic_operator.sessions.observation import Observation, Rules, find_pending
 from agentic_operator.sessions.plan import Plan, Repair
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.starting import find_run_account
@@ -60,18 +60,18 @@ logger: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Parts:
+class Dependencies:
     """What the reconcilers work with; made once by ``main``."""
 
     kube: Kube
-    registry: Registry
+    index: Index
     queue: WorkQueue[Key]
-    lookup: Lookup
+    lookup: Reads
     namespaces: Namespaces
-    announcer: Announcer
+    event_recorder: EventRecorder
     checker: Checker
     rules: Rules
-    stalls: Stalls
+    stalls: StuckPods
     recorder: Recorder | None = None
     trails: TrailKeeper | None = None
     faults: Faults = field(default_factory=Faults)
@@ -85,25 +85,25 @@ class Parts:
         namespace: str,
         subject: AgenticSession | Definition,
         action: str,
-        write: Callable[[Obstacle], Awaitable[bool]],
+        write: Callable[[Blocker], Awaitable[bool]],
     ) -> None:
         """Say in a status and an Event why there is no Job yet; ``write`` says whether that was not said already."""
-        obstacle = find_obstacle(error, namespace, self.queue.failures_of(key) + 1)
+        obstacle = find_blocker(error, namespace, self.queue.failures_of(key) + 1)
         if obstacle is None:
             return
         # What cannot be written now is written with the next try; the error at hand says when that is.
         with suppress(NotFound, TransientError):
             if await write(obstacle):
-                self.announcer.announce(subject, Note(obstacle.reason, obstacle.message, "Warning", action))
+                self.event_recorder.announce(subject, Event(obstacle.reason, obstacle.message, "Warning", action))
 
 
 class SessionReconciler:
     """One pass over a session at a time."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Dependencies) -> None:
         self._parts = parts
         self._kube = parts.kube
-        self._registry = parts.registry
+        self._index = parts.index
         self._asked: dict[SessionKey, tuple[str, frozenset[str]]] = {}
         """The questions of each session that has begun and not ended, by its uid, as its last pass found them."""
 
@@ -123,13 +123,13 @@ class SessionReconciler:
         if self._parts.trails is not None:
             self._parts.trails.submit(session)
             seen = replace(seen, stored=self._parts.trails.find(session.metadata.uid))
-        plan = decide(session, replace(seen, queue=self._registry.queue_of(key)), now, self._parts.rules)
+        plan = decide(session, replace(seen, queue=self._index.queue_of(key)), now, self._parts.rules)
         if plan.job is not None:
-            self._registry.reserve(key)
+            self._index.reserve(key)
         try:
             await self._apply(key, session, body, seen, plan, now)
         except BaseException:
-            self._registry.release(key)
+            self._index.release(key)
             raise
         self._remember_questions(key, session)
 
@@ -148,17 +148,17 @@ class SessionReconciler:
         else:
             self._asked[key] = session.metadata.uid, frozenset(each.id for each in session.status.interrupts)
 
-    async def _observe(self, session: AgenticSession, key: SessionKey) -> Seen:
+    async def _observe(self, session: AgenticSession, key: SessionKey) -> Observation:
         # What people want does not hang on what others wrote: to stop, nothing of the definition is needed.
         definition = None if wants_end(session) else await self._parts.lookup.fetch_definition(workflow_of(session))
         await self._parts.lookup.refresh_children(session, key)
         refused: Refused | None = None
         warning = ""
-        jobs = self._registry.jobs_of(key, session.metadata.uid)
+        jobs = self._index.jobs_of(key, session.metadata.uid)
         if not find_pending(session, jobs) and needs_input_check(session, definition, self._parts.rules):
             refused, warning = await self._check_inputs(session, definition)
-        pods = self._registry.pods_of(key)
-        return Seen(
+        pods = self._index.pods_of(key)
+        return Observation(
             definition=definition,
             jobs=jobs,
             pods=pods,
@@ -178,7 +178,7 @@ class SessionReconciler:
         refused = refuse_inputs(await find_input_problems(self._parts.checker, rules, session.spec.inputs))
         return refused, list_input_problems(find_unknown_keys(rules, session.spec.inputs))
 
-    async def _check_answers(self, session: AgenticSession, now: datetime) -> Checked:
+    async def _check_answers(self, session: AgenticSession, now: datetime) -> AnswerChecks:
         checker = self._parts.checker
         faults: dict[tuple[str, str], tuple[Problem, ...]] = {}
         default_faults: dict[str, tuple[Problem, ...]] = {}
@@ -192,12 +192,12 @@ class SessionReconciler:
                 default_faults[check.interrupt_id] = problems
             else:
                 faults[check.interrupt_id, check.by] = problems
-        return Checked(faults, default_faults)
+        return AnswerChecks(faults, default_faults)
 
     # -- carrying out
 
     async def _apply(
-        self, key: SessionKey, session: AgenticSession, body: Json, seen: Seen, plan: Plan, now: datetime
+        self, key: SessionKey, session: AgenticSession, body: Json, seen: Observation, plan: Plan, now: datetime
     ) -> None:
         uids = {job.name: job.uid for job in seen.jobs}
         uids.update((pod.name, pod.uid) for pod in seen.pods)
@@ -208,7 +208,7 @@ class SessionReconciler:
                 return
             if not session.status.phase and self._parts.queue.has_urgent:
                 # Others wait for their Job: this one's is made, what is told about it can follow.
-                self._registry.keep_body(key, body)
+                self._index.keep_body(key, body)
                 self._parts.queue.add(key, urgent=False)
                 return
         if plan.add_finalizer:
@@ -239,7 +239,7 @@ class SessionReconciler:
             self._announce(session, plan)
 
     async def _create_job(
-        self, key: SessionKey, session: AgenticSession, seen: Seen, plan: Plan, manifest: Manifest
+        self, key: SessionKey, session: AgenticSession, seen: Observation, plan: Plan, manifest: Manifest
     ) -> SessionStatus | None:
         """Create the Job and what it needs; return the status that says why not, where it is refused for good."""
         snapshot = plan.status.workflow if plan.status is not None else None
@@ -273,7 +273,7 @@ class SessionReconciler:
                 lambda obstacle: self._write_status(key, session, hold_session(session, obstacle, now)),
             )
             raise
-        self._registry.see_job(key, observe_job(raw))
+        self._index.see_job(key, observe_job(raw))
         return None
 
     async def _create_claim(self, key: SessionKey, session: AgenticSession, claim: Manifest) -> None:
@@ -295,7 +295,7 @@ class SessionReconciler:
         is_made_for_it = labels.get(MANAGED_BY_LABEL) == MANAGED_BY and labels.get(SESSION_LABEL) == session.name
         is_other = owner["uid"] != session.metadata.uid if owner is not None else not is_made_for_it
         if is_going or is_other:
-            raise Obstructed(
+            raise Blocked(
                 Reason.NAME_TAKEN,
                 f"a claim {name!r} that is not this session's is in the way; it starts once that is gone",
                 retry_after_seconds=2,
@@ -309,7 +309,7 @@ class SessionReconciler:
             raw = await self._kube.find(JOBS, key.namespace, name)
             if raw is not None and observe_job(raw).owner_uid == session.metadata.uid:
                 return raw
-            raise Obstructed(
+            raise Blocked(
                 Reason.NAME_TAKEN,
                 f"a Job {name!r} that is not this session's is in the way; it starts once that is gone",
                 retry_after_seconds=2,
@@ -348,7 +348,7 @@ class SessionReconciler:
         finalizers = [*session.metadata.finalizers, FINALIZER]
         patch: Json = {"metadata": {"finalizers": finalizers, "resourceVersion": session.metadata.resource_version}}
         raw = await self._kube.patch(SESSIONS, session.namespace, session.name, patch)
-        self._registry.see_session(raw)
+        self._index.see_session(raw)
         meta = session.metadata.model_copy(
             update={"finalizers": tuple(finalizers), "resource_version": raw["metadata"]["resourceVersion"]}
         )
@@ -368,7 +368,7 @@ class SessionReconciler:
         else:
             patch: Json = {"metadata": {"resourceVersion": version}, "status": change}
             raw = await self._kube.patch(SESSIONS, key.namespace, key.name, patch, subresource="status")
-        self._registry.see_session(raw)
+        self._index.see_session(raw)
         written = session.model_copy(update={"status": status})
         if self._parts.recorder is not None:
             self._parts.recorder.submit(written)
@@ -388,7 +388,7 @@ class SessionReconciler:
         # By its identity: a Job of a session made again under this name may have it by now.
         if not await self._kube.delete(JOBS, key.namespace, name, uid=uid):
             # No event tells of what was gone already.
-            if self._registry.forget_job(key, name, uid):
+            if self._index.forget_job(key, name, uid):
                 self._parts.queue.add(key, urgent=False)
             return
         logger.info("deleted Job %s", name, extra={"namespace": key.namespace, "session": key.name})
@@ -402,11 +402,11 @@ class SessionReconciler:
             await self._kube.patch(kind, key.namespace, repair.name, patch)
         except (NotFound, Conflict):
             # Without labels its end raised no event: the next pass finds out.
-            self._registry.doubt(key, repair.name)
+            self._index.doubt(key, repair.name)
             self._parts.queue.add(key, urgent=False)
             return
         except (Forbidden, Invalid) as error:
-            self._registry.doubt(key, repair.name)
+            self._index.doubt(key, repair.name)
             self._parts.queue.add_at(key, time.monotonic() + UNREPAIRED_SECONDS)
             logger.warning("cannot put back what %s %s lost: %s", repair.kind, repair.name, error, extra=about)
             return
@@ -454,9 +454,9 @@ class SessionReconciler:
 
     def _announce(self, session: AgenticSession, plan: Plan) -> None:
         for note in plan.notes:
-            self._parts.announcer.announce(session, note)
+            self._parts.event_recorder.announce(session, note)
 
     def _forget(self, key: SessionKey) -> None:
         self._asked.pop(key, None)
-        self._registry.forget_session(key)
+        self._index.forget_session(key)
         self._parts.queue.forget(key)

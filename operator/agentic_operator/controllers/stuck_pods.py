@@ -14,12 +14,12 @@ from typing import Final, Protocol
 
 from agentic_core.conditions import Reason
 from agentic_core.times import EARLIEST, parse_time
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import EVENTS, Json, Kube
 from agentic_operator.kube.errors import REASONS, REMEDIES, Cause, find_cause
-from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
+from agentic_operator.sessions.children import ObservedJob, ObservedPod, StuckPod
 from agentic_operator.sessions.diagnosis import clip, newest
 from agentic_operator.sessions.keys import Key, SessionKey
 
@@ -44,8 +44,8 @@ logger: Final = logging.getLogger(__name__)
 class _Late:
     key: Key
     namespace: str
-    job: JobSeen
-    pod: PodSeen | None
+    job: ObservedJob
+    pod: ObservedPod | None
 
 
 class Prepares(Protocol):
@@ -56,13 +56,13 @@ class Prepares(Protocol):
     async def prepare_for_runs(self, namespace: str) -> None: ...
 
 
-class Stalls:
+class StuckPods:
     """Goes round every few seconds, and remembers what it found of runs that are late."""
 
     def __init__(
         self,
         kube: Kube,
-        registry: Registry,
+        index: Index,
         queue: WorkQueue[Key],
         namespaces: Prepares,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -71,17 +71,17 @@ class Stalls:
         faults: Faults | None = None,
     ) -> None:
         self._kube = kube
-        self._registry = registry
+        self._index = index
         self._queue = queue
         self._namespaces = namespaces
         self._now = now
         self._inspection_namespace = inspection_namespace
         self._faults = faults or Faults()
-        self._found: dict[Key, Stall] = {}
+        self._found: dict[Key, StuckPod] = {}
         self._pauses: dict[str, tuple[float, float, frozenset[Key]]] = {}
         self._mended_at: dict[str, float] = {}
 
-    def find(self, key: Key, jobs: Iterable[JobSeen], pods: Iterable[PodSeen]) -> Stall | None:
+    def find(self, key: Key, jobs: Iterable[ObservedJob], pods: Iterable[ObservedPod]) -> StuckPod | None:
         """Return what keeps a session's run or a definition's inspection from starting, where that is still so."""
         stall = self._found.get(key)
         if stall is None:
@@ -92,9 +92,9 @@ class Stalls:
 
     async def run(self) -> None:
         """Go round for ever."""
-        await repeat("stuck pods", self.go_round, self._faults, first_seconds=ROUND_SECONDS, seconds=ROUND_SECONDS)
+        await repeat("stuck pods", self.run_once, self._faults, first_seconds=ROUND_SECONDS, seconds=ROUND_SECONDS)
 
-    async def go_round(self) -> None:
+    async def run_once(self) -> None:
         """Look at what is late, once."""
         by_namespace: dict[str, list[_Late]] = {}
         for late in self._list_late():
@@ -120,20 +120,20 @@ class Stalls:
 
     def _list_late(self) -> Iterable[_Late]:
         before = self._now() - LATE
-        for owner in self._registry.child_owners():
+        for owner in self._index.child_owners():
             uid = self._find_uid(owner)
             if uid is None:
                 continue
-            jobs = self._registry.jobs_of(owner, uid)
-            if (late := find_late(jobs, self._registry.pods_of(owner), before)) is not None:
+            jobs = self._index.jobs_of(owner, uid)
+            if (late := find_late(jobs, self._index.pods_of(owner), before)) is not None:
                 yield _Late(owner, owner.namespace or self._inspection_namespace, *late)
 
     def _find_uid(self, owner: Key) -> str | None:
         """Return the uid of whom Jobs are looked at for; None where it has none that should run."""
         if isinstance(owner, SessionKey):
-            entry = self._registry.find(owner)
+            entry = self._index.find(owner)
             return entry.uid if entry is not None and entry.phase in ("Creating", "Running") else None
-        definition = self._registry.find_definition(owner)
+        definition = self._index.find_definition(owner)
         return definition.metadata.uid if definition is not None else None
 
     async def _look(self, namespace: str, some: list[_Late]) -> None:
@@ -167,10 +167,10 @@ class Stalls:
             f"Job {late.job.name!r} in {namespace!r} is held back by its spec.suspend, which a queue for Jobs or a"
             " person set; it starts once that is false"
         )
-        self._keep(late.key, Stall(late.job.name, "", Reason.QUEUED, message))
+        self._keep(late.key, StuckPod(late.job.name, "", Reason.QUEUED, message))
         return True
 
-    def _keep(self, key: Key, stall: Stall) -> None:
+    def _keep(self, key: Key, stall: StuckPod) -> None:
         old = self._found.get(key)
         if old is None or (old.job, old.pod, old.reason) != (stall.job, stall.pod, stall.reason):
             self._found[key] = stall
@@ -207,8 +207,8 @@ class _Event:
 
 
 def find_late(
-    jobs: Iterable[JobSeen], pods: Iterable[PodSeen], before: datetime
-) -> tuple[JobSeen, PodSeen | None] | None:
+    jobs: Iterable[ObservedJob], pods: Iterable[ObservedPod], before: datetime
+) -> tuple[ObservedJob, ObservedPod | None] | None:
     """Return the newest Job and its pod that has not started, both from before ``before``; None where none is late."""
     job = max(jobs, key=lambda job: job.run, default=None)
     if job is None or job.is_finished or job.is_deleting or (job.created_at is not None and job.created_at > before):
@@ -220,18 +220,20 @@ def find_late(
     return (job, pod) if is_late and not pod.has_started and not pod.unschedulable else None
 
 
-def describe(namespace: str, job: JobSeen, pod: PodSeen | None, text: str) -> Stall:
+def describe(namespace: str, job: ObservedJob, pod: ObservedPod | None, text: str) -> StuckPod:
     """Return what an Event says, with the place and the remedy."""
     if pod is not None:
         is_secret = "secret" in text and ("not found" in text or "Unable to retrieve" in text)
         reason = Reason.SECRET_MISSING if is_secret else Reason.POD_NOT_STARTED
         remedy = "it starts by itself once that is mended"
-        return Stall(job.name, pod.name, reason, f"{clip(f'pod {pod.name!r} in {namespace!r}', text, 1600)}; {remedy}")
+        return StuckPod(
+            job.name, pod.name, reason, f"{clip(f'pod {pod.name!r} in {namespace!r}', text, 1600)}; {remedy}"
+        )
     cause = find_cause(text)
     reason = REASONS[cause] if cause is not Cause.RIGHTS else Reason.POD_NOT_STARTED
     remedy = REMEDIES[cause] if cause is not Cause.RIGHTS else "the Job tries again by itself"
     about = f"Job {job.name!r} in {namespace!r} gets no pod"
-    return Stall(job.name, "", reason, f"{clip(about, text.removeprefix('Error creating: '), 1600)}; {remedy}")
+    return StuckPod(job.name, "", reason, f"{clip(about, text.removeprefix('Error creating: '), 1600)}; {remedy}")
 
 
 def _read_event(raw: Json) -> _Event:
@@ -244,5 +246,5 @@ def _read_event(raw: Json) -> _Event:
     )
 
 
-def _name(pod: PodSeen | None) -> str:
+def _name(pod: ObservedPod | None) -> str:
     return pod.name if pod is not None else ""

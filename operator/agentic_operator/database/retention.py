@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
 from agentic_core.errors import DatabaseUnavailable, TransientError
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.database.retention_policy import (
     MAX_CLOCK_DIFFERENCE,
     InvalidDays,
@@ -28,10 +28,10 @@ from agentic_operator.database.retention_policy import (
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import NAMESPACES, Json, Kube
 from agentic_operator.kube.errors import Forbidden
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.events import Event
 from agentic_operator.sessions.keys import DefinitionKey, SessionKey
 from agentic_store.protocols import Trails
-from agentic_store.retention import Ended, Gone, Kept, PostgresRetention, Step
+from agentic_store.retention import Ended, Gone, KeptCheckpoints, PostgresRetention, Step
 
 INTERVAL_SECONDS: Final = 3600.0
 # LangGraph's own default. Runners return no item that has expired, unless the project asks for those.
@@ -59,7 +59,7 @@ logger: Final = logging.getLogger(__name__)
 class Announce(Protocol):
     """Posts a note about an object as an Event."""
 
-    def announce_about(self, raw: Json, note: Note) -> None:
+    def announce_about(self, raw: Json, note: Event) -> None:
         """Queue the note."""
         ...
 
@@ -91,8 +91,8 @@ class Retention:
         self,
         store: PostgresRetention,
         kube: Kube,
-        registry: Registry,
-        announcer: Announce,
+        index: Index,
+        event_recorder: Announce,
         namespaces: tuple[str, ...],
         keep: Keep,
         *,
@@ -106,8 +106,8 @@ class Retention:
         self._trails = trails
         self._trail_days = trail_days
         self._kube = kube
-        self._registry = registry
-        self._announcer = announcer
+        self._index = index
+        self._event_recorder = event_recorder
         self._namespaces = namespaces
         self._keep = keep
         self._rows = rows
@@ -120,7 +120,7 @@ class Retention:
         """Go round for ever."""
         await repeat(
             "retention",
-            self._count_failure(self.go_round),
+            self._count_failure(self.run_once),
             self._faults,
             first_seconds=FIRST_SECONDS,
             seconds=INTERVAL_SECONDS,
@@ -137,10 +137,10 @@ class Retention:
             seconds=EXPIRY_SECONDS,
         )
 
-    def _count_failure(self, go_round: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    def _count_failure(self, run_once: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
         async def counted() -> None:
             try:
-                await go_round()
+                await run_once()
             except Exception:
                 self.progress.failures += 1
                 raise
@@ -165,7 +165,7 @@ class Retention:
             logger.info("deleted %d items of the long-term store that expired", expired)
         return expired
 
-    async def go_round(self) -> None:
+    async def run_once(self) -> None:
         """Remove, once, whatever is due."""
         began = time.monotonic()
         self.progress.is_running = True
@@ -229,20 +229,20 @@ class Retention:
                 keeps[project] = raw, read_keep(raw["metadata"].get("annotations") or {}, self._keep)
             except InvalidDays as error:
                 logger.warning("%s", error, extra={"namespace": project})
-                self._announcer.announce_about(raw, Note("InvalidRetention", str(error), "Warning", "Retain"))
+                self._event_recorder.announce_about(raw, Event("InvalidRetention", str(error), "Warning", "Retain"))
         return keeps
 
     async def _serve(self, project: str, namespace: tuple[Json, Keep], now: datetime) -> None:
         raw, keep = namespace
         terms = [
-            _Term(Kept.NONE, timedelta(days=keep.days), f"{keep.days} days"),
-            _Term(Kept.NEEDED, timedelta(days=keep.prune_days), f"{keep.prune_days} days"),
+            _Term(KeptCheckpoints.NONE, timedelta(days=keep.days), f"{keep.days} days"),
+            _Term(KeptCheckpoints.NEEDED, timedelta(days=keep.prune_days), f"{keep.prune_days} days"),
             *self._read_terms(project),
         ]
         for term in terms:
             if not term.age:
                 continue
-            if term.leaves is Kept.NONE:
+            if term.leaves is KeptCheckpoints.NONE:
                 name, verb = "CheckpointsRemoved", "removed the checkpoints and events"
                 done = await self._remove(project, term, now)
             else:
@@ -254,20 +254,20 @@ class Retention:
                     f" {done.gone.total} rows, {done.gone.bytes} bytes"
                 )
                 logger.info("%s", message, extra={"namespace": project})
-                self._announcer.announce_about(raw, Note(name, message, action="Retain"))
+                self._event_recorder.announce_about(raw, Event(name, message, action="Retain"))
 
     def _read_terms(self, project: str) -> "list[_Term]":
         """Return what the workflows of a project's sessions say of their own: ``checkpointer.ttl``."""
         terms = []
-        for key, ttl in self._registry.list_checkpoint_ttls(project):
-            leaves = Kept.NONE if ttl.strategy == "delete" else Kept.NEEDED
+        for key, ttl in self._index.list_checkpoint_ttls(project):
+            leaves = KeptCheckpoints.NONE if ttl.strategy == "delete" else KeptCheckpoints.NEEDED
             said = f"{ttl.seconds / 60:g} minutes, as langgraph.json of {key.name!r} says"
             terms.append(_Term(leaves, timedelta(seconds=ttl.seconds), said, key))
         return terms
 
     async def _remove(self, project: str, term: "_Term", now: datetime) -> "_Done":
         done, limit = _Done(), self._rows // SMALL
-        for kept in (Kept.ALL, Kept.NEEDED):
+        for kept in (KeptCheckpoints.ALL, KeptCheckpoints.NEEDED):
             async for batch in self._find_due(project, kept, term, now):
                 began = time.monotonic()
                 sizes = await self._store.measure(batch, limit=limit + 1)
@@ -289,12 +289,14 @@ class Retention:
 
     async def _prune(self, project: str, term: "_Term", now: datetime) -> "_Done":
         done = _Done()
-        async for batch in self._find_due(project, Kept.ALL, term, now):
+        async for batch in self._find_due(project, KeptCheckpoints.ALL, term, now):
             for uid in batch:
                 done += await self._work("pruned", [uid], lambda uids: self._store.prune(uids[0], rows=self._rows))
         return done
 
-    async def _find_due(self, project: str, kept: Kept, term: "_Term", now: datetime) -> AsyncIterator[list[str]]:
+    async def _find_due(
+        self, project: str, kept: KeptCheckpoints, term: "_Term", now: datetime
+    ) -> AsyncIterator[list[str]]:
         """Yield the sessions of a project whose time has come, some at a time, oldest first."""
         before, last = now - term.age, None
         workflow = term.of.name if term.of is not None else None
@@ -309,7 +311,7 @@ class Retention:
             last = page[-1]
 
     def _is_due(self, ended: Ended, term: "_Term", now: datetime) -> bool:
-        entry = self._registry.find(SessionKey(ended.project_name, ended.session_name))
+        entry = self._index.find(SessionKey(ended.project_name, ended.session_name))
         # Definitions of a namespace and of the cluster may have one name.
         is_meant = term.of is None or (entry is not None and entry.workflow == term.of)
         return is_meant and is_due(ended, entry, age=term.age, now=now)
@@ -399,7 +401,7 @@ class Retention:
 class _Term:
     """When something of a session's checkpoints goes, and what is left of them then; an age of zero is never."""
 
-    leaves: Kept
+    leaves: KeptCheckpoints
     age: timedelta
     said: str
     of: DefinitionKey | None = None

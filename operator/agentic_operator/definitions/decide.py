@@ -26,10 +26,10 @@ from agentic_core.resources import (
 )
 from agentic_operator.author_pods import find_account, list_pod_problems
 from agentic_operator.kube.errors import REASONS
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.events import Event
 from agentic_operator.manifests.jobs import Definition, build_inspection_job, inspection_fingerprint
 from agentic_operator.sessions.admission import check_image, list_problems, refuse_pod
-from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
+from agentic_operator.sessions.children import ObservedJob, ObservedPod, StuckPod
 from agentic_operator.sessions.diagnosis import classify_failure, clip, find_trouble, newest
 from agentic_operator.sessions.held import find_held
 from agentic_operator.sessions.observation import Rules
@@ -81,10 +81,10 @@ class DefinitionSeen:
     """What was observed beside the definition itself."""
 
     schema_problems: tuple[Problem, ...] = ()
-    jobs: tuple[JobSeen, ...] = ()
+    jobs: tuple[ObservedJob, ...] = ()
     """Inspection Jobs of this definition, by uid."""
-    pods: tuple[PodSeen, ...] = ()
-    stall: Stall | None = None
+    pods: tuple[ObservedPod, ...] = ()
+    stall: StuckPod | None = None
     """What keeps the inspection's pod from starting, where the cluster says so."""
     report: Report | None = None
     """The report of the current inspection Job, where it completed."""
@@ -182,11 +182,11 @@ def decide_definition(
     if _says_more(status, planned):
         planned = planned.model_copy(update={"last_validated": now.replace(microsecond=0)})
     planned, wake_at = _count(status, planned, seen, now)
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Event, ...] = ()
     if worst := next((each for each in (schema, image, pod, inspected) if each.status == "False"), None):
-        notes = (Note(worst.reason, worst.message, "Warning", "Validate"),)
+        notes = (Event(worst.reason, worst.message, "Warning", "Validate"),)
     elif supported.status == "False":
-        notes = (Note(supported.reason, supported.message, "Warning", "Validate"),)
+        notes = (Event(supported.reason, supported.message, "Warning", "Validate"),)
     return DefinitionPlan(
         job=step.job,
         delete_jobs=step.delete_jobs,
@@ -347,8 +347,8 @@ def _keep(
 def _conclude(
     definition: Definition,
     seen: DefinitionSeen,
-    job: JobSeen,
-    pods: tuple[PodSeen, ...],
+    job: ObservedJob,
+    pods: tuple[ObservedPod, ...],
     stale: tuple[str, ...],
     now: datetime,
 ) -> _Step:
@@ -375,8 +375,8 @@ def _conclude(
 def _failed(
     definition: Definition,
     old: Condition | None,
-    job: JobSeen,
-    pods: tuple[PodSeen, ...],
+    job: ObservedJob,
+    pods: tuple[ObservedPod, ...],
     stale: tuple[str, ...],
     now: datetime,
 ) -> _Step:
@@ -404,8 +404,8 @@ def _failed(
 def _retry(
     condition: Condition,
     old: Condition | None,
-    job: JobSeen,
-    pods: tuple[PodSeen, ...],
+    job: ObservedJob,
+    pods: tuple[ObservedPod, ...],
     stale: tuple[str, ...],
     now: datetime,
 ) -> _Step:

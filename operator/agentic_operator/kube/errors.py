@@ -138,7 +138,7 @@ def translate_status(code: int, body: object, retry_after: str | None = None) ->
     return PermanentError(text)
 
 
-class Obstructed(TransientError):
+class Blocked(TransientError):
     """Something that stands in the way and that has a reason of its own."""
 
     def __init__(self, reason: Reason, message: str, *, retry_after_seconds: float | None = None) -> None:

@@ -19,7 +19,7 @@ from agentic_core.resources import Resource
 from agentic_core.wire import format_time
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import EVENTS, Json, Kube
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.events import Event
 
 CONTROLLER: Final = "agentic-operator.dev/operator"
 BURST: Final = 25
@@ -39,7 +39,7 @@ class _Subject:
     version: str
 
 
-class Announcer:
+class EventRecorder:
     """Posts notes as Events from a bounded queue."""
 
     def __init__(
@@ -55,12 +55,12 @@ class Announcer:
         self._default_namespace = default_namespace
         self._faults = faults or Faults()
         self._clock = clock
-        self._queue: asyncio.Queue[tuple[_Subject, Note, datetime]] = asyncio.Queue(maxsize=BURST * 4)
+        self._queue: asyncio.Queue[tuple[_Subject, Event, datetime]] = asyncio.Queue(maxsize=BURST * 4)
         self._tokens = float(BURST)
         self._refilled_at = clock()
-        self._last: dict[str, Note] = {}
+        self._last: dict[str, Event] = {}
 
-    def announce(self, about: Resource, note: Note) -> None:
+    def announce(self, about: Resource, note: Event) -> None:
         """Queue a note; drop it where the same was just said or where there are too many."""
         uid = about.metadata.uid
         if self._last.get(uid) == note or not self._take_token():
@@ -73,7 +73,7 @@ class Announcer:
         )
         self._put(subject, note)
 
-    def announce_about(self, raw: Json, note: Note) -> None:
+    def announce_about(self, raw: Json, note: Event) -> None:
         """Queue a note about an object of Kubernetes' own; drop it where there are too many."""
         meta = raw["metadata"]
         namespace = meta.get("namespace") or (meta["name"] if raw["kind"] == "Namespace" else "")
@@ -95,7 +95,7 @@ class Announcer:
             except Exception as error:  # noqa: BLE001  (an event that cannot be written is lost, not the next ones)
                 self._faults.tell("announcer", error, namespace=subject.namespace, object=subject.name)
 
-    def _put(self, subject: _Subject, note: Note) -> None:
+    def _put(self, subject: _Subject, note: Event) -> None:
         try:
             self._queue.put_nowait((subject, note, datetime.now(UTC)))
         except asyncio.QueueFull:
@@ -110,7 +110,7 @@ class Announcer:
         self._tokens -= 1
         return True
 
-    def _build(self, subject: _Subject, note: Note, at: datetime, namespace: str) -> Json:
+    def _build(self, subject: _Subject, note: Event, at: datetime, namespace: str) -> Json:
         regarding: Json = {
             "apiVersion": subject.api_version,
             "kind": subject.kind,

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Note:
+class Event:
     """A Kubernetes Event to post about the object: best effort, for people."""
 
     reason: str

@@ -20,7 +20,7 @@ from agentic_core.errors import DatabaseUnavailable, PermanentError, TransientEr
 from agentic_core.names import GROUP
 from agentic_operator.config import Settings, Tenancy
 from agentic_operator.kube.client import SECRETS, Json, Kube
-from agentic_operator.kube.errors import Obstructed
+from agentic_operator.kube.errors import Blocked
 from agentic_operator.namespaces.secrets import is_ours, read_text, write_secret
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.tenants import Credentials, TenantRole
@@ -54,7 +54,7 @@ class Tenants(Protocol):
     async def purge_memory(self, namespace: str) -> int: ...
 
 
-class Logins:
+class DatabaseLogins:
     """Gives namespaces their connection strings."""
 
     def __init__(
@@ -161,7 +161,7 @@ class Logins:
         shared = await self._find_shared()
         if shared is None:
             name, home = self._settings.runner_postgres_secret, self._settings.namespace
-            raise Obstructed(
+            raise Blocked(
                 Reason.SECRET_MISSING,
                 f"runners in {namespace!r} have no database: make Secret {name!r} in {home!r}, or Secret"
                 f" {POSTGRES_SECRET!r} in {namespace!r}, with the connection string under {POSTGRES_SECRET_KEY!r},"
@@ -204,7 +204,7 @@ def _parse(text: str, place: str, name: str) -> Dsn:
     try:
         return Dsn.parse(text)
     except PermanentError as error:
-        raise Obstructed(Reason.SECRET_INVALID, f"Secret {name!r} in {place!r}: {error}") from error
+        raise Blocked(Reason.SECRET_INVALID, f"Secret {name!r} in {place!r}: {error}") from error
 
 
 def _encode(text: str) -> str:

@@ -20,8 +20,8 @@ from agentic_core.names import (
 )
 from agentic_operator.config import Settings
 from agentic_operator.kube.client import NETWORK_POLICIES, ROLE_BINDINGS, SERVICE_ACCOUNTS, USER_AGENT, Json, Kind, Kube
-from agentic_operator.kube.errors import AlreadyExists, Invalid, Obstructed
-from agentic_operator.namespaces.database_logins import Logins
+from agentic_operator.kube.errors import AlreadyExists, Blocked, Invalid
+from agentic_operator.namespaces.database_logins import DatabaseLogins
 from agentic_operator.namespaces.shared_secrets import SharedSecrets, find_names
 from agentic_operator.networks import build_runner_policy
 
@@ -52,7 +52,7 @@ class Namespaces:
     """Prepares namespaces, and remembers for a while that it did."""
 
     def __init__(
-        self, kube: Kube, settings: Settings, logins: Logins, clock: Callable[[], float] = time.monotonic
+        self, kube: Kube, settings: Settings, logins: DatabaseLogins, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._kube = kube
         self._settings = settings
@@ -86,7 +86,7 @@ class Namespaces:
             known.ready_until["runs"] = self._clock() + TTL_SECONDS
 
     async def prepare_account(self, namespace: str, account: str, workflow: str) -> None:
-        """Make sure that pods may run as an account which a definition names; raise :class:`Obstructed` where not.
+        """Make sure that pods may run as an account which a definition names; raise :class:`Blocked` where not.
 
         Who may edit service accounts decides which workflow runs as one, and with which rights and roles elsewhere; who
         may only make definitions does not. It is asked for every run: taking the mark off has effect at once.
@@ -94,13 +94,13 @@ class Namespaces:
         raw = await self._kube.find(SERVICE_ACCOUNTS, namespace, account)
         place = f"/spec/podTemplate/serviceAccountName: service account {account!r} in namespace {namespace!r}"
         if raw is None:
-            raise Obstructed(
+            raise Blocked(
                 Reason.SERVICE_ACCOUNT_MISSING,
                 f"{place} does not exist; it starts once that is there",
                 retry_after_seconds=ACCOUNT_SECONDS,
             )
         if (raw["metadata"].get("annotations") or {}).get(RUNS_ANNOTATION) != workflow:
-            raise Obstructed(
+            raise Blocked(
                 Reason.SERVICE_ACCOUNT_NOT_ALLOWED,
                 f"{place} is not marked for this workflow. Who may edit service accounts runs: kubectl annotate"
                 f" serviceaccount {account} -n {namespace} {RUNS_ANNOTATION}={workflow}",

@@ -13,7 +13,7 @@ from typing import Final
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import NAMESPACES, Json, Kube
 from agentic_operator.kube.errors import Forbidden
-from agentic_operator.namespaces.database_logins import ROTATE_ANNOTATION, Logins, Tenants
+from agentic_operator.namespaces.database_logins import ROTATE_ANNOTATION, DatabaseLogins, Tenants
 from agentic_store.tenants import TenantRole
 
 INTERVAL_SECONDS: Final = 60.0
@@ -37,13 +37,13 @@ def decide_drops(roles: Sequence[TenantRole], namespaces: Mapping[str, Annotatio
     ]
 
 
-class TenantKeeper:
+class RoleCleanup:
     """Goes round every minute."""
 
     def __init__(
         self,
         kube: Kube,
-        logins: Logins,
+        logins: DatabaseLogins,
         watched: tuple[str, ...],
         *,
         purges_memory: bool,
@@ -57,9 +57,9 @@ class TenantKeeper:
 
     async def run(self) -> None:
         """Go round for ever."""
-        await repeat("database roles", self.go_round, self._faults, first_seconds=0, seconds=INTERVAL_SECONDS)
+        await repeat("database roles", self.run_once, self._faults, first_seconds=0, seconds=INTERVAL_SECONDS)
 
-    async def go_round(self) -> None:
+    async def run_once(self) -> None:
         """Compare roles and namespaces, once."""
         tenants = await self._logins.find_tenants()
         if tenants is None:

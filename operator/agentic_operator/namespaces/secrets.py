@@ -8,7 +8,7 @@ from agentic_core.conditions import Reason
 from agentic_core.errors import TransientError
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from agentic_operator.kube.client import SECRETS, Json, Kube
-from agentic_operator.kube.errors import AlreadyExists, Obstructed
+from agentic_operator.kube.errors import AlreadyExists, Blocked
 
 
 def is_ours(raw: Mapping[str, Any]) -> bool:
@@ -17,17 +17,17 @@ def is_ours(raw: Mapping[str, Any]) -> bool:
 
 
 def read_text(secret: Json, place: str, name: str, key: str) -> str:
-    """Return the text under a key of a Secret; raise :class:`Obstructed`, naming both, where there is none."""
+    """Return the text under a key of a Secret; raise :class:`Blocked`, naming both, where there is none."""
     encoded = (secret.get("data") or {}).get(key)
     if not encoded:
-        raise Obstructed(
+        raise Blocked(
             Reason.SECRET_MISSING,
             f"Secret {name!r} in {place!r} has nothing under {key!r}: add that key, and it starts by itself",
         )
     try:
         return base64.b64decode(encoded).decode()
     except UnicodeDecodeError:
-        raise Obstructed(
+        raise Blocked(
             Reason.SECRET_INVALID, f"Secret {name!r} in {place!r} holds no text under {key!r}: replace it"
         ) from None
 

@@ -10,7 +10,7 @@ from agentic_core.contract import ENCRYPTION_SECRET, ENCRYPTION_SECRET_KEY, RESU
 from agentic_core.errors import PermanentError
 from agentic_operator.config import JobDefaults
 from agentic_operator.kube.client import SECRETS, Json, Kube
-from agentic_operator.kube.errors import Obstructed
+from agentic_operator.kube.errors import Blocked
 from agentic_operator.namespaces.secrets import is_ours, read_text, write_secret
 from agentic_store.results.objects import read_object_store
 
@@ -30,7 +30,7 @@ class SharedSecrets:
         self._names = names
 
     async def place(self, namespace: str) -> None:
-        """Make sure that the namespace has them; raise :class:`Obstructed` naming the one that is nowhere or no use."""
+        """Make sure that the namespace has them; raise :class:`Blocked` naming the one that is nowhere or no use."""
         for name in self._names:
             await self._copy(namespace, name)
 
@@ -41,7 +41,7 @@ class SharedSecrets:
             return
         source = await self._kube.find(SECRETS, self._home, name)
         if source is None:
-            raise Obstructed(
+            raise Blocked(
                 Reason.SECRET_MISSING,
                 f"runners in {namespace!r} need a Secret that is not there: make Secret {name!r} in {self._home!r}, or"
                 f" in {namespace!r}, and they start by themselves",
@@ -55,7 +55,7 @@ class SharedSecrets:
 
 
 def _check(secret: Json, place: str, name: str) -> None:
-    """Raise :class:`Obstructed` for a Secret that no runner could start with."""
+    """Raise :class:`Blocked` for a Secret that no runner could start with."""
     if name == ENCRYPTION_SECRET:
         read_text(secret, place, name, ENCRYPTION_SECRET_KEY)
         return
@@ -63,4 +63,4 @@ def _check(secret: Json, place: str, name: str) -> None:
     try:
         read_object_store(texts.get)
     except PermanentError as error:
-        raise Obstructed(Reason.SECRET_INVALID, f"Secret {name!r} in {place!r}: {error}") from error
+        raise Blocked(Reason.SECRET_INVALID, f"Secret {name!r} in {place!r}: {error}") from error

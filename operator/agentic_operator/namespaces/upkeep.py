@@ -7,7 +7,7 @@ again every few minutes, in namespaces in which something runs and in no others.
 
 from typing import Final, Protocol
 
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.faults import Faults, Outage, repeat
 
 INTERVAL_SECONDS: Final = 60.0
@@ -23,7 +23,7 @@ class Prepares(Protocol):
 class Upkeep:
     """Goes round every minute."""
 
-    def __init__(self, namespaces: Prepares, registry: Registry, faults: Faults | None = None) -> None:
+    def __init__(self, namespaces: Prepares, registry: Index, faults: Faults | None = None) -> None:
         self._namespaces = namespaces
         self._registry = registry
         self._faults = faults or Faults()
@@ -31,10 +31,10 @@ class Upkeep:
     async def run(self) -> None:
         """Go round for ever."""
         await repeat(
-            "namespaces", self.go_round, self._faults, first_seconds=INTERVAL_SECONDS, seconds=INTERVAL_SECONDS
+            "namespaces", self.run_once, self._faults, first_seconds=INTERVAL_SECONDS, seconds=INTERVAL_SECONDS
         )
 
-    async def go_round(self) -> None:
+    async def run_once(self) -> None:
         """Make, once, what is missing where something runs."""
         outage = Outage()
         for namespace in self._list_namespaces():

@@ -23,7 +23,7 @@ from agentic_core.resources import AgenticSession, Answer, Approval, Interrupt
 from agentic_core.resources.session import BY_DEADLINE, Response
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 from agentic_core.times import add, add_seconds, is_believable
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.events import Event
 from agentic_operator.sessions.approvals import (
     Refusal,
     choose_answers,
@@ -56,7 +56,7 @@ TOO_MANY: Final = "too many large answers wait for a run; it is taken once a run
 
 
 @dataclass(frozen=True)
-class Check:
+class AnswerCheck:
     """A value to hold against the schema of a question."""
 
     interrupt_id: str
@@ -68,7 +68,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Checked:
+class AnswerChecks:
     """What was found out about the answers of a session."""
 
     faults: Mapping[tuple[str, str], tuple[Problem, ...]] = field(default_factory=dict)
@@ -78,11 +78,11 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Taken:
+class AnswersDecision:
     """The session with its answers looked at."""
 
     session: AgenticSession
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Event, ...] = ()
     is_answered: bool = False
     """Whether an answer was accepted just now."""
     refused: tuple[RefusedAnswer, ...] = ()
@@ -123,7 +123,7 @@ def believe_questions(session: AgenticSession, now: datetime, fresh: Collection[
     return session.model_copy(update={"status": session.status.model_copy(update={"interrupts": interrupts})})
 
 
-def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:
+def find_checks(session: AgenticSession, now: datetime) -> Iterator[AnswerCheck]:
     """Return what has to be held against schemas before :func:`take_answers` and :func:`answer_by_default`."""
     if session.metadata.deletion_timestamp is not None or (session.status.phase and session.status.phase.is_final):
         return
@@ -131,15 +131,17 @@ def find_checks(session: AgenticSession, now: datetime) -> Iterator[Check]:
     for response in session.spec.responses:
         asked = openly.get(response.interrupt_id)
         if asked is not None and asked.schema_ is not None and not _find_misfit(response.value):
-            yield Check(asked.id, asked.schema_, response.value, response.by)
+            yield AnswerCheck(asked.id, asked.schema_, response.value, response.by)
     limit, deadline = session.spec.input_deadline, input_deadline(session)
     if limit is not None and limit.on_expiry == "Resume" and deadline is not None and now >= deadline:
         for asked in openly.values():
             if asked.schema_ is not None:
-                yield Check(asked.id, asked.schema_, limit.value, is_default=True)
+                yield AnswerCheck(asked.id, asked.schema_, limit.value, is_default=True)
 
 
-def take_answers(session: AgenticSession, checked: Checked, now: datetime, room_in_trail: int | None = None) -> Taken:
+def take_answers(
+    session: AgenticSession, checked: AnswerChecks, now: datetime, room_in_trail: int | None = None
+) -> AnswersDecision:
     """Accept the answers that fit; say in the condition what is wrong with the others, and whose are missing.
 
     Of several answers to one question, those that say whose they are come first, each in its order in the list.
@@ -174,16 +176,16 @@ def take_answers(session: AgenticSession, checked: Checked, now: datetime, room_
     conditions = _judge(ruled, refusals, missing, now)
     is_news = conditions != session.status.conditions
     answers = [each for group in accepted.values() for each in group]
-    notes = [Note(Reason.ANSWERED, _told(group), action="Answer") for group in accepted.values()]
+    notes = [Event(Reason.ANSWERED, _told(group), action="Answer") for group in accepted.values()]
     if refusals and is_news:
-        notes.append(Note(refusals[0][0], _list(refusals, missing), "Warning", "Answer"))
+        notes.append(Event(refusals[0][0], _list(refusals, missing), "Warning", "Answer"))
     elif missing and is_news:
-        notes.append(Note(Reason.APPROVALS_MISSING, _list([], missing), action="Answer"))
+        notes.append(Event(Reason.APPROVALS_MISSING, _list([], missing), action="Answer"))
     new = _record(ruled, known, answers, approvals, conditions)
     final = _list_refused(ruled, refused)
     if new.status == session.status:
-        return Taken(session, refused=final)
-    return Taken(new, tuple(notes), bool(accepted or restored), final)
+        return AnswersDecision(session, refused=final)
+    return AnswersDecision(new, tuple(notes), bool(accepted or restored), final)
 
 
 def _list_refused(session: AgenticSession, refused: Mapping[int, Sequence[Refusal]]) -> tuple[RefusedAnswer, ...]:
@@ -259,7 +261,7 @@ def _find_refusals(
     session: AgenticSession,
     asked: Interrupt | None,
     response: Response,
-    checked: Checked,
+    checked: AnswerChecks,
     pointer: str,
 ) -> list[Refusal]:
     """Return why an answer is not taken; none for one that is, also where it was before."""
@@ -282,7 +284,7 @@ def _find_refusals(
     return [(Reason.INVALID_ANSWER, Problem(f"{pointer}/value{fault.pointer}", fault.message)) for fault in faults]
 
 
-def answer_by_default(session: AgenticSession, now: datetime, room_in_trail: int | None = None) -> Taken:
+def answer_by_default(session: AgenticSession, now: datetime, room_in_trail: int | None = None) -> AnswersDecision:
     """Answer open questions with ``inputDeadline.value``, because nobody did in time.
 
     All of them, or as many as the trail has room for.
@@ -294,17 +296,17 @@ def answer_by_default(session: AgenticSession, now: datetime, room_in_trail: int
     accepted = [_accept(each, value, BY_DEADLINE, now) for each in openly]
     if accepted and room_in_trail is not None:
         if take_room(room_in_trail, accepted[:1]) < 0:
-            return Taken(session, is_delayed=True)
+            return AnswersDecision(session, is_delayed=True)
         fits = max(1, room_in_trail // estimate(accepted[0]))
         openly, accepted = openly[:fits], accepted[:fits]
     known = {each.id: each for each in session.status.interrupts}
     known |= {each.id: _answered(each, [answer]) for each, answer in zip(openly, accepted, strict=True)}
-    notes = tuple(Note(Reason.ANSWERED, _told([each]), action="Answer") for each in accepted)
+    notes = tuple(Event(Reason.ANSWERED, _told([each]), action="Answer") for each in accepted)
     new = _record(session, known, accepted, session.status.approvals, session.status.conditions)
-    return Taken(new, notes, bool(accepted))
+    return AnswersDecision(new, notes, bool(accepted))
 
 
-def describe_default_faults(checked: Checked) -> str:
+def describe_default_faults(checked: AnswerChecks) -> str:
     """Return why ``inputDeadline.value`` is no answer; empty where it is one."""
     return clip(
         "; ".join(

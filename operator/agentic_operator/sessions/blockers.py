@@ -13,7 +13,7 @@ from agentic_core.conditions import Condition, Reason, with_condition
 from agentic_core.errors import AgenticError, Conflict, DatabaseUnavailable, SchemaMismatch, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession, SessionStatus, WorkflowStatus
-from agentic_operator.kube.errors import REASONS, REMEDIES, AdmissionUnavailable, ApiUnavailable, Forbidden, Obstructed
+from agentic_operator.kube.errors import REASONS, REMEDIES, AdmissionUnavailable, ApiUnavailable, Blocked, Forbidden
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.diagnosis import clip
 from agentic_operator.sessions.status import build_condition, change_session, refresh_session
@@ -41,45 +41,45 @@ _CHANGING: Final = re.compile(r"[\w.:/-]*\d[\w.:/-]*")
 
 
 @dataclass(frozen=True)
-class Obstacle:
+class Blocker:
     """Why there is no Job, or no pod."""
 
     reason: Reason
     message: str
 
 
-def find_obstacle(error: Exception, namespace: str, failures: int) -> Obstacle | None:
+def find_blocker(error: Exception, namespace: str, failures: int) -> Blocker | None:
     """Return what to say of a try that ended so, the ``failures``-th in a row; None where the next one is close."""
     match error:
         case Conflict():
             return None
-        case Obstructed():
-            return Obstacle(error.reason, clip(str(error)))
+        case Blocked():
+            return Blocker(error.reason, clip(str(error)))
         case DatabaseUnavailable():
-            return Obstacle(Reason.DATABASE_UNAVAILABLE, clip(str(error)))
+            return Blocker(Reason.DATABASE_UNAVAILABLE, clip(str(error)))
         case SchemaMismatch():
-            return Obstacle(Reason.DATABASE_NOT_MIGRATED, clip(str(error)))
+            return Blocker(Reason.DATABASE_NOT_MIGRATED, clip(str(error)))
         case Forbidden():
-            return Obstacle(REASONS[error.cause], _explain(namespace, str(error), REMEDIES[error.cause]))
+            return Blocker(REASONS[error.cause], _explain(namespace, str(error), REMEDIES[error.cause]))
         case AdmissionUnavailable():
             remedy = "it starts once the webhook answers: look after the service behind it, or delete its configuration"
-            return Obstacle(Reason.ADMISSION_UNAVAILABLE, _explain(namespace, str(error), remedy))
+            return Blocker(Reason.ADMISSION_UNAVAILABLE, _explain(namespace, str(error), remedy))
         case ApiUnavailable():
-            found = Obstacle(Reason.API_SERVER_UNAVAILABLE, clip(f"{error}; it is asked again until it answers"))
+            found = Blocker(Reason.API_SERVER_UNAVAILABLE, clip(f"{error}; it is asked again until it answers"))
             return found if failures >= PATIENCE else None
         case AgenticError():
             remedy = "it is tried again until that is mended"
-            found = Obstacle(Reason.NAMESPACE_NOT_PREPARED, _explain(namespace, str(error), remedy))
+            found = Blocker(Reason.NAMESPACE_NOT_PREPARED, _explain(namespace, str(error), remedy))
             return None if isinstance(error, TransientError) and failures < PATIENCE else found
         case _:
             # Never its text: it may quote what a Secret holds.
             said = f"an unexpected {type(error).__name__}"
             remedy = "it is tried again; the operator's log says more"
-            return Obstacle(Reason.NAMESPACE_NOT_PREPARED, _explain(namespace, said, remedy))
+            return Blocker(Reason.NAMESPACE_NOT_PREPARED, _explain(namespace, said, remedy))
 
 
 def hold_session(
-    session: AgenticSession, obstacle: Obstacle, now: datetime, phase: Phase = Phase.PENDING
+    session: AgenticSession, obstacle: Blocker, now: datetime, phase: Phase = Phase.PENDING
 ) -> SessionStatus:
     """Return the status of a session whose run does not get its Job or pod; as it is where that was said already."""
     old = session.status
@@ -92,7 +92,7 @@ def hold_session(
     return change_session(session, phase, obstacle.reason, obstacle.message, now, conditions={"Scheduled": "False"})
 
 
-def hold_definition(definition: Definition, obstacle: Obstacle, now: datetime) -> WorkflowStatus:
+def hold_definition(definition: Definition, obstacle: Blocker, now: datetime) -> WorkflowStatus:
     """Return the status of a definition whose inspection does not get its Job; as it is where that was said already."""
     conditions: list[Condition] = list(definition.status.conditions)
     generation = definition.metadata.generation

@@ -35,7 +35,7 @@ _STARTING: Final = (None, "", "PodInitializing", "ContainerCreating")
 
 
 @dataclass(frozen=True, slots=True)
-class JobSeen:
+class ObservedJob:
     """A Job of ours."""
 
     name: str
@@ -68,7 +68,7 @@ class JobSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class PodSeen:
+class ObservedPod:
     """A pod of one of our Jobs, as far as the runner's container matters.
 
     Others may stand beside it, which webhooks put there: proxies of a mesh, agents that ship logs.
@@ -126,7 +126,7 @@ def find_controller(raw: Raw) -> Raw | None:
     return next((o for o in raw["metadata"].get("ownerReferences") or () if o.get("controller")), None)
 
 
-def observe_job(raw: Raw) -> JobSeen:
+def observe_job(raw: Raw) -> ObservedJob:
     """Read a Job."""
     meta, status = raw["metadata"], raw.get("status") or {}
     conditions = status.get("conditions") or ()
@@ -134,7 +134,7 @@ def observe_job(raw: Raw) -> JobSeen:
     finished = _condition(conditions, "Complete") or failed
     spec, session = raw.get("spec") or {}, read_session(meta["name"])
     run = read_run(session, meta["name"])
-    return JobSeen(
+    return ObservedJob(
         name=meta["name"],
         uid=meta.get("uid", ""),
         owner_uid=_find_owner_uid(raw),
@@ -176,7 +176,7 @@ def _is_labelled(raw: Raw, session: str, run: int) -> bool:
     return labels.get(SESSION_LABEL) == session and labels.get(RUN_LABEL) == str(run)
 
 
-def observe_pod(raw: Raw) -> PodSeen:
+def observe_pod(raw: Raw) -> ObservedPod:
     """Read a pod."""
     meta, status = raw["metadata"], raw.get("status") or {}
     owner = find_controller(raw) or {}
@@ -205,7 +205,7 @@ def observe_pod(raw: Raw) -> PodSeen:
     )
     job = str(owner.get("name") or read_job(meta["name"]))
     session = read_session(job)
-    return PodSeen(
+    return ObservedPod(
         name=meta["name"],
         uid=meta.get("uid", ""),
         job=job,
@@ -311,7 +311,7 @@ def definition_of(raw: Raw) -> tuple[str, str] | None:
 
 
 @dataclass(frozen=True)
-class Stall:
+class StuckPod:
     """Why a Job has no pod, or why its pod (``pod``) does not start."""
 
     job: str

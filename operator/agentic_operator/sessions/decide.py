@@ -17,9 +17,9 @@ from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions import trail
 from agentic_operator.sessions.admission import Admitted, admit_workflow
 from agentic_operator.sessions.answers import believe_questions, take_answers
-from agentic_operator.sessions.ending import let_go, look_after_end, stop, suspend, wind_down
+from agentic_operator.sessions.ending import after_finish, finalize, stop, suspend, wind_down
 from agentic_operator.sessions.held import clear_held
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.repairs import mend
 from agentic_operator.sessions.running import monitor
@@ -31,14 +31,14 @@ from agentic_operator.sessions.waiting import record_answers, resume_suspended, 
 _TAKEN_BACK: Final = "was being suspended: its pod saves and ends, and the next run goes on"
 
 
-def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def decide(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     """Say what one reconcile pass wants done; an empty plan means nothing."""
     if session.metadata.deletion_timestamp is not None:
         ended = trail.close(session, now) if rules.has_trail else None
         if ended is not None:
             # Written before it is stored, and stored before the session goes.
             return Plan(status=ended, wake_at=now)
-        return let_go(session, seen, session.metadata.deletion_timestamp)
+        return finalize(session, seen, session.metadata.deletion_timestamp)
     settled = trail.settle(session, seen.stored, now)
     plan = withdraw(_take_and_decide(settled, seen, now, rules), settled, seen)
     if plan.delete_session:
@@ -59,7 +59,7 @@ def decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
     return replace(plan, status=status) if is_news else plan
 
 
-def withdraw(plan: Plan, session: AgenticSession, seen: Seen) -> Plan:
+def withdraw(plan: Plan, session: AgenticSession, seen: Observation) -> Plan:
     """Record which runs a plan takes their Jobs from, so that no later pass counts it as a loss.
 
     The invariant: the Job of a run is deleted only after the status names a later run, or a final phase, or says that
@@ -82,7 +82,7 @@ def wants_end(session: AgenticSession) -> bool:
     return session.metadata.deletion_timestamp is not None or (bool(session.spec.stop) and not is_final)
 
 
-def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def _take_and_decide(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     if wants_end(session):
         return clear_held(stop(session, seen, now), session, seen, now)
     room = trail.find_room(session) if rules.has_trail else None
@@ -97,15 +97,15 @@ def _take_and_decide(session: AgenticSession, seen: Seen, now: datetime, rules: 
     return replace(plan, status=plan.status or taken.session.status, notes=(*taken.notes, *plan.notes))
 
 
-def _believe(session: AgenticSession, seen: Seen, now: datetime) -> AgenticSession:
+def _believe(session: AgenticSession, seen: Observation, now: datetime) -> AgenticSession:
     phase = session.status.phase
     return session if phase is None or phase.is_final else believe_questions(session, now, seen.fresh)
 
 
-def _decide(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def _decide(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     phase = session.status.phase or Phase.PENDING
     if phase.is_final:
-        return look_after_end(session, seen, now)
+        return after_finish(session, seen, now)
     if session.spec.suspend:
         return suspend(session, seen, now)
     is_ending = is_withdrawn(session) and phase in (Phase.PENDING, Phase.CREATING, Phase.RUNNING)
@@ -136,7 +136,7 @@ def needs_input_check(session: AgenticSession, definition: Definition | None, ru
     return isinstance(admit_workflow(session, definition, rules.allowed), Admitted)
 
 
-def _pin_first_image(session: AgenticSession, seen: Seen) -> AgenticSession:
+def _pin_first_image(session: AgenticSession, seen: Observation) -> AgenticSession:
     """Pin the digest that the first pod ran, where the inspection could not tell one."""
     snapshot = session.status.workflow
     phase = session.status.phase

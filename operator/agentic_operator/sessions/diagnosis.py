@@ -14,7 +14,7 @@ from agentic_core.conditions import Reason
 from agentic_core.contract import MAX_MESSAGE_LENGTH, ExitCode
 from agentic_core.display import cut, show_line
 from agentic_core.times import add
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 
 # How long a pod may fail to start for a cause that sometimes passes, before its session is failed. It counts from when
 # the cause was first seen, which the session's condition `Scheduled` keeps.
@@ -78,7 +78,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Diagnosis:
     """Why a run ended without a word of its runner."""
 
     reason: Reason
@@ -87,19 +87,19 @@ class Verdict:
     """Whether the next run may simply go on from the last checkpoint."""
 
 
-def newest(pods: Iterable[PodSeen]) -> PodSeen | None:
+def newest(pods: Iterable[ObservedPod]) -> ObservedPod | None:
     """Return the pod made last."""
     return max(pods, key=lambda pod: (pod.created_at is not None, pod.created_at, pod.name), default=None)
 
 
-def find_spent(jobs: Iterable[JobSeen], pods: Collection[PodSeen]) -> tuple[JobSeen, ...]:
+def find_spent(jobs: Iterable[ObservedJob], pods: Collection[ObservedPod]) -> tuple[ObservedJob, ...]:
     """Return the Jobs of a waiting session whose work is done: finished, or about to be, or between two attempts.
 
     A pod that asked and was killed then has nothing left to do for the next one, and one whose runner has ended none
     for this one, whatever keeps it.
     """
 
-    def is_spent(job: JobSeen) -> bool:
+    def is_spent(job: ObservedJob) -> bool:
         own = [pod for pod in pods if pod.deleting_since is None and _made(job, pod)]
         has_done = any(pod.phase == "Succeeded" or (pod.has_ended and pod.exit_code == 0) for pod in own)
         is_over = has_done or (bool(own) and all(pod.is_over or pod.has_ended for pod in own))
@@ -108,13 +108,15 @@ def find_spent(jobs: Iterable[JobSeen], pods: Collection[PodSeen]) -> tuple[JobS
     return tuple(filter(is_spent, jobs))
 
 
-def _made(job: JobSeen, pod: PodSeen) -> bool:
+def _made(job: ObservedJob, pod: ObservedPod) -> bool:
     """Say whether a pod is this Job's, and not of one that had its name before."""
     is_younger = job.created_at is None or pod.created_at is None or pod.created_at >= job.created_at
     return pod.job == job.name and is_younger
 
 
-def find_trouble(pods: Iterable[PodSeen], now: datetime, told: Mapping[str, datetime] | None = None) -> Trouble | None:
+def find_trouble(
+    pods: Iterable[ObservedPod], now: datetime, told: Mapping[str, datetime] | None = None
+) -> Trouble | None:
     """Say why the newest pod has not started; None where it has, or where it is only young.
 
     ``told`` is since when which reason is told: patience counts from then. Without, it counts from when the pod came
@@ -147,7 +149,7 @@ def _is_missing(text: str) -> bool:
     return is_named and ("not found" in text or "couldn't find key" in text)
 
 
-def _patience(reason: Reason, pod: PodSeen, now: datetime, told: Mapping[str, datetime] | None) -> Trouble:
+def _patience(reason: Reason, pod: ObservedPod, now: datetime, told: Mapping[str, datetime] | None) -> Trouble:
     since = pod.begun_at or pod.created_at or now
     if told is not None:
         # What was told of a pod before this one says nothing of this one.
@@ -156,29 +158,29 @@ def _patience(reason: Reason, pod: PodSeen, now: datetime, told: Mapping[str, da
     return Trouble(reason, _waiting_text(pod), is_fatal=now >= fatal_at, fatal_at=fatal_at)
 
 
-def _waiting_text(pod: PodSeen) -> str:
+def _waiting_text(pod: ObservedPod) -> str:
     return clip(f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason)
 
 
-def classify_failure(job: JobSeen, pods: Iterable[PodSeen]) -> Verdict:
+def classify_failure(job: ObservedJob, pods: Iterable[ObservedPod]) -> Diagnosis:
     """Say why a failed Job failed, from its own reason and the pod that ended last."""
     ended = newest(pod for pod in pods if pod.is_over or pod.exit_code is not None)
     if job.failure_reason == "DeadlineExceeded":
         message = (
             "the run took longer than status.limits.timeoutSeconds: raise timeoutSeconds of the session or definition"
         )
-        return Verdict(Reason.DEADLINE_EXCEEDED, message)
+        return Diagnosis(Reason.DEADLINE_EXCEEDED, message)
     if ended is None:
-        return Verdict(Reason.RUNNER_LOST, clip(job.failure_message or "its pod is gone without a trace"))
+        return Diagnosis(Reason.RUNNER_LOST, clip(job.failure_message or "its pod is gone without a trace"))
     return classify_pod(ended)
 
 
-def has_filled_its_disk(pod: PodSeen) -> bool:
+def has_filled_its_disk(pod: ObservedPod) -> bool:
     """Say whether the kubelet evicted a pod for what it wrote itself, and not for the sake of its node."""
     return pod.reason == "Evicted" and not pod.is_disrupted and "exceed" in pod.message
 
 
-def find_drained(pods: Iterable[PodSeen]) -> PodSeen | None:
+def find_drained(pods: Iterable[ObservedPod]) -> ObservedPod | None:
     """Return the pod that filled its disk and whose runner saved and ended in order, as for any other eviction.
 
     Its Job does not count that as a failure, and would repeat it until the run's deadline.
@@ -186,29 +188,29 @@ def find_drained(pods: Iterable[PodSeen]) -> PodSeen | None:
     return newest(pod for pod in pods if pod.exit_code == ExitCode.DRAINED and has_filled_its_disk(pod))
 
 
-def classify_pod(pod: PodSeen) -> Verdict:
+def classify_pod(pod: ObservedPod) -> Diagnosis:
     """Say why a pod ended."""
     said = read_message(pod.exit_message)
     if pod.exit_reason == "OOMKilled":
         limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its limit"
-        return Verdict(Reason.OOM_KILLED, f"the runner used more memory than {limit}; raise resources.limits.memory")
+        return Diagnosis(Reason.OOM_KILLED, f"the runner used more memory than {limit}; raise resources.limits.memory")
     if has_filled_its_disk(pod):
         # Whatever its runner said on the way out.
-        return Verdict(Reason.EVICTED, clip(f"{_EVICTED}; the kubelet said: {pod.message}"))
+        return Diagnosis(Reason.EVICTED, clip(f"{_EVICTED}; the kubelet said: {pod.message}"))
     if pod.exit_code is None and pod.unprepared:
-        return Verdict(Reason.POD_NOT_STARTED, clip(pod.unprepared))
+        return Diagnosis(Reason.POD_NOT_STARTED, clip(pod.unprepared))
     if pod.exit_code is None:
         text = ": ".join(part for part in (pod.reason, pod.message) if part)
-        return Verdict(Reason.RUNNER_LOST, clip(text or "its pod is gone"), is_lost=True)
+        return Diagnosis(Reason.RUNNER_LOST, clip(text or "its pod is gone"), is_lost=True)
     try:
         code = ExitCode(pod.exit_code)
     except ValueError:
         by_signal = f" (signal {pod.exit_code - 128})" if pod.exit_code > 128 else ""
-        return Verdict(Reason.RUNNER_LOST, clip(f"the runner ended with exit code {pod.exit_code}{by_signal}", said))
+        return Diagnosis(Reason.RUNNER_LOST, clip(f"the runner ended with exit code {pod.exit_code}{by_signal}", said))
     # A runner that is done has told its verdict, unless that was lost; its pod may have failed by what ran beside it.
     is_lost = code in (ExitCode.DONE, ExitCode.SUPERSEDED, ExitCode.DRAINED)
     text = _EXIT_TEXTS.get(code, f"the runner ended with exit code {pod.exit_code}")
-    return Verdict(_EXIT_REASONS.get(code, Reason.RUNNER_LOST), clip(text, said), is_lost=is_lost)
+    return Diagnosis(_EXIT_REASONS.get(code, Reason.RUNNER_LOST), clip(text, said), is_lost=is_lost)
 
 
 def read_message(text: str) -> str:

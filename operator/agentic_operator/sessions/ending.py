@@ -8,12 +8,12 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER
 from agentic_core.resources import AgenticSession
 from agentic_core.times import add, add_seconds, is_believable
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.events import Event
 from agentic_operator.manifests.jobs import effective_ttl
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 from agentic_operator.sessions.declared import find_declaration
 from agentic_operator.sessions.held import find_held
-from agentic_operator.sessions.observation import Seen, find_job, find_present, list_names
+from agentic_operator.sessions.observation import Observation, find_job, find_present, list_names
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.status import build_condition, change_session, fail_session, refresh_session
@@ -29,14 +29,14 @@ LOOK_AGAIN: Final = timedelta(seconds=10)
 KEPT_LOOK: Final = timedelta(hours=1)
 
 
-def let_go(session: AgenticSession, seen: Seen, since: datetime) -> Plan:
+def finalize(session: AgenticSession, seen: Observation, since: datetime) -> Plan:
     """A session that is being deleted: its Jobs go, then its rows, then it."""
     if FINALIZER not in session.metadata.finalizers:
         return Plan()
     return Plan(delete_jobs=list_names(find_present(seen.jobs)), purge=True, wake_at=add(since, DELETION_PATIENCE))
 
 
-def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+def after_finish(session: AgenticSession, seen: Observation, now: datetime) -> Plan:
     """A session in a final phase: its Job does not outlive it for long, and its time to live may be up."""
     # Those that a sidecar holds are cleared away by themselves.
     lingering = [job for job in find_present(seen.jobs) if not job.is_finished and find_held(job, seen.pods) is None]
@@ -64,7 +64,7 @@ def look_after_end(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     return Plan(wake_at=min(wakes, default=None))
 
 
-def _earliest_end(session: AgenticSession, seen: Seen) -> datetime | None:
+def _earliest_end(session: AgenticSession, seen: Observation) -> datetime | None:
     """Return the moment before which a session cannot have ended, by the clock of the API server."""
     job = find_job(seen, session.status.run)
     made = (session.metadata.creation_timestamp, job.created_at if job is not None else None)
@@ -79,7 +79,7 @@ def _keep_declared(session: AgenticSession, mark: str, now: datetime) -> Plan:
     )
     condition = build_condition("Expired", "True", Reason.DECLARED_ELSEWHERE, message, now, session.metadata.generation)
     conditions = tuple(with_condition(session.status.conditions, condition))
-    notes = (Note(Reason.DECLARED_ELSEWHERE, message, action="Expire"),)
+    notes = (Event(Reason.DECLARED_ELSEWHERE, message, action="Expire"),)
     is_told = conditions == session.status.conditions
     return Plan(
         status=session.status.model_copy(update={"conditions": conditions}),
@@ -88,7 +88,7 @@ def _keep_declared(session: AgenticSession, mark: str, now: datetime) -> Plan:
     )
 
 
-def stop(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+def stop(session: AgenticSession, seen: Observation, now: datetime) -> Plan:
     """``spec.stop``: stopped once nothing runs any more."""
     if (
         waiting := wind_down(session, seen, now, Reason.STOPPED_BY_USER, "stopping: its pod saves and ends")
@@ -98,10 +98,10 @@ def stop(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
     status = change_session(
         session, Phase.STOPPED, Reason.STOPPED_BY_USER, message, now, completion_time=now.replace(microsecond=0)
     )
-    return Plan(status=status, notes=(Note(Reason.STOPPED_BY_USER, message, action="Stop"),))
+    return Plan(status=status, notes=(Event(Reason.STOPPED_BY_USER, message, action="Stop"),))
 
 
-def suspend(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+def suspend(session: AgenticSession, seen: Observation, now: datetime) -> Plan:
     """``spec.suspend``: suspended once nothing runs any more."""
     winding_down = wind_down(session, seen, now, Reason.SUSPENDED, "suspending: its pod saves and ends")
     if winding_down is not None:
@@ -110,10 +110,10 @@ def suspend(session: AgenticSession, seen: Seen, now: datetime) -> Plan:
         return Plan(status=refresh_session(session))
     message = "suspended by spec.suspend; set it to false to go on"
     status = change_session(session, Phase.SUSPENDED, Reason.SUSPENDED, message, now)
-    return Plan(status=status, notes=(Note(Reason.SUSPENDED, message, action="Suspend"),))
+    return Plan(status=status, notes=(Event(Reason.SUSPENDED, message, action="Suspend"),))
 
 
-def wind_down(session: AgenticSession, seen: Seen, now: datetime, reason: Reason, message: str) -> Plan | None:
+def wind_down(session: AgenticSession, seen: Observation, now: datetime, reason: Reason, message: str) -> Plan | None:
     """Return how to end what runs; None where nothing runs any more."""
     unfinished = [job for job in seen.jobs if not job.is_finished and not is_given_up(job, now)]
     living = find_living(seen.pods, now)
@@ -128,7 +128,7 @@ def wind_down(session: AgenticSession, seen: Seen, now: datetime, reason: Reason
     )
 
 
-def find_living(pods: tuple[PodSeen, ...], now: datetime) -> list[PodSeen]:
+def find_living(pods: tuple[ObservedPod, ...], now: datetime) -> list[ObservedPod]:
     """Return the pods that may still run: one whose node is silent for long after its deletion is given up."""
     return [
         pod
@@ -137,23 +137,23 @@ def find_living(pods: tuple[PodSeen, ...], now: datetime) -> list[PodSeen]:
     ]
 
 
-def is_given_up(job: JobSeen, now: datetime) -> bool:
+def is_given_up(job: ObservedJob, now: datetime) -> bool:
     """Say whether somebody's finalizer holds a Job for long after its deletion: it makes no pods any more."""
     return job.deleting_since is not None and now >= add(job.deleting_since, POD_PATIENCE)
 
 
-def _find_left(jobs: tuple[JobSeen, ...], living: list[PodSeen]) -> tuple[str, ...]:
+def _find_left(jobs: tuple[ObservedJob, ...], living: list[ObservedPod]) -> tuple[str, ...]:
     """Return the pods that nobody deletes: the garbage collector waits for a Job that somebody's finalizer holds."""
     held = {job.name for job in jobs if job.is_deleting}
     return tuple(pod.name for pod in living if pod.deleting_since is None and pod.job in held)
 
 
-def fail(session: AgenticSession, seen: Seen, reason: Reason, message: str, now: datetime) -> Plan:
+def fail(session: AgenticSession, seen: Observation, reason: Reason, message: str, now: datetime) -> Plan:
     """Fail the session, then let go of what runs: a crash in between leaves a final phase."""
     running = [job for job in find_present(seen.jobs) if not job.is_finished]
     return Plan(
         add_finalizer=False,
         status=fail_session(session, reason, message, now),
         delete_jobs=list_names(running),
-        notes=(Note(reason, message, "Warning", "Fail"),),
+        notes=(Event(reason, message, "Warning", "Fail"),),
     )

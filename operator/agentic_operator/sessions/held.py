@@ -14,9 +14,9 @@ from typing import Final
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_core.times import EARLIEST, add
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 from agentic_operator.sessions.diagnosis import newest
-from agentic_operator.sessions.observation import Seen
+from agentic_operator.sessions.observation import Observation
 from agentic_operator.sessions.plan import Plan
 
 # How long what stands beside a runner may take to end by itself.
@@ -24,7 +24,7 @@ SIDECAR_GRACE: Final = timedelta(seconds=10)
 _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
 
 
-def find_held(job: JobSeen, pods: tuple[PodSeen, ...]) -> PodSeen | None:
+def find_held(job: ObservedJob, pods: tuple[ObservedPod, ...]) -> ObservedPod | None:
     """Return the pod of a Job that goes on though its runner has ended; None where there is none."""
     if job.is_finished or job.is_deleting:
         return None
@@ -32,12 +32,12 @@ def find_held(job: JobSeen, pods: tuple[PodSeen, ...]) -> PodSeen | None:
     return last if last is not None and last.is_held else None
 
 
-def due_at(pod: PodSeen) -> datetime:
+def due_at(pod: ObservedPod) -> datetime:
     """Return when a held pod is cleared away."""
     return EARLIEST if pod.ended_at is None else add(pod.ended_at, SIDECAR_GRACE)
 
 
-def clear_held(plan: Plan, session: AgenticSession, seen: Seen, now: datetime) -> Plan:
+def clear_held(plan: Plan, session: AgenticSession, seen: Observation, now: datetime) -> Plan:
     """Add to a pass what is left of runs that are through; the run that is on is judged where it is watched."""
     status = plan.status or session.status
     current = status.run if status.phase in _ACTIVE else None
@@ -60,7 +60,7 @@ def clear_held(plan: Plan, session: AgenticSession, seen: Seen, now: datetime) -
     return plan
 
 
-def _is_followed_in_vain(job: JobSeen, pods: tuple[PodSeen, ...]) -> bool:
+def _is_followed_in_vain(job: ObservedJob, pods: tuple[ObservedPod, ...]) -> bool:
     """Say whether a Job makes another pod because of what ran beside a runner that had done its work."""
     own = [pod for pod in pods if pod.job == job.name]
     has_done = any(pod.has_ended and pod.exit_code == 0 and pod.phase == "Failed" for pod in own)

@@ -8,8 +8,8 @@ from agentic_operator.config import JobDefaults
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.admission import Queue, Refused
-from agentic_operator.sessions.answers import Checked
-from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
+from agentic_operator.sessions.answers import AnswerChecks
+from agentic_operator.sessions.children import ObservedJob, ObservedPod, StuckPod
 from agentic_operator.sessions.status import last_run
 from agentic_operator.sessions.trail import Stored
 
@@ -28,7 +28,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """What was observed beside the session itself.
 
     ``jobs`` and ``pods`` are those of this very session (by uid); a Job that the status names and that is not among
@@ -36,40 +36,40 @@ class Seen:
     """
 
     definition: Definition | None = None
-    jobs: tuple[JobSeen, ...] = ()
-    pods: tuple[PodSeen, ...] = ()
+    jobs: tuple[ObservedJob, ...] = ()
+    pods: tuple[ObservedPod, ...] = ()
     queue: Queue = field(default_factory=Queue)
     refused_inputs: Refused | None = None
     """Why the inputs are refused, where they were checked and are."""
     input_warning: str = ""
     """Which keys of the inputs the graph does not know, where they were checked."""
-    stall: Stall | None = None
+    stall: StuckPod | None = None
     """What keeps the run that is on from getting its pod, or its pod from starting."""
     managers: frozenset[str] = frozenset()
     """Who wrote fields of the session, by ``metadata.managedFields``."""
     fresh: frozenset[str] = frozenset()
     """Questions, by id, that were not there when this process looked at the session before."""
-    answers: Checked = field(default_factory=Checked)
+    answers: AnswerChecks = field(default_factory=AnswerChecks)
     """What was found out about the answers."""
     stored: Stored | None = None
     """How far the database has the trail, where it said so to this process."""
 
 
-def find_job(seen: Seen, run: int | None) -> JobSeen | None:
+def find_job(seen: Observation, run: int | None) -> ObservedJob | None:
     """Return the Job of a run."""
     return next((job for job in seen.jobs if job.run == run), None)
 
 
-def find_present(jobs: tuple[JobSeen, ...]) -> list[JobSeen]:
+def find_present(jobs: tuple[ObservedJob, ...]) -> list[ObservedJob]:
     """Return the Jobs that nobody deletes already."""
     return [job for job in jobs if not job.is_deleting]
 
 
-def find_pending(session: AgenticSession, jobs: tuple[JobSeen, ...]) -> list[JobSeen]:
+def find_pending(session: AgenticSession, jobs: tuple[ObservedJob, ...]) -> list[ObservedJob]:
     """Return the Jobs that were made just before a crash, for a run that the status does not tell yet."""
     return [job for job in jobs if job.run > last_run(session)]
 
 
-def list_names(jobs: list[JobSeen]) -> tuple[str, ...]:
+def list_names(jobs: list[ObservedJob]) -> tuple[str, ...]:
     """Return the names of Jobs."""
     return tuple(job.name for job in jobs)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from agentic_core.conditions import Reason
 from agentic_core.resources import SessionStatus, WorkflowStatus
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.events import Event
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Plan:
     delete_session: bool = False
     wake_at: datetime | None = None
     """When to look again where nothing happens before."""
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,4 @@ class DefinitionPlan:
     """Pods that are held as those of a session's run are; deleted once the status says how they ended."""
     status: WorkflowStatus | None = None
     wake_at: datetime | None = None
-    notes: tuple[Note, ...] = field(default=())
+    notes: tuple[Event, ...] = field(default=())

@@ -10,14 +10,14 @@ from typing import Any, Final
 from agentic_core.names import SESSION_UID_LABEL, read_run
 from agentic_core.resources import AgenticSession
 from agentic_operator.manifests.jobs import owner_reference, run_labels
-from agentic_operator.sessions.children import JobSeen, PodSeen
-from agentic_operator.sessions.observation import Seen
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
+from agentic_operator.sessions.observation import Observation
 from agentic_operator.sessions.plan import Plan, Repair
 
 PARALLELISM: Final = 1
 
 
-def mend(plan: Plan, session: AgenticSession, seen: Seen) -> Plan:
+def mend(plan: Plan, session: AgenticSession, seen: Observation) -> Plan:
     """Add to a pass what is to be put back, and let go of pods that their Job has let go of."""
     jobs = [_repair_job(session, job) for job in seen.jobs if not job.is_finished and not job.is_deleting]
     living = [pod for pod in seen.pods if not pod.is_over and pod.deleting_since is None]
@@ -28,7 +28,7 @@ def mend(plan: Plan, session: AgenticSession, seen: Seen) -> Plan:
     return replace(plan, repairs=repairs, delete_pods=(*plan.delete_pods, *released))
 
 
-def _repair_job(session: AgenticSession, job: JobSeen) -> Repair | None:
+def _repair_job(session: AgenticSession, job: ObservedJob) -> Repair | None:
     metadata: dict[str, Any] = {}
     if not job.is_labelled:
         metadata["labels"] = {**run_labels(session, job.run), SESSION_UID_LABEL: session.metadata.uid}
@@ -40,7 +40,7 @@ def _repair_job(session: AgenticSession, job: JobSeen) -> Repair | None:
     return Repair("Job", job.name, job.uid, patch) if patch else None
 
 
-def _repair_pod(session: AgenticSession, pod: PodSeen) -> Repair | None:
+def _repair_pod(session: AgenticSession, pod: ObservedPod) -> Repair | None:
     run = read_run(session.name, pod.job)
     if pod.is_labelled or not run:
         return None

@@ -10,12 +10,12 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, job_name
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import add
-from agentic_operator.kube.events import Note
-from agentic_operator.sessions.blockers import Obstacle, hold_session
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.kube.events import Event
+from agentic_operator.sessions.blockers import Blocker, hold_session
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 from agentic_operator.sessions.diagnosis import (
+    Diagnosis,
     Trouble,
-    Verdict,
     classify_failure,
     classify_pod,
     find_drained,
@@ -24,7 +24,7 @@ from agentic_operator.sessions.diagnosis import (
 )
 from agentic_operator.sessions.ending import LOOK_AGAIN, POD_PATIENCE, fail, find_living, is_given_up
 from agentic_operator.sessions.held import due_at, find_held
-from agentic_operator.sessions.observation import Rules, Seen, find_job
+from agentic_operator.sessions.observation import Observation, Rules, find_job
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.starting import create_run, pin_workflow, run_again, start
 from agentic_operator.sessions.status import change_session, is_withdrawn, last_run, refresh_session
@@ -33,7 +33,7 @@ from agentic_operator.sessions.status import change_session, is_withdrawn, last_
 MAX_RESTARTS: Final = 3
 
 
-def monitor(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def monitor(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     """Say what its Job and pods tell about a session that should run."""
     run = session.status.run
     newest_job = max(seen.jobs, key=lambda job: job.run, default=None)
@@ -88,7 +88,7 @@ def _count_restarts(session: AgenticSession) -> int | None:
     return known if session.status.run is None or is_withdrawn(session) else (known or 0) + 1
 
 
-def _go_on(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def _go_on(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     """Follow a run that was withdrawn, as by a suspension that was taken back before it was through, by the next one.
 
     Nothing of it lives any more. Its end, however it came, was the operator's own doing: it counts for no loss.
@@ -99,7 +99,9 @@ def _go_on(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> 
     return run_again(session, seen, now, rules, last_run(session) + 1, restarts=restarts, message="resumed")
 
 
-def _judge_held(session: AgenticSession, seen: Seen, now: datetime, rules: Rules, job: JobSeen, held: PodSeen) -> Plan:
+def _judge_held(
+    session: AgenticSession, seen: Observation, now: datetime, rules: Rules, job: ObservedJob, held: ObservedPod
+) -> Plan:
     """Judge a run whose runner has ended while something beside it keeps the pod, as its Job would judge the pod."""
     verdict = classify_pod(held)
     if verdict.is_lost and held.exit_code != ExitCode.DRAINED:
@@ -109,7 +111,7 @@ def _judge_held(session: AgenticSession, seen: Seen, now: datetime, rules: Rules
     if is_last or held.exit_code in PERMANENT_EXIT_CODES:
         return fail(session, seen, verdict.reason, verdict.message, now)
     status: SessionStatus = refresh_session(session)
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Event, ...] = ()
     if not verdict.is_lost and not _was_told(session, held):
         status, notes = _tell_attempt(session, verdict, job.failed + 1, now)
     due = due_at(held)
@@ -119,21 +121,23 @@ def _judge_held(session: AgenticSession, seen: Seen, now: datetime, rules: Rules
 
 
 def _tell_attempt(
-    session: AgenticSession, verdict: Verdict, attempt: int, now: datetime
-) -> tuple[SessionStatus, tuple[Note, ...]]:
+    session: AgenticSession, verdict: Diagnosis, attempt: int, now: datetime
+) -> tuple[SessionStatus, tuple[Event, ...]]:
     message = f"attempt {attempt} failed ({verdict.reason}: {verdict.message}); the next one goes on"
     status = change_session(session, session.status.phase or Phase.CREATING, Reason.RETRYING, message, now)
-    return status, (Note(Reason.RETRYING, message, "Warning", "Retry"),)
+    return status, (Event(Reason.RETRYING, message, "Warning", "Retry"),)
 
 
-def _given_up_at(pods: tuple[PodSeen, ...]) -> datetime | None:
+def _given_up_at(pods: tuple[ObservedPod, ...]) -> datetime | None:
     """Return when a run is given up all of whose unfinished pods are being deleted; None where one is not."""
     unfinished = [pod for pod in pods if not pod.is_over]
     since = [pod.deleting_since for pod in unfinished if pod.deleting_since is not None]
     return add(max(since), POD_PATIENCE) if since and len(since) == len(unfinished) else None
 
 
-def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[PodSeen, ...], now: datetime) -> Plan:
+def _watch_start(
+    session: AgenticSession, seen: Observation, job: ObservedJob, pods: tuple[ObservedPod, ...], now: datetime
+) -> Plan:
     """A Job that is neither done nor failed: say why its pod does not start, if it does not."""
     phase = session.status.phase or Phase.CREATING
     add_finalizer = FINALIZER not in session.metadata.finalizers
@@ -148,9 +152,9 @@ def _watch_start(session: AgenticSession, seen: Seen, job: JobSeen, pods: tuple[
     if trouble is not None:
         if trouble.is_fatal:
             return fail(session, seen, trouble.reason, trouble.message, now)
-        obstacle = Obstacle(trouble.reason, trouble.message)
+        obstacle = Blocker(trouble.reason, trouble.message)
         status = hold_session(session, obstacle, now, phase)
-        note = Note(trouble.reason, trouble.message, "Warning", "Start")
+        note = Event(trouble.reason, trouble.message, "Warning", "Start")
         return Plan(add_finalizer=add_finalizer, status=status, wake_at=trouble.fatal_at, notes=(note,))
     last, ended = newest(pods), newest(pod for pod in pods if pod.is_over)
     is_between = ended is not None and (last is ended or (last is not None and not last.has_started))
@@ -170,18 +174,23 @@ def _let_start(session: AgenticSession, phase: Phase, now: datetime) -> SessionS
     return session.status.model_copy(update={"conditions": status.conditions})
 
 
-def _find_stall(seen: Seen) -> Trouble | None:
+def _find_stall(seen: Observation) -> Trouble | None:
     return Trouble(seen.stall.reason, seen.stall.message) if seen.stall is not None else None
 
 
-def _was_told(session: AgenticSession, pod: PodSeen) -> bool:
+def _was_told(session: AgenticSession, pod: ObservedPod) -> bool:
     """Say whether the runner said itself how this attempt ended, and better than its exit code does."""
     said = {int(ExitCode.RETRIABLE): Reason.RETRYING, int(ExitCode.DATABASE_UNAVAILABLE): Reason.DATABASE_UNAVAILABLE}
     return pod.exit_code is not None and session.status.reason == said.get(pod.exit_code)
 
 
 def _restart(
-    session: AgenticSession, seen: Seen, now: datetime, rules: Rules, what: str, reason: Reason = Reason.RUNNER_LOST
+    session: AgenticSession,
+    seen: Observation,
+    now: datetime,
+    rules: Rules,
+    what: str,
+    reason: Reason = Reason.RUNNER_LOST,
 ) -> Plan:
     """Follow a run without a verdict by the next one, which goes on from the last checkpoint; not without end."""
     restarts = (session.status.restarts or 0) + 1
@@ -195,4 +204,4 @@ def _restart(
         session = session.model_copy(update={"status": session.status.model_copy(update={"workflow": snapshot})})
     message = f"{what}; run {run} goes on from the last checkpoint"
     plan = run_again(session, seen, now, rules, run, restarts=restarts, message=message)
-    return replace(plan, notes=(*plan.notes, Note(Reason.RETRYING, message, "Warning", "Retry")))
+    return replace(plan, notes=(*plan.notes, Event(Reason.RETRYING, message, "Warning", "Retry")))

@@ -9,7 +9,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, RUNNER_SERVICE_ACCOUNT, job_name
 from agentic_core.resources import AgenticSession, WorkflowSnapshot
 from agentic_operator.author_pods import find_account, list_pod_problems
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.events import Event
 from agentic_operator.manifests.jobs import Definition, build_claim, build_job, effective_limits
 from agentic_operator.sessions.admission import (
     Admission,
@@ -30,7 +30,7 @@ from agentic_operator.sessions.admission import (
 )
 from agentic_operator.sessions.diagnosis import clip
 from agentic_operator.sessions.ending import LOOK_AGAIN, fail
-from agentic_operator.sessions.observation import Rules, Seen, find_pending
+from agentic_operator.sessions.observation import Observation, Rules, find_pending
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.status import build_condition, change_session, fail_session, last_run
@@ -38,7 +38,7 @@ from agentic_operator.sessions.status import build_condition, change_session, fa
 _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
 
 
-def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def start(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     """The first run, or the next one of a session that went back to the queue."""
     if session.status.run and session.status.workflow is not None:
         return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0)
@@ -62,7 +62,7 @@ def start(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> P
     return create_run(session, seen, now, rules, last_run(session) + 1, admission.snapshot)
 
 
-def _admit(session: AgenticSession, seen: Seen, rules: Rules) -> Admission:
+def _admit(session: AgenticSession, seen: Observation, rules: Rules) -> Admission:
     ref = session.spec.workflow_ref
     if ref.kind == "ClusterWorkflowDefinition" and not rules.has_cluster_definitions:
         return Waits(
@@ -74,7 +74,7 @@ def _admit(session: AgenticSession, seen: Seen, rules: Rules) -> Admission:
     return admit_workflow(session, seen.definition, rules.allowed)
 
 
-def _check(session: AgenticSession, seen: Seen) -> Refused | None:
+def _check(session: AgenticSession, seen: Observation) -> Refused | None:
     definition = seen.definition
     refused = check_approval(session, definition) or check_deadline(session, definition)
     refused = refused or check_graph(session, definition)
@@ -83,13 +83,13 @@ def _check(session: AgenticSession, seen: Seen) -> Refused | None:
 
 def _refuse(session: AgenticSession, refused: Refused, now: datetime) -> Plan:
     status = fail_session(session, refused.reason, refused.message, now, is_accepted=False, retriable=False)
-    return Plan(status=status, notes=(Note(refused.reason, refused.message, "Warning", "Accept"),))
+    return Plan(status=status, notes=(Event(refused.reason, refused.message, "Warning", "Accept"),))
 
 
 def _hold(session: AgenticSession, waits: Waits, now: datetime) -> Plan:
     """Say why the session waits. Where the phase cannot be Pending again it stays, with the reason."""
     status = change_session(session, Phase.PENDING, waits.reason, waits.message, now)
-    note = Note(waits.reason, waits.message, action="Accept")
+    note = Event(waits.reason, waits.message, action="Accept")
     if waits.reason is Reason.WORKFLOW_NOT_FOUND:
         note = replace(note, type="Warning")
     return Plan(status=status, notes=(note,))
@@ -97,7 +97,7 @@ def _hold(session: AgenticSession, waits: Waits, now: datetime) -> Plan:
 
 def create_run(
     session: AgenticSession,
-    seen: Seen,
+    seen: Observation,
     now: datetime,
     rules: Rules,
     run: int,
@@ -129,7 +129,7 @@ def create_run(
         add_finalizer=FINALIZER not in session.metadata.finalizers,
         status=status,
         notes=(
-            Note(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),
+            Event(Reason.JOB_CREATED, f"created Job {job_name(session.name, run)}", action="CreateJob"),
             *_warn(warning),
         ),
     )
@@ -151,7 +151,14 @@ def create_run(
 
 
 def run_again(
-    session: AgenticSession, seen: Seen, now: datetime, rules: Rules, run: int, *, restarts: int, message: str = ""
+    session: AgenticSession,
+    seen: Observation,
+    now: datetime,
+    rules: Rules,
+    run: int,
+    *,
+    restarts: int,
+    message: str = "",
 ) -> Plan:
     """Make a later run from the pinned workflow, in its turn where it gave its place away."""
     snapshot = session.status.workflow
@@ -171,7 +178,7 @@ def run_again(
     return create_run(session, seen, now, rules, run, snapshot, restarts=restarts, message=message)
 
 
-def _check_pods(snapshot: WorkflowSnapshot, seen: Seen, rules: Rules) -> Refused | None:
+def _check_pods(snapshot: WorkflowSnapshot, seen: Observation, rules: Rules) -> Refused | None:
     spec = find_spec(snapshot, seen.definition)
     return refuse_pod(list_pod_problems(spec, rules.pods, find_run_account(snapshot, seen.definition)))
 
@@ -181,8 +188,8 @@ def find_run_account(snapshot: WorkflowSnapshot | None, definition: Definition |
     return find_account(find_spec(snapshot, definition), definition.spec if definition is not None else None)
 
 
-def _warn(warning: str) -> tuple[Note, ...]:
-    return (Note(Reason.UNKNOWN_INPUT, warning, "Warning", "Accept"),) if warning else ()
+def _warn(warning: str) -> tuple[Event, ...]:
+    return (Event(Reason.UNKNOWN_INPUT, warning, "Warning", "Accept"),) if warning else ()
 
 
 def _accept(session: AgenticSession, warning: str, now: datetime) -> tuple[Condition, ...]:
@@ -201,7 +208,7 @@ def _accept(session: AgenticSession, warning: str, now: datetime) -> tuple[Condi
     return tuple(conditions)
 
 
-def pin_workflow(session: AgenticSession, seen: Seen, rules: Rules) -> WorkflowSnapshot | None:
+def pin_workflow(session: AgenticSession, seen: Observation, rules: Rules) -> WorkflowSnapshot | None:
     """Return the workflow as a run would pin it now; None where it cannot run."""
     admission = _admit(session, seen, rules)
     return admission.snapshot if isinstance(admission, Admitted) else None

@@ -10,8 +10,8 @@ from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.names import MAX_PODS
 from agentic_core.resources import AgenticSession, RunError, SessionStatus
 from agentic_core.times import EARLIEST
-from agentic_core.wire import Wire
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_core.wire import ApiModel
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 
 MAX_MESSAGE: Final = 4096
 
@@ -122,7 +122,7 @@ def observe_generation(status: SessionStatus, generation: int) -> SessionStatus:
 
 
 def record_pods(
-    status: SessionStatus, session: AgenticSession, jobs: Sequence[JobSeen], pods: Sequence[PodSeen]
+    status: SessionStatus, session: AgenticSession, jobs: Sequence[ObservedJob], pods: Sequence[ObservedPod]
 ) -> SessionStatus:
     """Record which pods are those of the run that is on: the API server lets no other pod write the status.
 
@@ -138,7 +138,7 @@ def record_pods(
     return status if uids == status.pod_uids else status.model_copy(update={"pod_uids": uids})
 
 
-def diff_status(old: Wire, new: Wire) -> dict[str, Any]:
+def diff_status(old: ApiModel, new: ApiModel) -> dict[str, Any]:
     """Return the JSON merge patch that makes ``old`` into ``new``; empty where they say the same.
 
     Lists are replaced whole, as merge patches do.
@@ -146,7 +146,7 @@ def diff_status(old: Wire, new: Wire) -> dict[str, Any]:
     return _diff(old.to_wire(), new.to_wire())
 
 
-def build_exact_patch(version: str, old: Wire, new: Wire, *, is_first: bool = False) -> list[dict[str, Any]]:
+def build_exact_patch(version: str, old: ApiModel, new: ApiModel, *, is_first: bool = False) -> list[dict[str, Any]]:
     """Return the JSON patch that makes the status ``old`` into ``new``; it fits only an object of this version.
 
     ``is_first`` is for an object without any status, in which no field of it can be added.

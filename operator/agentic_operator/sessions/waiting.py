@@ -5,19 +5,24 @@ from datetime import datetime
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
-from agentic_operator.sessions.answers import Taken, answer_by_default, describe_default_faults, input_deadline
+from agentic_operator.sessions.answers import (
+    AnswersDecision,
+    answer_by_default,
+    describe_default_faults,
+    input_deadline,
+)
 from agentic_operator.sessions.approvals import find_unlisted
 from agentic_operator.sessions.diagnosis import find_spent
 from agentic_operator.sessions.ending import LOOK_AGAIN, fail
 from agentic_operator.sessions.held import find_held
-from agentic_operator.sessions.observation import Rules, Seen, find_job, find_present, list_names
+from agentic_operator.sessions.observation import Observation, Rules, find_job, find_present, list_names
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.starting import run_again, start
 from agentic_operator.sessions.status import change_session, is_withdrawn, last_run, refresh_session
 from agentic_operator.sessions.trail import find_room
 
 
-def wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def wait_for_input(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     """A question is open or just answered: an answer starts the next run, unless a warm pod takes it."""
     job = find_job(seen, session.status.run)
     spent = find_spent(seen.jobs, seen.pods)
@@ -38,7 +43,7 @@ def wait_for_input(session: AgenticSession, seen: Seen, now: datetime, rules: Ru
     return Plan(status=status, delete_jobs=list_names(gone), wake_at=deadline)
 
 
-def resume_suspended(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def resume_suspended(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     """Neither suspended nor stopped any more: back to its question, or to the next run."""
     if not session.status.run or session.status.workflow is None:
         return start(session, seen, now, rules)
@@ -52,7 +57,7 @@ def resume_suspended(session: AgenticSession, seen: Seen, now: datetime, rules: 
     return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0, message="resumed")
 
 
-def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime, rules: Rules) -> Plan:
+def _after_input_deadline(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
     message = "nobody answered within inputDeadline.seconds"
     limit = session.spec.input_deadline
     if limit is None or limit.on_expiry == "Fail":
@@ -75,7 +80,7 @@ def _after_input_deadline(session: AgenticSession, seen: Seen, now: datetime, ru
     return record_answers(taken, now)
 
 
-def record_answers(taken: Taken, now: datetime) -> Plan:
+def record_answers(taken: AnswersDecision, now: datetime) -> Plan:
     """Write accepted answers down before anything acts on them."""
     return Plan(status=refresh_session(taken.session), wake_at=now, notes=taken.notes, refused=taken.refused)
 

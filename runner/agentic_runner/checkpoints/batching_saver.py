@@ -57,7 +57,7 @@ def ignore(_thread_id: str, _checkpoint_id: str) -> None:
     """Tell nobody that a checkpoint is saved."""
 
 
-class GroupingSaver(AsyncPostgresSaver):
+class BatchingSaver(AsyncPostgresSaver):
     """The library's saver on a pool; what it writes it hands to a queue instead of to a connection.
 
     LangGraph copies a saver for every subgraph with types of its own, with another serializer and all else shared. So

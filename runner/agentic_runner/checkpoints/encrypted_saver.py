@@ -28,7 +28,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import GetOp, Item, Op, PutOp, Result, SearchItem, SearchOp
 from psycopg.rows import DictRow
 
-from agentic_runner.checkpoints.batching_saver import GroupingSaver, OnSaved, ignore
+from agentic_runner.checkpoints.batching_saver import BatchingSaver, OnSaved, ignore
 from agentic_runner.checkpoints.filters import matches
 from agentic_runner.checkpoints.not_restorable import NotRestorable
 from agentic_runner.checkpoints.project_store import ProjectStore
@@ -62,7 +62,7 @@ _FIRST_READ: Final = 500
 _SEALED_TEXT: Final = re.compile(rf"{SEALED}:(json(?:\+{CIPHER}[0-9a-f]{{8}})?):([A-Za-z0-9+/]+={{0,2}})")
 
 
-class SealingSerializer(JsonPlusSerializer):
+class EncryptingSerializer(JsonPlusSerializer):
     """LangGraph's serializer, strict whatever the environment says, with encryption below it.
 
     As with the library's own, the type of an encrypted value is ``TYPE+CIPHER``; ours is bound to its type, too.
@@ -199,14 +199,14 @@ class _Boxed:
         self.value = value
 
 
-class SealedSaver(GroupingSaver):
+class EncryptedSaver(BatchingSaver):
     """The saver with what is kept in the checkpoint's own row encrypted: the short there, the long as blobs.
 
     Long texts are blobs without encryption, too, as everything large is for the library but them. A blob costs a
     statement, and a value in the row is written with every checkpoint.
     """
 
-    def __init__(self, connections: Any, *, serde: SealingSerializer, on_saved: OnSaved = ignore) -> None:
+    def __init__(self, connections: Any, *, serde: EncryptingSerializer, on_saved: OnSaved = ignore) -> None:
         super().__init__(connections, serde=serde, on_saved=on_saved)
         # The last version of each channel that is known to be committed among the blobs; all copies share it.
         self._kept: dict[tuple[str, str, str], Any] = {}
@@ -348,13 +348,13 @@ class SealedSaver(GroupingSaver):
         return loaded._replace(metadata=cast("CheckpointMetadata", {**opened, **metadata}))
 
 
-class SealedStore(ProjectStore):
+class EncryptedStore(ProjectStore):
     """A project's long-term store with the values of its items encrypted; their keys and namespaces are not.
 
     The database cannot look into them: what a search filters by is looked for here.
     """
 
-    def __init__(self, connections: Any, *, label: str, serde: SealingSerializer, **options: Any) -> None:
+    def __init__(self, connections: Any, *, label: str, serde: EncryptingSerializer, **options: Any) -> None:
         super().__init__(connections, label=label, **options)
         self._sealing = serde
 

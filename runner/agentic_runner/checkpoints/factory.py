@@ -20,7 +20,7 @@ from agentic_store.tenants import memory_label
 from agentic_store.vector_rules import explain_obstacle
 
 if TYPE_CHECKING:
-    from agentic_runner.checkpoints.batching_saver import GroupingSaver, OnSaved
+    from agentic_runner.checkpoints.batching_saver import BatchingSaver, OnSaved
     from agentic_runner.checkpoints.project_store import ProjectStore, Warn
     from agentic_runner.checkpoints.state_types import StateTypes
     from agentic_runner.project.langgraph_json import Project
@@ -43,7 +43,7 @@ def build_saver(
     on_saved: "OnSaved | None" = None,
     state_types: "StateTypes | None" = None,
     mask: Callable[[str], str] = str,
-) -> "GroupingSaver":
+) -> "BatchingSaver":
     """Return the checkpointer of this process; needs a running event loop.
 
     ``state_types`` are those that a state is restored with: of the modules that are loaded, where absent.
@@ -52,12 +52,12 @@ def build_saver(
     of each checkpoint of a thread's own graph, once it is saved.
     """
     from agentic_runner.checkpoints.batching_saver import ignore
-    from agentic_runner.checkpoints.encrypted_saver import SealedSaver, SealingSerializer
+    from agentic_runner.checkpoints.encrypted_saver import EncryptedSaver, EncryptingSerializer
 
     # The saver only asks for connections with dict rows; its annotation names one row class.
     pool: Any = database.pool
-    serde = SealingSerializer(keyring or Keyring(), state_types, mask=mask)
-    return SealedSaver(pool, serde=serde, on_saved=on_saved or ignore)
+    serde = EncryptingSerializer(keyring or Keyring(), state_types, mask=mask)
+    return EncryptedSaver(pool, serde=serde, on_saved=on_saved or ignore)
 
 
 def build_store(database: Database, namespace: str, keyring: Keyring | None = None, **options: Any) -> "ProjectStore":
@@ -65,10 +65,10 @@ def build_store(database: Database, namespace: str, keyring: Keyring | None = No
 
     ``options`` are those of ``ProjectStore``: index, ttl, and what to say of an index that does not work.
     """
-    from agentic_runner.checkpoints.encrypted_saver import SealedStore, SealingSerializer
+    from agentic_runner.checkpoints.encrypted_saver import EncryptedStore, EncryptingSerializer
 
-    serde = SealingSerializer(keyring or Keyring())
-    return SealedStore(database.pool, label=memory_label(namespace), serde=serde, **options)
+    serde = EncryptingSerializer(keyring or Keyring())
+    return EncryptedStore(database.pool, label=memory_label(namespace), serde=serde, **options)
 
 
 async def open_store(

@@ -6,11 +6,11 @@ on from what is there, and the session says so: what was lost runs again, nothin
 
 from dataclasses import dataclass
 
-from agentic_store.thread_end import Tip
+from agentic_store.thread_end import ThreadEnd
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostCheckpoints:
     """An acknowledged checkpoint that the database does not have."""
 
     checkpoint_id: str
@@ -28,9 +28,9 @@ class Loss:
         )
 
 
-def find_loss(tip: Tip, known: str | None, steps: int, *, first_step: int) -> Loss | None:
+def find_loss(tip: ThreadEnd, known: str | None, steps: int, *, first_step: int) -> LostCheckpoints | None:
     """Return what is lost where a thread ends at ``tip`` and ``known`` was acknowledged after ``steps`` super-steps."""
     if known is None or tip.has_known:
         return None
     left = 0 if tip.step is None else max(0, tip.step - first_step + 1)
-    return Loss(known, max(steps, left), tip.latest, left)
+    return LostCheckpoints(known, max(steps, left), tip.latest, left)

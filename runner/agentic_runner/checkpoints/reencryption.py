@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from agentic_core.contract import ExitCode
 from agentic_core.errors import AgenticError
-from agentic_runner.checkpoints.encrypted_saver import SEALED, STRUCTURE, SealingSerializer, is_short
+from agentic_runner.checkpoints.encrypted_saver import SEALED, STRUCTURE, EncryptingSerializer, is_short
 from agentic_runner.keyring import read_keyring
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.errors import translated
@@ -30,7 +30,7 @@ _LONGEST_TYPE: Final = 64
 Cursor = AsyncCursor[DictRow]
 
 
-async def reencrypt(dsn: Dsn, serde: SealingSerializer, *, page: int = PAGE) -> dict[str, int]:
+async def reencrypt(dsn: Dsn, serde: EncryptingSerializer, *, page: int = PAGE) -> dict[str, int]:
     """Bring every row under the keyring's first key; return how many of each table were changed."""
     with translated():
         async with await AsyncConnection.connect(dsn.conninfo, autocommit=True, row_factory=dict_row) as conn:
@@ -46,7 +46,7 @@ async def reencrypt(dsn: Dsn, serde: SealingSerializer, *, page: int = PAGE) -> 
 
 
 class _Work:
-    def __init__(self, conn: AsyncConnection[DictRow], serde: SealingSerializer, page: int) -> None:
+    def __init__(self, conn: AsyncConnection[DictRow], serde: EncryptingSerializer, page: int) -> None:
         self._conn = conn
         self._serde = serde
         self._page = page
@@ -130,7 +130,7 @@ def main(environ: Mapping[str, str]) -> int:
         if not keyring.is_encrypting:
             sys.stderr.write("the file with the keys begins with 'plain': there is no key to encrypt with\n")
             return ExitCode.CONFIGURATION
-        changed = asyncio.run(reencrypt(read_dsn(environ), SealingSerializer(keyring)))
+        changed = asyncio.run(reencrypt(read_dsn(environ), EncryptingSerializer(keyring)))
     except AgenticError as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.CONFIGURATION

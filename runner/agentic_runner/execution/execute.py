@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentic_runner.config import Durability
 from agentic_runner.drain import Drain
-from agentic_runner.execution.thread_entry import Action, Entry, Question, decide_entry, read_thread
+from agentic_runner.execution.thread_entry import Entry, EntryAction, PendingInterrupt, decide_entry, read_thread
 from agentic_runner.execution.tracking import STREAM_MODES, StreamEvent, Tracker
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Finished:
 class Waits:
     """The graph asks these questions."""
 
-    questions: tuple[Question, ...]
+    questions: tuple[PendingInterrupt, ...]
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ async def find_entry(
 def build_input(entry: Entry, inputs: Any) -> Any:
     """Return what the graph is given for an entry. Never the inputs again: they would restart a thread that is on."""
     match entry.action:
-        case Action.START:
+        case EntryAction.START:
             return {} if inputs is None else inputs
-        case Action.RESUME:
+        case EntryAction.RESUME:
             from langgraph.types import Command
 
             return Command(resume=dict(entry.answers))

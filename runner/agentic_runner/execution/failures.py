@@ -19,7 +19,7 @@ from agentic_store.errors import Unfenced, translate
 E = TypeVar("E", bound=BaseException)
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """Whose failure it is."""
 
     SUPERSEDED = "superseded"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 class Failure:
     """One failed attempt."""
 
-    kind: Kind
+    kind: FailureKind
     type: str
     message: str
     node: str | None = None
@@ -67,22 +67,22 @@ def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool, root
     """
     meaning = translate(error)
     if isinstance(meaning, Superseded):
-        return Failure(Kind.SUPERSEDED, "Superseded", str(meaning))
+        return Failure(FailureKind.SUPERSEDED, "Superseded", str(meaning))
     if (refused := find_link(error, NotRestorable)) is not None:
         node = tracker.find_node(refused.task_id) or tracker.progress.current_node
         placed = refused.at(channel=refused.channel, node=node or "")
-        return Failure(Kind.GRAPH, "StateNotRestorable", str(placed), node=node, is_retriable=False)
+        return Failure(FailureKind.GRAPH, "StateNotRestorable", str(placed), node=node, is_retriable=False)
     node, inner = tracker.failure or (None, error)
     if meaning is not None and (tracker.failure is None or passed_persistence(inner)):
         return _persistence_failure(meaning)
     if takes_inputs and not tracker.has_started:
-        return Failure(Kind.INPUT, _name(error), f"the graph refuses the inputs: {describe(error)}")
+        return Failure(FailureKind.INPUT, _name(error), f"the graph refuses the inputs: {describe(error)}")
     if _is_named(error, {_RECURSION}):
         message = f"{describe(error)}{_RECURSION_REMEDY}"
         reason = Reason.RECURSION_LIMIT_REACHED
-        return Failure(Kind.GRAPH, _name(error), message, node, is_retriable=False, reason=reason)
+        return Failure(FailureKind.GRAPH, _name(error), message, node, is_retriable=False, reason=reason)
     return Failure(
-        Kind.GRAPH,
+        FailureKind.GRAPH,
         _name(error),
         describe(error, lambda raised: find_source(raised, root)),
         node=node,
@@ -101,12 +101,12 @@ def _is_named(error: BaseException, names: Set[str]) -> bool:
 def _persistence_failure(meaning: AgenticError) -> Failure:
     name = type(meaning).__name__
     if isinstance(meaning, Unfenced):
-        return Failure(Kind.UNFENCED, name, meaning.said, is_retriable=False)
+        return Failure(FailureKind.UNFENCED, name, meaning.said, is_retriable=False)
     if isinstance(meaning, SchemaMismatch):
-        return Failure(Kind.SCHEMA, name, str(meaning), is_retriable=False)
+        return Failure(FailureKind.SCHEMA, name, str(meaning), is_retriable=False)
     if isinstance(meaning, TransientError):
-        return Failure(Kind.DATABASE, name, str(meaning))
-    return Failure(Kind.GRAPH, name, str(meaning), is_retriable=not isinstance(meaning, PermanentError))
+        return Failure(FailureKind.DATABASE, name, str(meaning))
+    return Failure(FailureKind.GRAPH, name, str(meaning), is_retriable=not isinstance(meaning, PermanentError))
 
 
 def find_undecryptable(error: BaseException) -> CannotDecrypt | None:

@@ -15,7 +15,7 @@ _BREAKPOINT = "breakpoint-"
 
 
 @dataclass(frozen=True)
-class Question:
+class PendingInterrupt:
     """An interrupt that waits for an answer."""
 
     id: str
@@ -38,16 +38,18 @@ class ThreadState:
     """Whether nothing has run yet: the checkpoint holds the inputs alone."""
     next: tuple[str, ...] = ()
     checkpoint_id: str | None = None
-    questions: tuple[Question, ...] = ()
+    questions: tuple[PendingInterrupt, ...] = ()
     has_unfinished: bool = False
     """Whether a task of the super-step neither asks nor has ended: its process died."""
 
     @property
-    def breakpoint(self) -> Question:
-        return Question(f"{_BREAKPOINT}{self.checkpoint_id}", ", ".join(self.next) or None, {"before": list(self.next)})
+    def breakpoint(self) -> PendingInterrupt:
+        return PendingInterrupt(
+            f"{_BREAKPOINT}{self.checkpoint_id}", ", ".join(self.next) or None, {"before": list(self.next)}
+        )
 
 
-class Action(StrEnum):
+class EntryAction(StrEnum):
     """What a run does with its thread."""
 
     START = "start"
@@ -61,9 +63,9 @@ class Action(StrEnum):
 class Entry:
     """What to do, and the answers that a resume hands over."""
 
-    action: Action
+    action: EntryAction
     answers: Mapping[str, Any]
-    questions: tuple[Question, ...] = ()
+    questions: tuple[PendingInterrupt, ...] = ()
     takes_inputs: bool = False
     """Whether no node has run yet, so that an error before the first one is about the inputs."""
 
@@ -78,22 +80,22 @@ def decide_entry(
     Answers to questions that are not open are ignored: the answer that acted first stays.
     """
     if not thread.exists:
-        return Entry(Action.START, {}, takes_inputs=True)
+        return Entry(EntryAction.START, {}, takes_inputs=True)
     if not thread.next:
-        return Entry(Action.REPORT, {})
+        return Entry(EntryAction.REPORT, {})
     if thread.questions:
         answers = {q.id: responses[q.id] for q in thread.questions if q.id in responses}
         if answers:
-            return Entry(Action.RESUME, answers)
+            return Entry(EntryAction.RESUME, answers)
         if not thread.has_unfinished:
-            return Entry(Action.WAIT, {}, thread.questions)
-        return Entry(Action.CONTINUE, {})
+            return Entry(EntryAction.WAIT, {}, thread.questions)
+        return Entry(EntryAction.CONTINUE, {})
     stop = thread.breakpoint
     if stop.id in responses:
-        return Entry(Action.CONTINUE, {stop.id: responses[stop.id]})
+        return Entry(EntryAction.CONTINUE, {stop.id: responses[stop.id]})
     if stop.id in asked or "*" in breakpoints or not set(breakpoints).isdisjoint(thread.next):
-        return Entry(Action.WAIT, {}, (stop,))
-    return Entry(Action.CONTINUE, {}, takes_inputs=thread.is_input)
+        return Entry(EntryAction.WAIT, {}, (stop,))
+    return Entry(EntryAction.CONTINUE, {}, takes_inputs=thread.is_input)
 
 
 def read_thread(snapshot: "StateSnapshot") -> ThreadState:
@@ -107,7 +109,7 @@ def read_thread(snapshot: "StateSnapshot") -> ThreadState:
         next=snapshot.next,
         checkpoint_id=snapshot.config.get("configurable", {}).get("checkpoint_id"),
         questions=tuple(
-            Question(
+            PendingInterrupt(
                 id=interrupt.id,
                 node=task.name,
                 value=interrupt.value,

@@ -13,8 +13,8 @@ from agentic_core.errors import OutputTooLarge
 from agentic_core.questions import read_question
 from agentic_core.resources.session import AnswerOption, Interrupt
 from agentic_core.strict_json import spell_wide_integers
-from agentic_core.wire import Wire
-from agentic_runner.execution.thread_entry import Question
+from agentic_core.wire import ApiModel
+from agentic_runner.execution.thread_entry import PendingInterrupt
 from agentic_runner.redaction import bounded, describe
 from agentic_store.errors import UnstorableOutput
 from agentic_store.results.output import encode_output
@@ -27,7 +27,7 @@ MAX_INTERRUPTS: Final = 256
 MAX_RULE_BYTES: Final = 16 * 1024
 
 
-def build_interrupts(questions: Iterable[Question]) -> list[Interrupt]:
+def build_interrupts(questions: Iterable[PendingInterrupt]) -> list[Interrupt]:
     """Return the questions for the status; when they were asked is for whoever writes it to say."""
     room = ROOM_FOR_QUESTIONS
     built = []
@@ -58,7 +58,7 @@ def fit_interrupts(interrupts: Sequence[Interrupt]) -> tuple[Interrupt, ...]:
     return tuple(each for each in kept if id(each) not in doomed)[:MAX_INTERRUPTS]
 
 
-def _build(question: Question, room: int) -> Interrupt:
+def _build(question: PendingInterrupt, room: int) -> Interrupt:
     value, shown = _to_json(question.value, room)
     read = read_question(value, id_=question.id, schema=question.schema)
     options = tuple(AnswerOption(value=option.value, label=option.label) for option in read.options)
@@ -99,5 +99,5 @@ def _to_json(value: Any, room: int) -> tuple[Any, Any]:
     return plain, {"truncated": True, "reason": reason}
 
 
-def _measure(interrupt: Wire) -> int:
+def _measure(interrupt: ApiModel) -> int:
     return len(json.dumps(interrupt.to_wire()))

@@ -17,7 +17,7 @@ from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, Conflict, PermanentError, Superseded, TransientError
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.resources.session import AgenticSession, SessionStatus
-from agentic_runner.checkpoints.lost_checkpoints import Loss
+from agentic_runner.checkpoints.lost_checkpoints import LostCheckpoints
 from agentic_runner.config import RunConfig
 from agentic_runner.execution.tracking import Progress
 from agentic_runner.session import status as statuses
@@ -36,7 +36,7 @@ class ApiUnavailable(TransientError):
     """The API server could not be reached within the runner's patience."""
 
 
-class HeldBack(AgenticError):
+class SessionSuspended(AgenticError):
     """The session is suspended: its phase is the operator's to change, nothing was written."""
 
 
@@ -140,7 +140,7 @@ class Reporter:
         """Write this run's last word at once, over faults, for as long as the patience lasts.
 
         Raises :class:`ApiUnavailable` after that, ``Superseded`` when the session is not ours any more, and
-        :class:`HeldBack` when it is suspended.
+        :class:`SessionSuspended` when it is suspended.
         """
         await self.close()
         if patience_seconds is None:
@@ -153,7 +153,7 @@ class Reporter:
             if self._session.status.phase is not wanted or self._session.metadata.uid != self._config.session_uid:
                 raise
 
-    async def rewind(self, loss: Loss) -> None:
+    async def rewind(self, loss: LostCheckpoints) -> None:
         """Tell at once that checkpoints were lost, and forget what was told of them.
 
         Raises as :meth:`conclude` does.
@@ -200,7 +200,7 @@ class Reporter:
                 change = self._latest
         except Superseded as lost:
             self._on_lost(lost)
-        except HeldBack:
+        except SessionSuspended:
             log.info("the session is suspended: its status is left to the operator")
         except PermanentError:
             log.exception("the status could not be written and is not tried again before the end of the run")
@@ -217,7 +217,7 @@ class Reporter:
             status = change(self._session, self.now())
             new = status.phase or Phase.PENDING
             if old is Phase.SUSPENDED:
-                raise HeldBack(f"session {self._config.namespace}/{self._config.session_name} is suspended")
+                raise SessionSuspended(f"session {self._config.namespace}/{self._config.session_name} is suspended")
             try:
                 if is_legal(old, new, Actor.RUNNER):
                     self._session = await self._api.write_status(self._session, status)

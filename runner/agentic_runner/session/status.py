@@ -15,7 +15,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.questions import describe_open
 from agentic_core.resources.graph_config import RunLimits
 from agentic_core.resources.session import AgenticSession, Interrupt, ResultRef, RunError, SessionStatus
-from agentic_runner.checkpoints.lost_checkpoints import Loss
+from agentic_runner.checkpoints.lost_checkpoints import LostCheckpoints
 from agentic_runner.execution.history import extend
 from agentic_runner.execution.tracking import Progress
 from agentic_runner.redaction import bounded
@@ -45,7 +45,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunFailure:
     """Why a session failed."""
 
     reason: Reason
@@ -128,7 +128,7 @@ def running(
     )
 
 
-def rewound(session: AgenticSession, now: datetime, *, loss: Loss) -> SessionStatus:
+def rewound(session: AgenticSession, now: datetime, *, loss: LostCheckpoints) -> SessionStatus:
     """The run goes on from an earlier checkpoint than the last one that was told of."""
     message = bounded(loss.describe(), contract.MAX_MESSAGE_LENGTH)
     begun = session.model_copy(update={"status": running(session, now)})
@@ -267,7 +267,7 @@ def completed(session: AgenticSession, now: datetime, result: Result, progress: 
     )
 
 
-def failed(session: AgenticSession, now: datetime, verdict: Verdict, progress: Progress) -> SessionStatus:
+def failed(session: AgenticSession, now: datetime, verdict: RunFailure, progress: Progress) -> SessionStatus:
     """The run failed for good."""
     message = bounded(verdict.message, contract.MAX_MESSAGE_LENGTH)
     return progressing(session, progress).model_copy(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentic_cli.kube.credentials import build_headers, find_proxy, log_in, read_credential
-from agentic_cli.kube.kubeconfig import Connection, LoginPlugin
+from agentic_cli.kube.kubeconfig import ClusterConnection, LoginPlugin
 from agentic_core.errors import PermanentError
 
 VERSION = "client.authentication.k8s.io/v1"
@@ -40,7 +40,7 @@ def a_credential(**status: Any) -> dict[str, Any]:
 
 def test_a_token_file_is_read_at_each_login(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    connection = Connection("https://a", token_file=file)
+    connection = ClusterConnection("https://a", token_file=file)
     for token in ("one", "two"):
         file.write_text(f"{token}\n", encoding="utf-8")
         assert log_in(connection).token == token
@@ -56,7 +56,7 @@ def test_a_plugin_gets_its_environment_and_what_it_is_asked(tmp_path: Path) -> N
         f"print(json.dumps({a_credential()!r} | {{'status': {{'token': token}}}}))",
     )
     plugin = a_plugin(program, arguments=("a",), environment={"PROFILE": "dev"}, cluster_info={"server": "https://s"})
-    given = log_in(Connection("https://s", user="ann", plugin=plugin))
+    given = log_in(ClusterConnection("https://s", user="ann", plugin=plugin))
     assert given.token == f"a dev False https://s {VERSION}"
 
 
@@ -70,11 +70,13 @@ def test_a_plugin_gets_its_environment_and_what_it_is_asked(tmp_path: Path) -> N
 def test_a_plugin_that_gives_nothing_is_named(tmp_path: Path, body: str, complaint: str) -> None:
     plugin = a_plugin(a_program(tmp_path / "login", body))
     with pytest.raises(PermanentError, match=complaint):
-        log_in(Connection("https://s", user="ann", plugin=plugin))
+        log_in(ClusterConnection("https://s", user="ann", plugin=plugin))
 
 
 def test_a_plugin_that_is_not_installed_comes_with_its_hint() -> None:
-    connection = Connection("https://s", user="ann", plugin=a_plugin("no-such-login", install_hint="see the docs"))
+    connection = ClusterConnection(
+        "https://s", user="ann", plugin=a_plugin("no-such-login", install_hint="see the docs")
+    )
     with pytest.raises(
         PermanentError, match=r"'no-such-login' of user 'ann' cannot be run: No such file.*; see the docs"
     ):
@@ -85,11 +87,11 @@ def test_a_plugin_that_must_ask_needs_a_terminal(monkeypatch: pytest.MonkeyPatch
     with (tmp_path / "empty").open("w+") as nobody:
         monkeypatch.setattr(sys, "stdin", nobody)
         with pytest.raises(PermanentError, match="has to ask, and there is no terminal"):
-            log_in(Connection("https://s", user="ann", plugin=a_plugin(interactive_mode="Always")))
+            log_in(ClusterConnection("https://s", user="ann", plugin=a_plugin(interactive_mode="Always")))
 
 
 def test_a_token_in_the_file_goes_before_a_plugin() -> None:
-    assert log_in(Connection("https://s", token="t", plugin=a_plugin("no-such-login"))).token == "t"
+    assert log_in(ClusterConnection("https://s", token="t", plugin=a_plugin("no-such-login"))).token == "t"
 
 
 @pytest.mark.parametrize(
@@ -114,9 +116,9 @@ def test_a_plugin_may_give_a_certificate() -> None:
 
 
 def test_headers_say_who_asks_and_for_whom() -> None:
-    connection = Connection("https://s", token="t", impersonate=(("Impersonate-User", "bob"),))
+    connection = ClusterConnection("https://s", token="t", impersonate=(("Impersonate-User", "bob"),))
     assert build_headers(connection, log_in(connection)) == [("Impersonate-User", "bob"), ("Authorization", "Bearer t")]
-    basic = Connection("https://s", password=("ann", "p"))
+    basic = ClusterConnection("https://s", password=("ann", "p"))
     assert build_headers(basic, log_in(basic)) == [("Authorization", "Basic YW5uOnA=")]
 
 
@@ -147,9 +149,9 @@ def test_headers_say_who_asks_and_for_whom() -> None:
     ],
 )
 def test_proxies_of_the_environment(server: str, environ: dict[str, str], expected: str | None) -> None:
-    assert find_proxy(Connection(server), environ) == expected
+    assert find_proxy(ClusterConnection(server), environ) == expected
 
 
 def test_the_proxy_of_the_kubeconfig_goes_first() -> None:
-    connection = Connection("https://127.0.0.1", proxy_url="socks5://localhost:1080")
+    connection = ClusterConnection("https://127.0.0.1", proxy_url="socks5://localhost:1080")
     assert find_proxy(connection, {"NO_PROXY": "*"}) == "socks5://localhost:1080"

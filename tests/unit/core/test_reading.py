@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from agentic_core.lifecycle import Phase
 from agentic_core.reading import read_session
 from agentic_operator.sessions.decide import decide
-from agentic_operator.sessions.ending import let_go
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.ending import finalize
+from agentic_operator.sessions.observation import Observation, Rules
 from tests.support.builders import NOW, a_job, a_session
 
 HUGE = 9223372036854775807
@@ -46,9 +46,11 @@ def test_what_is_wrong_is_taken_for_absent_and_the_rest_is_read(wrong: dict[str,
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_it_can_be_stopped_and_deleted(wrong: dict[str, Any]) -> None:
     session = a_session().running().with_status(**wrong)
-    stopped = decide(read_session(session.with_spec(stop=True).raw()).session, Seen(jobs=(a_job(),)), NOW, Rules())
+    stopped = decide(
+        read_session(session.with_spec(stop=True).raw()).session, Observation(jobs=(a_job(),)), NOW, Rules()
+    )
     assert stopped.delete_jobs == ("s-r1",)
-    gone = decide(read_session(session.deleting().raw()).session, Seen(jobs=(a_job(),)), NOW, Rules())
+    gone = decide(read_session(session.deleting().raw()).session, Observation(jobs=(a_job(),)), NOW, Rules())
     assert gone.purge
 
 
@@ -70,7 +72,7 @@ def test_what_is_wrong_in_a_spec_is_told_unless_the_session_goes() -> None:
         read_session(session.raw())
     read = read_session(session.deleting().raw())
     assert read.ignored == ("/spec",)
-    assert let_go(read.session, Seen(), NOW).purge
+    assert finalize(read.session, Observation(), NOW).purge
 
 
 def test_nothing_is_ignored_of_a_good_session() -> None:

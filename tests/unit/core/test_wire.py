@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentic_core.reading import read_session
 from agentic_core.resources import AgenticSession
-from agentic_core.wire import Wire
+from agentic_core.wire import ApiModel
 from tests.support.raw_sessions import a_raw_session, an_interrupt
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3), st.lists, max_leaves=8)
@@ -59,4 +59,4 @@ def strip(wire: Any, value: Any) -> Any:
 @given(VALUES)
 def test_both_ways_spell_the_same(value: Any) -> None:
     session = AgenticSession.model_validate(a_session(value))
-    assert json.dumps(Wire._spell_fields(session), sort_keys=True) == json.dumps(session.to_wire(), sort_keys=True)
+    assert json.dumps(ApiModel._spell_fields(session), sort_keys=True) == json.dumps(session.to_wire(), sort_keys=True)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.metrics import Metrics
 from tests.support.builders import a_session
 from tests.support.commands import ROOT
@@ -30,10 +30,10 @@ FOREIGN = {
 @pytest.fixture(scope="module")
 def served() -> dict[str, set[str]]:
     """The names of all metrics with their labels."""
-    registry = Registry(lambda _: None, lambda _: None)
-    registry.see_session(a_session().with_metadata(creationTimestamp="2026-03-01T12:00:00Z").raw())
+    index = Index(lambda _: None, lambda _: None)
+    index.see_session(a_session().with_metadata(creationTimestamp="2026-03-01T12:00:00Z").raw())
     metrics = Metrics()
-    fill(metrics, registry)
+    fill(metrics, index)
     families = text_string_to_metric_families(metrics.render().decode())
     found: dict[str, set[str]] = {}
     for sample in (sample for family in families for sample in family.samples):

@@ -11,7 +11,7 @@ from agentic_core.contract import MAX_ANSWER_BYTES
 from agentic_core.errors import Problem
 from agentic_core.lifecycle import Phase
 from agentic_operator.sessions.answers import (
-    Checked,
+    AnswerChecks,
     answer_by_default,
     describe_default_faults,
     find_checks,
@@ -19,29 +19,29 @@ from agentic_operator.sessions.answers import (
     take_answers,
 )
 from agentic_operator.sessions.decide import decide
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_job, a_session, wire_time
 
 ASKING = a_session().waiting("a?", "b?")
 
 
-def judged(session: SessionBuilder, checked: Checked | None = None) -> tuple[str, str, str, list[Any]]:
+def judged(session: SessionBuilder, checked: AnswerChecks | None = None) -> tuple[str, str, str, list[Any]]:
     """Return status, reason and message of the condition, and the accepted answers."""
-    taken = take_answers(session.build(), checked or Checked(), NOW)
+    taken = take_answers(session.build(), checked or AnswerChecks(), NOW)
     found = find_condition(taken.session.status.conditions, "InputAccepted")
     answers = [each.answer for each in taken.session.status.interrupts if not each.is_open]
     return (found.status, found.reason, found.message, answers) if found else ("", "", "", answers)
 
 
-FAULT = Checked(faults={("q1", ""): (Problem("/x", "too small"),)})
+FAULT = AnswerChecks(faults={("q1", ""): (Problem("/x", "too small"),)})
 
 
 @pytest.mark.parametrize(
     ("session", "checked", "expected"),
     [
-        pytest.param(ASKING, Checked(), ("", "", "", []), id="no answer"),
-        pytest.param(ASKING.answering(q1=1), Checked(), ("True", "Answered", "", [1]), id="one of two"),
-        pytest.param(ASKING.answering(q1=1, q2=None), Checked(), ("True", "Answered", "", [1, None]), id="both"),
+        pytest.param(ASKING, AnswerChecks(), ("", "", "", []), id="no answer"),
+        pytest.param(ASKING.answering(q1=1), AnswerChecks(), ("True", "Answered", "", [1]), id="one of two"),
+        pytest.param(ASKING.answering(q1=1, q2=None), AnswerChecks(), ("True", "Answered", "", [1, None]), id="both"),
         pytest.param(
             ASKING.answering(q1=1),
             FAULT,
@@ -56,7 +56,7 @@ FAULT = Checked(faults={("q1", ""): (Problem("/x", "too small"),)})
         ),
         pytest.param(
             ASKING.answering(other=1),
-            Checked(),
+            AnswerChecks(),
             (
                 "False",
                 "UnknownInterrupt",
@@ -66,11 +66,11 @@ FAULT = Checked(faults={("q1", ""): (Problem("/x", "too small"),)})
             id="unknown",
         ),
         pytest.param(
-            ASKING.answered(q1=1).answering(q1=1), Checked(), ("True", "Answered", "", [1]), id="accepted before"
+            ASKING.answered(q1=1).answering(q1=1), AnswerChecks(), ("True", "Answered", "", [1]), id="accepted before"
         ),
         pytest.param(
             ASKING.answered(q1=1).answering(q1=True),
-            Checked(),
+            AnswerChecks(),
             (
                 "False",
                 "AlreadyAnswered",
@@ -84,13 +84,13 @@ FAULT = Checked(faults={("q1", ""): (Problem("/x", "too small"),)})
         ),
         pytest.param(
             ASKING.with_status(phase=Phase.STOPPED.value).answering(q1=1),
-            Checked(),
+            AnswerChecks(),
             ("False", "TooLate", "/spec/responses/0/value: the session is Stopped: it takes no more answers", []),
             id="after the end",
         ),
         pytest.param(
             ASKING.answering(q1="x" * MAX_ANSWER_BYTES),
-            Checked(),
+            AnswerChecks(),
             (
                 "False",
                 "InvalidAnswer",
@@ -101,19 +101,19 @@ FAULT = Checked(faults={("q1", ""): (Problem("/x", "too small"),)})
         ),
         pytest.param(
             ASKING.with_status(phase=Phase.RUNNING.value).answering(q1=1),
-            Checked(),
+            AnswerChecks(),
             ("True", "Answered", "", [1]),
             id="while another branch runs",
         ),
     ],
 )
-def test_answers(session: SessionBuilder, checked: Checked, expected: tuple[str, str, str, list[Any]]) -> None:
+def test_answers(session: SessionBuilder, checked: AnswerChecks, expected: tuple[str, str, str, list[Any]]) -> None:
     assert judged(session, checked) == expected
 
 
 def test_who_answered_and_when_is_kept_and_told() -> None:
     session = ASKING.with_spec(responses=[{"interruptId": "q1", "by": "ann", "value": 1}])
-    taken = take_answers(session.build(), Checked(), NOW)
+    taken = take_answers(session.build(), AnswerChecks(), NOW)
     first = taken.session.status.interrupts[0]
     assert (first.answered_by, first.answered_at, first.resumed_at) == ("ann", NOW, None)
     assert taken.session.status.question == "b?"
@@ -128,7 +128,7 @@ def test_of_several_answers_to_a_question_the_first_that_states_its_author_and_f
         {"interruptId": "q1", "by": "eve", "value": "late"},
         {"interruptId": "q1", "by": "joe", "value": "right"},
     ]
-    fault = Checked(faults={("q1", "ann"): (Problem("", "no"),)})
+    fault = AnswerChecks(faults={("q1", "ann"): (Problem("", "no"),)})
     status, reason, message, answers = judged(ASKING.with_spec(responses=responses), fault)
     assert (status, reason, answers) == ("False", "AlreadyAnswered", ["right"])
     assert [each.split(":")[0] for each in message.split("; /")] == [
@@ -143,7 +143,7 @@ def test_what_is_accepted_is_recorded_and_copied_to_its_question() -> None:
         {"interruptId": "q1", "by": "ann", "value": {"ok": None}},
         {"interruptId": "q2", "value": [1]},
     ]
-    status = take_answers(ASKING.with_spec(responses=responses).build(), Checked(), NOW).session.status
+    status = take_answers(ASKING.with_spec(responses=responses).build(), AnswerChecks(), NOW).session.status
     assert [(each.interrupt_id, each.by, each.value, each.at) for each in status.answers] == [
         ("q1", "ann", {"ok": None}, NOW),
         ("q2", "", [1], NOW),
@@ -159,18 +159,18 @@ def test_a_question_that_was_answered_by_the_record_is_answered_again_by_nobody(
     reopened = ASKING.answered(q1=1).with_status(interrupts=ASKING.status["interrupts"])
     other = reopened.with_spec(responses=[{"interruptId": "q1", "by": "bob", "value": 2}])
     for session in (reopened, other):
-        taken = take_answers(session.build(), Checked(), NOW)
+        taken = take_answers(session.build(), AnswerChecks(), NOW)
         first, second = taken.session.status.interrupts
         assert (taken.is_answered, first.answer, first.answered_by, second.is_open) == (True, 1, "ann", True)
         assert [each.by for each in taken.session.status.answers] == ["ann"]
-        assert take_answers(taken.session, Checked(), NOW).session is taken.session
+        assert take_answers(taken.session, AnswerChecks(), NOW).session is taken.session
 
 
 def test_an_answer_that_names_a_question_is_one_to_that_question_alone() -> None:
     asking = ASKING.build()
     digest = asking.status.interrupts[0].digest()
     named = {"interruptId": "q1", "by": "ann", "value": 1, "digest": digest}
-    taken = take_answers(ASKING.with_spec(responses=[named]).build(), Checked(), NOW)
+    taken = take_answers(ASKING.with_spec(responses=[named]).build(), AnswerChecks(), NOW)
     assert [(each.by, each.digest) for each in taken.session.status.answers] == [("ann", digest)]
     other = [{**each, "value": "another?"} for each in ASKING.status["interrupts"]]
     changed = ASKING.with_status(interrupts=other).with_spec(responses=[named])
@@ -180,7 +180,7 @@ def test_an_answer_that_names_a_question_is_one_to_that_question_alone() -> None
 
 
 def test_nothing_is_accepted_for_another_question_under_an_answered_id() -> None:
-    taken = take_answers(ASKING.answering(q1=1).build(), Checked(), NOW).session
+    taken = take_answers(ASKING.answering(q1=1).build(), AnswerChecks(), NOW).session
     record = [each.to_wire() for each in taken.status.answers]
     other = [{**each, "value": "another?"} for each in ASKING.status["interrupts"]]
     for value in (1, 2):
@@ -191,7 +191,7 @@ def test_nothing_is_accepted_for_another_question_under_an_answered_id() -> None
     default = answer_by_default(reopened.with_spec(inputDeadline=RESUME, responses=[]).build(), NOW)
     assert [each.is_open for each in default.session.status.interrupts] == [True, False]
     alone = reopened.with_spec(inputDeadline=RESUME, responses=[]).with_status(interrupts=other[:1])
-    plan = decide(alone.build(), Seen(definition=a_definition()), NOW, Rules())
+    plan = decide(alone.build(), Observation(definition=a_definition()), NOW, Rules())
     assert plan.status is not None
     assert (plan.status.phase, plan.status.reason) == (Phase.FAILED, "InputDeadlineExceeded")
 
@@ -199,7 +199,7 @@ def test_nothing_is_accepted_for_another_question_under_an_answered_id() -> None
 def test_of_an_answer_without_a_record_no_author_is_told() -> None:
     """An earlier version wrote the name of a field manager."""
     session = ASKING.answered(q1=1, by="cfo@example.org").with_status(answers=[]).answering(q1=2).build()
-    taken = take_answers(session, Checked(), NOW)
+    taken = take_answers(session, AnswerChecks(), NOW)
     found = find_condition(taken.session.status.conditions, "InputAccepted")
     assert found is not None
     assert "was answered at 2026-03-01" in found.message
@@ -210,7 +210,7 @@ def test_large_answers_wait_until_a_run_has_taken_those_before_them() -> None:
     asking = a_session().waiting(*(f"{n}?" for n in range(10)))
     large = "x" * 30_000
     session = asking.answering(**{f"q{n}": large for n in range(1, 11)})
-    taken = take_answers(session.build(), Checked(), NOW)
+    taken = take_answers(session.build(), AnswerChecks(), NOW)
     assert len(taken.session.status.answers) == 7
     found = find_condition(taken.session.status.conditions, "InputAccepted")
     assert found is not None
@@ -218,7 +218,7 @@ def test_large_answers_wait_until_a_run_has_taken_those_before_them() -> None:
     acted = [each.model_copy(update={"resumed_at": NOW}) for each in taken.session.status.interrupts[:7]]
     interrupts = (*acted, *taken.session.status.interrupts[7:])
     status = taken.session.status.model_copy(update={"interrupts": interrupts})
-    later = take_answers(taken.session.model_copy(update={"status": status}), Checked(), NOW).session.status
+    later = take_answers(taken.session.model_copy(update={"status": status}), AnswerChecks(), NOW).session.status
     # The oldest of those that acted make room; what has yet to act is there.
     assert [each.interrupt_id for each in later.answers] == [f"q{n}" for n in range(4, 11)]
     assert not any(each.is_open for each in later.interrupts)
@@ -231,12 +231,12 @@ def test_a_refusal_is_told_once_and_forgotten_with_its_answer() -> None:
     assert again.session is refused.session
     assert again.notes == ()
     spec = refused.session.spec.model_copy(update={"responses": ()})
-    forgotten = take_answers(refused.session.model_copy(update={"spec": spec}), Checked(), NOW)
+    forgotten = take_answers(refused.session.model_copy(update={"spec": spec}), AnswerChecks(), NOW)
     assert find_condition(forgotten.session.status.conditions, "InputAccepted") is None
 
 
 def test_an_accepted_answer_is_recorded_before_anything_is_made_of_it() -> None:
-    plan = decide(ASKING.answering(q1=1).build(), Seen(definition=a_definition()), NOW, Rules())
+    plan = decide(ASKING.answering(q1=1).build(), Observation(definition=a_definition()), NOW, Rules())
     assert plan.job is None
     assert plan.wake_at == NOW
     assert plan.status is not None
@@ -245,7 +245,7 @@ def test_an_accepted_answer_is_recorded_before_anything_is_made_of_it() -> None:
 
 
 def test_a_refused_answer_makes_no_job() -> None:
-    plan = decide(ASKING.answering(q1=1).build(), Seen(definition=a_definition(), answers=FAULT), NOW, Rules())
+    plan = decide(ASKING.answering(q1=1).build(), Observation(definition=a_definition(), answers=FAULT), NOW, Rules())
     assert plan.job is None
     assert plan.status is not None
     assert plan.status.phase is Phase.WAITING_FOR_INPUT
@@ -293,7 +293,7 @@ def test_nobody_in_time_gives_every_open_question_the_default() -> None:
 
 @pytest.mark.parametrize("jobs", [(), (a_job(),)], ids=["no pod", "a warm pod"])
 def test_a_deadline_acts_with_and_without_a_warm_pod(jobs: Any) -> None:
-    seen = Seen(definition=a_definition(), jobs=jobs)
+    seen = Observation(definition=a_definition(), jobs=jobs)
     plan = decide(ASKING.with_spec(inputDeadline=RESUME).build(), seen, NOW, Rules())
     assert plan.status is not None
     assert all(each.is_pending for each in plan.status.interrupts)
@@ -304,9 +304,9 @@ def test_a_deadline_acts_with_and_without_a_warm_pod(jobs: Any) -> None:
 
 
 def test_faults_of_the_default_name_the_question() -> None:
-    checked = Checked(default_faults={"q1": (Problem("", "not an integer"),)})
+    checked = AnswerChecks(default_faults={"q1": (Problem("", "not an integer"),)})
     assert describe_default_faults(checked) == "/spec/inputDeadline/value: not an integer (question 'q1')"
-    assert describe_default_faults(Checked(default_faults={"q1": ()})) == ""
+    assert describe_default_faults(AnswerChecks(default_faults={"q1": ()})) == ""
 
 
 @pytest.mark.parametrize(

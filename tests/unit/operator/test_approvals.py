@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agentic_core.conditions import find_condition
 from agentic_core.resources import AgenticSession, ApprovalRule, EffectiveRule
 from agentic_core.resources.approval import UnreadableRule, combine_rules, read_rule
-from agentic_operator.sessions.answers import Checked, Taken, answer_by_default, take_answers
+from agentic_operator.sessions.answers import AnswerChecks, AnswersDecision, answer_by_default, take_answers
 from agentic_operator.sessions.approvals import ROOM_FOR_APPROVALS, digest_response, find_effective_rule
 from tests.support.builders import NOW, SessionBuilder, a_session
 
@@ -39,16 +39,16 @@ def recorded(session: SessionBuilder) -> SessionBuilder:
     return session.with_status(**taken.session.status.to_wire())
 
 
-def take(session: SessionBuilder) -> Taken:
-    return take_answers(session.build(), Checked(), NOW)
+def take(session: SessionBuilder) -> AnswersDecision:
+    return take_answers(session.build(), AnswerChecks(), NOW)
 
 
-def condition(taken: Taken) -> tuple[str, str]:
+def condition(taken: AnswersDecision) -> tuple[str, str]:
     found = find_condition(taken.session.status.conditions, "InputAccepted")
     return (found.reason, found.message) if found is not None else ("", "")
 
 
-def authors(taken: Taken) -> list[str]:
+def authors(taken: AnswersDecision) -> list[str]:
     return [each.by for each in taken.session.status.answers]
 
 
@@ -144,8 +144,8 @@ def test_answers_by_rule(
     assert authors(taken) == accepted
     assert condition(taken)[0] == reason
     assert words in condition(taken)[1]
-    settled = take_answers(taken.session, Checked(), NOW).session
-    assert take_answers(settled, Checked(), NOW).session is settled
+    settled = take_answers(taken.session, AnswerChecks(), NOW).session
+    assert take_answers(settled, AnswerChecks(), NOW).session is settled
 
 
 def test_who_agreed_and_who_did_not_is_told() -> None:
@@ -215,7 +215,7 @@ class World:
 
     def look(self, read: AgenticSession) -> None:
         """A pass of the operator over what it read; the API server refuses what was read of another version."""
-        taken = take_answers(read, Checked(), NOW)
+        taken = take_answers(read, AnswerChecks(), NOW)
         if read is not self.session:
             return
         self.accepted += [(each.by, self.held[each.by]) for each in taken.session.status.answers]
@@ -310,5 +310,5 @@ def test_an_answer_that_is_nested_too_deeply_stops_nothing() -> None:
     session = asking({"count": 2}).build()
     deep = asking(ann=1).build().spec.responses[0].model_copy(update={"value": value})
     spec = session.spec.model_copy(update={"responses": (deep,)})
-    taken = take_answers(session.model_copy(update={"spec": spec}), Checked(), NOW)
+    taken = take_answers(session.model_copy(update={"spec": spec}), AnswerChecks(), NOW)
     assert len(taken.session.status.approvals) == 1

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agentic_core.conditions import Reason
-from agentic_operator.sessions.children import PodSeen
+from agentic_operator.sessions.children import ObservedPod
 from agentic_operator.sessions.diagnosis import (
     START_PATIENCE,
     classify_failure,
@@ -129,7 +129,7 @@ def test_a_failed_job_is_explained_by_its_last_pod_or_itself() -> None:
         (a_pod(deleting_since=NOW, waiting_reason="ErrImagePull"), None, False),
     ],
 )
-def test_why_a_pod_does_not_start(pod: PodSeen, reason: Reason | None, is_fatal: bool) -> None:
+def test_why_a_pod_does_not_start(pod: ObservedPod, reason: Reason | None, is_fatal: bool) -> None:
     trouble = find_trouble([pod], NOW)
     assert (trouble.reason if trouble else None) is reason
     assert (trouble.is_fatal if trouble else False) is is_fatal

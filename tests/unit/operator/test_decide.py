@@ -11,10 +11,10 @@ from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.names import FINALIZER
 from agentic_operator.images import AllowedImages
 from agentic_operator.sessions.admission import Queue, Refused
-from agentic_operator.sessions.children import PodSeen, Stall
+from agentic_operator.sessions.children import ObservedPod, StuckPod
 from agentic_operator.sessions.decide import decide, needs_input_check
 from agentic_operator.sessions.ending import DELETION_PATIENCE, LINGER
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.running import MAX_RESTARTS
 from tests.support.builders import (
@@ -30,10 +30,10 @@ from tests.support.builders import (
 )
 
 RULES = Rules()
-READY_SEEN = Seen(definition=a_definition())
+READY_SEEN = Observation(definition=a_definition())
 
 
-def decided(session: SessionBuilder, seen: Seen = READY_SEEN, rules: Rules = RULES) -> Plan:
+def decided(session: SessionBuilder, seen: Observation = READY_SEEN, rules: Rules = RULES) -> Plan:
     built = session.build()
     plan = decide(built, seen, NOW, rules)
     if plan.status is not None and not (built.status.phase or Phase.PENDING).is_final:
@@ -52,7 +52,7 @@ def outcome(plan: Plan) -> tuple[str | None, str | None]:
 
 def test_a_new_session_of_a_ready_workflow_gets_its_job_its_finalizer_and_a_pinned_workflow() -> None:
     digest = "registry.example.com/team/workflow@sha256:" + "a" * 64
-    seen = Seen(definition=a_definition(status={"imageDigest": digest}))
+    seen = Observation(definition=a_definition(status={"imageDigest": digest}))
     plan = decided(a_session(), seen)
     assert outcome(plan) == ("Creating", "JobCreated")
     assert plan.job is not None
@@ -115,7 +115,7 @@ def test_a_pass_after_a_crash_adopts_the_job_that_is_there() -> None:
     ],
 )
 def test_a_workflow_that_cannot_run_holds_or_fails_its_sessions(definition: Any, expected: tuple[str, str]) -> None:
-    plan = decided(a_session(), Seen(definition=definition))
+    plan = decided(a_session(), Observation(definition=definition))
     assert outcome(plan) == expected
     assert plan.job is None
     assert not plan.add_finalizer
@@ -146,14 +146,14 @@ def test_refused_inputs_fail_the_session_with_the_pointer_and_no_pod() -> None:
 )
 def test_a_full_workflow_queues_the_younger_sessions(limit: int | None, active: int, ahead: int, starts: bool) -> None:
     spec: dict[str, Any] = {} if limit is None else {"maxActiveSessions": limit}
-    plan = decided(a_session(), Seen(definition=a_definition(**spec), queue=Queue(active, ahead)))
+    plan = decided(a_session(), Observation(definition=a_definition(**spec), queue=Queue(active, ahead)))
     assert (plan.job is not None) is starts
     if not starts:
         assert outcome(plan) == ("Pending", "Queued")
 
 
 def test_a_waiting_session_is_not_written_again_while_nothing_changes() -> None:
-    seen = Seen(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
+    seen = Observation(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
     first = decided(a_session(), seen)
     assert first.status is not None
     again = decided(a_session().with_status(**first.status.to_wire()), seen)
@@ -278,7 +278,7 @@ def test_what_a_variable_needs_is_waited_for_however_late_it_comes(said: str) ->
 
 def test_a_pull_that_lacks_its_secret_is_waited_for() -> None:
     pod = a_pod(waiting_reason="ImagePullBackOff", created_at=NOW - timedelta(hours=1))
-    stall = Stall("s-r1", pod.name, Reason.SECRET_MISSING, "Unable to retrieve some image pull secrets (regcred)")
+    stall = StuckPod("s-r1", pod.name, Reason.SECRET_MISSING, "Unable to retrieve some image pull secrets (regcred)")
     seen = replace(READY_SEEN, jobs=(a_job(),), pods=(pod,), stall=stall)
     plan = decided(told_since("SecretMissing", timedelta(hours=1)), seen)
     assert outcome(plan) == ("Creating", "SecretMissing")
@@ -352,7 +352,7 @@ def test_a_pod_that_filled_its_disk_and_saved_on_the_way_out_is_not_repeated_wit
 
 def test_the_next_run_uses_the_pinned_workflow_even_if_the_definition_is_gone_or_changed() -> None:
     for definition in (None, a_definition(image="registry.example.com/team/workflow:2")):
-        plan = decided(a_session().running(), Seen(definition=definition))
+        plan = decided(a_session().running(), Observation(definition=definition))
         assert plan.job is not None
         container = plan.job["spec"]["template"]["spec"]["containers"][0]
         assert container["image"] == "registry.example.com/team/workflow:1"
@@ -484,7 +484,7 @@ def test_an_answer_starts_the_next_run_once_the_last_one_ended() -> None:
 def test_what_ended_is_deleted_while_the_session_waits_and_a_warm_runner_is_left_alone() -> None:
     waiting = a_session().waiting("approve?", run=2)
 
-    def deleted(*pods: PodSeen, **job: Any) -> tuple[str, ...]:
+    def deleted(*pods: ObservedPod, **job: Any) -> tuple[str, ...]:
         jobs = (a_job(1, is_complete=True), a_job(2, **job))
         return decided(waiting, replace(READY_SEEN, jobs=jobs, pods=pods)).delete_jobs
 
@@ -515,7 +515,7 @@ def test_the_digest_that_the_first_pod_ran_is_pinned_where_the_inspection_told_n
 
 
 def test_an_answer_waits_its_turn_in_a_full_workflow() -> None:
-    seen = Seen(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
+    seen = Observation(definition=a_definition(maxActiveSessions=1), queue=Queue(active=1))
     plan = decided(a_session().waiting("approve?").answered(q1="yes"), seen)
     assert outcome(plan) == ("WaitingForInput", "Queued")
 
@@ -555,7 +555,7 @@ def test_a_finished_session_goes_after_its_ttl() -> None:
     session = a_session().with_spec(ttlSecondsAfterFinished=60)
     assert decided(session.ended(Phase.COMPLETED, timedelta(seconds=60))).delete_session
     assert decided(session.ended(Phase.COMPLETED, timedelta(seconds=20))) == Plan(wake_at=NOW + timedelta(seconds=40))
-    by_definition = Seen(definition=a_definition(defaults={"ttlSecondsAfterFinished": 0}))
+    by_definition = Observation(definition=a_definition(defaults={"ttlSecondsAfterFinished": 0}))
     assert decided(a_session().ended(Phase.FAILED), by_definition).delete_session
 
 
@@ -589,7 +589,7 @@ def test_a_question_of_a_time_that_nobody_believes_was_asked_when_it_was_seen(at
     # It was believed from then on, and time goes on from there.
     written = session.with_status(**plan.status.to_wire())
     assert decided(written).wake_at == NOW + timedelta(seconds=30)
-    late = decide(written.build(), Seen(), NOW + timedelta(seconds=31), Rules())
+    late = decide(written.build(), Observation(), NOW + timedelta(seconds=31), Rules())
     assert late.status is not None
     assert late.status.reason == "InputDeadlineExceeded"
 
@@ -601,13 +601,13 @@ def test_a_question_from_before_it_could_be_seen_was_asked_when_it_was_seen(
     at = NOW - timedelta(seconds=ago)
     asked = [{"id": "q1", "value": "?", "askedAt": wire_time(at)}]
     session = a_session().waiting("?").with_status(interrupts=asked).with_spec(inputDeadline={"seconds": 60})
-    plan = decided(session, Seen(fresh=frozenset({"q1"} if is_fresh else ())))
+    plan = decided(session, Observation(fresh=frozenset({"q1"} if is_fresh else ())))
     assert plan.wake_at == (at if is_believed else NOW) + timedelta(seconds=60)
     if not is_believed:
         assert plan.status is not None
         assert plan.status.interrupts[0].asked_at == NOW
     # Without a deadline its time decides nothing.
-    free = decided(session.with_spec(inputDeadline=None), Seen(fresh=frozenset({"q1"})))
+    free = decided(session.with_spec(inputDeadline=None), Observation(fresh=frozenset({"q1"})))
     assert free.status is None or free.status.interrupts[0].asked_at == at
 
 

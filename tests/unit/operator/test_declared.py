@@ -10,7 +10,7 @@ from agentic_core.lifecycle import Phase
 from agentic_operator.sessions.decide import decide
 from agentic_operator.sessions.declared import find_declaration
 from agentic_operator.sessions.ending import KEPT_LOOK
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from tests.support.builders import NOW, a_definition, a_session
 
 APPLIED = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
@@ -61,7 +61,7 @@ def test_marks_of_tools_that_make_again_what_is_gone(metadata: Any, managers: li
 def test_a_declared_session_stays_after_its_time_to_live_and_says_so_once() -> None:
     ended = a_session().with_spec(ttlSecondsAfterFinished=60).with_metadata(annotations=ARGO)
     ended = ended.ended(Phase.COMPLETED, timedelta(seconds=90))
-    plan = decide(ended.build(), Seen(definition=a_definition()), NOW, Rules())
+    plan = decide(ended.build(), Observation(definition=a_definition()), NOW, Rules())
     assert not plan.delete_session
     assert plan.status is not None
     assert plan.wake_at == NOW + KEPT_LOOK
@@ -70,8 +70,8 @@ def test_a_declared_session_stays_after_its_time_to_live_and_says_so_once() -> N
     assert (expired.status, expired.reason) == ("True", "DeclaredElsewhere")
     assert [note.reason for note in plan.notes] == ["DeclaredElsewhere"]
     told = ended.with_status(conditions=[each.to_wire() for each in plan.status.conditions])
-    again = decide(told.build(), Seen(definition=a_definition()), NOW, Rules())
+    again = decide(told.build(), Observation(definition=a_definition()), NOW, Rules())
     assert again.status == told.build().status
     assert again.notes == ()
     undeclared = told.with_metadata(annotations={})
-    assert decide(undeclared.build(), Seen(), NOW, Rules()).delete_session
+    assert decide(undeclared.build(), Observation(), NOW, Rules()).delete_session

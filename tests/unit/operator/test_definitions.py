@@ -26,7 +26,7 @@ from agentic_operator.definitions.decide import (
 )
 from agentic_operator.images import AllowedImages
 from agentic_operator.manifests.jobs import inspection_fingerprint
-from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
+from agentic_operator.sessions.children import ObservedJob, ObservedPod, StuckPod
 from agentic_operator.sessions.observation import Rules
 from agentic_operator.sessions.plan import DefinitionPlan
 from agentic_operator.sessions.snapshot import pin_image
@@ -34,8 +34,8 @@ from tests.support.builders import IMAGE, NOW, READY, a_definition, condition
 
 NEW = a_definition(conditions=())
 NAME = inspection_job_name("report", "WorkflowDefinition", inspection_fingerprint(NEW.spec))
-JOB = JobSeen(NAME, "job-1", "uid-report", active=1, created_at=NOW - timedelta(seconds=30))
-POD = PodSeen(f"{NAME}-abcde", NAME, created_at=NOW - timedelta(seconds=30))
+JOB = ObservedJob(NAME, "job-1", "uid-report", active=1, created_at=NOW - timedelta(seconds=30))
+POD = ObservedPod(f"{NAME}-abcde", NAME, created_at=NOW - timedelta(seconds=30))
 REPORT = Report(input_schema={"type": "object"}, langgraph_version="1.0.0")
 DIGEST = "sha256:" + "b" * 64
 
@@ -230,7 +230,7 @@ def test_a_pod_that_does_not_start_is_told_and_left_until_its_deadline(waiting: 
 
 
 def test_what_keeps_an_inspections_pod_from_starting_is_told_until_it_starts() -> None:
-    stall = Stall(NAME, POD.name, Reason.POD_NOT_STARTED, "configmap not found")
+    stall = StuckPod(NAME, POD.name, Reason.POD_NOT_STARTED, "configmap not found")
     waiting = decided(seen=DefinitionSeen(jobs=(JOB,), pods=(POD,), stall=stall))
     assert conditions(waiting)["Ready"] == ("Unknown", "PodNotStarted")
     told = NEW.model_copy(update={"status": waiting.status})

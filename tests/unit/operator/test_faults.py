@@ -11,18 +11,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentic_core.errors import Conflict, DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.resources import AgenticSession
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.cache.watch import Handlers
 from agentic_operator.cache.workqueue import WorkQueue
-from agentic_operator.controllers.stuck_pods import Stalls
+from agentic_operator.controllers.stuck_pods import StuckPods
 from agentic_operator.database.result_links import wants_link
 from agentic_operator.database.session_rows import Recorder
 from agentic_operator.faults import Faults, Outage, Quiet, repeat
-from agentic_operator.kube.event_recorder import Announcer
-from agentic_operator.kube.events import Note
+from agentic_operator.kube.event_recorder import EventRecorder
+from agentic_operator.kube.events import Event
 from agentic_operator.kube.leader_election import LeaseRecord, count_transition, read_lease
 from agentic_operator.metrics import Metrics, Sources
-from agentic_operator.namespaces.role_cleanup import TenantKeeper
+from agentic_operator.namespaces.role_cleanup import RoleCleanup
 from agentic_operator.sampler import sample_database
 from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_store.memory import MemorySessions
@@ -77,13 +77,13 @@ def test_what_never_passes_is_never_an_outage() -> None:
 async def test_a_loop_goes_on_after_any_error() -> None:
     rounds, enough, faults = [0], asyncio.Event(), Faults()
 
-    async def go_round() -> None:
+    async def run_once() -> None:
         rounds[0] += 1
         if rounds[0] == 4:
             enough.set()
         raise [OverflowError("x"), TransientError("x"), KeyError("x"), ValueError("x")][(rounds[0] - 1) % 4]
 
-    running = asyncio.create_task(repeat("sweep", go_round, faults, first_seconds=0, seconds=0))
+    running = asyncio.create_task(repeat("sweep", run_once, faults, first_seconds=0, seconds=0))
     await asyncio.wait_for(enough.wait(), 10)
     assert not running.done()
     running.cancel()
@@ -115,7 +115,7 @@ def test_what_may_pass_is_told_once_and_then_ever_less_often(caplog: pytest.LogC
 async def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     rounds, over = [0], asyncio.Event()
 
-    async def go_round() -> None:
+    async def run_once() -> None:
         rounds[0] += 1
         if rounds[0] in range(2, 40):
             raise TransientError("the API server does not answer")
@@ -123,7 +123,7 @@ async def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pyte
             over.set()
 
     with caplog.at_level(logging.INFO):
-        running = asyncio.create_task(repeat("stuck pods", go_round, Faults(), first_seconds=0, seconds=0))
+        running = asyncio.create_task(repeat("stuck pods", run_once, Faults(), first_seconds=0, seconds=0))
         await asyncio.wait_for(over.wait(), 10)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -179,14 +179,14 @@ async def test_the_rows_of_others_are_written_beside_one_that_fails(error: Calla
 def test_a_session_is_seen_whatever_a_link_to_its_result_says() -> None:
     """Those who ask for links read what a runner wrote; the session itself is looked at before."""
     queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
-    registry, faults = Registry(lambda _: None, lambda _: None), Faults()
+    index, faults = Index(lambda _: None, lambda _: None), Faults()
 
     def fail(_raw: Any) -> None:
         raise OverflowError("date value out of range")
 
-    handlers = Handlers(registry, queue, on_change=fail, faults=faults)
+    handlers = Handlers(index, queue, on_change=fail, faults=faults)
     handlers.on_session("ADDED", a_session().running().raw())
-    assert registry.find(SessionKey("team", "s")) is not None
+    assert index.find(SessionKey("team", "s")) is not None
     assert (len(queue), faults.counts["events"]) == (1, 1)
 
 
@@ -201,9 +201,9 @@ def test_a_link_of_any_time_is_read(at: str) -> None:
 
 def test_a_part_that_cannot_be_read_leaves_the_others_to_be_scraped() -> None:
     metrics = Metrics()
-    registry = Registry(lambda _: None, lambda _: None)
-    registry.see_session(a_session().with_metadata(creationTimestamp="0000-01-01T00:00:00Z").raw())
-    metrics.sources.registry = registry
+    index = Index(lambda _: None, lambda _: None)
+    index.see_session(a_session().with_metadata(creationTimestamp="0000-01-01T00:00:00Z").raw())
+    metrics.sources.index = index
     metrics.sources.database = object()  # type: ignore[assignment]  # what cannot be read
     families = {each.name: each for each in text_string_to_metric_families(metrics.render().decode())}
     assert {sample.labels["loop"]: sample.value for sample in families["agentic_faults"].samples} == {"metrics": 1.0}
@@ -294,24 +294,24 @@ def an_event(namespace: str, at: str) -> dict[str, Any]:
 async def test_the_database_roles_of_others_are_looked_after_beside_one_that_fails() -> None:
     logins, faults = Logins(), Faults()
     cluster: Any = Cluster()
-    keeper = TenantKeeper(cluster, logins, (), purges_memory=True, faults=faults)  # type: ignore[arg-type]  # a small one
-    await keeper.go_round()
+    keeper = RoleCleanup(cluster, logins, (), purges_memory=True, faults=faults)  # type: ignore[arg-type]  # a small one
+    await keeper.run_once()
     assert (logins.rotated, sorted(logins.purged)) == (["a", "c"], ["gone-a", "gone-c"])
     assert logins.dropped == ["role-gone-b", "role-gone-c"]
     assert faults.counts["database roles"] == 4
 
 
 async def test_what_keeps_the_pods_of_others_is_found_beside_a_namespace_that_fails() -> None:
-    registry, faults = Registry(lambda _: None, lambda _: None), Faults()
+    index, faults = Index(lambda _: None, lambda _: None), Faults()
     queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
     for namespace in ("a", "b", "c"):
         session = a_session().running().with_metadata(namespace=namespace)
-        registry.see_session(session.raw())
-        registry.see_job(SessionKey(namespace, "s"), a_job())
+        index.see_session(session.raw())
+        index.see_job(SessionKey(namespace, "s"), a_job())
     cluster: Any = Cluster()
     nobody: Any = None
-    stalls = Stalls(cluster, registry, queue, nobody, lambda: NOW, faults=faults)
-    await stalls.go_round()
+    stalls = StuckPods(cluster, index, queue, nobody, lambda: NOW, faults=faults)
+    await stalls.run_once()
     found = [stalls.find(SessionKey(name, "s"), (a_job(),), ()) for name in ("a", "b", "c")]
     assert [stall.reason if stall else None for stall in found] == ["QuotaExceeded", None, "QuotaExceeded"]
     assert faults.counts["stuck pods"] == 1
@@ -320,10 +320,12 @@ async def test_what_keeps_the_pods_of_others_is_found_beside_a_namespace_that_fa
 async def test_the_events_of_others_are_posted_beside_one_that_cannot_be() -> None:
     cluster: Any = Cluster()
     faults = Faults()
-    announcer = Announcer(cluster, "operator", "system", faults=faults)
+    event_recorder = EventRecorder(cluster, "operator", "system", faults=faults)
     for namespace in ("a", "b", "c"):
-        announcer.announce(a_session().named(namespace).with_metadata(namespace=namespace).build(), Note("X", "x"))
-    running = asyncio.create_task(announcer.run())
+        event_recorder.announce(
+            a_session().named(namespace).with_metadata(namespace=namespace).build(), Event("X", "x")
+        )
+    running = asyncio.create_task(event_recorder.run())
 
     async def posted() -> None:
         while cluster.posted != ["a", "c"]:  # noqa: ASYNC110  (nothing tells of it)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_operator.sessions.children import PodSeen, observe_pod
+from agentic_operator.sessions.children import ObservedPod, observe_pod
 from agentic_operator.sessions.decide import decide
 from agentic_operator.sessions.held import SIDECAR_GRACE
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.plan import Plan
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_job, a_pod, a_session, wire_time
 
@@ -18,13 +18,13 @@ JUST = NOW
 LONG = NOW - SIDECAR_GRACE
 
 
-def held(code: int, ended_at: Any = LONG, run: int = 1, **values: Any) -> PodSeen:
+def held(code: int, ended_at: Any = LONG, run: int = 1, **values: Any) -> ObservedPod:
     return a_pod(run, phase="Running", has_started=True, has_ended=True, exit_code=code, ended_at=ended_at, **values)
 
 
-def decided(session: SessionBuilder, *pods: PodSeen, **job: Any) -> Plan:
+def decided(session: SessionBuilder, *pods: ObservedPod, **job: Any) -> Plan:
     jobs = tuple(a_job(run, **job) for run in sorted({int(pod.job.rpartition("-r")[2]) for pod in pods}))
-    return decide(session.build(), Seen(definition=a_definition(), jobs=jobs, pods=pods), NOW, Rules())
+    return decide(session.build(), Observation(definition=a_definition(), jobs=jobs, pods=pods), NOW, Rules())
 
 
 def outcome(plan: Plan) -> tuple[str | None, str | None]:

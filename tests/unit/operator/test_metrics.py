@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agentic_core.errors import DatabaseUnavailable
 from agentic_core.lifecycle import Phase
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.database.retention import Progress
 from agentic_operator.metrics import Metrics
 from agentic_store.retention import Gone
@@ -24,9 +24,9 @@ def read(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def fill(metrics: Metrics, registry: Registry) -> None:
+def fill(metrics: Metrics, index: Index) -> None:
     sources = metrics.sources
-    sources.registry, sources.is_leader, sources.queue_length = registry, True, lambda: 7
+    sources.index, sources.is_leader, sources.queue_length = index, True, lambda: 7
     sources.retention = Progress(gone=Gone({"blobs": 3}, 99), ended_at=12.0)
     sources.retention.threads["removed"] += 2
     sources.database = DatabaseStatistics(
@@ -42,14 +42,14 @@ def fill(metrics: Metrics, registry: Registry) -> None:
 
 
 def test_everything_that_is_promised_is_there() -> None:
-    registry = Registry(lambda _: None, lambda _: None)
+    index = Index(lambda _: None, lambda _: None)
     for name, phase in (("a", Phase.RUNNING), ("b", Phase.RUNNING), ("c", Phase.COMPLETED)):
-        registry.see_session(a_session().named(name).with_status(phase=phase.value).raw())
-    registry.see_session(a_session().named("new").with_metadata(creationTimestamp="2026-03-01T12:00:00Z").raw())
+        index.see_session(a_session().named(name).with_status(phase=phase.value).raw())
+    index.see_session(a_session().named("new").with_metadata(creationTimestamp="2026-03-01T12:00:00Z").raw())
     queued = a_session().named("queued").with_metadata(creationTimestamp="2025-03-01T12:00:00Z")
-    registry.see_session(queued.with_status(phase="Pending", reason="Queued").raw())
+    index.see_session(queued.with_status(phase="Pending", reason="Queued").raw())
     metrics = Metrics()
-    fill(metrics, registry)
+    fill(metrics, index)
     seen = read(metrics)
     created = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
     assert (
@@ -93,13 +93,13 @@ def test_a_replica_that_stands_by_has_metrics_too() -> None:
 
 
 def test_no_name_and_no_message_of_anybody_is_in_them() -> None:
-    registry = Registry(lambda _: None, lambda _: None)
+    index = Index(lambda _: None, lambda _: None)
     for number in range(100):
         raw = a_session().named(f"canary{number}").raw()
         raw["status"] = {"phase": f'canary"}}\n{number}', "reason": f"canary{number}"}
-        registry.see_session(raw)
+        index.see_session(raw)
     metrics = Metrics()
-    fill(metrics, registry)
+    fill(metrics, index)
     text = metrics.render().decode()
     assert "canary" not in text
     assert "team" not in text
@@ -108,12 +108,12 @@ def test_no_name_and_no_message_of_anybody_is_in_them() -> None:
 
 
 def test_ten_thousand_sessions_cost_a_scrape_milliseconds() -> None:
-    registry = Registry(lambda _: None, lambda _: None)
+    index = Index(lambda _: None, lambda _: None)
     raw = a_session().with_status(phase="Running").raw()
     for number in range(10_000):
-        registry.see_session({**raw, "metadata": {**raw["metadata"], "name": f"s{number}", "uid": f"u{number}"}})
+        index.see_session({**raw, "metadata": {**raw["metadata"], "name": f"s{number}", "uid": f"u{number}"}})
     metrics = Metrics()
-    fill(metrics, registry)
+    fill(metrics, index)
     metrics.render()
     began = time.process_time()
     metrics.render()

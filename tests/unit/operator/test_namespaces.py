@@ -9,7 +9,7 @@ from agentic_core.conditions import Reason
 from agentic_core.errors import PermanentError
 from agentic_operator.config import Settings
 from agentic_operator.kube.client import Kind
-from agentic_operator.kube.errors import AlreadyExists, Invalid, Obstructed
+from agentic_operator.kube.errors import AlreadyExists, Blocked, Invalid
 from agentic_operator.namespaces.prepare import TTL_SECONDS, Namespaces
 from agentic_operator.namespaces.secrets import read_text
 from agentic_operator.networks import Destination, Egress, build_runner_policy
@@ -120,9 +120,9 @@ async def test_no_account_that_is_made_gives_its_token_to_pods() -> None:
 async def test_what_fails_for_one_session_fails_for_all_for_a_second_and_is_tried_again_then() -> None:
     logins, clock = Logins(), Clock()
     prepared = namespaces(Cluster(), logins, clock)
-    logins.error = Obstructed(Reason.SECRET_MISSING, "make it")
+    logins.error = Blocked(Reason.SECRET_MISSING, "make it")
     tries = await asyncio.gather(*(prepared.prepare_for_runs("team") for _ in range(10)), return_exceptions=True)
-    assert all(isinstance(error, Obstructed) for error in tries)
+    assert all(isinstance(error, Blocked) for error in tries)
     assert logins.asked == 1
     logins.error = None
     clock.now += 1.1
@@ -135,8 +135,8 @@ async def test_of_a_namespace_that_nobody_asks_for_nothing_is_kept() -> None:
     prepared = namespaces(Cluster(), logins, clock)
     await prepared.prepare_for_runs("fine")
     await prepared.prepare_for_inspections("inspected")
-    logins.error = Obstructed(Reason.SECRET_MISSING, "make it")
-    with pytest.raises(Obstructed):
+    logins.error = Blocked(Reason.SECRET_MISSING, "make it")
+    with pytest.raises(Blocked):
         await prepared.prepare_for_runs("refused")
     clock.now += TTL_SECONDS
     await prepared.prepare_for_inspections("later")
@@ -155,6 +155,6 @@ async def test_what_the_api_server_calls_invalid_here_is_no_fault_of_a_session()
     [(None, Reason.SECRET_MISSING), ({"dsn": ""}, Reason.SECRET_MISSING), ({"dsn": "/w=="}, Reason.SECRET_INVALID)],
 )
 def test_a_secret_without_its_text_is_named_with_place_and_key(data: object, reason: Reason) -> None:
-    with pytest.raises(Obstructed, match=r"Secret 's' in 'team' .*'dsn'") as refused:
+    with pytest.raises(Blocked, match=r"Secret 's' in 'team' .*'dsn'") as refused:
         read_text({"data": data}, "team", "s", "dsn")
     assert refused.value.reason is reason

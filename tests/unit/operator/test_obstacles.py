@@ -10,14 +10,14 @@ from agentic_core.lifecycle import Phase
 from agentic_operator.kube.errors import (
     AdmissionUnavailable,
     ApiUnavailable,
+    Blocked,
     Cause,
     Forbidden,
     NotFound,
-    Obstructed,
     find_cause,
     is_of_policy,
 )
-from agentic_operator.sessions.blockers import Obstacle, find_obstacle, hold_session, is_same
+from agentic_operator.sessions.blockers import Blocker, find_blocker, hold_session, is_same
 from agentic_operator.sessions.status import diff_status
 from tests.support.builders import NOW, a_session
 
@@ -71,7 +71,7 @@ def test_what_is_invalid_is_not_taken_for_a_policys_word() -> None:
         (Forbidden(QUOTA), 1, Reason.QUOTA_EXCEEDED),
         (Forbidden(RIGHTS), 1, Reason.FORBIDDEN),
         (Forbidden("", Cause.TERMINATING), 1, Reason.NAMESPACE_TERMINATING),
-        (Obstructed(Reason.SECRET_MISSING, "make it"), 1, Reason.SECRET_MISSING),
+        (Blocked(Reason.SECRET_MISSING, "make it"), 1, Reason.SECRET_MISSING),
         (DatabaseUnavailable("away"), 1, Reason.DATABASE_UNAVAILABLE),
         (AdmissionUnavailable("failed calling webhook"), 1, Reason.ADMISSION_UNAVAILABLE),
         (PermanentError("no right to make roles"), 1, Reason.NAMESPACE_NOT_PREPARED),
@@ -87,12 +87,12 @@ def test_what_is_invalid_is_not_taken_for_a_policys_word() -> None:
 def test_every_failure_has_its_reason_and_what_passes_at_once_is_not_told(
     error: Exception, failures: int, reason: Reason | None
 ) -> None:
-    found = find_obstacle(error, "team", failures)
+    found = find_blocker(error, "team", failures)
     assert (found.reason if found is not None else None) is reason
 
 
 def test_the_message_names_the_place_and_keeps_its_remedy_however_much_was_said() -> None:
-    found = find_obstacle(Forbidden(QUOTA + "x" * 5000), "team", 1)
+    found = find_blocker(Forbidden(QUOTA + "x" * 5000), "team", 1)
     assert found is not None
     assert found.message.startswith("in namespace 'team': jobs.batch \"s-r1\" is forbidden: exceeded quota: q")
     assert found.message.endswith("raise it, or delete what fills it")
@@ -100,7 +100,7 @@ def test_the_message_names_the_place_and_keeps_its_remedy_however_much_was_said(
 
 
 def test_an_unexpected_error_is_told_without_its_text() -> None:
-    found = find_obstacle(ValueError("invalid byte in 'hunter2'"), "team", 1)
+    found = find_blocker(ValueError("invalid byte in 'hunter2'"), "team", 1)
     assert found is not None
     assert (
         found.message
@@ -110,22 +110,22 @@ def test_an_unexpected_error_is_told_without_its_text() -> None:
 
 def test_it_is_pending_with_a_condition_and_said_once_while_only_numbers_change() -> None:
     session = a_session().build()
-    first = hold_session(session, Obstacle(Reason.QUOTA_EXCEEDED, "used: pods=4 of 4 by s-r1-x7k"), NOW)
+    first = hold_session(session, Blocker(Reason.QUOTA_EXCEEDED, "used: pods=4 of 4 by s-r1-x7k"), NOW)
     condition = find_condition(first.conditions, "Scheduled")
     assert (first.phase, first.reason) == (Phase.PENDING, "QuotaExceeded")
     assert condition is not None
     assert (condition.status, condition.reason, condition.message) == ("False", first.reason, first.message)
     held = session.model_copy(update={"status": first})
     later = NOW + timedelta(minutes=1)
-    again = hold_session(held, Obstacle(Reason.QUOTA_EXCEEDED, "used: pods=5 of 5 by s-r1-b2m"), later)
+    again = hold_session(held, Blocker(Reason.QUOTA_EXCEEDED, "used: pods=5 of 5 by s-r1-b2m"), later)
     assert not diff_status(first, again)
-    other = hold_session(held, Obstacle(Reason.QUOTA_EXCEEDED, "used: secrets=5 of 5 by s-r1-b2m"), later)
+    other = hold_session(held, Blocker(Reason.QUOTA_EXCEEDED, "used: secrets=5 of 5 by s-r1-b2m"), later)
     assert diff_status(first, other)
 
 
 def test_a_session_that_waits_for_its_next_run_keeps_its_phase() -> None:
     waiting = a_session().waiting("?").build()
-    status = hold_session(waiting, Obstacle(Reason.QUOTA_EXCEEDED, "full"), NOW)
+    status = hold_session(waiting, Blocker(Reason.QUOTA_EXCEEDED, "full"), NOW)
     assert (status.phase, status.reason) == (Phase.WAITING_FOR_INPUT, "QuotaExceeded")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_operator.cache.index import Registry, is_small
+from agentic_operator.cache.index import Index, is_small
 from agentic_operator.sessions.admission import Queue
 from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 from tests.support.builders import SessionBuilder, a_definition, a_job, a_pod, a_session
@@ -27,8 +27,8 @@ def bell() -> Bell:
 
 
 @pytest.fixture
-def registry(bell: Bell) -> Registry:
-    return Registry(wake=bell.now.append, wake_later=bell.later.append)
+def index(bell: Bell) -> Index:
+    return Index(wake=bell.now.append, wake_later=bell.later.append)
 
 
 def key(name: str) -> SessionKey:
@@ -43,97 +43,97 @@ def version(session: SessionBuilder, number: int) -> dict[str, Any]:
     return session.with_metadata(resourceVersion=str(number)).raw()
 
 
-def test_the_turn_goes_by_age_then_by_name(registry: Registry) -> None:
+def test_the_turn_goes_by_age_then_by_name(index: Index) -> None:
     for session in (aged("young", 9), aged("b", 5), aged("a", 5), aged("old", 1)):
-        registry.see_session(session.raw())
-    assert [k.name for k in registry.waiting_for(WORKFLOW)] == ["old", "a", "b", "young"]
-    assert [registry.queue_of(key(name)).ahead for name in ("old", "a", "b", "young")] == [0, 1, 2, 3]
+        index.see_session(session.raw())
+    assert [k.name for k in index.waiting_for(WORKFLOW)] == ["old", "a", "b", "young"]
+    assert [index.queue_of(key(name)).ahead for name in ("old", "a", "b", "young")] == [0, 1, 2, 3]
 
 
-def test_a_reserved_place_counts_before_the_status_says_so(registry: Registry) -> None:
-    registry.see_session(aged("a", 1).raw())
-    registry.see_session(aged("b", 2).raw())
-    registry.reserve(key("a"))
-    assert registry.queue_of(key("b")) == Queue(active=1, ahead=0)
-    registry.release(key("a"))
-    assert registry.queue_of(key("b")) == Queue(active=0, ahead=1)
+def test_a_reserved_place_counts_before_the_status_says_so(index: Index) -> None:
+    index.see_session(aged("a", 1).raw())
+    index.see_session(aged("b", 2).raw())
+    index.reserve(key("a"))
+    assert index.queue_of(key("b")) == Queue(active=1, ahead=0)
+    index.release(key("a"))
+    assert index.queue_of(key("b")) == Queue(active=0, ahead=1)
 
 
-def test_a_job_holds_the_place_of_a_session_whose_status_is_not_written_yet(registry: Registry) -> None:
-    registry.see_session(a_session().raw())
-    registry.see_job(key("s"), a_job())
-    assert registry.count_active(WORKFLOW) == 1
+def test_a_job_holds_the_place_of_a_session_whose_status_is_not_written_yet(index: Index) -> None:
+    index.see_session(a_session().raw())
+    index.see_job(key("s"), a_job())
+    assert index.count_active(WORKFLOW) == 1
 
 
-def test_a_place_that_is_given_away_wakes_the_next_in_line(registry: Registry, bell: Bell) -> None:
-    registry.see_definition(WORKFLOW, a_definition(maxActiveSessions=1))
-    registry.see_session(aged("a", 1).running().raw())
-    registry.see_session(aged("b", 2).raw())
-    registry.see_session(aged("c", 3).raw())
+def test_a_place_that_is_given_away_wakes_the_next_in_line(index: Index, bell: Bell) -> None:
+    index.see_definition(WORKFLOW, a_definition(maxActiveSessions=1))
+    index.see_session(aged("a", 1).running().raw())
+    index.see_session(aged("b", 2).raw())
+    index.see_session(aged("c", 3).raw())
     assert bell.now == []
-    registry.see_session(version(aged("a", 1).ended(Phase.COMPLETED), 11))
+    index.see_session(version(aged("a", 1).ended(Phase.COMPLETED), 11))
     assert bell.now == [key("b")]
     assert WORKFLOW in bell.later
 
 
-def test_the_head_of_the_line_that_goes_away_wakes_the_one_behind_it(registry: Registry, bell: Bell) -> None:
-    registry.see_definition(WORKFLOW, a_definition(maxActiveSessions=1))
-    registry.see_session(aged("a", 1).raw())
-    registry.see_session(aged("b", 2).raw())
-    registry.forget_session(key("a"))
+def test_the_head_of_the_line_that_goes_away_wakes_the_one_behind_it(index: Index, bell: Bell) -> None:
+    index.see_definition(WORKFLOW, a_definition(maxActiveSessions=1))
+    index.see_session(aged("a", 1).raw())
+    index.see_session(aged("b", 2).raw())
+    index.forget_session(key("a"))
     assert bell.now == [key("b")]
 
 
-def test_sessions_that_the_api_server_refuses_do_not_hold_up_the_line(registry: Registry) -> None:
-    registry.see_session(aged("a", 1).with_status(phase="Pending", reason="Forbidden").raw())
-    registry.see_session(aged("b", 2).raw())
-    assert registry.queue_of(key("b")).ahead == 0
+def test_sessions_that_the_api_server_refuses_do_not_hold_up_the_line(index: Index) -> None:
+    index.see_session(aged("a", 1).with_status(phase="Pending", reason="Forbidden").raw())
+    index.see_session(aged("b", 2).raw())
+    assert index.queue_of(key("b")).ahead == 0
 
 
-def test_old_and_repeated_events_change_nothing(registry: Registry) -> None:
+def test_old_and_repeated_events_change_nothing(index: Index) -> None:
     running, ended = a_session().running(), a_session().ended(Phase.COMPLETED)
-    assert registry.see_session(version(running, 10))
-    assert registry.see_session(version(ended, 12))
-    assert not registry.see_session(version(running, 11))
-    assert not registry.see_session(version(ended, 12))
-    entry = registry.find(key("s"))
+    assert index.see_session(version(running, 10))
+    assert index.see_session(version(ended, 12))
+    assert not index.see_session(version(running, 11))
+    assert not index.see_session(version(ended, 12))
+    entry = index.find(key("s"))
     assert entry is not None
     assert entry.is_final
 
 
-def test_progress_is_no_news_but_phase_spec_and_deletion_are(registry: Registry) -> None:
+def test_progress_is_no_news_but_phase_spec_and_deletion_are(index: Index) -> None:
     running = a_session().running()
-    assert registry.see_session(version(running, 1))
-    assert not registry.see_session(version(running.with_status(progress="40%", steps=3), 2))
-    assert registry.see_session(version(running.with_metadata(generation=2), 3))
-    assert registry.see_session(version(running.with_metadata(generation=2).deleting(), 4))
+    assert index.see_session(version(running, 1))
+    assert not index.see_session(version(running.with_status(progress="40%", steps=3), 2))
+    assert index.see_session(version(running.with_metadata(generation=2), 3))
+    assert index.see_session(version(running.with_metadata(generation=2).deleting(), 4))
 
 
-def test_a_session_made_again_under_the_same_name_is_another_one(registry: Registry) -> None:
-    registry.see_session(version(a_session().running(), 50))
-    assert registry.see_session(version(a_session().named("s", uid="other"), 60))
-    assert registry.count_active(WORKFLOW) == 0
-    assert registry.forget_session(key("s"), "uid-s") is None
-    assert registry.forget_session(key("s"), "other") is not None
-    assert len(registry) == 0
+def test_a_session_made_again_under_the_same_name_is_another_one(index: Index) -> None:
+    index.see_session(version(a_session().running(), 50))
+    assert index.see_session(version(a_session().named("s", uid="other"), 60))
+    assert index.count_active(WORKFLOW) == 0
+    assert index.forget_session(key("s"), "uid-s") is None
+    assert index.forget_session(key("s"), "other") is not None
+    assert len(index) == 0
 
 
-def test_a_new_sessions_body_is_kept_for_one_pass_and_never_a_large_or_changed_one(registry: Registry) -> None:
+def test_a_new_sessions_body_is_kept_for_one_pass_and_never_a_large_or_changed_one(index: Index) -> None:
     raw = a_session().raw()
-    registry.see_session(raw, keep_body=True)
-    assert registry.take_body(key("s")) == raw
-    assert registry.take_body(key("s")) is None
-    registry.see_session(version(a_session().running(), 11), keep_body=True)
-    assert registry.take_body(key("s")) is None
-    registry.see_session(a_session().named("big").with_spec(inputs=["x" * 5000]).raw(), keep_body=True)
-    assert registry.take_body(key("big")) is None
+    index.see_session(raw, keep_body=True)
+    assert index.take_body(key("s")) == raw
+    assert index.take_body(key("s")) is None
+    index.see_session(version(a_session().running(), 11), keep_body=True)
+    assert index.take_body(key("s")) is None
+    index.see_session(a_session().named("big").with_spec(inputs=["x" * 5000]).raw(), keep_body=True)
+    assert index.take_body(key("big")) is None
 
 
-def test_a_stale_body_is_not_kept_for_the_second_half_of_a_pass(registry: Registry) -> None:
-    registry.see_session(version(a_session(), 10))
-    registry.see_session(version(a_session().with_metadata(generation=2), 11))
-    registry.keep_body(key("s"), version(a_session(), 10))
-    assert registry.take_body(key("s")) is None
+def test_a_stale_body_is_not_kept_for_the_second_half_of_a_pass(index: Index) -> None:
+    index.see_session(version(a_session(), 10))
+    index.see_session(version(a_session().with_metadata(generation=2), 11))
+    index.keep_body(key("s"), version(a_session(), 10))
+    assert index.take_body(key("s")) is None
 
 
 @pytest.mark.parametrize(
@@ -144,28 +144,28 @@ def test_size_is_judged_without_looking_at_all_of_it(value: object, expected: bo
     assert is_small(value) is expected
 
 
-def test_children_are_remembered_while_they_exist_and_only_their_changes_are_news(registry: Registry) -> None:
-    assert registry.see_job(key("s"), a_job())
-    assert not registry.see_job(key("s"), a_job())
-    assert registry.see_pod(key("s"), a_pod())
-    assert registry.jobs_of(key("s"), "uid-s") == (a_job(),)
-    assert registry.jobs_of(key("s"), "another session of that name") == ()
-    assert not registry.forget_job(key("s"), "s-r1", "another uid")
-    assert registry.forget_job(key("s"), "s-r1")
-    assert registry.forget_pod(key("s"), a_pod().name)
-    assert registry.child_owners() == []
+def test_children_are_remembered_while_they_exist_and_only_their_changes_are_news(index: Index) -> None:
+    assert index.see_job(key("s"), a_job())
+    assert not index.see_job(key("s"), a_job())
+    assert index.see_pod(key("s"), a_pod())
+    assert index.jobs_of(key("s"), "uid-s") == (a_job(),)
+    assert index.jobs_of(key("s"), "another session of that name") == ()
+    assert not index.forget_job(key("s"), "s-r1", "another uid")
+    assert index.forget_job(key("s"), "s-r1")
+    assert index.forget_pod(key("s"), a_pod().name)
+    assert index.child_owners() == []
 
 
-def test_only_what_matters_to_sessions_is_news_of_a_definition(registry: Registry) -> None:
-    assert registry.see_definition(WORKFLOW, a_definition(conditions=()))
-    assert registry.see_definition(WORKFLOW, a_definition())
-    assert not registry.see_definition(WORKFLOW, a_definition(status={"activeSessions": 4}))
+def test_only_what_matters_to_sessions_is_news_of_a_definition(index: Index) -> None:
+    assert index.see_definition(WORKFLOW, a_definition(conditions=()))
+    assert index.see_definition(WORKFLOW, a_definition())
+    assert not index.see_definition(WORKFLOW, a_definition(status={"activeSessions": 4}))
 
 
-def test_twenty_thousand_sessions_leave_nothing_behind(registry: Registry) -> None:
+def test_twenty_thousand_sessions_leave_nothing_behind(index: Index) -> None:
     for number in range(20_000):
         session = a_session().named(f"s{number}")
-        registry.see_session(session.raw())
-        registry.forget_session(key(f"s{number}"))
-    sizes = {name: len(value) for name, value in vars(registry).items() if isinstance(value, dict)}
+        index.see_session(session.raw())
+        index.forget_session(key(f"s{number}"))
+    sizes = {name: len(value) for name, value in vars(index).items() if isinstance(value, dict)}
     assert set(sizes.values()) == {0}

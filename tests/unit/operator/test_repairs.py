@@ -9,7 +9,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL, SESSION_LABEL, job_name, read_run, read_session
 from agentic_operator.sessions.children import observe_job, observe_pod, session_of
 from agentic_operator.sessions.decide import decide
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.plan import Plan
 from tests.support.builders import NOW, a_definition, a_job, a_pod, a_session
 
@@ -62,7 +62,7 @@ def test_other_names_are_no_runs(job: str) -> None:
 
 
 def decided(job: Any, *pods: Any, phase: Phase = Phase.RUNNING) -> Plan:
-    seen = Seen(definition=a_definition(), jobs=(job,), pods=pods)
+    seen = Observation(definition=a_definition(), jobs=(job,), pods=pods)
     return decide(a_session().accepted(phase).build(), seen, NOW, Rules())
 
 

@@ -12,7 +12,7 @@ from agentic_core.resources.graph_config import RunLimits
 from agentic_operator.config import JobDefaults
 from agentic_operator.manifests.jobs import build_inspection_job, effective_limits, inspection_fingerprint
 from agentic_operator.sessions.admission import check_settings
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.starting import start
 from agentic_operator.sessions.status import build_exact_patch
@@ -47,7 +47,7 @@ def test_a_session_is_judged_by_the_context_schema_of_its_graph(
 
 def test_a_name_of_the_system_is_refused_where_no_policy_did() -> None:
     session = a_session().with_spec(config={"configurable": {"checkpoint_ns": "x"}}).build()
-    plan = start(session, Seen(definition=a_definition()), NOW, Rules())
+    plan = start(session, Observation(definition=a_definition()), NOW, Rules())
     assert plan.job is None
     assert plan.status is not None
     assert plan.status.reason == "InvalidConfig"
@@ -56,7 +56,7 @@ def test_a_name_of_the_system_is_refused_where_no_policy_did() -> None:
 
 def test_a_key_that_looks_mistyped_is_told_and_runs() -> None:
     session = a_session().with_spec(config={"configurable": {"modle": 1}}, context={"user": "ann"}).build()
-    plan = start(session, Seen(definition=a_definition(status=STATUS)), NOW, Rules())
+    plan = start(session, Observation(definition=a_definition(status=STATUS)), NOW, Rules())
     assert plan.job is not None
     assert plan.status is not None
     warned = find_condition(plan.status.conditions, "InputsKnown")
@@ -66,7 +66,7 @@ def test_a_key_that_looks_mistyped_is_told_and_runs() -> None:
 
 def test_a_session_pins_config_and_context_of_its_definition_with_their_nulls() -> None:
     defaults = {"config": {"configurable": {"a": None}, "recursion_limit": 7}, "context": {"b": [None]}}
-    plan = start(a_session().build(), Seen(definition=a_definition(defaults=defaults)), NOW, Rules())
+    plan = start(a_session().build(), Observation(definition=a_definition(defaults=defaults)), NOW, Rules())
     assert plan.status is not None
     assert plan.status.workflow is not None
     assert plan.status.workflow.spec is not None
@@ -101,7 +101,7 @@ def test_limits_come_from_the_session_then_the_definition_then_the_setting(
 def test_limits_stay_when_the_settings_change() -> None:
     limits = {"recursionLimit": 10, "timeoutSeconds": 20}
     session = a_session().accepted().with_status(phase="Pending", limits=limits).build()
-    plan = start(session, Seen(definition=a_definition()), NOW, Rules())
+    plan = start(session, Observation(definition=a_definition()), NOW, Rules())
     assert plan.status is not None
     assert plan.status.limits == RunLimits(recursion_limit=10, timeout_seconds=20)
     assert plan.job is not None

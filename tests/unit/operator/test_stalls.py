@@ -9,20 +9,20 @@ import pytest
 
 from agentic_core.conditions import Reason
 from agentic_core.lifecycle import Phase
-from agentic_operator.cache.index import Registry
+from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.config import Settings
-from agentic_operator.controllers.stuck_pods import Stalls, describe, find_late
+from agentic_operator.controllers.stuck_pods import StuckPods, describe, find_late
 from agentic_operator.namespaces.prepare import Namespaces
-from agentic_operator.sessions.children import JobSeen, PodSeen, Stall
+from agentic_operator.sessions.children import ObservedJob, ObservedPod, StuckPod
 from agentic_operator.sessions.decide import decide
 from agentic_operator.sessions.keys import Key, SessionKey
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.status import diff_status
 from tests.support.builders import NOW, a_pod, a_session
 
-JOB = JobSeen("s-r1", "u", "owner", run=1, created_at=NOW - timedelta(seconds=10))
-POD = PodSeen("s-r1-x", "s-r1", created_at=NOW - timedelta(seconds=9))
+JOB = ObservedJob("s-r1", "u", "owner", run=1, created_at=NOW - timedelta(seconds=10))
+POD = ObservedPod("s-r1-x", "s-r1", created_at=NOW - timedelta(seconds=9))
 BEFORE = NOW - timedelta(seconds=4)
 
 
@@ -41,7 +41,7 @@ BEFORE = NOW - timedelta(seconds=4)
     ],
 )
 def test_late_is_a_job_without_a_pod_and_a_pod_that_does_not_start(
-    job: JobSeen, pods: tuple[PodSeen, ...], late: tuple[JobSeen, PodSeen | None] | None
+    job: ObservedJob, pods: tuple[ObservedPod, ...], late: tuple[ObservedJob, ObservedPod | None] | None
 ) -> None:
     assert find_late((job,), pods, BEFORE) == late
 
@@ -56,7 +56,7 @@ def test_late_is_a_job_without_a_pod_and_a_pod_that_does_not_start(
         (POD, "Failed to create pod sandbox: no address left", Reason.POD_NOT_STARTED),
     ],
 )
-def test_an_event_is_told_with_its_place(pod: PodSeen | None, text: str, reason: Reason) -> None:
+def test_an_event_is_told_with_its_place(pod: ObservedPod | None, text: str, reason: Reason) -> None:
     stall = describe("team", JOB, pod, text)
     assert stall.reason is reason
     assert text.removeprefix("Error creating: ") in stall.message
@@ -65,18 +65,18 @@ def test_an_event_is_told_with_its_place(pod: PodSeen | None, text: str, reason:
 
 def test_a_stall_is_said_in_the_phase_and_its_end_too() -> None:
     session = a_session().accepted().build()
-    stall = Stall("s-r1", "", Reason.QUOTA_EXCEEDED, "full")
-    told = decide(session, Seen(jobs=(JOB,), stall=stall), NOW, Rules()).status
+    stall = StuckPod("s-r1", "", Reason.QUOTA_EXCEEDED, "full")
+    told = decide(session, Observation(jobs=(JOB,), stall=stall), NOW, Rules()).status
     assert told is not None
     assert (told.phase, told.reason) == (Phase.CREATING, "QuotaExceeded")
     held = session.model_copy(update={"status": told})
-    again = decide(held, Seen(jobs=(JOB,), stall=stall), NOW, Rules()).status
+    again = decide(held, Observation(jobs=(JOB,), stall=stall), NOW, Rules()).status
     assert again is None or not diff_status(told, again)
-    over = decide(held, Seen(jobs=(JOB,), pods=(POD,)), NOW, Rules()).status
+    over = decide(held, Observation(jobs=(JOB,), pods=(POD,)), NOW, Rules()).status
     assert over is not None
     assert over.reason == "JobCreated"
     running = held.model_copy(update={"status": told.model_copy(update={"phase": Phase.RUNNING, "reason": "Running"})})
-    going = decide(running, Seen(jobs=(JOB,), pods=(replace(POD, has_started=True),)), NOW, Rules()).status
+    going = decide(running, Observation(jobs=(JOB,), pods=(replace(POD, has_started=True),)), NOW, Rules()).status
     assert going is not None
     assert going.reason == "Running"
     assert [c.status for c in going.conditions if c.type == "Scheduled"] == ["True"]
@@ -95,16 +95,16 @@ class Asked:
 
 async def test_where_nothing_changes_events_are_asked_for_ever_less_often() -> None:
     queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
-    registry = Registry(wake=queue.add, wake_later=queue.add)
+    index = Index(wake=queue.add, wake_later=queue.add)
     asked: Any = Asked()
-    stalls = Stalls(asked, registry, queue, Namespaces(asked, Settings(), cast("Any", None)), lambda: NOW)
+    stalls = StuckPods(asked, index, queue, Namespaces(asked, Settings(), cast("Any", None)), lambda: NOW)
     for name in ("s", "t"):
         session = a_session().named(name, uid=f"uid-{name}").accepted()
-        registry.see_session(session.raw())
+        index.see_session(session.raw())
         job = replace(JOB, name=f"{name}-r1", owner_uid=f"uid-{name}")
-        registry.see_job(SessionKey("team", name), job)
-        await stalls.go_round()
-        await stalls.go_round()
+        index.see_job(SessionKey("team", name), job)
+        await stalls.run_once()
+        await stalls.run_once()
     assert asked.count == 2
 
 

@@ -21,9 +21,9 @@ from agentic_core.resources import AgenticSession
 from agentic_core.trail import ChainReader, EntryKind
 from agentic_operator.database.trail_rows import TrailKeeper, build_rows
 from agentic_operator.sessions import trail as trails
-from agentic_operator.sessions.answers import Checked
+from agentic_operator.sessions.answers import AnswerChecks
 from agentic_operator.sessions.decide import decide
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.trail import Stored
 from agentic_store.memory import MemoryStore
@@ -34,9 +34,9 @@ RULES = Rules(has_trail=True)
 ASKING = a_session().waiting("a?", "b?")
 
 
-def look(session: SessionBuilder | AgenticSession, seen: Seen | None = None, rules: Rules = RULES) -> Plan:
+def look(session: SessionBuilder | AgenticSession, seen: Observation | None = None, rules: Rules = RULES) -> Plan:
     built = session if isinstance(session, AgenticSession) else session.build()
-    return decide(built, seen or Seen(definition=a_definition()), NOW, rules)
+    return decide(built, seen or Observation(definition=a_definition()), NOW, rules)
 
 
 def entries(plan: Plan) -> list[dict[str, Any]]:
@@ -77,9 +77,9 @@ def test_an_answer_that_states_nobody_is_nobodys() -> None:
 
 
 def test_what_is_refused_is_an_entry_once_and_again_once_it_changes() -> None:
-    faults = Checked(faults={("q1", "ann"): (Problem("", "too small"),)})
+    faults = AnswerChecks(faults={("q1", "ann"): (Problem("", "too small"),)})
     session = answering(("q1", "ann", 1), ("other", "bob", 2))
-    seen = Seen(definition=a_definition(), answers=faults)
+    seen = Observation(definition=a_definition(), answers=faults)
     plan = look(session, seen)
     assert entries(plan) == [
         {"kind": "Refused", "interruptId": "q1", "by": "ann", "reason": "InvalidAnswer"},
@@ -296,14 +296,14 @@ def test_a_session_without_entries_is_let_go_at_once() -> None:
 
 def test_a_database_with_another_entry_is_told_in_a_condition_until_it_has_not() -> None:
     session = after(ASKING, look(answering(("q1", "ann", 1))))
-    seen = Seen(definition=a_definition(), stored=Stored(0, conflict=1))
+    seen = Observation(definition=a_definition(), stored=Stored(0, conflict=1))
     told = after(session, look(session, seen))
     found = find_condition(told.status.conditions, "TrailKept")
     assert found is not None
     assert (found.status, found.reason) == ("False", "TrailConflict")
     assert "another entry 1" in found.message
     assert told.status.trail == session.status.trail
-    healed = after(told, look(told, Seen(definition=a_definition(), stored=Stored(1))))
+    healed = after(told, look(told, Observation(definition=a_definition(), stored=Stored(1))))
     assert find_condition(healed.status.conditions, "TrailKept") is None
     assert healed.status.trail is not None
     assert healed.status.trail.pending == ()
@@ -378,7 +378,7 @@ class World:
         actor.keeper.submit(session)
         if crash == 1:
             return
-        seen = Seen(definition=a_definition(), stored=actor.keeper.find(session.metadata.uid))
+        seen = Observation(definition=a_definition(), stored=actor.keeper.find(session.metadata.uid))
         plan = decide(session, seen, NOW, RULES)
         if plan.status is not None and plan.status != session.status:
             status = plan.status.model_copy(update={"phase": Phase.WAITING_FOR_INPUT})

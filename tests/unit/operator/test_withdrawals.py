@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from agentic_core.lifecycle import Phase
 from agentic_core.names import job_name
 from agentic_core.resources import AgenticSession
-from agentic_operator.sessions.children import JobSeen, PodSeen
+from agentic_operator.sessions.children import ObservedJob, ObservedPod
 from agentic_operator.sessions.decide import decide
-from agentic_operator.sessions.observation import Rules, Seen
+from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.status import is_withdrawn, last_run
 from tests.support.builders import NOW, a_definition, a_job, a_pod, a_session
@@ -25,8 +25,8 @@ class World:
     spec: dict[str, Any] = field(default_factory=lambda: {"workflowRef": {"name": "report"}})
     status: dict[str, Any] = field(default_factory=dict)
     version: int = 1
-    jobs: dict[str, JobSeen] = field(default_factory=dict)
-    pods: dict[str, PodSeen] = field(default_factory=dict)
+    jobs: dict[str, ObservedJob] = field(default_factory=dict)
+    pods: dict[str, ObservedPod] = field(default_factory=dict)
     made: int = 0
     now: datetime = NOW
 
@@ -43,7 +43,7 @@ class World:
         self.status = session.status.to_wire()
         self.version += 1
 
-    def see(self, memory: frozenset[int]) -> Seen:
+    def see(self, memory: frozenset[int]) -> Observation:
         """Return what a pass sees: what it looks up by name, and of the rest what its process heard of."""
         session = self.session
         names = {session.status.job_name} if session.status.phase is not Phase.SUSPENDED else set()
@@ -51,7 +51,7 @@ class World:
             names |= {job_name("s", run) for run in (last_run(session), last_run(session) + 1) if run}
         jobs = tuple(job for job in self.jobs.values() if job.name in names or job.run in memory)
         shown = {job.name for job in jobs}
-        return Seen(
+        return Observation(
             definition=a_definition(), jobs=jobs, pods=tuple(pod for pod in self.pods.values() if pod.job in shown)
         )
 

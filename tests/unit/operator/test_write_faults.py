@@ -132,7 +132,7 @@ async def play(scenario: Scenario, strike: Strike, *, at_once: bool = True) -> P
             try:
                 await settle(cluster, operators)
                 if step is PlayedCluster.pass_time:
-                    await operators[0].sweep.go_round()
+                    await operators[0].sweep.run_once()
                     await settle(cluster, operators)
             except Died:
                 await operators[0].stop()
@@ -142,7 +142,7 @@ async def play(scenario: Scenario, strike: Strike, *, at_once: bool = True) -> P
                 ended += operators
                 await operators[0].start()
                 await settle(cluster, operators)
-                await operators[0].sweep.go_round()
+                await operators[0].sweep.run_once()
                 await settle(cluster, operators)
         # One that knows nothing finds nothing left to do, but to count a definition's sessions again.
         last = PlayedOperator(cluster, Strike(kinds=scenario.kinds))

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agentic_core.resources.session import Interrupt
-from agentic_runner.execution.thread_entry import Question
+from agentic_runner.execution.thread_entry import PendingInterrupt
 from agentic_runner.session.interrupts import MAX_INTERRUPTS, ROOM_FOR_INTERRUPTS, build_interrupts, fit_interrupts
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def built(value: Any, **fields: Any) -> Interrupt:
-    (interrupt,) = build_interrupts([Question("q", "node", value, **fields)])
+    (interrupt,) = build_interrupts([PendingInterrupt("q", "node", value, **fields)])
     return interrupt
 
 
@@ -40,7 +40,7 @@ def test_a_schema_too_large_for_a_status_is_left_out() -> None:
 
 
 def test_many_large_questions_share_their_room() -> None:
-    many = build_interrupts(Question(f"q{number}", "node", "x" * 30_000) for number in range(30))
+    many = build_interrupts(PendingInterrupt(f"q{number}", "node", "x" * 30_000) for number in range(30))
     assert len(many) == 30
     assert sum(len(json.dumps(each.to_wire())) for each in many) < 600_000
 

@@ -8,7 +8,7 @@ import ormsgpack
 import pytest
 
 from agentic_core.errors import PermanentError
-from agentic_runner.checkpoints.encrypted_saver import SealingSerializer
+from agentic_runner.checkpoints.encrypted_saver import EncryptingSerializer
 from agentic_runner.keyring import CannotDecrypt, Keyring, parse_keyring, read_keyring
 
 OLD, NEW, OTHER = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
@@ -18,8 +18,8 @@ class Color(StrEnum):
     RED = "red"
 
 
-def a_serializer(*lines: str) -> SealingSerializer:
-    return SealingSerializer(parse_keyring("\n".join(lines)) if lines else Keyring())
+def a_serializer(*lines: str) -> EncryptingSerializer:
+    return EncryptingSerializer(parse_keyring("\n".join(lines)) if lines else Keyring())
 
 
 @pytest.mark.parametrize("value", ["a text", 7, None, b"bytes", {"a": [1, {"b": None}]}, ("x", 1), b"", [Color.RED]])
@@ -28,7 +28,7 @@ def test_what_is_encrypted_comes_back(value: object) -> None:
     type_, data = serializer.dumps_typed(value)
     assert "+agentic-" in type_
     assert b"a text" not in data
-    plain = SealingSerializer(Keyring())
+    plain = EncryptingSerializer(Keyring())
     assert serializer.loads_typed((type_, data)) == plain.loads_typed(plain.dumps_typed(value))
 
 

@@ -25,7 +25,7 @@ from agentic_runner.execution.execute import (
     find_entry,
 )
 from agentic_runner.execution.given import build_config
-from agentic_runner.execution.thread_entry import Action
+from agentic_runner.execution.thread_entry import EntryAction
 from agentic_runner.execution.tracking import StreamEvent, Tracker
 
 CONFIG = build_config("t", 1)
@@ -94,7 +94,7 @@ async def test_a_run_ends_with_the_graph_s_output_and_counts_its_steps() -> None
 async def test_a_finished_thread_gives_its_output_again_and_runs_nothing() -> None:
     graph = _line(one, two)
     await _execute(graph, {"x": 1})
-    assert (await find_entry(graph, CONFIG, {}, [])).action is Action.REPORT
+    assert (await find_entry(graph, CONFIG, {}, [])).action is EntryAction.REPORT
     outcome, _, events = await _execute(graph, {"x": 99})
     assert outcome == Finished({"x": 20, "done": []})
     assert events == []
@@ -226,7 +226,7 @@ async def test_a_static_breakpoint_waits_and_any_answer_passes_it() -> None:
     (stop,) = outcome.questions
     assert stop.is_breakpoint
     assert stop.node == "two"
-    assert (await find_entry(graph, CONFIG, {}, [])).action is Action.WAIT
+    assert (await find_entry(graph, CONFIG, {}, [])).action is EntryAction.WAIT
     outcome, _, _ = await _execute(graph, None, {stop.id: True})
     assert outcome == Finished({"x": 20, "done": []})
 

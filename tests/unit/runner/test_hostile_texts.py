@@ -10,12 +10,12 @@ from agentic_core.conditions import Reason
 from agentic_core.display import hides
 from agentic_core.resources.session import AgenticSession
 from agentic_runner.execution.history import join_nodes
-from agentic_runner.execution.thread_entry import Question
+from agentic_runner.execution.thread_entry import PendingInterrupt
 from agentic_runner.execution.tracking import Progress, Tracker
 from agentic_runner.redaction import describe
 from agentic_runner.session import status as statuses
 from agentic_runner.session.interrupts import build_interrupts
-from agentic_runner.session.status import Verdict
+from agentic_runner.session.status import RunFailure
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TEXTS = st.text(
@@ -51,11 +51,16 @@ def test_no_status_of_a_runner_hides_anything(one: str, two: str, three: str) ->
     tracker.see((), "custom", {"progress": 0.5, "message": three})
     progress = tracker.progress
     questions = build_interrupts(
-        [Question(id="q", node=one, value={"prompt": two, "options": [three, one]}), Question("r", three, two)]
+        [
+            PendingInterrupt(id="q", node=one, value={"prompt": two, "options": [three, one]}),
+            PendingInterrupt("r", three, two),
+        ]
     )
     written = [
         statuses.waiting(a_session(), NOW, questions, progress),
-        statuses.failed(a_session(), NOW, Verdict(Reason.GRAPH_ERROR, one, describe(ValueError(two)), three), progress),
+        statuses.failed(
+            a_session(), NOW, RunFailure(Reason.GRAPH_ERROR, one, describe(ValueError(two)), three), progress
+        ),
         statuses.troubled(a_session(), Reason.RETRYING, one),
         statuses.progressing(a_session(), Progress(message=progress.message, current_node=progress.current_node)),
     ]

@@ -15,8 +15,15 @@ from agentic_core.resources.session import AgenticSession, SessionStatus
 from agentic_runner.config import RunConfig, TokenSource
 from agentic_runner.execution.tracking import Progress
 from agentic_runner.session import status as statuses
-from agentic_runner.session.reporter import ApiUnavailable, HeldBack, Reporter, check_ours, compute_delay, persist
-from agentic_runner.session.status import Result, Verdict
+from agentic_runner.session.reporter import (
+    ApiUnavailable,
+    Reporter,
+    SessionSuspended,
+    check_ours,
+    compute_delay,
+    persist,
+)
+from agentic_runner.session.status import Result, RunFailure
 
 CONFIG = RunConfig(
     session_name="s",
@@ -119,7 +126,7 @@ async def test_a_run_that_ends_before_it_could_be_told_goes_by_way_of_running() 
 
 async def test_a_load_failure_needs_no_running() -> None:
     api = FakeApi()
-    verdict = Verdict(Reason.GRAPH_LOAD_FAILED, "GraphLoadError", "no")
+    verdict = RunFailure(Reason.GRAPH_LOAD_FAILED, "GraphLoadError", "no")
     await _reporter(api).conclude(lambda session, now: statuses.failed(session, now, verdict, Progress()))
     assert api.phases == [Phase.FAILED]
 
@@ -168,7 +175,7 @@ async def test_a_session_that_is_pending_still_is_waited_for() -> None:
 
 async def test_a_suspended_session_is_left_to_the_operator() -> None:
     api = FakeApi(phase="Suspended")
-    with pytest.raises(HeldBack):
+    with pytest.raises(SessionSuspended):
         await _reporter(api).conclude(_completed)
     assert api.writes == []
 

@@ -9,7 +9,7 @@ from agentic_core.errors import OutputTooLarge
 from agentic_runner import results
 from agentic_runner.config import RunConfig, TokenSource
 from agentic_runner.drain import Drain
-from agentic_runner.results import GivenUp, Keeper
+from agentic_runner.results import ResultSaver, UploadInterrupted
 from agentic_store.results.output import encode_output
 from agentic_store.results.output_stream import OutputStream
 
@@ -29,8 +29,8 @@ def a_config(**changes: Any) -> RunConfig:
     return RunConfig(**(given | changes))
 
 
-def a_keeper(**changes: Any) -> Keeper:
-    return Keeper(a_config(**changes), Drain(), lambda _: None)
+def a_keeper(**changes: Any) -> ResultSaver:
+    return ResultSaver(a_config(**changes), Drain(), lambda _: None)
 
 
 @pytest.mark.parametrize("value", [{"a": [1, "ä", None]}, "x" * 40_000, float("nan")])
@@ -80,5 +80,5 @@ def test_a_source_stops_when_the_process_is_asked_to_end() -> None:
     source = results._Source(OutputStream(["x" * 100]), drain)
     assert source.read(4) == b'["xx'
     drain.request("SIGTERM")
-    with pytest.raises(GivenUp, match="SIGTERM"):
+    with pytest.raises(UploadInterrupted, match="SIGTERM"):
         source.read(4)

@@ -9,14 +9,14 @@ from agentic_core.conditions import find_condition
 from agentic_core.errors import GraphLoadError
 from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import AgenticSession, Interrupt
-from agentic_runner.checkpoints.lost_checkpoints import Loss, find_loss
+from agentic_runner.checkpoints.lost_checkpoints import LostCheckpoints, find_loss
 from agentic_runner.execution.tracking import Progress
 from agentic_runner.session import status as statuses
-from agentic_store.thread_end import Tip
+from agentic_store.thread_end import ThreadEnd
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
-LOSS = Loss("c7", 7, "c3", 3)
+LOSS = LostCheckpoints("c7", 7, "c3", 3)
 CONDITION = {"type": "CheckpointsLost", "status": "True", "reason": "CheckpointsLost", "lastTransitionTime": EARLIER}
 
 
@@ -33,14 +33,16 @@ def a_session(**status: Any) -> AgenticSession:
 @pytest.mark.parametrize(
     ("tip", "known", "loss"),
     [
-        (Tip(None, None, None, has_known=True), None, None),
-        (Tip("c9", "c9", 9, has_known=True), "c7", None),
-        (Tip("c3", "c3", 3, has_known=False), "c7", LOSS),
-        (Tip("c0", "c0", 0, has_known=False), "c7", Loss("c7", 7, "c0", 0)),
-        (Tip(None, None, None, has_known=False), "c7", Loss("c7", 7, None, 0)),
+        (ThreadEnd(None, None, None, has_known=True), None, None),
+        (ThreadEnd("c9", "c9", 9, has_known=True), "c7", None),
+        (ThreadEnd("c3", "c3", 3, has_known=False), "c7", LOSS),
+        (ThreadEnd("c0", "c0", 0, has_known=False), "c7", LostCheckpoints("c7", 7, "c0", 0)),
+        (ThreadEnd(None, None, None, has_known=False), "c7", LostCheckpoints("c7", 7, None, 0)),
     ],
 )
-def test_what_was_told_of_and_is_not_there_is_a_loss(tip: Tip, known: str | None, loss: Loss | None) -> None:
+def test_what_was_told_of_and_is_not_there_is_a_loss(
+    tip: ThreadEnd, known: str | None, loss: LostCheckpoints | None
+) -> None:
     assert find_loss(tip, known, 7, first_step=1) == loss
 
 
@@ -58,7 +60,7 @@ def test_the_status_goes_back_to_what_is_there_and_says_so() -> None:
     condition = find_condition(status.conditions, "CheckpointsLost")
     assert condition is not None
     assert "of 7 super-steps 3 are there" in condition.message
-    assert statuses.rewound(session, NOW, loss=Loss("c7", 7, None, 0)).history == ()
+    assert statuses.rewound(session, NOW, loss=LostCheckpoints("c7", 7, None, 0)).history == ()
 
 
 def test_a_question_that_was_lost_goes_when_its_step_asks_anew_and_its_answer_is_not_taken() -> None:

@@ -30,7 +30,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
 from pydantic import SecretStr
 
-from agentic_runner.checkpoints.encrypted_saver import SealingSerializer, is_inline, is_storable_json
+from agentic_runner.checkpoints.encrypted_saver import EncryptingSerializer, is_inline, is_storable_json
 from agentic_runner.checkpoints.not_restorable import NotRestorable
 from agentic_runner.checkpoints.state_codec import StateCodec
 from agentic_runner.checkpoints.state_types import StateTypes, read_allowed
@@ -84,7 +84,7 @@ def test_an_object_comes_back_equal_and_of_its_type_wherever_it_stands(value: An
 
 
 def test_an_array_of_bytes_that_is_the_whole_value_comes_back() -> None:
-    serde = SealingSerializer(Keyring())
+    serde = EncryptingSerializer(Keyring())
     assert serde.loads_typed(serde.dumps_typed(bytearray(b"array"))) == bytearray(b"array")
 
 
@@ -135,12 +135,12 @@ def test_the_bytes_are_those_of_langgraphs_own_serializer(value: Any) -> None:
         theirs = JsonPlusSerializer().dumps_typed(value)
     except ormsgpack.MsgpackEncodeError:
         return  # an integer beyond 64 bits, which it does not have
-    assert SealingSerializer(Keyring()).dumps_typed(value) == theirs
+    assert EncryptingSerializer(Keyring()).dumps_typed(value) == theirs
 
 
 @pytest.mark.parametrize("value", OBJECTS, ids=lambda value: type(value).__name__)
 def test_objects_are_saved_as_langgraphs_own_serializer_saves_them(value: Any) -> None:
-    assert SealingSerializer(Keyring()).dumps_typed([value]) == JsonPlusSerializer().dumps_typed([value])
+    assert EncryptingSerializer(Keyring()).dumps_typed([value]) == JsonPlusSerializer().dumps_typed([value])
 
 
 def make_local() -> Any:
@@ -337,7 +337,7 @@ def test_what_the_databases_json_would_change_is_no_part_of_it(value: Any, expec
 
 @pytest.mark.parametrize("make", [Keyring, lambda: parse_keyring(KEY)], ids=["plain", "encrypted"])
 def test_json_that_postgresql_refuses_goes_as_a_text(make: Callable[[], Keyring]) -> None:
-    serde = SealingSerializer(make())
+    serde = EncryptingSerializer(make())
     value = {"a": "\0", "b": [math.inf, "\ud800"], "c": -0.0}
     sealed = serde.seal_json(value)
     assert is_storable_json({"x": next(iter(sealed.values()))[: len("agentic")]})

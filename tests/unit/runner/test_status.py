@@ -11,7 +11,7 @@ from agentic_core.lifecycle import Phase
 from agentic_core.resources.session import AgenticSession, Interrupt, SessionStatus
 from agentic_runner.execution.tracking import Progress
 from agentic_runner.session import status as statuses
-from agentic_runner.session.status import Result, Verdict, build_patch
+from agentic_runner.session.status import Result, RunFailure, build_patch
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -84,7 +84,7 @@ def test_a_result_is_shown_up_to_32_kib_and_referred_to_above(size: int) -> None
 
 
 def test_a_failure_names_its_node_and_is_bounded() -> None:
-    verdict = Verdict(Reason.GRAPH_ERROR, "T" * 300, "m" * 100_000, node="n", retriable=True)
+    verdict = RunFailure(Reason.GRAPH_ERROR, "T" * 300, "m" * 100_000, node="n", retriable=True)
     status = statuses.failed(a_session(), NOW, verdict, Progress())
     assert status.error is not None
     assert (len(status.error.type), len(status.error.message)) == (256, MAX_MESSAGE_LENGTH)
