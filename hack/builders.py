@@ -129,7 +129,7 @@ class Builder:
         return done.returncode == 0
 
     def image_id(self, reference: str) -> str | None:
-        """Say what a name stands for here; None when it is not here."""
+        """Return what a name stands for here; None when it is not here."""
         inspect = ["inspect", "--type", "image", "--format"]
         form = "{{.FromImageID}}" if self.name == "buildah" else "{{.Id}}"
         done = subprocess.run([self.name, *inspect, form, reference], capture_output=True, text=True, check=False)
@@ -174,7 +174,7 @@ def find_builder(progress: Progress) -> Builder:
 
 
 def _answers(argv: Sequence[str]) -> bool:
-    """Say whether a builder works; a docker command without its engine does not."""
+    """Return whether a builder works; a docker command without its engine does not."""
     if shutil.which(argv[0]) is None:
         return False
     try:

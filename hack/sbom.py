@@ -58,7 +58,7 @@ class Locked:
     hashes: tuple[str, ...]
 
     def applies(self, python: str) -> bool:
-        """Say whether it is for Linux with this Python."""
+        """Return whether it is for Linux with this Python."""
         environment = {
             "sys_platform": "linux",
             "platform_system": "Linux",

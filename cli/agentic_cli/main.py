@@ -132,7 +132,7 @@ def run(argv: list[str]) -> int:
 
 
 def wants_traceback(environ: Mapping[str, str]) -> bool:
-    """Say whether errors are to be shown as Python shows them."""
+    """Return whether errors are to be shown as Python shows them."""
     return environ.get(DEBUG_VARIABLE, "") not in ("", "0")
 
 

@@ -141,7 +141,7 @@ def find_item_choices(schema: Json | None) -> tuple[Choice, ...]:
 
 
 def is_same_json(left: Any, right: Any) -> bool:
-    """Say whether two JSON values are the same; in JSON, unlike in Python, ``true`` is not 1."""
+    """Return whether two JSON values are the same; in JSON, unlike in Python, ``true`` is not 1."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, Mapping) and isinstance(right, Mapping):

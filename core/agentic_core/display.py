@@ -54,7 +54,7 @@ _JOINERS: Final = "\u200c\u200d"
 
 
 def hides(text: str) -> bool:
-    """Say whether a text holds anything that is shown by its number."""
+    """Return whether a text holds anything that is shown by its number."""
     return not (text.isascii() and text.isprintable()) and _HIDDEN.search(text) is not None
 
 

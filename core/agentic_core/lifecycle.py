@@ -97,7 +97,7 @@ TRANSITIONS: Final[dict[Phase, dict[Phase, frozenset[Actor]]]] = {
 
 
 def is_legal(old: Phase | None, new: Phase, actor: Actor | None = None) -> bool:
-    """Say whether ``actor`` (or anybody, where None) may change a session from ``old`` to ``new``.
+    """Return whether ``actor`` (or anybody, where None) may change a session from ``old`` to ``new``.
 
     Staying in a phase is legal for every phase that is not final. A missing ``old`` counts as ``Pending``.
     """

@@ -69,5 +69,5 @@ def find_reserved(path: str) -> str | None:
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Say whether ``path`` is ``folder`` or lies below it; both well-formed and absolute."""
+    """Return whether ``path`` is ``folder`` or lies below it; both well-formed and absolute."""
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")

@@ -47,7 +47,7 @@ _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def is_dns_label(name: str, limit: int = 63) -> bool:
-    """Say whether ``name`` is an RFC 1123 label of at most ``limit`` characters."""
+    """Return whether ``name`` is an RFC 1123 label of at most ``limit`` characters."""
     return len(name) <= limit and _DNS_LABEL.fullmatch(name) is not None
 
 

@@ -106,7 +106,7 @@ def refuse_oversize(text: bytes, limit: int) -> None:
 
 
 def has_deeper_nesting(raw: bytes, limit: int) -> bool:
-    """Say whether the JSON text nests lists and objects more than ``limit`` levels deep.
+    """Return whether the JSON text nests lists and objects more than ``limit`` levels deep.
 
     Works on the text in linear passes of C code, because a walk in Python over a large document is what a check
     with a CPU limit cannot afford, and because the parser itself must not be handed a text that overflows its stack.
@@ -124,7 +124,7 @@ def has_deeper_nesting(raw: bytes, limit: int) -> bool:
 
 
 def has_long_numbers(raw: bytes) -> bool:
-    """Say whether the JSON text may hold a number of 2⁶³ or more; cheap, and right when it says no."""
+    """Return whether the JSON text may hold a number of 2⁶³ or more; cheap, and right when it says no."""
     digits = raw.translate(_TO_ZEROS, b"+")
     return b"0" * 19 in digits or b"0e00" in digits
 
@@ -194,7 +194,7 @@ def _parse(raw: bytes, unique_keys: bool) -> object:
 
 
 def _may_overflow(digits: bytes) -> bool:
-    """Say whether a number in the text needs a second look; all other texts keep the C scanner's float parser."""
+    """Return whether a number in the text needs a second look; all other texts keep the C scanner's float parser."""
     return b"e000" in digits or b"e-000" in digits or b"0" * 300 in digits
 
 

@@ -21,7 +21,7 @@ def project_prefix(namespace: str) -> str:
 
 
 def can_read(reader: str, thread: str) -> bool:
-    """Say whether the session of thread ``reader`` may read ``thread``.
+    """Return whether the session of thread ``reader`` may read ``thread``.
 
     Only within a project; and a private thread only from a private one of the same user.
     """

@@ -70,7 +70,7 @@ def parse_time(text: object) -> datetime | None:
 
 
 def is_believable(at: datetime, *, since: datetime | None, now: datetime) -> bool:
-    """Say whether something may have happened at ``at``: after ``since``, and not in the future."""
+    """Return whether something may have happened at ``at``: after ``since``, and not in the future."""
     return (since is None or at >= add(since, -CLOCK_TOLERANCE)) and at <= add(now, CLOCK_TOLERANCE)
 
 

@@ -27,7 +27,7 @@ def find(program: Program, environment: Mapping[str, str] = os.environ) -> Path 
 
 
 def ensure(names: Iterable[str], *, progress: Progress | None = None, sites: Sites | None = None) -> dict[str, Path]:
-    """Say where each program is, after getting those that are not here.
+    """Return where each program is, after getting those that are not here.
 
     Two calls at the same time wait for each other. Raises MissingTool when there is no way to get one.
     """

@@ -238,7 +238,7 @@ class ControlPlane:
         self.processes.stop("kube-controller-manager", signum=signal.SIGKILL)
 
     def is_ready(self) -> bool:
-        """Say whether the API server answers and all its start-up work is done."""
+        """Return whether the API server answers and all its start-up work is done."""
         try:
             with self._open("GET", "/readyz", None, "") as answer:
                 return bool(answer.status == 200)

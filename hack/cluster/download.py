@@ -49,7 +49,7 @@ class Source:
 
 
 def build_source(program: Program, sites: Sites, machine: str | None = None) -> Source:
-    """Say where a program is published for a processor, named as Go does."""
+    """Return where a program is published for a processor, named as Go does."""
     machine = machine or architecture()
     version = program.version
     match program.project:

@@ -27,7 +27,7 @@ def find_free_ports(count: int, *, address: str = LOOPBACK) -> list[int]:
 
 
 def is_free(port: int, *, address: str = LOOPBACK) -> bool:
-    """Say whether a server could listen on a port, connections of an ended one aside."""
+    """Return whether a server could listen on a port, connections of an ended one aside."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -38,7 +38,7 @@ def is_free(port: int, *, address: str = LOOPBACK) -> bool:
 
 
 def is_answering(url: str) -> bool:
-    """Say whether a health page of our own process answers 200, whatever certificate it made itself."""
+    """Return whether a health page of our own process answers 200, whatever certificate it made itself."""
     trust = ssl.create_default_context()
     trust.check_hostname = False
     trust.verify_mode = ssl.CERT_NONE

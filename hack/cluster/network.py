@@ -104,7 +104,7 @@ def _build_forward_rules() -> list[list[str]]:
 
 
 def _drops_forwarded() -> bool:
-    """Say whether what is forwarded is dropped unless somebody allows it, as Docker's daemon sets it."""
+    """Return whether what is forwarded is dropped unless somebody allows it, as Docker's daemon sets it."""
     if not shutil.which("iptables"):
         return False
     shown = subprocess.run(["iptables", "-S", "FORWARD"], capture_output=True, text=True, check=False)

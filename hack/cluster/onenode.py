@@ -116,7 +116,7 @@ class OneNode:
         self._progress.say("the local cluster is up")
 
     def is_healthy(self) -> bool:
-        """Say whether every part runs and the node is ready."""
+        """Return whether every part runs and the node is ready."""
         if not all(self._processes.is_running(name) for name in PARTS):
             return False
         plane = open_control_plane(self.state)

@@ -60,7 +60,7 @@ def parse_stat(text: str) -> tuple[str, int]:
 
 
 def observe_identity(pid: int) -> Identity | None:
-    """Say who has this process id now; None when nobody lives under it (a zombie does not live)."""
+    """Return who has this process id now; None when nobody lives under it (a zombie does not live)."""
     try:
         state, started = parse_stat(Path(f"/proc/{pid}/stat").read_text())
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

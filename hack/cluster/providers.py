@@ -49,7 +49,7 @@ def read_named(environment: Mapping[str, str], kubeconfig: str | None, context: 
 def choose(
     state: Path, named: Named | None, progress: Progress, environment: Mapping[str, str] = os.environ
 ) -> Provider:
-    """Say which cluster the commands are about: the named one, the one that `up` made, or the best to make."""
+    """Return which cluster the commands are about: the named one, the one that `up` made, or the best to make."""
     if named is not None:
         return NamedCluster(state, named, progress)
     match _recorded(state):
@@ -78,7 +78,7 @@ def remember(state: Path, provider: Provider) -> None:
 
 
 def is_kind_usable(environment: Mapping[str, str] = os.environ) -> bool:
-    """Say whether kind is here and Docker's engine answers; a docker command alone is no engine."""
+    """Return whether kind is here and Docker's engine answers; a docker command alone is no engine."""
     path = environment.get("PATH")
     if not shutil.which("kind", path=path) or not shutil.which("docker", path=path):
         return False

@@ -63,7 +63,7 @@ def build_volume(claim: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 
 def decide(claims: Iterable[Mapping[str, Any]], volumes: Iterable[Mapping[str, Any]], root: Path) -> Work:
-    """Say which volumes to make and which to delete."""
+    """Return which volumes to make and which to delete."""
     ours = [one for one in volumes if one["metadata"].get("annotations", {}).get(_CLASS_ANNOTATION) == PROVISIONER]
     existing = {one["metadata"]["name"] for one in ours}
     create = tuple(

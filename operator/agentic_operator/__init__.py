@@ -1,1 +1,1 @@
-"""The operator: turns definitions and sessions into Jobs, watches them, and says in their status how they stand."""
+"""The operator: turns definitions and sessions into Jobs, watches them and writes their status."""

@@ -1,4 +1,4 @@
-"""What authors of definitions may use of a pod: where it runs, before whom, and what others know it by.
+"""What definitions may ask for in their pods: nodes, priority, labels and service accounts, by the admin's settings.
 
 A definition decides over code and Secrets of its own namespace. What reaches beyond that, to nodes, to pods of others
 and to identities outside of the cluster, is the admin's to give: the settings list it, and what is not listed is
@@ -40,7 +40,7 @@ class Listed:
         return EVERYTHING in self.names
 
     def allows(self, name: str) -> bool:
-        """Say whether a name is on the list."""
+        """Return whether a name is on the list."""
         return any(
             name.startswith(each.removesuffix(EVERYTHING)) if each.endswith(EVERYTHING) else name == each
             for each in self.names

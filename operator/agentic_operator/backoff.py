@@ -1,4 +1,4 @@
-"""Retries as data: after how long a failed pass is tried again."""
+"""Back-off: the delay before a failed pass is tried again."""
 
 import random
 from typing import Final

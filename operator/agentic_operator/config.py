@@ -1,4 +1,4 @@
-"""Settings, from flags and the environment: checked once, at the start, with errors that name the variable."""
+"""Settings from flags and the environment, checked once at the start; errors name the variable."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""Keeps a fault of one object from the others: in every loop over objects, each object's share stands apart.
+"""Fault isolation: an error with one object never stops a loop over the others.
 
 Whoever may write an object can write one that nobody foresaw. A loop that ended there would end for all tenants, so no
 loop does: the fault is logged with the object's name, counted by loop, and the next object is looked at.
@@ -34,7 +34,7 @@ class Quiet:
         self._until: dict[Hashable, tuple[float, float]] = {}
 
     def is_due(self, about: Hashable) -> bool:
-        """Say whether to tell now; from then on it is quiet for longer than the time before."""
+        """Return whether to tell now; from then on it is quiet for longer than the time before."""
         now = self._clock()
         until, seconds = self._until.get(about, (0.0, 0.0))
         if about in self._until and now < until:
@@ -47,7 +47,7 @@ class Quiet:
         return True
 
     def end(self, about: Hashable) -> bool:
-        """Forget a complaint that is over; say whether it was told."""
+        """Forget a complaint that is over; return whether it was told."""
         return self._until.pop(about, None) is not None
 
 
@@ -62,7 +62,7 @@ class Outage:
         self._in_a_row = 0
 
     def fail(self) -> bool:
-        """Count a failure; say whether it is the service's."""
+        """Count a failure; return whether it is the service's."""
         self._in_a_row += 1
         return self._in_a_row >= self._limit
 
@@ -97,13 +97,13 @@ class Faults:
         """Count a fault of one object, and log it: what may pass by itself once, and then ever less often."""
         self.counts[loop] += 1
         if isinstance(error, TransientError) and not self.quiet.is_due((loop, type(error), *sorted(about.items()))):
-            logger.debug("left out of a round of %s again: %s", loop, error, extra=about)
+            logger.debug("skipped in %s again: %s", loop, error, extra=about)
         elif isinstance(error, AgenticError):
-            logger.warning("left out of a round of %s: %s", loop, error, extra=about)
+            logger.warning("skipped in %s: %s", loop, error, extra=about)
         elif isinstance(error, ValidationError):
-            logger.error("left out of a round of %s, it cannot be read: %s", loop, describe_invalid(error), extra=about)
+            logger.error("skipped in %s, invalid object: %s", loop, describe_invalid(error), extra=about)
         else:
-            logger.error("left out of a round of %s after an unexpected error", loop, exc_info=error, extra=about)
+            logger.error("skipped in %s after an unexpected error", loop, exc_info=error, extra=about)
 
 
 def describe_invalid(error: ValidationError) -> str:
@@ -138,10 +138,10 @@ async def repeat(
             faults.counts[loop] += 1
             failed += 1
             level = logging.WARNING if faults.quiet.is_due(loop) else logging.DEBUG
-            logger.log(level, "a round of %s was cut short, the next one goes on: %s", loop, error)
+            logger.log(level, "%s interrupted, continuing in the next round: %s", loop, error)
             pause = seconds if after_fault_seconds is None else after_fault_seconds
         except Exception:
             # A loop that ended would end the process, and with it the work of all tenants.
             faults.counts[loop] += 1
-            logger.exception("a round of %s was cut short by an unexpected error, the next one goes on", loop)
+            logger.exception("%s interrupted by an unexpected error, continuing in the next round", loop)
             pause = seconds if after_fault_seconds is None else after_fault_seconds

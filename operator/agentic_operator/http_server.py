@@ -1,4 +1,4 @@
-"""``/healthz``: whether this process still does its work, for the kubelet; and ``/metrics``, for Prometheus."""
+"""``/healthz`` for the kubelet and ``/metrics`` for Prometheus."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Image references and the list of registries and repositories that may be run.
+"""Image references, and the list of images that are allowed.
 
 A reference is parsed as container runtimes parse it before anything is compared, so that a host that only looks
 like an allowed one (``registry.example.com.evil.io``, ``registry.example.com:443@evil``) never passes.
@@ -89,7 +89,7 @@ class AllowedImages:
         return cls(prefixes=tuple(_parse_prefix(entry) for entry in entries))
 
     def allows(self, image: ImageReference) -> bool:
-        """Say whether ``image`` lies below one of the prefixes, component by component."""
+        """Return whether ``image`` lies below one of the prefixes, component by component."""
         if self.everything:
             return True
         return any(

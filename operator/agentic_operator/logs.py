@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, with the fields by which they are searched."""
+"""Logs: one JSON object a line."""
 
 import json
 import logging

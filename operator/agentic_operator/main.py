@@ -1,4 +1,4 @@
-"""The operator process: reads its settings, waits for its turn, and runs until it is told to end."""
+"""The operator process: settings, leader election, watches and controllers, until SIGTERM."""
 
 import asyncio
 import contextlib
@@ -253,7 +253,7 @@ async def _lead(
             done, _ = await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            logger.info("ends")
+            logger.info("stopping")
         finally:
             for task in background:
                 task.cancel()
@@ -297,7 +297,7 @@ async def _hold(election: Election) -> NoReturn:
     try:
         await election.hold()
     except LeaseLost as error:
-        logger.error("stops at once: %s", error)  # noqa: TRY400
+        logger.error("stopping at once: %s", error)  # noqa: TRY400
         sys.stderr.flush()
         # Not a clean end: anything that still waits for an answer must not act on it any more.
         os._exit(1)

@@ -24,7 +24,7 @@ async def sample_database(
             sources.is_database_up = True
         except AgenticError as error:
             sources.is_database_up = False
-            logger.debug("the database was not sampled: %s", error)
+            logger.debug("sampling the database failed: %s", error)
         except Exception as error:  # noqa: BLE001  (what the database holds must not end the process)
             sources.is_database_up = False
             sources.faults.tell("sampler", error)

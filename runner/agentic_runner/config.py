@@ -1,4 +1,4 @@
-"""What a runner is told by its pod: the variables of the contract, parsed once.
+"""The run's configuration: the variables of the contract, parsed once.
 
 Secrets come from files; their plain variables work for local runs. Their values never appear in a ``repr``.
 """

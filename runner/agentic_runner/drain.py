@@ -48,7 +48,7 @@ class Drain:
             self._requested.set()
 
     async def wait_requested(self, timeout_seconds: float) -> bool:
-        """Wait for the wish to stop, for a while; say whether it is there."""
+        """Wait for the wish to stop, for a while; return whether it is there."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._requested.wait()

@@ -1,4 +1,4 @@
-"""The oldest versions of libraries that the runner works with; an author's ``pip install`` may have put older ones."""
+"""Refuses libraries that are too old for the runner."""
 
 import importlib.metadata
 import re

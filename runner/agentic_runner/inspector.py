@@ -147,7 +147,7 @@ def _watch(child: int, report_out: int, output_out: int, redactor: Redactor) -> 
 
 
 def _read_ready(selector: selectors.BaseSelector, timeout_seconds: float) -> bool:
-    """Read once from every pipe that has something; say whether any had."""
+    """Read once from every pipe that has something; return whether any had."""
     had = False
     for key, _ in selector.select(timeout_seconds):
         take: Callable[[bytes], None] = key.data

@@ -1,4 +1,4 @@
-"""How a run ends, and who is told: the database first, then the session, then the pod's exit code.
+"""Reports the outcome of a run: first in the database, then in the status, then by the exit code.
 
 Every end comes through here: a result, a question, a drain, an error of the graph's and each of ours.
 """
@@ -108,7 +108,7 @@ class OutcomeReporter:
 
     async def tell_loss(self, loss: LostCheckpoints, history: tuple[HistoryEntry, ...]) -> None:
         """Tell that the run goes on from an earlier checkpoint; ``history`` is what the database has."""
-        log.warning("goes back: %s", loss.describe())
+        log.warning("acknowledged checkpoints are missing: %s", loss.describe())
         self._progress = Progress()
         self.recall(history)
         self._taken.clear()
@@ -143,7 +143,7 @@ class OutcomeReporter:
             case Finished():
                 return await self._tell_result(outcome.output, database)
             case Waits():
-                return Ending(ExitCode.DONE, "waits for input")
+                return Ending(ExitCode.DONE, "waiting for input")
             case Drained():
                 return Ending(ExitCode.DRAINED, f"drained after {self._drain.reason}: the next pod continues")
 
@@ -186,7 +186,7 @@ class OutcomeReporter:
             lambda session, now: statuses.waiting(session, now, asked, self._progress, taken=self._taken)
         )
         await self.put_event("waiting_for_input", {"interrupts": [question.id for question in asked]})
-        log.info("waits for input", extra={"questions": len(asked)})
+        log.info("waiting for input", extra={"questions": len(asked)})
 
     async def tell_graph_failure(self, failure: Failure, database: Database, fence: Fence) -> Ending:
         """Decide between another attempt and the end."""
@@ -286,7 +286,7 @@ class OutcomeReporter:
             except Superseded as lost:
                 return Ending(ExitCode.SUPERSEDED, str(lost))
             except AgenticError as trouble:
-                log.warning("the verdict was not stored: %s", trouble)
+                log.warning("storing the outcome failed: %s", trouble)
         ending = Ending(code, verdict.message)
         try:
             await self._reporter.conclude(lambda session, now: statuses.failed(session, now, verdict, self._confirmed))
@@ -294,13 +294,13 @@ class OutcomeReporter:
             return Ending(ExitCode.SUPERSEDED, str(lost))
         except AgenticError as trouble:
             # The exit code and termination message still reach the operator.
-            log.warning("the verdict was not delivered: %s", trouble)
+            log.warning("reporting the outcome failed: %s", trouble)
         log.info("failed", extra={"reason": verdict.reason.value})
         return ending
 
     async def report_verdict(self, row: SessionRow) -> Ending:
         """Tell the session what an earlier run already stored."""
-        log.info("the session's end is stored already: reporting it", extra={"status": row.status.wire})
+        log.info("outcome already stored, reporting it", extra={"status": row.status.wire})
         if row.status is Phase.COMPLETED:
             await self._conclude_completed(await asyncio.to_thread(self._keeper.describe, row.output_data))
             return Ending(ExitCode.DONE, "completed")
@@ -325,7 +325,7 @@ class OutcomeReporter:
             try:
                 return await call()
             except TransientError as error:
-                log.warning("the database did not answer: %s", error, extra={"attempt": attempt})
+                log.warning("database unavailable: %s", error, extra={"attempt": attempt})
                 if attempt == _ATTEMPTS:
                     raise
                 await asyncio.sleep(compute_delay(attempt + 2, error.retry_after_seconds, 0.5))

@@ -1,4 +1,4 @@
-"""Where a run's result goes: into the session's row, or, over 90 MB, into the object store with a reference in the row.
+"""Saves a run's result: in the session's row or, over 90 MB, in the object store.
 
 Nothing here holds a second copy of a large result: it is encoded piece by piece, first to learn whether it is large,
 then once more into the upload. Whatever fails, the last checkpoint has the state that the result is made of, and the
@@ -71,7 +71,7 @@ class ResultSaver:
         """Upload the result, whatever its size; see :meth:`keep`."""
         if self._config.result_store_dir is None:
             raise OutputTooLarge(OUTPUT_TOO_LARGE)
-        log.info("the result is large: it goes to the object store")
+        log.info("large result: uploading it to the object store")
         config = self._config
         deadline = asyncio.get_running_loop().time() + config.result_store_patience_seconds
         attempt = 0
@@ -80,7 +80,7 @@ class ResultSaver:
                 return await self._upload(output)
             except ObjectStoreUnavailable as error:
                 attempt += 1
-                log.warning("the result is not stored yet: %s", error, extra={"attempt": attempt})
+                log.warning("storing the result failed, retrying: %s", error, extra={"attempt": attempt})
                 self._on_trouble(str(error))
                 delay = compute_delay(attempt + 1, error.retry_after_seconds, random.random())  # noqa: S311
                 if asyncio.get_running_loop().time() + delay > deadline:
@@ -97,10 +97,10 @@ class ResultSaver:
         try:
             count = await asyncio.to_thread(self._delete_others, kept.key)
         except AgenticError as error:
-            log.warning("what earlier attempts left in the object store goes with the session: %s", error)
+            log.warning("removing objects of earlier attempts failed; they go with the session: %s", error)
         else:
             if count:
-                log.info("removed what earlier attempts left in the object store", extra={"objects": count})
+                log.info("removed objects of earlier attempts", extra={"objects": count})
 
     def describe(self, value: Any) -> Result:
         """Return what the status says of a result that a row holds: the result itself, or a reference to it."""

@@ -201,7 +201,7 @@ class Run:
             session_created_at=self._reporter.session.metadata.creation_timestamp,
         )
         await database.carry(fence)
-        log.info("took the thread", extra={"thread_id": fence.thread_id, "epoch": fence.epoch})
+        log.info("acquired the thread", extra={"thread_id": fence.thread_id, "epoch": fence.epoch})
         return fence
 
     async def _start_record(self, database: Database) -> None:
@@ -224,7 +224,7 @@ class Run:
         fork = self._reporter.session.spec.fork_from
         if fork is not None:
             point = await enter_fork(graph, graph_config, database, self._config, fork)
-            log.info("is a fork", extra={"source": point.source, "checkpoint_id": point.checkpoint_id})
+            log.info("forked from checkpoint", extra={"source": point.source, "checkpoint_id": point.checkpoint_id})
             self._teller.recall(await self._read_history(database))
 
     async def _read_history(self, database: Database) -> tuple[HistoryEntry, ...]:
@@ -293,7 +293,7 @@ class Run:
                 )
             )
             state_types.note_loaded()
-            log.info("loaded the graph", extra={"graph": target.name, "target": str(target)})
+            log.info("graph loaded", extra={"graph": target.name, "target": str(target)})
             build_context(graph.context_schema, self._settings)
             limits = session.status.limits
             limit = choose_limit(graph, self._settings, limits.recursion_limit if limits is not None else None)
@@ -326,7 +326,7 @@ class Run:
             try:
                 await self._teller.tell_questions(outcome.questions, database)
             except statuses.AnswersPending as pending:
-                log.info("goes on at once: %s", pending)
+                log.info("continuing at once: %s", pending)
             else:
                 if not await warm.wait_for_answer([question.id for question in outcome.questions]):
                     return outcome
@@ -356,7 +356,7 @@ class Run:
                 await self._find_place(graph, database)
                 entry = await find_entry(graph, graph_config, answers, asked)
                 takes_inputs = entry.takes_inputs
-                log.info("enters the thread", extra={"action": entry.action.value})
+                log.info("entering thread", extra={"action": entry.action.value})
                 if entry.action is EntryAction.WAIT:
                     return Waits(entry.questions)
                 self._teller.take_answers(entry.answers)
@@ -388,11 +388,11 @@ class Run:
                 if failure.kind is FailureKind.DATABASE and self._drain.reason is not None:
                     return Drained()
                 if failure.kind is FailureKind.DATABASE and attempt <= _ATTEMPTS:
-                    log.warning("the database was lost: %s", failure.message, extra={"attempt": attempt})
+                    log.warning("lost the database: %s", failure.message, extra={"attempt": attempt})
                     self._reporter.say(Reason.DATABASE_UNAVAILABLE, self._redactor.redact(failure.message))
                     await asyncio.sleep(compute_delay(attempt + 2, None, 0.5))
                     continue
-                log.exception("the run failed: %s", failure.message)
+                log.exception("run failed: %s", failure.message)
                 raise RunFailed(failure) from error
 
 
@@ -418,7 +418,7 @@ class _Ending:
             if self.outcome is None and self._error is None:
                 raise
             if error is not self._error:
-                log.warning("the factory of the graph failed at its end: %s", describe(error), exc_info=error)
+                log.warning("graph factory failed while closing: %s", describe(error), exc_info=error)
 
     def resolve(self) -> Outcome:
         """Return the run's outcome, or raise what it raised."""

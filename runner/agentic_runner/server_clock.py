@@ -1,4 +1,4 @@
-"""The time that a run writes down: the API server's, whatever the node's clock says.
+"""The API server's clock: times in statuses do not depend on the node's.
 
 Deadlines, times to live and people compare the times of a status with those that others wrote, and the clock of one
 node may be wrong by an hour. Every answer of the API server says what time it is there; between two answers counts a

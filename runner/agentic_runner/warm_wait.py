@@ -1,4 +1,4 @@
-"""Staying for a quick answer: a process that has loaded everything waits a while before it gives its pod away.
+"""Warm wait: the process waits for an answer before it gives its pod up.
 
 It reads its session once a second: the right to watch sessions would be a right to see all of a namespace's.
 """
@@ -29,7 +29,7 @@ class WarmWait:
         self._interval = interval_seconds
 
     async def wait_for_answer(self, questions: Collection[str]) -> bool:
-        """Say whether one of the questions was answered before the time was up, the pod drained or the session moved.
+        """Whether one of the questions was answered before the time was up, the pod drained or the session moved.
 
         Raises ``Superseded`` when the session is not ours any more.
         """
@@ -42,7 +42,7 @@ class WarmWait:
                 try:
                     found = await self._reporter.find_answers(questions)
                 except TransientError as error:
-                    log.warning("cannot look for an answer: %s", error)
+                    log.warning("looking for an answer failed: %s", error)
                     continue
                 if found is not False:
                     return bool(found)

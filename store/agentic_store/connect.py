@@ -73,7 +73,7 @@ async def connect_when_ready(
 
 
 async def is_pooled(conn: psycopg.AsyncConnection[Any]) -> bool:
-    """Say whether a pooler such as PgBouncer answers in the server's place: it cannot know which backend comes next."""
+    """Whether a pooler such as PgBouncer answers in the server's place: it cannot know which backend comes next."""
     return await fetch_backend(conn) != conn.info.backend_pid
 
 

@@ -52,7 +52,7 @@ def build_name(application_name: str, fence: Fence | None) -> str:
 
 
 def carries(name: str, fence: Fence) -> bool:
-    """Say whether a connection's name, as the server has it, carries ``fence``; the trigger reads it the same way."""
+    """Whether a connection's name, as the server has it, carries ``fence``; the trigger reads it the same way."""
     found = re.search(r" fence=([0-9]{1,18})/([0-9]{1,18})(?![0-9])", name)
     return found is not None and (int(found[1]), int(found[2])) == (fence.number, fence.epoch)
 
@@ -84,7 +84,7 @@ class FencedConnection(psycopg.AsyncConnection[DictRow]):
         return await connecting
 
     def is_fresh(self, now: float) -> bool:
-        """Say whether it was lent a moment ago and nothing has come since: a server that ends sends its last words."""
+        """Whether it was lent a moment ago and nothing has come since: a server that ends sends its last words."""
         if now - self.lent_at >= _FRESH_SECONDS:
             return False
         poll = select.poll()

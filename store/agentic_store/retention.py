@@ -274,7 +274,7 @@ async def _claim(conn: Connection, session_uids: Sequence[str]) -> dict[str, str
 async def _delete(
     conn: Connection, tables: Sequence[str], params: Mapping[str, Any], rows: int, *, verb: str = "delete"
 ) -> tuple[Gone, bool]:
-    """Delete up to ``rows`` rows of each table; say whether none is left in any."""
+    """Delete up to ``rows`` rows of each table; return whether none is left in any."""
     limited = {**params, "limit": rows}
     # Unprepared: a plan made once for any arrays would not know how short these are.
     cursors = [await conn.execute(_SQL[f"{verb}_{table}"], limited, prepare=False) for table in tables]

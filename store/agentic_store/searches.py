@@ -45,12 +45,12 @@ def encode_search(containing: Mapping[str, Json]) -> str:
 
 
 def can_exist(*names: str) -> bool:
-    """Say whether a row may have these names: PostgreSQL holds no text with U+0000 or half a surrogate pair."""
+    """Return whether a row may have these names: PostgreSQL holds no text with U+0000 or half a surrogate pair."""
     return all(map(is_storable, names))
 
 
 def contains(value: Json, part: Json) -> bool:
-    """Say whether ``value @> part``: objects by their keys, lists by any of their items, the rest by equality."""
+    """Return whether ``value @> part``: objects by their keys, lists by any of their items, the rest by equality."""
     if isinstance(value, Mapping) and isinstance(part, Mapping):
         return all(key in value and contains(value[key], wanted) for key, wanted in part.items())
     if isinstance(value, list) and isinstance(part, list):

@@ -265,13 +265,13 @@ def check_path(path: Sequence[str]) -> list[str]:
 
 
 def explain_missing_parent(session_uid: str, path: Sequence[str]) -> str:
-    """Say why nothing can be put at ``path``."""
+    """Return why nothing can be put at ``path``."""
     where = "".join(f"/{key}" for key in path[:-1])
     return f"the output of session {session_uid!r} has no object at {where or '/'!r}: put that there first"
 
 
 def explain_refusal(session_uid: str, run: int, status: Phase, state: tuple[Phase, int] | None) -> str:
-    """Say why run ``run`` may not set ``status`` on a row that is in ``state``."""
+    """Return why run ``run`` may not set ``status`` on a row that is in ``state``."""
     if state is None:
         return f"session {session_uid!r} is gone: it was deleted or replaced"
     known_status, known_run = state

@@ -110,6 +110,6 @@ async def _listen_for_ever(dsn: Dsn, application_name: str, signals: LocalSignal
                 async for notification in conn.notifies():
                     signals.notify(notification.payload)
         except (psycopg.Error, AgenticError) as error:
-            log.warning("lost the connection that listens for events: %s", dsn.redact(str(error)).strip())
+            log.warning("lost the LISTEN connection: %s", dsn.redact(str(error)).strip())
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -52,7 +52,7 @@ class PostgresTenants:
         self._connections = connections
 
     async def find_obstacle(self) -> str | None:
-        """Say why this database cannot have a role for each namespace, with the remedy; None where it can."""
+        """Return why this database cannot have a role for each namespace, with the remedy; None where it can."""
         async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
             found: str | None = await (await cursor.execute(_SQL["obstacle"])).fetchone()
             return found
@@ -69,7 +69,7 @@ class PostgresTenants:
         return Credentials(role_name, password)
 
     async def is_current(self, role_name: str, namespace: str) -> bool:
-        """Say whether the role is there and is the namespace's current one."""
+        """Return whether the role is there and is the namespace's current one."""
         params = {"role_name": role_name, "namespace": namespace}
         async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
             return bool(await (await cursor.execute(_SQL["has_current"], params)).fetchone())
@@ -86,7 +86,7 @@ class PostgresTenants:
             return await (await cursor.execute(_SQL["settle"])).fetchall()
 
     async def drop_role(self, role_name: str) -> bool:
-        """Remove a role with what it made, and disconnect it; say whether it was there.
+        """Remove a role with what it made, and disconnect it; return whether it was there.
 
         Raises ``TransientError`` where something keeps it, as what it owns in another database: it logs in no more, and
         is listed as not valid until it can be removed.

@@ -1,4 +1,4 @@
-"""Where a thread ends: what the next checkpoint has to follow, and whether what was acknowledged is still there."""
+"""The end of a thread: its last checkpoints, compared with what was acknowledged."""
 
 from dataclasses import dataclass
 from typing import Final

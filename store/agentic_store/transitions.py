@@ -1,4 +1,4 @@
-"""Which statuses of a row may precede another.
+"""Which status of a row may follow which.
 
 A row follows its session from outside: between two writes a session can have passed through several phases. So a status
 may replace every one from which the lifecycle leads to it, in any number of steps. None leads away from a final one.

@@ -110,7 +110,7 @@ def test_two_operators_without_election_make_each_job_once(space: Space) -> None
 def test_one_of_two_replicas_leads_and_the_other_takes_over(space: Space) -> None:
     space.define()
     one = space.operator("one", LEADER_ELECTION="true", LEASE_SECONDS="3")
-    wait_for(lambda: one.log, lambda log: "leads" in log, what="the first leads", every=0.05)
+    wait_for(lambda: one.log, lambda log: "became leader" in log, what="the first leads", every=0.05)
     two = space.operator("two", LEADER_ELECTION="true", LEASE_SECONDS="3")
     wait_for(lambda: two.log, lambda log: "waits" in log, what="the second waits", every=0.05)
     space.start("a")
@@ -118,7 +118,7 @@ def test_one_of_two_replicas_leads_and_the_other_takes_over(space: Space) -> Non
     one.kill()
     space.start("b")
     space.wait_status("b", "Creating")
-    assert "leads" in two.log
+    assert "became leader" in two.log
     assert two.end() == 0
     lease = space.plane.request("GET", f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/agentic-operator")
     assert not lease["spec"].get("holderIdentity")
@@ -126,19 +126,19 @@ def test_one_of_two_replicas_leads_and_the_other_takes_over(space: Space) -> Non
 
 def test_a_leader_whose_lease_is_taken_stops_at_once(space: Space) -> None:
     operator = space.operator("one", LEADER_ELECTION="true", LEASE_SECONDS="3")
-    wait_for(lambda: operator.log, lambda log: "leads" in log, what="it leads", every=0.05)
+    wait_for(lambda: operator.log, lambda log: "became leader" in log, what="it leads", every=0.05)
     path = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/agentic-operator"
     space.plane.request(
         "PATCH", path, {"spec": {"holderIdentity": "thief", "renewTime": "2026-01-01T00:00:00.000000Z"}}
     )
     assert operator.wait(10) == 1
-    assert "stops at once" in operator.log
+    assert "stopping at once" in operator.log
     space.plane.request("DELETE", path)
 
 
 def test_a_lease_is_given_back_although_the_last_renewal_was_applied_unseen(space: Space) -> None:
     operator = space.operator("one", LEADER_ELECTION="true", LEASE_SECONDS="60")
-    wait_for(lambda: operator.log, lambda log: "leads" in log, what="it leads", every=0.05)
+    wait_for(lambda: operator.log, lambda log: "became leader" in log, what="it leads", every=0.05)
     path = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/agentic-operator"
     # As where a replica is ended between its renewal and the answer: the Lease is newer than what it knows.
     space.plane.request("PATCH", path, {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})

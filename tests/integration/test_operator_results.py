@@ -84,7 +84,7 @@ def test_a_result_is_fetched_by_a_link_that_the_operator_makes_and_its_digest_is
     assert reference["downloadUrl"] == said.strip()
     assert "X-Amz-Expires=3600" in said
     # The link is asked for once an hour at most.
-    assert operator.log.count("made a link to a result") == 1
+    assert operator.log.count("created a download link") == 1
     for text in (operator.log, saved.stderr, refused.stderr):
         assert SECRET_KEY not in text
         assert "X-Amz-Signature" not in text

@@ -146,6 +146,6 @@ def test_people_are_heard_and_the_rounds_go_on_for_all_others(
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     assert 'agentic_faults_total{loop="reading"}' in text
-    assert "taken for absent because it cannot be read" in operator.log
+    assert "ignored invalid status fields" in operator.log
     assert "unexpected error" not in operator.log
     assert "Traceback" not in operator.log

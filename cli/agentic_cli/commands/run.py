@@ -49,7 +49,7 @@ def finish_creation(
     timeout: float | None,
     no_answer: bool,
 ) -> int:
-    """Say what was created, then stay with it where that is wanted; return the exit status."""
+    """Return what was created, then stay with it where that is wanted; return the exit status."""
     if output is not None:
         print_object(SESSIONS, session.raw, output)
     else:

@@ -79,7 +79,7 @@ def _steer_one(project: Project, name: str, wanted: Mapping[str, bool]) -> bool:
 
 
 def needs_change(session: Session, wanted: Mapping[str, bool]) -> bool:
-    """Say whether the spec has to change; raise ``PermanentError`` for a session that ended otherwise."""
+    """Return whether the spec has to change; raise ``PermanentError`` for a session that ended otherwise."""
     field, value = next(iter(wanted.items()))
     if session.is_final:
         if session.phase == "Stopped" and field == "stop":

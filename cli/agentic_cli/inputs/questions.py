@@ -66,7 +66,7 @@ def choose_question(session: Session, wanted: str | None, *, may_replace: bool =
         return read_question(openly[0])
     if openly:
         ids = ", ".join(f"{each.id} ({clip_line(read_question(each).prompt, 40)})" for each in openly)
-        raise PermanentError(f"session {session.name!r} asks {len(openly)} questions; say which by its id: {ids}")
+        raise PermanentError(f"session {session.name!r} asks {len(openly)} questions; return which by its id: {ids}")
     if any(each.is_open for each in session.interrupts):
         raise PermanentError(
             f"session {session.name!r} has been answered and has not gone on yet; to replace an answer, give its id"
@@ -143,5 +143,5 @@ def _point(review: Review, index: int, answer: Any) -> str:
 
 
 def is_text(question: AskedQuestion) -> bool:
-    """Say whether any text is an answer as it is."""
+    """Return whether any text is an answer as it is."""
     return not question.options and question.review is None and find_types(question.schema) in ({"string"}, frozenset())

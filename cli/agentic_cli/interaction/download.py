@@ -24,7 +24,7 @@ _CHUNK_BYTES: Final = 1024 * 1024
 
 
 def is_outside(reference: Mapping[str, Any]) -> bool:
-    """Say whether a result is in an object store, and not in the database."""
+    """Return whether a result is in an object store, and not in the database."""
     return str(reference.get("url", "")).startswith("s3://")
 
 

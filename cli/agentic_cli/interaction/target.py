@@ -1,4 +1,4 @@
-"""Where a command acts: the options that every command shares, and the objects of one namespace behind them."""
+"""The target of a command: cluster, namespace, and the objects in it."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -95,7 +95,7 @@ def build_answer(session: Session, interrupt: str, answer: Any, by: str, digest:
 
 
 def replaces_answer(session: Session, interrupt: str, by: str) -> bool:
-    """Say whether the spec has an answer of this user to the question, which a new one takes the place of."""
+    """Return whether the spec has an answer of this user to the question, which a new one takes the place of."""
     responses = session.spec.get("responses") or ()
     return any((each.get("interruptId"), each.get("by") or "") == (interrupt, by) for each in responses)
 

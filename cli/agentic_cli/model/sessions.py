@@ -220,7 +220,7 @@ def _parse_session(raw: Mapping[str, Any]) -> Session:
 
 
 def _has_refused(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    """Say whether the answers as they stand now were looked at, and one was not taken."""
+    """Return whether the answers as they stand now were looked at, and one was not taken."""
     conditions = status.get("conditions") or ()
     accepted: Mapping[str, Any] = next((each for each in conditions if each.get("type") == "InputAccepted"), {})
     if accepted.get("reason") == _MISSING:

@@ -121,7 +121,7 @@ def _describe_result(session: Session) -> list[str]:
 
 
 def describe_reference(reference: Mapping[str, Any]) -> str:
-    """Say where a result is that is too large for the status."""
+    """Return where a result is that is too large for the status."""
     size, digest, url = reference.get("size", 0), reference.get("sha256", ""), reference.get("url", "")
     is_large = not isinstance(size, int) or size > MAX_INLINE_RESULT_BYTES
     why = "is too large for the status" if is_large else "has integers that the status cannot keep"

@@ -1,4 +1,4 @@
-"""How the command speaks: progress on one kind of line, results on standard output, colours only for people."""
+"""Terminal output: progress on stderr, results on stdout, colours for people alone."""
 
 import json
 import os
@@ -29,12 +29,12 @@ _PHASE_COLOURS: Final = {
 
 
 def wants_colour(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
-    """Say whether ``stream`` is a terminal whose user did not ask for plain text (``NO_COLOR``)."""
+    """Return whether ``stream`` is a terminal whose user did not ask for plain text (``NO_COLOR``)."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def is_interactive() -> bool:
-    """Say whether somebody can be asked: questions go to standard error, answers come from standard input."""
+    """Return whether somebody can be asked: questions go to standard error, answers come from standard input."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

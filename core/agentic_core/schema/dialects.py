@@ -134,7 +134,7 @@ def refuse_dialect(address: object) -> str:
 
 
 def is_metaschema(uri: str, dialect: Dialect) -> bool:
-    """Say whether the engine knows the document of this address by itself, in a schema of this dialect."""
+    """Return whether the engine knows the document of this address by itself, in a schema of this dialect."""
     if uri == dialect.uri:
         return True
     vocabularies, _, name = uri.rpartition("/")

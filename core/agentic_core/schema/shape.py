@@ -195,7 +195,7 @@ class Shape:
         return pointer if pointer in self.nodes else None, None
 
     def _index_late(self, pointer: str) -> bool:
-        """Index what stands at a pointer where its dialect has no schemas; say whether it can be one."""
+        """Index what stands at a pointer where its dialect has no schemas; return whether it can be one."""
         value: Any = self.document
         owner, at = self.nodes[""], ""
         for part in pointer.split("/")[1:]:
@@ -269,7 +269,7 @@ def join(base: str, reference: str) -> str:
 
 
 def _is_ignored(node: Node, keyword: str) -> bool:
-    """Say whether a keyword has no effect because ``$ref`` stands beside it."""
+    """Return whether a keyword has no effect because ``$ref`` stands beside it."""
     return node.dialect.is_old and "$ref" in node.schema and keyword != "$ref"
 
 

@@ -1,4 +1,4 @@
-"""What the operator remembers: a few words on every session, small observations of children, the definitions.
+"""The index of sessions, their Jobs and pods, and definitions; it also keeps the slots of ``maxActiveSessions``.
 
 It is an index, not a source of truth: all of it is built anew from lists and events after a restart. Bodies are kept
 only for the moment between an event and its pass.
@@ -53,7 +53,7 @@ class Entry:
         return self.phase in ("Completed", "Failed", "Stopped")
 
     def is_like(self, other: "Entry") -> bool:
-        """Say whether nothing changed that a pass would look at."""
+        """Return whether nothing changed that a pass would look at."""
         return (
             self.uid == other.uid
             and self.generation == other.generation
@@ -115,7 +115,7 @@ def _slot_of(entry: Entry, *, has_job: bool) -> Slot:
 
 
 def is_small(value: object) -> bool:
-    """Say whether a body is small enough to be kept for a moment; looks at a bounded part of it."""
+    """Return whether a body is small enough to be kept for a moment; looks at a bounded part of it."""
     pending: list[object] = [value]
     nodes = characters = 0
     while pending:
@@ -169,7 +169,7 @@ class Index:
         return list(self._entries)
 
     def see_session(self, raw: Raw, *, keep_body: bool = False) -> bool:
-        """Remember a session as it was read; say whether a pass over it is due.
+        """Remember a session as it was read; return whether a pass over it is due.
 
         Older versions than the one known are ignored: a replayed or reordered event changes nothing. With
         ``keep_body`` a session without a phase is kept until its pass, which then need not read it again.
@@ -248,7 +248,7 @@ class Index:
     # -- children
 
     def see_job(self, owner: Key, job: ObservedJob) -> bool:
-        """Remember a Job; say whether anything about it changed."""
+        """Remember a Job; return whether anything about it changed."""
         self.settle_doubt(owner, job.name)
         jobs = self._jobs.setdefault(owner, {})
         if jobs.get(job.name) == job:
@@ -270,7 +270,7 @@ class Index:
         return True
 
     def doubt(self, owner: Key, name: str) -> bool:
-        """Keep in mind that a Job or pod left its watch, which it does with its labels, too; say whether it is known.
+        """Remember that a Job or pod left its watch (its labels may be gone, too); return whether it is known.
 
         Whether it is gone the next pass over its owner finds out.
         """
@@ -300,7 +300,7 @@ class Index:
         return list(self._jobs.get(owner, ()))
 
     def see_pod(self, owner: Key, pod: ObservedPod) -> bool:
-        """Remember a pod; say whether anything about it changed."""
+        """Remember a pod; return whether anything about it changed."""
         self.settle_doubt(owner, pod.name)
         pods = self._pods.setdefault(owner, {})
         if pods.get(pod.name) == pod:
@@ -337,7 +337,7 @@ class Index:
     # -- definitions
 
     def see_definition(self, key: DefinitionKey, definition: Definition) -> bool:
-        """Remember a definition; say whether sessions that wait for it should be looked at."""
+        """Remember a definition; return whether sessions that wait for it should be looked at."""
         old = self._definitions.get(key)
         self._definitions[key] = definition
         return old is None or _essence(old) != _essence(definition)

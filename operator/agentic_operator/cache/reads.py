@@ -1,4 +1,4 @@
-"""What a pass over a session looks at: the session itself, its workflow, its Jobs and pods, as fresh as it matters."""
+"""Reads for a pass over a session: from memory where that is enough, else from the API server."""
 
 import logging
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Reads:
         if read.ignored:
             self._faults.counts["reading"] += 1
             about = {"namespace": key.namespace, "session": key.name}
-            logger.warning("taken for absent because it cannot be read: %s", ", ".join(read.ignored[:5]), extra=about)
+            logger.warning("ignored invalid status fields: %s", ", ".join(read.ignored[:5]), extra=about)
         return read.session, body
 
     async def fetch_definition(self, key: DefinitionKey) -> Definition | None:
@@ -149,5 +149,5 @@ class Reads:
 
 
 def _is_ending(session: AgenticSession) -> bool:
-    """Say whether nothing of a session may run any more, at least until its next run."""
+    """Return whether nothing of a session may run any more, at least until its next run."""
     return bool(session.spec.stop or session.spec.suspend) or is_withdrawn(session)

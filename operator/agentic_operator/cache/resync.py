@@ -1,4 +1,4 @@
-"""The slow round: what events may have missed, and what the database still holds of sessions that are gone.
+"""Periodic resync: repairs missed events and purges orphaned rows.
 
 It reads pages and forgets them. On a cluster where all is well it changes nothing anywhere.
 """
@@ -87,7 +87,7 @@ class Resync:
                 continue
             with self._faults.apart("sweep", outage, uid=uid):
                 if await self._rows.delete_session(uid):
-                    logger.info("purged the rows of a session that is gone", extra={"uid": uid})
+                    logger.info("purged rows of a deleted session", extra={"uid": uid})
 
     async def _compare_sessions(self) -> set[str]:
         before = set(self._index.keys())
@@ -116,7 +116,7 @@ class Resync:
         try:
             await rows.record_sessions(records)
         except Exception as error:  # noqa: BLE001  (told below, with the name of the one that it is about)
-            logger.info("writes the rows of a page one by one: %s", type(error).__name__)
+            logger.info("batch of rows failed, writing them one by one: %s", type(error).__name__)
             for record in records:
                 with self._faults.apart("sweep", outage, namespace=record.project_name, session=record.session_name):
                     await rows.record_sessions([record])

@@ -1,4 +1,4 @@
-"""The only module that knows Kopf: it watches for us, and hands every event to the index and the work queue.
+"""Watches by Kopf: the only module that knows it. Every event goes to the index and the work queue.
 
 Plain event handlers, because the others write: ``on.create`` and its kin keep the last-handled state in annotations
 of the objects, need twice the time in a burst, and fail on specs over 256 KiB. Here Kopf is an informer; it writes
@@ -177,7 +177,7 @@ class Handlers:
             self._queue.add(owner, urgent=False)
 
     def _leave(self, owner: Key, raw: Raw) -> bool:
-        """Say whether a child only may be gone: one that lost our labels leaves the watch in the same way."""
+        """Return whether a child only may be gone: one that lost our labels leaves the watch in the same way."""
         is_certain = "deletionTimestamp" in raw["metadata"] or isinstance(owner, DefinitionKey)
         return not is_certain and not self._is_settled(owner) and self._registry.doubt(owner, raw["metadata"]["name"])
 
@@ -273,7 +273,7 @@ async def watch_cluster(
             if error.status != GONE:
                 raise
             # Kopf lists anew where a watch is told so in its stream, and ends where that is the answer itself.
-            logger.warning("a watch was refused because its version is too old; everything is listed anew")
+            logger.warning("watch expired (resourceVersion too old), listing again")
             await asyncio.sleep(RELIST_SECONDS)
         else:
             return

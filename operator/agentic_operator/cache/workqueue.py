@@ -1,4 +1,4 @@
-"""The work queue: every key at most once in line, one worker for a key at a time, delays and priorities.
+"""The work queue: each key at most once in line, one worker a key, delays and two priorities.
 
 Handlers only add keys; what happened is looked up by the pass that takes the key. A key that is added while its pass
 runs is handled once more afterwards, so no event is lost and none is handled twice at a time (decision 1).

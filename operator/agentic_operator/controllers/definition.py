@@ -1,4 +1,4 @@
-"""Carries out what ``decide_definition`` says: checks of schemas, inspection Jobs and their reports."""
+"""The definition controller: carries out the plan of a pass: schema checks, inspection Jobs and their reports."""
 
 import logging
 import time
@@ -154,7 +154,7 @@ class DefinitionReconciler:
             await self._kube.patch(JOBS, namespace, job.name, {"metadata": lost})
         except NotFound as error:
             raise Conflict(str(error)) from error
-        logger.warning("put back what somebody took off Job %s", job.name, extra={"namespace": namespace})
+        logger.warning("restored labels and owner of Job %s", job.name, extra={"namespace": namespace})
 
     async def _look_at_vectors(self) -> Vectors | None:
         if self._parts.fetch_vector_dims is None:
@@ -162,7 +162,7 @@ class DefinitionReconciler:
         try:
             return Vectors(await self._parts.fetch_vector_dims())
         except AgenticError as error:
-            logger.warning("the database cannot be asked for its vectors: %s", error)
+            logger.warning("reading the database's vector dimensions failed: %s", error)
             return None
 
     async def _look_closer(
@@ -186,7 +186,7 @@ class DefinitionReconciler:
         except TransientError:
             raise
         except AgenticError as error:
-            logger.warning("the report of an inspection cannot be read: %s", error, extra={"definition": key.name})
+            logger.warning("invalid inspection report: %s", error, extra={"definition": key.name})
             return None
 
     async def _check_schemas(self, definition: Definition) -> tuple[Problem, ...]:
@@ -210,7 +210,7 @@ class DefinitionReconciler:
     async def _write_status(
         self, key: DefinitionKey, definition: Definition, status: WorkflowStatus, now: datetime
     ) -> bool:
-        """Write the difference, if there is one; say whether there was."""
+        """Write the difference, if there is one; return whether there was."""
         change = diff_status(definition.status, status)
         if not change:
             return False

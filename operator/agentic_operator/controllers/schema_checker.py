@@ -1,4 +1,4 @@
-"""The seam to schema checks: what the reconcilers ask, whoever answers."""
+"""Interface to the schema checks that controllers ask for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""Carries out what ``decide`` says about a session: the I/O of a pass, in an order that survives a crash anywhere."""
+"""The session controller: carries out the plan of a pass, in an order that survives a crash after any write."""
 
 import asyncio
 import logging
@@ -228,7 +228,7 @@ class SessionReconciler:
         about = {"namespace": key.namespace, "session": key.name}
         for name in plan.delete_pods:
             await self._kube.delete(PODS, key.namespace, name, uid=uids.get(name, ""))
-            logger.info("deleted pod %s: nothing else lets go of it", name, extra=about)
+            logger.info("deleted pod %s: nothing else removes its finalizer", name, extra=about)
         if plan.purge:
             await self._purge(session, now)
         if plan.delete_session:
@@ -355,7 +355,7 @@ class SessionReconciler:
         return session.model_copy(update={"metadata": meta})
 
     async def _write_status(self, key: SessionKey, session: AgenticSession, status: SessionStatus) -> bool:
-        """Write the difference, if there is one, under the version that was read; say whether there was."""
+        """Write the difference, if there is one, under the version that was read; return whether there was."""
         change = diff_status(session.status, status)
         if not change:
             return False
@@ -408,9 +408,11 @@ class SessionReconciler:
         except (Forbidden, Invalid) as error:
             self._index.doubt(key, repair.name)
             self._parts.queue.add_at(key, time.monotonic() + UNREPAIRED_SECONDS)
-            logger.warning("cannot put back what %s %s lost: %s", repair.kind, repair.name, error, extra=about)
+            logger.warning(
+                "restoring labels and owner of %s %s failed: %s", repair.kind, repair.name, error, extra=about
+            )
             return
-        logger.warning("put back what somebody took off %s %s", repair.kind, repair.name, extra=about)
+        logger.warning("restored labels and owner of %s %s", repair.kind, repair.name, extra=about)
 
     async def _purge(self, session: AgenticSession, now: datetime) -> None:
         """Delete the session's rows and let go of it; after a while let go without them.
@@ -437,7 +439,7 @@ class SessionReconciler:
                     self._parts.queue.add_at(key, time.monotonic() + left)
                     raise TransientError(f"rows of a deleted session are not purged yet: {error}") from error
                 logger.warning(
-                    "let go of a deleted session before its rows were purged; they are purged later: %s",
+                    "released a deleted session before its rows were purged; the resync purges them: %s",
                     error,
                     extra={"namespace": session.namespace, "session": session.name},
                 )
@@ -446,7 +448,7 @@ class SessionReconciler:
         try:
             await self._kube.patch(SESSIONS, session.namespace, session.name, patch)
         except NotFound:
-            logger.debug("a deleted session was gone already")
+            logger.debug("session already deleted")
         if self._parts.trails is not None:
             self._parts.trails.forget(session.metadata.uid)
 

@@ -1,4 +1,4 @@
-"""Runs and inspections whose Job is there and whose pod is not, or does not get what it mounts: what the cluster says.
+"""Explains missing or stuck pods from their Events.
 
 The Job's own status stays silent then; controllers and kubelets say it in Events. These are read only in namespaces
 with a run that is late, so that one which starts as it should costs nothing. What a namespace lost after it was
@@ -109,7 +109,7 @@ class StuckPods:
                     await self._look(namespace, some)
 
     def _is_due(self, namespace: str, keys: frozenset[Key]) -> bool:
-        """Say whether to ask about a namespace: at once where another run is late, else ever less often."""
+        """Return whether to ask about a namespace: at once where another run is late, else ever less often."""
         due, seconds, known = self._pauses.get(namespace, (0.0, 0.0, frozenset()))
         is_news = not keys <= known
         if not is_news and time.monotonic() < due:

@@ -1,4 +1,4 @@
-"""The workers: take a key, run its pass, and turn what went wrong into the time of the next try."""
+"""Workers: take a key, run its pass, and schedule the retry after an error."""
 
 import asyncio
 import logging
@@ -59,18 +59,18 @@ def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
     failures = queue.fail(key)
     about = {"namespace": key.namespace, "session" if isinstance(key, SessionKey) else "definition": key.name}
     if isinstance(error, ValidationError):
-        logger.error("cannot be read: %s", describe_invalid(error), extra=about)
+        logger.error("invalid object: %s", describe_invalid(error), extra=about)
         return
     if isinstance(error, Forbidden) and error.is_terminating:
-        logger.info("its namespace is being deleted", extra=about)
+        logger.info("namespace is being deleted", extra=about)
         return
     delay = compute_delay(error, failures, jitter())
     if isinstance(error, Conflict):
-        logger.debug("changed meanwhile, reads again: %s", error, extra=about)
+        logger.debug("conflict, reading again: %s", error, extra=about)
     elif isinstance(error, TransientError):
-        logger.warning("tries again in %.1f s: %s", delay, error, extra=about)
+        logger.warning("retrying in %.1f s: %s", delay, error, extra=about)
     elif isinstance(error, AgenticError):
-        logger.error("tries again in %.1f s: %s", delay, error, extra=about)
+        logger.error("retrying in %.1f s: %s", delay, error, extra=about)
     else:
-        logger.error("tries again in %.1f s after an unexpected error", delay, exc_info=error, extra=about)
+        logger.error("retrying in %.1f s after an unexpected error", delay, exc_info=error, extra=about)
     queue.add_at(key, time.monotonic() + delay)

@@ -1,4 +1,4 @@
-"""Results in the object store, from outside their runs: links to them for people, and their end with the session.
+"""Download links to results in the object store, and removal of results with their session.
 
 Who may change a session (as with answers) may ask for a link, by an annotation with the time of asking. The link is
 written into the status, is good for an hour, and needs no credentials of the store (decision 10).
@@ -149,7 +149,7 @@ class ResultLinks:
                     await self._write_link(key)
                 except AgenticError as error:
                     about = {"namespace": key.namespace, "session": key.name}
-                    logger.warning("a link to a result was asked for and not made: %s", error, extra=about)
+                    logger.warning("creating a download link failed: %s", error, extra=about)
                 except Exception as error:  # noqa: BLE001  (of one session; others asked, too)
                     self._faults.tell("links", error, namespace=key.namespace, session=key.name)
             self._wanted.clear()
@@ -175,11 +175,11 @@ class ResultLinks:
             "status": {"resultRef": news},
         }
         await self._kube.patch(SESSIONS, key.namespace, key.name, patch, subresource="status")
-        logger.info("made a link to a result", extra={"namespace": key.namespace, "session": key.name})
+        logger.info("created a download link", extra={"namespace": key.namespace, "session": key.name})
 
 
 def wants_link(raw: Mapping[str, Any], now: datetime) -> bool:
-    """Say whether a link was asked for after the last one was made."""
+    """Return whether a link was asked for after the last one was made."""
     asked = parse_time((raw["metadata"].get("annotations") or {}).get(DOWNLOAD_ANNOTATION))
     reference = (raw.get("status") or {}).get("resultRef") or {}
     if asked is None or asked > add(now, CLOCK_TOLERANCE) or not str(reference.get("url", "")).startswith("s3://"):

@@ -1,4 +1,4 @@
-"""The round that removes checkpoints whose time has come, in small steps with pauses: running sessions hardly notice.
+"""Retention: removes checkpoints of finished sessions, in small steps with pauses.
 
 Nothing is remembered: a round looks at what the database lists, compares every session with its resource as the
 registry knows it, and removes step by step. It can end, or be killed, between any two
@@ -162,7 +162,7 @@ class Retention:
             await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
         if expired:
             self.progress.expired += expired
-            logger.info("deleted %d items of the long-term store that expired", expired)
+            logger.info("deleted %d expired items of the long-term store", expired)
         return expired
 
     async def run_once(self) -> None:
@@ -195,7 +195,7 @@ class Retention:
         if abs(theirs - ours) > MAX_CLOCK_DIFFERENCE:
             self.progress.failures += 1
             logger.error(
-                "removes no checkpoints: the database's clock says %s and this one %s; correct the one that is wrong",
+                "retention stopped: the database's clock is at %s and this one at %s; correct the wrong one",
                 theirs.isoformat(),
                 ours.isoformat(),
             )
@@ -345,7 +345,7 @@ class Retention:
             raise
         except TransientError as error:
             self.progress.failures += 1
-            logger.warning("looks for threads without a session in the next round again: %s", error)
+            logger.warning("search for orphaned threads failed, repeating it in the next round: %s", error)
         else:
             self._ownerless_from = time.monotonic() + OWNERLESS_SECONDS
 
@@ -362,7 +362,7 @@ class Retention:
             if owners:
                 done = await self._work("ownerless", list(owners), self._removing_ownerless(owners))
                 if done.sessions:
-                    logger.info("removed %d threads without a session, %d rows", done.sessions, done.gone.total)
+                    logger.info("removed %d orphaned threads, %d rows", done.sessions, done.gone.total)
             if len(page) < THREADS:
                 return
             last = page[-1].thread_id
@@ -386,7 +386,7 @@ class Retention:
             except TransientError as error:
                 # Somebody holds what we would wait for: the next round finds it again.
                 self.progress.failures += 1
-                logger.warning("leaves %d sessions for the next round: %s", len(left), error)
+                logger.warning("left %d sessions for the next round: %s", len(left), error)
                 return done
             left = step.left
             done += _Done(len(step.finished), step.gone)

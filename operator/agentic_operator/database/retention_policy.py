@@ -1,4 +1,4 @@
-"""Whose time has come: how long a session has been idle, how long its namespace wants checkpoints kept.
+"""Which sessions are due for retention.
 
 Three clocks had a hand in a session's times: the database's, the operator's and the runner's, any of which may have
 been wrong. So the latest of all counts, except a time that is still to come: a session is kept too long rather than too
@@ -58,7 +58,7 @@ def compute_idle_since(seen: Ended, now: datetime) -> datetime:
 
 
 def is_due(seen: Ended, entry: Entry | None, *, age: timedelta, now: datetime) -> bool:
-    """Say whether a session's time has come: ended by its row and by its resource, and idle for ``age`` (0: never)."""
+    """Whether a session's time has come: ended by its row and by its resource, and idle for ``age`` (0: never)."""
     if not age or entry is None or entry.uid != seen.session_uid or not entry.is_final or entry.is_deleting:
         return False
     return compute_idle_since(seen, now) < add(now, -age)

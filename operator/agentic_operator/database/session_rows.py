@@ -1,4 +1,4 @@
-"""The rows of ``workflow_sessions``, written beside the reconciling and never in its way.
+"""Writes the rows of ``workflow_sessions``, in batches beside the reconciling.
 
 What the API server holds is the truth; a row follows it. A database that is away delays rows, not sessions.
 """
@@ -77,7 +77,7 @@ class Recorder:
             except TransientError as error:
                 failures += 1
                 if failures == 1:
-                    logger.warning("rows of sessions cannot be written, they follow later: %s", error)
+                    logger.warning("writing rows of sessions failed, retrying: %s", error)
                 await asyncio.sleep(min(compute_delay(error, failures, jitter()), LONGEST_PAUSE))
             else:
                 if left:
@@ -88,7 +88,7 @@ class Recorder:
         try:
             await self._sessions.record_sessions(batch)
         except Exception as error:  # noqa: BLE001  (told below, with the name of the one that it is about)
-            logger.info("writes the rows of a batch one by one: %s", type(error).__name__)
+            logger.info("batch of rows failed, writing them one by one: %s", type(error).__name__)
         else:
             for record in batch:
                 self._drop(record)

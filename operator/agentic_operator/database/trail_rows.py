@@ -1,4 +1,4 @@
-"""Stores the entries of trails beside the reconciling, from what statuses say that the API server has.
+"""Writes the rows of audit trails, in batches beside the reconciling.
 
 Nothing is remembered that matters: a process that takes over finds in the statuses what is not known to be stored, and
 stores it again, which changes nothing where it was.

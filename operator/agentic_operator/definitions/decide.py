@@ -1,4 +1,4 @@
-"""What one reconcile pass over a definition wants done: its conditions, and the Job that inspects its image.
+"""Decides one pass over a definition: its conditions, and the Job that inspects its image.
 
 A broken schema or image is found when it is registered, not when somebody runs it.
 """
@@ -155,7 +155,7 @@ def _bounded_schema(schema: object) -> dict[str, Any] | None:
 def decide_definition(
     definition: Definition, seen: DefinitionSeen, now: datetime, rules: Rules, namespace: str
 ) -> DefinitionPlan:
-    """Say what one pass over a definition wants done; ``namespace`` is where its inspection runs."""
+    """Return what one pass over a definition wants done; ``namespace`` is where its inspection runs."""
     generation = definition.metadata.generation
     if definition.metadata.deletion_timestamp is not None:
         return DefinitionPlan()

@@ -1,4 +1,4 @@
-"""The API server, as far as the operator needs it: a small client and the one place where its errors are translated.
+"""Client of the API server: the verbs that the operator needs, over one pooled session.
 
 Kubernetes' own Python clients cost 44 MiB at rest; five verbs over one pooled session cost nothing beside Kopf
 (decision 5).
@@ -155,7 +155,7 @@ class Kube:
     async def delete(
         self, kind: Kind, namespace: str, name: str, *, propagation: Propagation = "Background", uid: str = ""
     ) -> bool:
-        """Delete an object; say whether it was there. ``uid`` makes sure it is the one that was meant."""
+        """Delete an object; return whether it was there. ``uid`` makes sure it is the one that was meant."""
         body: Json = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         if uid:
             body["preconditions"] = {"uid": uid}

@@ -1,4 +1,4 @@
-"""How the API server is reached: the service account's files in a pod, or a kubeconfig file elsewhere.
+"""Connection to the API server: the service account's files in a pod, or a kubeconfig file elsewhere.
 
 Kopf and our own client are given the same credentials, so no Kubernetes client library has to be installed for them.
 """

@@ -1,4 +1,4 @@
-"""Why the API server refuses an object, read from its words: they are all that it gives.
+"""Errors of the API server, and the cause of a refusal, which is read from its message.
 
 The same words come as an answer to us and in the Events of controllers that were refused a pod. What is not known here
 counts as a missing right or as a policy, and is shown as it was said.
@@ -68,12 +68,12 @@ def find_cause(message: str) -> Cause:
 
 
 def is_of_policy(message: str) -> bool:
-    """Say whether an object was refused by a policy rather than for what it is: policies choose their own codes."""
+    """Return whether an object was refused by a policy rather than for what it is: policies choose their own codes."""
     return find_cause(message) is Cause.POLICY
 
 
 def is_of_webhook(message: str) -> bool:
-    """Say whether an admission webhook that has to be asked did not answer."""
+    """Return whether an admission webhook that has to be asked did not answer."""
     return _WEBHOOK.search(message) is not None
 
 

@@ -1,4 +1,4 @@
-"""Kubernetes Events about our objects: what ``kubectl describe`` shows. Best effort, never in the way.
+"""Records Kubernetes Events about our objects. Best effort, with a budget.
 
 A burst of sessions must not double the writes it costs, so there is a budget: what goes beyond it is dropped, as
 Kubernetes' own components do. The status says the same and lasts.
@@ -91,7 +91,7 @@ class EventRecorder:
                 namespace = subject.namespace or self._default_namespace
                 await self._kube.create(EVENTS, namespace, self._build(subject, note, at, namespace))
             except AgenticError as error:
-                logger.debug("an event was not posted: %s", error)
+                logger.debug("posting an Event failed: %s", error)
             except Exception as error:  # noqa: BLE001  (an event that cannot be written is lost, not the next ones)
                 self._faults.tell("announcer", error, namespace=subject.namespace, object=subject.name)
 
@@ -99,7 +99,7 @@ class EventRecorder:
         try:
             self._queue.put_nowait((subject, note, datetime.now(UTC)))
         except asyncio.QueueFull:
-            logger.debug("dropped an event: too many")
+            logger.debug("dropped an Event: rate limit")
 
     def _take_token(self) -> bool:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Leader election by a Lease: at most one replica acts, another takes over when it falls silent.
+"""Leader election by a Lease: at most one replica acts, another one takes over when it is silent.
 
 It saves work; it is not what keeps two operators from doing damage. Derived names and preconditions do
 that (decision 2).
@@ -43,7 +43,7 @@ class LeaseRecord:
     version: str = ""
 
     def is_same_moment(self, other: "LeaseRecord | None") -> bool:
-        """Say whether nobody wrote in between."""
+        """Return whether nobody wrote in between."""
         return other is not None and (self.holder, self.renewed, self.transitions) == (
             other.holder,
             other.renewed,
@@ -76,7 +76,7 @@ def observe_lease(known: Observation, found: LeaseRecord | None, now: float) -> 
 
 
 def decide_lease(identity: str, seen: Observation, now: float) -> Move:
-    """Say what a replica does: renew its own Lease, take one that is free or silent for its duration, or wait."""
+    """Return what a replica does: renew its own Lease, take one that is free or silent for its duration, or wait."""
     record = seen.record
     if record is None:
         return Move.CREATE
@@ -88,7 +88,7 @@ def decide_lease(identity: str, seen: Observation, now: float) -> Move:
 
 
 def is_lost(last_renewed: float, now: float, deadline_seconds: float) -> bool:
-    """Say whether a leader has to give up: it could not renew for longer than the others will wait less a margin."""
+    """Return whether a leader has to give up: it could not renew for longer than the others will wait less a margin."""
     return now - last_renewed >= deadline_seconds
 
 
@@ -137,14 +137,14 @@ class Election:
 
     async def acquire(self) -> None:
         """Wait until this replica leads."""
-        logger.info("waits for the lease", extra={"identity": self._identity})
+        logger.info("waiting for the lease", extra={"identity": self._identity})
         while True:
             try:
                 if await self._try():
-                    logger.info("leads", extra={"identity": self._identity})
+                    logger.info("became leader", extra={"identity": self._identity})
                     return
             except AgenticError as error:
-                logger.debug("the lease could not be taken: %s", error)
+                logger.debug("acquiring the lease failed: %s", error)
             await asyncio.sleep(self._pause_seconds)
 
     async def hold(self) -> None:
@@ -159,7 +159,7 @@ class Election:
             except (AgenticError, TimeoutError) as error:
                 if is_lost(self._renewed_at, self._clock(), self._deadline_seconds):
                     raise LeaseLost(f"the lease could not be renewed for {self._deadline_seconds:g} s") from error
-                logger.warning("the lease could not be renewed, trying again: %s", error)
+                logger.warning("renewing the lease failed, retrying: %s", error)
 
     async def release(self) -> None:
         """Give the Lease back, so that the next replica need not wait for it to run out.
@@ -173,10 +173,10 @@ class Election:
                 if record is not None and record.holder == self._identity:
                     await self._write(record, holder="")
         except (AgenticError, TimeoutError) as error:
-            logger.debug("the lease was not given back: %s", error)
+            logger.debug("releasing the lease failed: %s", error)
 
     async def _try(self) -> bool:
-        """Read the Lease, decide, write; say whether this replica leads."""
+        """Read the Lease, decide, write; return whether this replica leads."""
         raw = await self._kube.find(LEASES, self._namespace, LEASE_NAME)
         now = self._clock()
         self._seen = observe_lease(self._seen, read_lease(raw) if raw is not None else None, now)

@@ -1,4 +1,4 @@
-"""Which image this operator runs from: what is given to pods of ours where no other is named."""
+"""The image of this operator's own pod: the default for pods that need one of ours."""
 
 from dataclasses import replace
 

@@ -139,7 +139,8 @@ class DatabaseLogins:
         annotations = {**annotations, ROLE_ANNOTATION: credentials.role_name}
         await self._write(namespace, there, login.conninfo, annotations)
         logger.info(
-            "gave a namespace a database role", extra={"namespace": namespace, "database_role": credentials.role_name}
+            "created a database role for a namespace",
+            extra={"namespace": namespace, "database_role": credentials.role_name},
         )
         return credentials.role_name
 

@@ -67,7 +67,8 @@ class RoleCleanup:
         with self._faults.apart("database roles"):
             for name in await tenants.settle_roles():
                 logger.warning(
-                    "took away what a database role set for its own connections", extra={"database_role": name}
+                    "reset settings that a database role had made for its own connections",
+                    extra={"database_role": name},
                 )
         # Roles first: a namespace that is made in between is on the list then.
         roles = [role for role in await tenants.list_roles() if not self._watched or role.namespace in self._watched]

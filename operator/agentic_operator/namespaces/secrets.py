@@ -12,7 +12,7 @@ from agentic_operator.kube.errors import AlreadyExists, Blocked
 
 
 def is_ours(raw: Mapping[str, Any]) -> bool:
-    """Say whether the operator made an object, and so may change it."""
+    """Return whether the operator made an object, and so may change it."""
     return bool((raw["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)
 
 

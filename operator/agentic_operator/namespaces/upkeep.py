@@ -1,4 +1,4 @@
-"""Keeps up what runs need in their namespace while they run: accounts, bindings, Secrets and policies that we made.
+"""Keeps accounts, bindings, Secrets and policies of a namespace in place while runs need them.
 
 Somebody may delete one of them under a run: without its binding a runner writes no status any more, and without its
 Secret a next attempt's pod does not start. Before a run all of it is made where it is missing; here it is looked at

@@ -68,7 +68,7 @@ class Queue:
 
 
 def admit_workflow(session: AgenticSession, definition: Definition | None, allowed: AllowedImages) -> Admission:
-    """Say whether the workflow that a session names can run it."""
+    """Return whether the workflow that a session names can run it."""
     ref = session.spec.workflow_ref
     if definition is None:
         where = f" in namespace {session.namespace!r}" if ref.kind == "WorkflowDefinition" else ""
@@ -171,7 +171,7 @@ def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
 
 
 def is_inspected(session: AgenticSession, definition: Definition) -> bool:
-    """Say whether the session runs the graph that was inspected: nothing is known of another one of its image."""
+    """Return whether the session runs the graph that was inspected: nothing is known of another one of its image."""
     named = session.spec.workflow_ref.graph
     return named is None or named == definition.spec.graph
 

@@ -249,7 +249,7 @@ def _restore(session: AgenticSession) -> dict[str, Interrupt]:
 
 
 def _is_other(asked: Interrupt, recorded: Answer) -> bool:
-    """Say whether a question is not the one that was answered under its id."""
+    """Return whether a question is not the one that was answered under its id."""
     return recorded.digest is not None and recorded.digest != asked.digest()
 
 
@@ -392,7 +392,7 @@ def _fit_answers(answers: Sequence[Answer], known: Mapping[str, Interrupt]) -> t
 
 
 def _is_needed(known: Mapping[str, Interrupt], answer: Answer) -> bool:
-    """Say whether a run has yet to take an answer."""
+    """Return whether a run has yet to take an answer."""
     asked = known.get(answer.interrupt_id)
     return asked is not None and asked.resumed_at is None
 

@@ -1,4 +1,4 @@
-"""Which rule the answers to a question are held against, and how far the persons that it demands have answered.
+"""Approval rules of questions: recorded when a question is asked, and who of the persons they demand has answered.
 
 Who is in which group only admission knows. So the operator records the rule once the question is asked, in
 ``status.approvals``, and the policy ``answers-keep-to-their-rules`` holds against it every answer that is new or
@@ -230,7 +230,7 @@ def _answers_to(session: AgenticSession, id_: str) -> Iterable[Response]:
 
 
 def _make_room(session: AgenticSession, kept: list[Approval], made: Approval) -> bool:
-    """Drop the oldest records that no open question needs until ``made`` fits; say whether it does."""
+    """Drop the oldest records that no open question needs until ``made`` fits; return whether it does."""
     needed = {each.id for each in session.status.interrupts if each.resumed_at is None}
     sizes = [_measure(each) for each in kept]
     surplus = sum(sizes) + _measure(made) - ROOM_FOR_APPROVALS

@@ -1,4 +1,4 @@
-"""What keeps a run from getting its Job or its pod, as a person reads it: a stable reason, the place, and the remedy.
+"""What blocks a Job or pod: a reason, the place and the remedy, as conditions show it.
 
 Nothing here fails a session: each of these can pass, and the next try finds out. What is said is written once, not with
 every try: a text that differs from the one before in numbers and generated names alone says nothing new.
@@ -110,7 +110,7 @@ def hold_definition(definition: Definition, obstacle: Blocker, now: datetime) ->
 
 
 def is_same(one: str, other: str) -> bool:
-    """Say whether two texts differ in numbers and generated names alone."""
+    """Return whether two texts differ in numbers and generated names alone."""
     return _CHANGING.sub("#", one) == _CHANGING.sub("#", other)
 
 

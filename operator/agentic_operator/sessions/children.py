@@ -1,4 +1,4 @@
-"""Typed, small observations of a session's children: what decisions look at instead of manifests.
+"""Observed Jobs and pods of sessions and definitions: the few fields that decisions read.
 
 They are read from watch events and lists in one place, and are all that is kept in memory of Jobs and pods.
 """
@@ -167,7 +167,7 @@ def _find_owner_uid(raw: Raw) -> str:
 
 
 def _is_labelled(raw: Raw, session: str, run: int) -> bool:
-    """Say whether a Job or pod has the labels by which we watch and list; those of a session's run by its name."""
+    """Return whether a Job or pod has the labels by which we watch and list; those of a session's run by its name."""
     labels = raw["metadata"].get("labels") or {}
     if labels.get(MANAGED_BY_LABEL) != MANAGED_BY:
         return False
@@ -247,7 +247,7 @@ def _state(container: Raw, name: str) -> Raw:
 
 
 def _find_failed_init(statuses: Sequence[Raw]) -> str:
-    """Say which init container failed, and how; empty where none did."""
+    """Return which init container failed, and how; empty where none did."""
     for status in statuses:
         ended = _state(status, "terminated")
         if ended.get("exitCode"):

@@ -1,4 +1,4 @@
-"""What one reconcile pass over a session wants done: the one place where a session's life is decided.
+"""Decides one pass over a session: from what is observed to a plan.
 
 Pure and level-triggered: everything is computed anew from the session, its workflow and its children, so that any
 pass may be the first one or the tenth, before or after a crash. What each phase asks for stands in modules of its own:
@@ -32,7 +32,7 @@ _TAKEN_BACK: Final = "was being suspended: its pod saves and ends, and the next 
 
 
 def decide(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
-    """Say what one reconcile pass wants done; an empty plan means nothing."""
+    """Return what one reconcile pass wants done; an empty plan means nothing."""
     if session.metadata.deletion_timestamp is not None:
         ended = trail.close(session, now) if rules.has_trail else None
         if ended is not None:
@@ -76,7 +76,7 @@ def withdraw(plan: Plan, session: AgenticSession, seen: Observation) -> Plan:
 
 
 def wants_end(session: AgenticSession) -> bool:
-    """Say whether somebody wants the session stopped or deleted: whatever its runner wrote, that comes first."""
+    """Return whether somebody wants the session stopped or deleted: whatever its runner wrote, that comes first."""
     phase = session.status.phase
     is_final = phase is not None and phase.is_final
     return session.metadata.deletion_timestamp is not None or (bool(session.spec.stop) and not is_final)
@@ -125,7 +125,7 @@ def _decide(session: AgenticSession, seen: Observation, now: datetime, rules: Ru
 
 
 def needs_input_check(session: AgenticSession, definition: Definition | None, rules: Rules) -> bool:
-    """Say whether the inputs have to be held against the schema in this pass: once, before the first run."""
+    """Return whether the inputs have to be held against the schema in this pass: once, before the first run."""
     if session.metadata.deletion_timestamp is not None or session.spec.stop or session.spec.suspend:
         return False
     if (session.status.phase or Phase.PENDING) is not Phase.PENDING or session.status.run:

@@ -1,4 +1,4 @@
-"""Which sessions are declared somewhere outside of the cluster, so that whoever declares them would make them again.
+"""Whether a session is declared outside of the cluster (Argo CD, Helm, Flux), so that a sync would make it again.
 
 A session that its time to live deletes, and that a repository still holds, comes back with the next sync under a new
 identity and runs anew. So such a session stays after its end, until it goes where it is declared. It is told by the

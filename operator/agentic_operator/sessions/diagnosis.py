@@ -1,4 +1,4 @@
-"""From what a Job and its pods show to a reason: why a run does not start, and why it ended.
+"""Diagnosis of a run from its Job and pods: why it does not start, and why it ended.
 
 Pure; the table of causes is the test. A runner that could speak has written its verdict itself: this speaks for those
 that could not.
@@ -109,7 +109,7 @@ def find_spent(jobs: Iterable[ObservedJob], pods: Collection[ObservedPod]) -> tu
 
 
 def _made(job: ObservedJob, pod: ObservedPod) -> bool:
-    """Say whether a pod is this Job's, and not of one that had its name before."""
+    """Return whether a pod is this Job's, and not of one that had its name before."""
     is_younger = job.created_at is None or pod.created_at is None or pod.created_at >= job.created_at
     return pod.job == job.name and is_younger
 
@@ -117,7 +117,7 @@ def _made(job: ObservedJob, pod: ObservedPod) -> bool:
 def find_trouble(
     pods: Iterable[ObservedPod], now: datetime, told: Mapping[str, datetime] | None = None
 ) -> Trouble | None:
-    """Say why the newest pod has not started; None where it has, or where it is only young.
+    """Return why the newest pod has not started; None where it has, or where it is only young.
 
     ``told`` is since when which reason is told: patience counts from then. Without, it counts from when the pod came
     so far.
@@ -143,7 +143,7 @@ def find_trouble(
 
 
 def _is_missing(text: str) -> bool:
-    """Say whether the kubelet misses a Secret or ConfigMap, or a key of one."""
+    """Return whether the kubelet misses a Secret or ConfigMap, or a key of one."""
     kinds = ("secret", "configmap")
     is_named = any(kind in text.lower() for kind in kinds)
     return is_named and ("not found" in text or "couldn't find key" in text)
@@ -163,7 +163,7 @@ def _waiting_text(pod: ObservedPod) -> str:
 
 
 def classify_failure(job: ObservedJob, pods: Iterable[ObservedPod]) -> Diagnosis:
-    """Say why a failed Job failed, from its own reason and the pod that ended last."""
+    """Return why a failed Job failed, from its own reason and the pod that ended last."""
     ended = newest(pod for pod in pods if pod.is_over or pod.exit_code is not None)
     if job.failure_reason == "DeadlineExceeded":
         message = (
@@ -176,7 +176,7 @@ def classify_failure(job: ObservedJob, pods: Iterable[ObservedPod]) -> Diagnosis
 
 
 def has_filled_its_disk(pod: ObservedPod) -> bool:
-    """Say whether the kubelet evicted a pod for what it wrote itself, and not for the sake of its node."""
+    """Return whether the kubelet evicted a pod for what it wrote itself, and not for the sake of its node."""
     return pod.reason == "Evicted" and not pod.is_disrupted and "exceed" in pod.message
 
 
@@ -189,7 +189,7 @@ def find_drained(pods: Iterable[ObservedPod]) -> ObservedPod | None:
 
 
 def classify_pod(pod: ObservedPod) -> Diagnosis:
-    """Say why a pod ended."""
+    """Return why a pod ended."""
     said = read_message(pod.exit_message)
     if pod.exit_reason == "OOMKilled":
         limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its limit"

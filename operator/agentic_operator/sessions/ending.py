@@ -1,4 +1,4 @@
-"""How a session ends, for good or for a while: deletion, time to live, stop, suspension and failure."""
+"""Ends sessions: deletion, time to live, stop, suspension and failure."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -138,7 +138,7 @@ def find_living(pods: tuple[ObservedPod, ...], now: datetime) -> list[ObservedPo
 
 
 def is_given_up(job: ObservedJob, now: datetime) -> bool:
-    """Say whether somebody's finalizer holds a Job for long after its deletion: it makes no pods any more."""
+    """Return whether somebody's finalizer holds a Job for long after its deletion: it makes no pods any more."""
     return job.deleting_since is not None and now >= add(job.deleting_since, POD_PATIENCE)
 
 

@@ -1,4 +1,4 @@
-"""Runs whose runner has ended while something beside it keeps their pod: a proxy of a mesh, an agent that ships logs.
+"""Pods whose runner has ended while a sidecar keeps them running.
 
 A Job looks at pods alone: it waits for ever for one whose sidecar never ends, and neither follows a failed attempt by
 the next one nor lets go of the node. A run is judged by the runner's container instead, and what is left of its pod is
@@ -61,7 +61,7 @@ def clear_held(plan: Plan, session: AgenticSession, seen: Observation, now: date
 
 
 def _is_followed_in_vain(job: ObservedJob, pods: tuple[ObservedPod, ...]) -> bool:
-    """Say whether a Job makes another pod because of what ran beside a runner that had done its work."""
+    """Return whether a Job makes another pod because of what ran beside a runner that had done its work."""
     own = [pod for pod in pods if pod.job == job.name]
     has_done = any(pod.has_ended and pod.exit_code == 0 and pod.phase == "Failed" for pod in own)
     return has_done and not job.is_finished and not job.is_deleting

@@ -1,4 +1,4 @@
-"""What a decision over a session is made from: what was observed beside it, and the rules that hold for all."""
+"""What a decision is made from: the observed objects and the settings."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What a reconcile pass wants done: values that the decisions return and ``reconcile`` carries out."""
+"""The plan of a pass: values that decisions return and controllers carry out."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

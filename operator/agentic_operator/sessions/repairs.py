@@ -1,4 +1,4 @@
-"""What somebody took off a session's Jobs and pods, and how it is put back.
+"""Repairs labels and owners of a session's Jobs and pods.
 
 Jobs and pods are told by their owner and their derived name, which nobody can edit. Labels only make them cheap to
 watch and to list: without them a child is not lost, it is looked up by name and gets them again.

@@ -1,4 +1,4 @@
-"""A session that runs: what its Job and pods say where the runner cannot, and what follows from it."""
+"""A running session: what follows from its Job and pods."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -34,7 +34,7 @@ MAX_RESTARTS: Final = 3
 
 
 def monitor(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
-    """Say what its Job and pods tell about a session that should run."""
+    """Return what its Job and pods tell about a session that should run."""
     run = session.status.run
     newest_job = max(seen.jobs, key=lambda job: job.run, default=None)
     if newest_job is not None and newest_job.run > last_run(session):
@@ -179,7 +179,7 @@ def _find_stall(seen: Observation) -> Trouble | None:
 
 
 def _was_told(session: AgenticSession, pod: ObservedPod) -> bool:
-    """Say whether the runner said itself how this attempt ended, and better than its exit code does."""
+    """Return whether the runner said itself how this attempt ended, and better than its exit code does."""
     said = {int(ExitCode.RETRIABLE): Reason.RETRYING, int(ExitCode.DATABASE_UNAVAILABLE): Reason.DATABASE_UNAVAILABLE}
     return pod.exit_code is not None and session.status.reason == said.get(pod.exit_code)
 

@@ -1,4 +1,4 @@
-"""What a session keeps of its definition: all that shapes its pods, as it was when the session started.
+"""The snapshot of a definition in a session's status: what shapes its pods, fixed when it started.
 
 A later run is built from this alone, so that it is the same whatever happened to the definition since.
 """

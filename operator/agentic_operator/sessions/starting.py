@@ -1,4 +1,4 @@
-"""How runs begin: whether a session may start, when it has to wait, and the Job of its first or next run."""
+"""Starts runs: whether a session may start, when it waits, and the Job of its next run."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -87,7 +87,7 @@ def _refuse(session: AgenticSession, refused: Refused, now: datetime) -> Plan:
 
 
 def _hold(session: AgenticSession, waits: Waits, now: datetime) -> Plan:
-    """Say why the session waits. Where the phase cannot be Pending again it stays, with the reason."""
+    """Return why the session waits. Where the phase cannot be Pending again it stays, with the reason."""
     status = change_session(session, Phase.PENDING, waits.reason, waits.message, now)
     note = Event(waits.reason, waits.message, action="Accept")
     if waits.reason is Reason.WORKFLOW_NOT_FOUND:

@@ -1,4 +1,4 @@
-"""How statuses are written: conditions, phases and the patch that carries nothing but the change."""
+"""Builds statuses: conditions, phases and the patch with the changes alone."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -100,7 +100,7 @@ def last_run(session: AgenticSession) -> int:
 
 
 def is_withdrawn(session: AgenticSession) -> bool:
-    """Say whether the operator itself ended the run that the status is at, or the first one before it was told."""
+    """Return whether the operator itself ended the run that the status is at, or the first one before it was told."""
     return (session.status.withdrawn_run or 0) >= (session.status.run or 1)
 
 

@@ -1,4 +1,4 @@
-"""What of a pass goes into the session's trail: every answer that was accepted, every one that was refused, its end.
+"""Entries of a session's audit trail: accepted and refused answers, recorded rules, the end.
 
 The invariant: the chain grows in the very write of the status that records what an entry is about, under the version of
 the session that was read, so one write of several at once grows it and the others fail. What was accepted is found by
@@ -175,7 +175,7 @@ def _find_given(session: AgenticSession, interrupt_id: str, given: GivenAnswer) 
 
 
 def _has_room(trail: Trail) -> bool:
-    """Say whether what is no accepted answer has room: it waits before it takes room from one."""
+    """Return whether what is no accepted answer has room: it waits before it takes room from one."""
     return chain.measure(trail) <= ROOM_FOR_REFUSALS and len(trail.pending) <= chain.MAX_PENDING // 2
 
 

@@ -1,4 +1,4 @@
-"""Sessions that wait without a pod, for people or for the end of a suspension: what makes them go on."""
+"""Sessions that wait without a pod, for people or while suspended."""
 
 from datetime import datetime
 

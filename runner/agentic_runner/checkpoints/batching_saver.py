@@ -1,4 +1,4 @@
-"""LangGraph's saver, with what is to be saved at the same moment saved in one transaction.
+"""LangGraph's saver with what is saved at the same moment in one transaction.
 
 A super-step saves its branches' writes and then the next checkpoint: for the library as many transactions, one after
 another, and each waits for the disk. Here all of them go by way of one queue (``save_queue``), which commits what is
@@ -148,13 +148,13 @@ async def _execute(conn: psycopg.AsyncConnection[Any], statements: Sequence[Stat
 
 
 def _is_stopped(error: Exception) -> bool:
-    """Say whether the server was told to stop, or waited too long for others: the same would happen to each alone."""
+    """Whether the server was told to stop, or waited too long for others: the same would happen to each alone."""
     return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in _STOPPED
 
 
 @lru_cache(maxsize=128)
 def is_mergeable(query: str) -> bool:
-    """Say whether a statement may insert several rows: one that does nothing where a row is there."""
+    """Return whether a statement may insert several rows: one that does nothing where a row is there."""
     return len(_ROW.findall(query)) == 1 and "DO NOTHING" in query
 
 
@@ -174,12 +174,12 @@ def cut(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
 
 
 def is_light(rows: Sequence[Sequence[Any]], count: int) -> bool:
-    """Say whether there are so many rows and none is large."""
+    """Return whether there are so many rows and none is large."""
     return len(rows) == count and all(len(value) <= _LIGHT for row in rows for value in row if isinstance(value, bytes))
 
 
 def is_small(value: Any) -> bool:
-    """Say whether a value is serialized in no time, looking at no more of it than that takes."""
+    """Return whether a value is serialized in no time, looking at no more of it than that takes."""
     left, seen = [value], 0
     while left:
         each = left.pop()

@@ -1,4 +1,4 @@
-"""Checkpoint ids that follow the thread's, whatever the node's clock says.
+"""Checkpoint ids that sort after those of the thread, independent of the node's clock.
 
 LangGraph takes the greatest id of a thread for its newest checkpoint, and makes ids from the clock. After a run on a
 node whose clock was ahead, the next run's checkpoints would sort before the older ones, and be passed over: super-steps

@@ -1,4 +1,4 @@
-"""LangGraph's saver and store with everything that a graph's author put into them encrypted.
+"""LangGraph's saver and store with the contents encrypted.
 
 The library encrypts by way of its serializer, which sees what goes into the tables of blobs and writes. It does not see
 texts and numbers in the checkpoint's own JSON, metadata, and the store's values: these are brought under it here. What
@@ -136,12 +136,12 @@ class EncryptingSerializer(JsonPlusSerializer):
 
 
 def is_short(value: Any, *, longest: int = _LONGEST_SEALED) -> bool:
-    """Say whether a value is short enough for the checkpoint's row."""
+    """Return whether a value is short enough for the checkpoint's row."""
     return not isinstance(value, str) or len(value) <= longest
 
 
 def is_inline(value: Any) -> bool:
-    """Say whether the database's JSON gives a text or number back as it is.
+    """Return whether the database's JSON gives a text or number back as it is.
 
     It takes neither U+0000 nor half a surrogate pair, nan nor infinity, has no negative zero, and writes 1e22 as an
     integer; a member of an enum would come back as its bare value.
@@ -154,14 +154,14 @@ def is_inline(value: Any) -> bool:
 
 
 def is_storable_text(text: str) -> bool:
-    """Say whether PostgreSQL stores a text as it is, and it is not taken for something sealed."""
+    """Return whether PostgreSQL stores a text as it is, and it is not taken for something sealed."""
     if "\0" in text or text.startswith(SEALED):
         return False
     return text.isascii() or is_encodable(text)
 
 
 def is_storable_json(value: Any) -> bool:
-    """Say whether PostgreSQL stores JSON as it is."""
+    """Return whether PostgreSQL stores JSON as it is."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except ValueError:
@@ -182,7 +182,7 @@ def _as_json(value: Any) -> Any:
 
 
 def contains(value: Any, wanted: Any) -> bool:
-    """Say whether JSON contains other JSON, as PostgreSQL's ``@>`` does."""
+    """Return whether JSON contains other JSON, as PostgreSQL's ``@>`` does."""
     if isinstance(wanted, Mapping):
         return isinstance(value, Mapping) and all(
             key in value and contains(value[key], part) for key, part in wanted.items()

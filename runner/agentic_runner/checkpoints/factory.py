@@ -1,4 +1,4 @@
-"""LangGraph's own saver and store on our pool, with their contents encrypted (``sealed``) where there are keys.
+"""Makes the saver and the store of a run, on our connections.
 
 The pool tries every connection before it lends it, so that a restarted database costs a reconnection; it also carries
 the fence that lets the database refuse a superseded runner. The saver uses one connection at a time: what several
@@ -92,7 +92,7 @@ async def open_store(
         if options["obstacle"] is None:
             options |= await run_in_import_thread(partial(_open_index, project, memory.index))
     if options["obstacle"] is not None:
-        log.warning("the long-term store has no semantic search: %s", options["obstacle"])
+        log.warning("no semantic search in the long-term store: %s", options["obstacle"])
     return build_store(database, namespace, keyring, **options)
 
 

@@ -1,4 +1,4 @@
-"""What a search of the long-term store filters by, compared as PostgreSQL does it for LangGraph's own store.
+"""Filters of the long-term store, compared as PostgreSQL compares them.
 
 For values that the database cannot look into. Texts are ordered by their code points, whatever its collation is.
 """
@@ -18,7 +18,7 @@ _ORDERS: Final[Mapping[str, Callable[[str, str], bool]]] = {
 
 
 def matches(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether an item's value has what a filter asks for; raise ``ValueError`` for an operator there is not."""
+    """Return whether an item's value has what a filter asks for; raise ``ValueError`` for an operator there is not."""
     return all(
         _has(value, key, name, operand)
         for key, expected in wanted.items()

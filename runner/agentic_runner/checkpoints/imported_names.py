@@ -1,4 +1,4 @@
-"""Which modules the source of a project imports, in functions, too; read from its text, without running any of it."""
+"""Modules that a project's source imports, read without running it."""
 
 import ast
 from collections.abc import Iterable, Iterator

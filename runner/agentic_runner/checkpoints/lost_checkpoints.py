@@ -1,4 +1,4 @@
-"""A database that went back: a failover to a standby, or a restore, lost checkpoints that were acknowledged.
+"""Checkpoints that were acknowledged and are missing after a failover or a restore.
 
 Found by comparing what the status tells of with what the database has, whenever a run enters its thread. The run goes
 on from what is there, and the session says so: what was lost runs again, nothing is skipped, nobody is left to guess.

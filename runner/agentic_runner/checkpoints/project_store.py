@@ -1,4 +1,4 @@
-"""LangGraph's long-term store, as a graph of one project sees it.
+"""LangGraph's long-term store, limited to one project.
 
 A graph chooses the namespaces of its items, and would share them with every other project of the database. Here each of
 them is kept below a label of the project; row-level security lets the project's role write nowhere else. The graph
@@ -40,7 +40,7 @@ Warn = Callable[[str], Awaitable[None]]
 
 
 def explain_unstorable(ops: Iterable[Op]) -> str | None:
-    """Say which item the database cannot take, and where in it; None where that is not what it refused."""
+    """Return which item the database cannot take, and where in it; None where that is not what it refused."""
     for op in ops:
         if isinstance(op, PutOp) and op.value is not None:
             item: dict[str, Any] = {"": [*op.namespace, op.key]}

@@ -1,4 +1,4 @@
-"""Encrypting anew what is encrypted with an older key, or not at all: after a rotation, or when encryption begins.
+"""Re-encrypts what an older key encrypted, or nothing did yet.
 
 It works beside sessions that run: each row is replaced where it is still what was read, in transactions of one page,
 and what was killed half-way is begun again. Blobs are decrypted and encrypted, and never deserialized.

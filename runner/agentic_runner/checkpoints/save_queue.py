@@ -1,4 +1,4 @@
-"""The queue of what is to be saved: whoever saves waits in it, one writer commits what is there in one transaction.
+"""The save queue: many wait, one writer commits what is there in one transaction.
 
 One queue belongs to one database pool and one event loop. A saver and all its copies hold the same queue by reference;
 nothing of it is copied with them.

@@ -143,14 +143,14 @@ class StateCodec:
             return _make_object(code, found, content, method)
         except Exception as error:  # noqa: BLE001  (an author's constructor; what was saved is not to get lost)
             log.warning(
-                "object not made again from a checkpoint: its bare contents are used",
+                "object not restored from a checkpoint: using its plain contents",
                 extra={"type": f"{module}.{name}"[:256], "error": type(error).__name__},
             )
             return content
 
 
 def is_fitting(code: int, found: Restorable, method: str) -> bool:
-    """Say whether a type may be made again in this way: a checkpoint chooses none that the library would not."""
+    """Return whether a type may be made again in this way: a checkpoint chooses none that the library would not."""
     if code == jsonplus.EXT_METHOD_SINGLE_ARG:
         if found.make is Make.SAFE:
             return (found.type.__module__, found.type.__name__, method) in library.SAFE_MSGPACK_METHODS
@@ -249,7 +249,7 @@ def _is_plain_key(key: Any) -> bool:
 
 
 def is_encodable(text: str) -> bool:
-    """Say whether a text has no half of a surrogate pair."""
+    """Return whether a text has no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -139,7 +139,7 @@ class StateTypes:
         return Restorable(cls, make)
 
     def _is_the_projects(self, module: str) -> bool:
-        """Say whether a module was loaded by the project, or its source imports the package."""
+        """Return whether a module was loaded by the project, or its source imports the package."""
         return module not in self._before or module.partition(".")[0] in {
             name.partition(".")[0] for name in self._find_imported()
         }

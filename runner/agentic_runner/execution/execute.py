@@ -1,4 +1,4 @@
-"""Running the graph: one stream from its entry to an end, a question, a drain or an error."""
+"""Runs the graph: one stream from its entry to the end, an interrupt, a drain or an error."""
 
 import asyncio
 import contextlib

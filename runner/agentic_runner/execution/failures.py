@@ -1,4 +1,4 @@
-"""What an exception out of a graph run means: whose it is, and whether another attempt could end otherwise."""
+"""Classifies exceptions of a run: whose fault it is, and whether a retry can help."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ _PERSISTENCE: Final = ("langgraph.checkpoint.postgres", "langgraph.store.postgre
 
 
 def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool, root: Path | None = None) -> Failure:
-    """Say what ``error`` means; ``root`` is where the author's project is, from which its files are named.
+    """Return what ``error`` means; ``root`` is where the author's project is, from which its files are named.
 
     A node may use a database of its own: only errors that passed through our checkpointer or store are ours. Where the
     run ``takes_inputs``, an error before any node ran is about them. Everything else is the graph's, and retriable but
@@ -134,7 +134,7 @@ def find_link(error: BaseException, wanted: type[E]) -> E | None:
 
 
 def passed_persistence(error: BaseException) -> bool:
-    """Say whether the error, or one it came from, was raised below our checkpointer or store."""
+    """Return whether the error, or one it came from, was raised below our checkpointer or store."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:

@@ -1,4 +1,4 @@
-"""Starting from another session's checkpoint: whose thread it is, the copy, and what is changed in it.
+"""Forks: copies another session's thread up to a checkpoint and applies changes.
 
 Each step is there or not, and looks whether it is: a run that died in between is followed by one that goes on from the
 last step that was reached. The other session is only read.

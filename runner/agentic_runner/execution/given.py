@@ -1,4 +1,4 @@
-"""What a run gives to its graph beside the inputs: LangGraph's config, and the context of a graph that has a schema."""
+"""LangGraph's config and context as a run passes them to the graph."""
 
 import copy
 import inspect
@@ -73,7 +73,7 @@ def build_context(schema: Any, settings: RunSettings) -> dict[str, Any] | None:
         schema(**given)
     except Exception as error:
         if not given:
-            log.info("there is no context: %s cannot be made without one: %s", schema.__name__, describe(error))
+            log.info("no context given: %s needs values: %s", schema.__name__, describe(error))
             return None
         raise SettingsRefused(f"/spec/context: the graph's {schema.__name__} refuses it: {describe(error)}") from error
     return given

@@ -1,4 +1,4 @@
-"""The last checkpoints of a session in its status, so that whoever can read the session knows what to fork from."""
+"""The last checkpoints of a session, as its status lists them for forks."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final

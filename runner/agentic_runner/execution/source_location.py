@@ -1,4 +1,4 @@
-"""Where an exception was raised in an author's own code: what a person looks up first."""
+"""Finds the line of the author's code that raised an exception."""
 
 import sys
 import sysconfig

@@ -1,4 +1,4 @@
-"""How a run enters its thread: from the inputs, on from the last checkpoint, with answers, or not at all.
+"""Where a run enters its thread: inputs, last checkpoint, answers, or nothing to do.
 
 Pure: what a checkpoint says goes in, what to give the graph comes out.
 """

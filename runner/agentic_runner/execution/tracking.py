@@ -1,4 +1,4 @@
-"""What a graph's stream tells: where it is, how far, and the events worth keeping.
+"""Tracks a graph's stream: node, progress and custom events.
 
 LangGraph's stream parts go in, our events come out. Never a checkpoint's state: events are small and safe to show.
 """

@@ -87,5 +87,5 @@ def _find_javascript(graphs: Any) -> Iterator[Ignored]:
 
 
 def is_javascript(path: str) -> bool:
-    """Say whether ``./file:attribute`` names a file of JavaScript or TypeScript."""
+    """Return whether ``./file:attribute`` names a file of JavaScript or TypeScript."""
     return path.split(":")[0].endswith(JAVASCRIPT)

@@ -80,7 +80,7 @@ def accept_single(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_message_reducer(reducer: Any) -> bool:
-    """Say whether a channel's reducer is LangGraph's own for messages, with settings or without."""
+    """Return whether a channel's reducer is LangGraph's own for messages, with settings or without."""
     while isinstance(reducer, functools.partial):
         reducer = reducer.func
     return getattr(reducer, "__module__", "") == "langgraph.graph.message"

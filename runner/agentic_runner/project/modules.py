@@ -85,12 +85,12 @@ def _candidates(file: Path, top: Path | None) -> list[str]:
 
 
 def _leads_to(name: str, file: Path) -> bool:
-    """Say whether importing ``name`` loads this very file; the packages around it are imported for that."""
+    """Return whether importing ``name`` loads this very file; the packages around it are imported for that."""
     try:
         spec = importlib.util.find_spec(name)
         return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == file
     except (Exception, SystemExit) as error:  # noqa: BLE001  (the package's own)
-        logging.getLogger(__name__).debug("the package of %s does not load: %s", file, error)
+        logging.getLogger(__name__).debug("importing the package of %s failed: %s", file, error)
         return False
 
 

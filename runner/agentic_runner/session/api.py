@@ -83,7 +83,7 @@ def _refused(response: httpx.Response) -> Exception:
 
 
 def _has_causes(response: httpx.Response) -> bool:
-    """Say whether fields were refused by what they hold; a patch that could not be applied names none."""
+    """Return whether fields were refused by what they hold; a patch that could not be applied names none."""
     with contextlib.suppress(ValueError, AttributeError):
         return bool((response.json().get("details") or {}).get("causes"))
     return False

@@ -1,4 +1,4 @@
-"""The run's events on their way to the event log: in batches, beside the run, from a bounded queue."""
+"""The queue of events for the event log, written in batches beside the run."""
 
 import asyncio
 import contextlib
@@ -96,10 +96,10 @@ class EventQueue:
             try:
                 await self._append(batch)
             except TransientError as error:
-                log.warning("events wait: %s", error)
+                log.warning("writing events failed, retrying: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
             except AgenticError as error:
-                log.warning("no more events are written: %s", error)
+                log.warning("stopped writing events: %s", error)
                 return False
             else:
                 return True

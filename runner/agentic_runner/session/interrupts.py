@@ -1,4 +1,4 @@
-"""Questions as the status shows them: read once by the shared rules, and small enough to be stored.
+"""Interrupts as the status shows them, within its limits.
 
 Pure. What does not fit into a status stays in the checkpoint alone; its prompt is shown all the same.
 """

@@ -1,4 +1,4 @@
-"""Telling the session's status how the run goes, without ever holding the run up.
+"""Writes the session's status while the run goes on, without blocking it.
 
 Phase changes are delivered in order; progress is the latest, at most once a second. While the API server is away the
 graph goes on; only the last word has to arrive, and it is repeated for a bounded patience.
@@ -178,7 +178,7 @@ class Reporter:
         return self._session
 
     async def find_answers(self, questions: Collection[str]) -> bool | None:
-        """Read the session; say whether one of its questions was answered, None where it waits no more.
+        """Read the session; return whether one of its questions was answered, None where it waits no more.
 
         Raises ``TransientError``, and ``Superseded`` when the session is not ours any more.
         """
@@ -201,9 +201,9 @@ class Reporter:
         except Superseded as lost:
             self._on_lost(lost)
         except SessionSuspended:
-            log.info("the session is suspended: its status is left to the operator")
+            log.info("session suspended: leaving its status to the operator")
         except PermanentError:
-            log.exception("the status could not be written and is not tried again before the end of the run")
+            log.exception("writing the status failed; next attempt at the end of the run")
 
     def _latest(self, session: AgenticSession, _now: datetime) -> SessionStatus:
         if self._trouble is not None:

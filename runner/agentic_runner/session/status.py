@@ -1,4 +1,4 @@
-"""A session's status as the runner changes it: from the status now and what happened to the status wanted.
+"""Builds the session's status from the current one and what happened.
 
 Pure. The phase's legality is the lifecycle table's; here is what else goes with each phase.
 """
@@ -89,7 +89,7 @@ def _take(
 
 
 def _acted_before_loss(session: AgenticSession, answered: Interrupt) -> bool:
-    """Say whether an answer acted before checkpoints were lost, and so may have to act again.
+    """Return whether an answer acted before checkpoints were lost, and so may have to act again.
 
     Read from the status, so that a process which takes over from one that told of the loss knows it, too.
     """
@@ -230,7 +230,7 @@ def waiting(
 
 
 def _is_gone(session: AgenticSession, asked: Interrupt) -> bool:
-    """Say whether a question that is not asked any more went with checkpoints that were lost.
+    """Return whether a question that is not asked any more went with checkpoints that were lost.
 
     Its super-step runs again and asks under another id. An answer to the old one is not taken for one to the new one.
     """

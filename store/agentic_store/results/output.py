@@ -199,7 +199,7 @@ class Walk:
 
 
 def is_storable(text: str) -> bool:
-    """Say whether PostgreSQL takes a text as it is."""
+    """Return whether PostgreSQL takes a text as it is."""
     return not _REFUSED.search(text)
 
 

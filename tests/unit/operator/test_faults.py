@@ -128,7 +128,7 @@ async def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pyte
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert [each.getMessage() for each in caplog.records] == [
-        "a round of stuck pods was cut short, the next one goes on: the API server does not answer",
+        "stuck pods interrupted, continuing in the next round: the API server does not answer",
         "rounds of stuck pods go on again, after 38 that were cut short",
     ]
 

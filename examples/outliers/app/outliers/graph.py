@@ -83,7 +83,7 @@ async def load(state: State) -> State:
 
 
 async def validate(state: State) -> State:
-    """Keep the records whose numbers are numbers; say why the others are left out."""
+    """Keep the records whose numbers are numbers; return why the others are left out."""
     dataset = DATASETS[state.get("dataset", "seattle-weather")]
     rows: list[Row] = []
     rejected: list[str] = []
