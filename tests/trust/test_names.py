@@ -84,6 +84,16 @@ def test_nobody_changes_or_takes_back_the_answer_of_somebody_else(space: Space) 
     assert answers(space) == {("q", "bob", '{"ok": true}')}
 
 
+def test_an_answer_is_changed_also_where_its_numbers_are_equal_as_doubles(space: Space) -> None:
+    """CEL takes an integer for equal to the double next to it; nobody but its author changes one into the other."""
+    ann, bob = people(space)
+    space.start("s")
+    assert respond(ann, space, response("ann", {"amount": [2**53 + 1]})).is_done
+    assert_refused(respond(bob, space, response("ann", {"amount": [2.0**53]})), "by 'ann'")
+    assert_refused(respond(bob, space, response("ann", {"amount": [2**53]})), "by 'ann'")
+    assert respond(ann, space, response("ann", {"amount": [2.0**53]})).is_done
+
+
 def test_an_answer_that_states_nobody_is_anybodys(space: Space) -> None:
     ann, bob = people(space)
     space.start("s")
