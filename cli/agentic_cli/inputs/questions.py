@@ -66,7 +66,7 @@ def choose_question(session: Session, wanted: str | None, *, may_replace: bool =
         return read_question(openly[0])
     if openly:
         ids = ", ".join(f"{each.id} ({clip_line(read_question(each).prompt, 40)})" for each in openly)
-        raise PermanentError(f"session {session.name!r} asks {len(openly)} questions; return which by its id: {ids}")
+        raise PermanentError(f"session {session.name!r} asks {len(openly)} questions; say which by its id: {ids}")
     if any(each.is_open for each in session.interrupts):
         raise PermanentError(
             f"session {session.name!r} has been answered and has not gone on yet; to replace an answer, give its id"
