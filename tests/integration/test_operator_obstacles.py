@@ -86,8 +86,8 @@ def test_a_full_quota_of_jobs_is_told_once_however_often_it_is_tried(defined: Sp
     defined.start("s")
     is_told(defined, "Pending", "QuotaExceeded", "exceeded quota: q", "raise it, or delete what fills it")
     before = defined.session("s")["metadata"]["resourceVersion"]
-    tries = operator.log.count("tries again")
-    wait_for(lambda: operator.log.count("tries again"), lambda n: n > tries, what="one more", timeout_seconds=30)
+    tries = operator.log.count("retrying in")
+    wait_for(lambda: operator.log.count("retrying in"), lambda n: n > tries, what="one more", timeout_seconds=30)
     assert defined.session("s")["metadata"]["resourceVersion"] == before
     remove(defined, "resourcequotas", "q")
     starts(defined)

@@ -158,7 +158,7 @@ async def test_while_the_clocks_of_operator_and_database_disagree_nothing_is_rem
         thread = bench.session("s", ended=days_ago(31))
         await bench.retention.run_once()
         assert count(database, thread) == (3, 3, 3)
-    assert "correct the one that is wrong" in caplog.text
+    assert "correct the wrong one" in caplog.text
     assert bench.retention.progress.failures == 1
 
 
