@@ -20,7 +20,7 @@ demo: venv deps ## Cluster, images, operator and an example session, to a result
 	@$(BIN)/python -m hack.demo $(EXAMPLE)
 
 demo-approval: venv deps ## The same with a question: waits without a pod, takes the answer from the terminal
-	@$(BIN)/python -m hack.demo_approval
+	@$(BIN)/python -m hack.demo.approval
 
 test: lint test-deps ## Everything that has to hold: lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m hack.test

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hack.images import ON_OTHER_PYTHON, OTHER_PYTHON
+from hack.images.build import ON_OTHER_PYTHON, OTHER_PYTHON
 from hack.steps import step
 from hack.test import IMAGES, WITH_VAULT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from agentic_core.crds import build_crds
-from hack.chart_places import CHART, build_scripts, build_templates, read
+from hack.chart.places import CHART, build_scripts, build_templates, read
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from hack.cluster.binaries import ensure
 from hack.cluster.errors import ClusterError
-from hack.images import find_built, reference
+from hack.images.build import find_built, reference
 from hack.kubectl import ROOT
 from hack.sbom import IMAGES, OUTPUT, write_all
 

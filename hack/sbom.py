@@ -33,7 +33,7 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from hack.cluster.errors import ClusterError
-from hack.images import REPOSITORY, Built, find_built, find_layers
+from hack.images.build import REPOSITORY, Built, find_built, find_layers
 from hack.kubectl import ROOT
 
 IMAGES: Final = ("operator", "runner")

@@ -19,7 +19,7 @@ import yaml
 
 from hack.cluster.binaries import ensure, kubectl
 from hack.cluster.errors import ClusterError
-from hack.images import find_built, find_layers
+from hack.images.build import find_built, find_layers
 from hack.kubectl import ROOT
 from hack.steps import step
 

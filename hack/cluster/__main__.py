@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hack.builders import find_engine
 from hack.cluster import binaries, deps
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cluster_folder
@@ -15,6 +14,7 @@ from hack.cluster.onenode import PARTS, PROGRAMS, OneNode, PartStatus
 from hack.cluster.processes import Processes
 from hack.cluster.progress import Progress
 from hack.cluster.providers import choose, read_named, remember
+from hack.images.builders import find_engine
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -102,7 +102,7 @@ def _run_on_cluster(options: argparse.Namespace, state: Path, progress: Progress
                 raise ClusterError("there is no local cluster: start it with `make cluster-up`")
             print(provider.kubeconfig)
         case "load":
-            from hack.images import load  # images need a cluster to load into, so not at the top
+            from hack.images.build import load  # images need a cluster to load into, so not at the top
 
             provider.load([Path(name) for name in options.image if Path(name).is_file()])
             load([name for name in options.image if not Path(name).is_file()], progress)

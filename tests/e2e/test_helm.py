@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hack.chart_places import CHART
+from hack.chart.places import CHART
 from hack.cluster.binaries import ensure
 from hack.install import NAMESPACE, image_version, install, wait_for_operator
 from hack.kubectl import ROOT, Kubectl

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hack.cluster.progress import Progress
-from hack.images import build_foreign, tag
+from hack.images.build import build_foreign, tag
 from tests.e2e.conftest import Project
 from tests.support.langgraph_build import copy_project, find_case, write_dockerfile
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hack.cluster.progress import Progress
-from hack.images import LANGGRAPH_BASE, OTHER_PYTHON, build_foreign, tag
+from hack.images.build import LANGGRAPH_BASE, OTHER_PYTHON, build_foreign, tag
 from tests.e2e.conftest import Project
 from tests.e2e.test_projects import BATCHES, check_survival
 from tests.projects.cases import Case

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from hack.images import find_built
+from hack.images.build import find_built
 from hack.kubectl import ROOT
 from hack.sbom import IMAGES, describe, read_lock
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hack.chart_places import CHART
+from hack.chart.places import CHART
 from hack.cluster.binaries import ensure
 from tests.support.kube import Json, Space
 from tests.support.waiting import wait_for

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hack.chart_places import CHART
+from hack.chart.places import CHART
 from hack.cluster.binaries import ensure, kubectl
 from hack.kubectl import ROOT
 from hack.scan import STRICT_RULES

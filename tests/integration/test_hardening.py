@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from agentic_operator.networks import build_runner_policy, parse_egress
-from hack.chart_places import CHART
+from hack.chart.places import CHART
 from hack.cluster.binaries import ensure, kubectl
 from hack.kubectl import ROOT
 from tests.integration.test_chart import VAULT, kustomize, run, template

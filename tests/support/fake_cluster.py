@@ -57,12 +57,12 @@ from agentic_operator.namespaces.database_logins import DatabaseLogins
 from agentic_operator.namespaces.prepare import Namespaces
 from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_operator.sessions.observation import Rules
-from agentic_store.memory import MemoryStore
 from agentic_store.protocols import Sessions
 from agentic_store.records import SessionRecord
 from agentic_store.results.output import encode_output
 from tests.support.builders import CHECKED, condition, definition_body, session_body
 from tests.support.fake_api import FakeApi, Request, Wire, connect
+from tests.support.memory_store import MemoryStore
 
 TEAM: Final = "team"
 SYSTEM: Final = "agentic-system"

@@ -61,7 +61,7 @@ def test_a_runner_of_an_earlier_contract_and_what_is_there_already_are_let_be(sp
 def test_a_status_at_its_bounds_is_within_the_budget(space: Space) -> None:
     runner = a_runner(space, STATUS)
     options = [{"label": "x" * 256, "value": number} for number in range(64)]
-    asked = [{"id": f"q{n}", "prompt": "p" * 4096, "options": options, "askedAt": AT} for n in range(32)]
+    asked = [{"id": f"q{n}", "prompt": "p" * 4096, "options": options, "askedAt": AT} for n in range(13)]
     history = [{"id": f"h{n}", "step": n, "at": AT, "node": "n" * 256, "next": "m" * 256} for n in range(50)]
     answer = write(runner, space, {"interrupts": asked, "history": history, "message": "m" * 4096})
     assert answer.is_done, answer.body

@@ -26,7 +26,7 @@ from agentic_operator.kube.connection import read_kubeconfig
 from agentic_operator.kube.event_recorder import EventRecorder
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
-from hack.chart_places import CHART
+from hack.chart.places import CHART
 from hack.cluster.binaries import ensure
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import Kubectl

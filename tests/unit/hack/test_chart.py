@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from agentic_operator.config import OPTIONS
-from hack.chart import Place, StalePlace, Template, cut
-from hack.chart_places import CHART
+from hack.chart.places import CHART
+from hack.chart.templates import Place, StalePlace, Template, cut
 from hack.kubectl import ROOT
 
 MANIFEST = """\

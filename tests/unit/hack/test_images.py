@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hack.builders import build_mounts, build_pip_configuration, build_uv_configuration
 from hack.cluster.errors import ClusterError
 from hack.cluster.pause import build_archive
-from hack.imagebase import BASES, build_debian_command, parse_suite
-from hack.images import ON_OTHER_PYTHON, OTHER_PYTHON, ROOT, Image, compute_hash, find_images, select
-from hack.imagestore import ImageStore
+from hack.images.base import BASES, build_debian_command, parse_suite
+from hack.images.build import ON_OTHER_PYTHON, OTHER_PYTHON, ROOT, Image, compute_hash, find_images, select
+from hack.images.builders import build_mounts, build_pip_configuration, build_uv_configuration
+from hack.images.store import ImageStore
 
 
 def test_every_example_with_a_containerfile_is_an_image_on_top_of_the_runner() -> None:

@@ -11,8 +11,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from hack.cluster.errors import ClusterError
-from hack.images import Built
-from hack.imagestore import Blob, StoredImage
+from hack.images.build import Built
+from hack.images.store import Blob, StoredImage
 from hack.kubectl import ROOT
 from hack.provenance import build_statement, parse_pushed
 from hack.sbom import IMAGES, build_bom, compare, find_debian_licenses, find_licenses, read_content, read_lock, render

@@ -25,10 +25,10 @@ from agentic_operator.metrics import Metrics, Sources
 from agentic_operator.namespaces.role_cleanup import RoleCleanup
 from agentic_operator.sampler import sample_database
 from agentic_operator.sessions.keys import Key, SessionKey
-from agentic_store.memory import MemorySessions
 from agentic_store.records import SessionRecord
 from agentic_store.tenants import TenantRole
 from tests.support.builders import NOW, a_job, a_session, wire_time
+from tests.support.memory_store import MemorySessions
 
 
 def test_a_fault_is_told_counted_and_over(caplog: pytest.LogCaptureFixture) -> None:

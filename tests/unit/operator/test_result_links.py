@@ -11,9 +11,9 @@ from agentic_core.lifecycle import Phase
 from agentic_operator.config import JobDefaults
 from agentic_operator.database.result_links import ResultRemover, Stores, wants_link
 from agentic_operator.namespaces.shared_secrets import find_names
-from agentic_store.memory import MemoryStore
 from agentic_store.records import SessionRecord
 from agentic_store.results.objects import ObjectStore
+from tests.support.memory_store import MemoryStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = {"endpoint": "http://127.0.0.1:9", "bucket": "results", "access-key": "a", "secret-key": "b"}

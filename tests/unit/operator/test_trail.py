@@ -26,9 +26,9 @@ from agentic_operator.sessions.decide import decide
 from agentic_operator.sessions.observation import Observation, Rules
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.trail import Stored
-from agentic_store.memory import MemoryStore
 from agentic_store.records import TrailRow
 from tests.support.builders import NOW, SessionBuilder, a_definition, a_session, wire_time
+from tests.support.memory_store import MemoryStore
 
 RULES = Rules(has_trail=True)
 ASKING = a_session().waiting("a?", "b?")

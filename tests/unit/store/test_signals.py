@@ -2,9 +2,9 @@
 
 import asyncio
 
-from agentic_store.memory import MemoryStore
 from agentic_store.records import Event, NewEvent
 from agentic_store.signals import follow, hint_for
+from tests.support.memory_store import MemoryStore
 from tests.support.store_conformance import a_record
 
 UID = "uid-team-report"

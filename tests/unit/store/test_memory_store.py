@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentic_store.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 from tests.support.store_conformance import StoreConformance
 
 

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.builders import Builder
 from hack.cluster import deps
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cache_folder
 from hack.cluster.progress import Progress
+from hack.images.builders import Builder
 
 _PULL_SECONDS = 180
 _UNUSED_BY_POSTGRES = (

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from hack.cluster.errors import ClusterError
 from hack.cluster.waiting import wait_until
-from hack.demo import FINAL, NAMESPACE, Clock, Terminal, prepare, report, start, watch
+from hack.demo.example import FINAL, NAMESPACE, Clock, Terminal, prepare, report, start, watch
 from hack.kubectl import Kubectl, KubectlError
 
 SESSION_LABEL: Final = "agentic-operator.dev/session"

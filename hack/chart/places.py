@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hack.chart import Place, Template, cut, replace_places
+from hack.chart.templates import Place, Template, cut, replace_places
 from hack.install import NAMESPACE
 from hack.kubectl import ROOT
 

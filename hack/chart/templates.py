@@ -71,7 +71,7 @@ def replace_places(text: str, places: Iterable[Place], source: str) -> str:
     for place in places:
         if (found := text.count(place.old)) != place.count:
             raise StalePlace(
-                f"{source} holds {place.old!r} {found} times, not {place.count}: correct hack/chart_places.py"
+                f"{source} holds {place.old!r} {found} times, not {place.count}: correct hack/chart/places.py"
             )
         text = text.replace(place.old, place.new)
     return text
@@ -83,7 +83,7 @@ def divide(text: str, sections: Iterable[tuple[str, str]], source: str) -> str:
     for start, following in sections:
         before, found, after = rest.partition(f"---\n{start}") if start else ("", "-", rest)
         if not found:
-            raise StalePlace(f"{source} has no document that begins with {start!r}: correct hack/chart_places.py")
+            raise StalePlace(f"{source} has no document that begins with {start!r}: correct hack/chart/places.py")
         divided += f"{{{{- if {condition} }}}}\n{before}{{{{- end }}}}\n" if condition else before
         rest, condition = f"---\n{start}{after}" if start else after, following
     return f"{divided}{{{{- if {condition} }}}}\n{rest}{{{{- end }}}}\n"

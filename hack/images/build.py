@@ -14,18 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hack import imagebase
-from hack.builders import Builder, find_builder
 from hack.cluster.errors import ClusterError
 from hack.cluster.folders import cache_folder, cluster_folder
 from hack.cluster.kubeconfig import write_private
 from hack.cluster.locks import locked
 from hack.cluster.progress import Progress
 from hack.cluster.providers import Provider, choose, read_named
-from hack.imagebase import ensure_bases
-from hack.imagestore import ImageStore, StoredImage
+from hack.images import base as imagebase
+from hack.images.base import ensure_bases
+from hack.images.builders import Builder, find_builder
+from hack.images.store import ImageStore, StoredImage
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "docker.io/agentic-operator"
 TAG = "dev"
 RUNNER = "runner"
@@ -309,7 +309,3 @@ def _built() -> dict[str, Built]:
         return {name: Built(one["content"], StoredImage.parse(one["stored"])) for name, one in records.items()}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

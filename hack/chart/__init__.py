@@ -1,0 +1,1 @@
+"""The Helm chart, cut from the manifests."""

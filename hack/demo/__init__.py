@@ -1,0 +1,1 @@
+"""``make demo``: a cluster, the operator and an example, to a result."""
