@@ -1,4 +1,4 @@
-"""Write what is generated from the models, ``migrations/`` and ``manifests/``: ``hack/generate.py [--check]``."""
+"""Write what is generated from models, settings, ``migrations/`` and ``manifests/``: ``hack/generate.py [--check]``."""
 
 import argparse
 import sys
@@ -8,10 +8,14 @@ from pathlib import Path
 import yaml
 
 from agentic_core.crds import build_crds
+from agentic_operator.config import build_table
 from hack.chart.places import CHART, build_scripts, build_templates, read
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"
+SETTINGS_GUIDE = ROOT / "docs" / "operator.md"
+TABLE_BEGINS = "<!-- The settings, generated from operator/agentic_operator/config.py by `make generate`. -->"
+TABLE_ENDS = "<!-- The settings end. -->"
 HEADER = "# Generated from agentic_core.resources by `make generate`; edit the models instead.\n"
 
 
@@ -64,9 +68,19 @@ def render() -> dict[Path, str]:
         for plural, crd in build_crds().items()
     } | {
         ROOT / "manifests" / "migrate" / "migrations.yaml": MIGRATIONS_HEADER
-        + yaml.dump(build_migrations(), Dumper=_Readable, sort_keys=False, width=1000)
+        + yaml.dump(build_migrations(), Dumper=_Readable, sort_keys=False, width=1000),
+        SETTINGS_GUIDE: replace_table(SETTINGS_GUIDE.read_text(encoding="utf-8"), build_table()),
     }
     return made | render_chart(made)
+
+
+def replace_table(page: str, table: str) -> str:
+    """Return a page with its table of settings replaced, which stands between two comments."""
+    before, begin, rest = page.partition(TABLE_BEGINS)
+    _, end, after = rest.partition(TABLE_ENDS)
+    if not begin or not end:
+        raise ValueError(f"{SETTINGS_GUIDE.name} lacks the comments around its table of settings")
+    return f"{before}{begin}\n\n{table}\n\n{end}{after}"
 
 
 def render_chart(made: Mapping[Path, str]) -> dict[Path, str]:

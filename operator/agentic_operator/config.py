@@ -3,16 +3,18 @@
 import argparse
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from agentic_core.contract import MAX_RECURSION_LIMIT, MAX_TIMEOUT_SECONDS
 from agentic_core.names import is_dns_label
 from agentic_operator.author_pods import AllowedPods, Listed
-from agentic_operator.images import EVERY_IMAGE, AllowedImages, InvalidImage
+from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.networks import Egress, parse_egress
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kKMGTPE]i?|u|n)?")
@@ -136,90 +138,278 @@ class Settings:
         return (*self.watch_namespaces, self.inspection_namespace)
 
 
+T = TypeVar("T")
+
+
+def _parse(read: Callable[[str], T]) -> BeforeValidator:
+    """Return a validator that reads a text; what is no text is read already."""
+    return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
+
+
+def _number(low: int, high: int) -> BeforeValidator:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"{text!r}: write a whole number from {low} to {high}")
+        return int(text)
+
+    return _parse(read)
+
+
+def _choice(*choices: str) -> BeforeValidator:
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"{text!r}: write one of {', '.join(choices)}")
+        return text.lower()
+
+    return _parse(read)
+
+
+def _either(true: str, false: str) -> BeforeValidator:
+    def read(text: str) -> bool:
+        if text.lower() not in (true, false):
+            raise ValueError(f"{text!r}: write {true} or {false}")
+        return text.lower() == true
+
+    return _parse(read)
+
+
+def _read_namespaces(text: str) -> tuple[str, ...]:
+    namespaces = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in namespaces:
+        if not is_dns_label(name):
+            raise ValueError(f"{name!r} is no namespace: write names of namespaces, separated by commas")
+    return namespaces
+
+
+def _read_url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s@]+", text):
+        raise ValueError(f"{text!r}: write an http or https address without credentials")
+    return text
+
+
+def _read_template(text: str) -> str:
+    if re.search(r"[{}\s]", text.replace("{namespace}", "")):
+        raise ValueError(f"{text!r}: it may hold {{namespace}} and no other braces")
+    return text
+
+
+def _read_quantities(text: str) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for entry in text.split(","):
+        if not entry.strip():
+            continue
+        name, equals, quantity = entry.strip().partition("=")
+        if not equals or not _QUANTITY.fullmatch(quantity):
+            raise ValueError(f"{entry.strip()!r}: write resource=quantity, as in memory=512Mi")
+        found[name] = quantity
+    return found
+
+
+Names = Annotated[Listed, _parse(Listed.parse)]
+OnOff = Annotated[bool, _either("on", "off")]
+OptionalPath = Annotated[Path | None, _parse(lambda text: Path(text) if text else None)]
+Quantities = Annotated[Mapping[str, str], _parse(_read_quantities)]
+Template = Annotated[str, _parse(_read_template)]
+Url = Annotated[str, _parse(_read_url)]
+
+
+def _setting(default: str, about: str, *, shown: str = "") -> Any:
+    """Return a field: its default as a text, what it is in Markdown, and the default's name where it has no text."""
+    return Field(default=default, description=about, validate_default=True, json_schema_extra={"shown": shown})
+
+
+class Variables(BaseModel):
+    """Flags and environment variables, one field each: what ``--help`` and the guide's table are made from.
+
+    A field is named as its variable in lower case.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    operator_namespace: str = _setting(
+        "",
+        "where the operator lives: the Lease, the source of the database secret",
+        shown="the service account's, else `agentic-system`",
+    )
+    inspection_namespace: str = _setting(
+        "agentic-inspections",
+        "where definitions of the cluster are inspected: it is there, holds nothing and admits restricted pods only"
+        " ([security](security.md#inspections))",
+    )
+    pod_name: str = _setting("", "who this replica is in the Lease", shown="the host name")
+    watch_namespaces: Annotated[tuple[str, ...], _parse(_read_namespaces)] = _setting(
+        "",
+        "comma-separated namespaces to serve; the rights may be"
+        " [Roles in these namespaces](helm.md#rights-in-namespaces-alone)",
+        shown="all",
+    )
+    cluster_definitions: Annotated[ClusterDefinitions, _choice(*ClusterDefinitions)] = _setting(
+        "inspect",
+        "ClusterWorkflowDefinitions: `inspect` and run them; `read`: run those that another operator inspects; `off`:"
+        " ask for none, and sessions that name one wait with the reason",
+    )
+    allowed_images: Annotated[AllowedImages, _parse(AllowedImages.parse)] = _setting(
+        "*", "comma-separated registry prefixes that images must begin with; `*` allows all; see below"
+    )
+    allowed_priority_classes: Names = _setting(
+        "none",
+        "PriorityClasses that definitions may use; for this and the next six: comma-separated names, beginnings that"
+        " end in `*`, `*` for all, or `none` ([authors](tenancy.md#what-authors-may-use-of-pods))",
+    )
+    allowed_tolerations: Names = _setting(
+        "nvidia.com/gpu,amd.com/gpu,google.com/tpu",
+        "keys of taints that definitions may tolerate; `*` also lets them tolerate everything",
+    )
+    allowed_node_labels: Names = _setting("*", "labels by which definitions may choose nodes")
+    allowed_runtime_classes: Names = _setting("*", "RuntimeClasses that definitions may use")
+    allowed_pod_labels: Names = _setting(
+        "*", "labels that definitions may put on Jobs and pods, beside what is reserved"
+    )
+    allowed_pod_annotations: Names = _setting(
+        "*", "annotations that definitions may put on pods, beside what is reserved"
+    )
+    session_labels: Names = _setting("none", "labels of sessions that their Jobs and pods carry, beside Kueue's")
+    shared_account_annotations: OnOff = _setting(
+        "off",
+        "`on`: `serviceAccountAnnotations` of definitions still go onto the account that all runners of a namespace"
+        " share",
+    )
+    postgres_connection_string_file: OptionalPath = _setting(
+        "", "file with the operator's own connection string; without it sessions get no rows", shown="none"
+    )
+    runner_postgres_secret: str = _setting(
+        "agentic-postgres-runner", "Secret in the operator's namespace, key `dsn`, for runners"
+    )
+    tenancy: Annotated[Tenancy, _choice(*Tenancy)] = _setting(
+        "auto",
+        "a database role for each namespace: `auto` where the operator can make them, `on`, `off`"
+        " ([tenancy](tenancy.md))",
+    )
+    removed_namespace_memory: Annotated[str, _choice("keep", "purge")] = _setting(
+        "keep", "long-term memory of the graphs of a namespace that is gone: `keep` or `purge`"
+    )
+    credentials: Annotated[str, _choice("secret", "vault")] = _setting(
+        "secret", "where runners get their connection string: `secret`, or [`vault`](vault.md)"
+    )
+    vault_addr: Url = _setting("", "Vault's address as runners reach it", shown="none")
+    vault_auth_mount: str = _setting("kubernetes", "where Vault's Kubernetes auth method is mounted")
+    vault_namespace: str = _setting("", "namespace, in Vault Enterprise and HCP", shown="none")
+    vault_cacert_bytes: str = _setting(
+        "", "authorities in PEM that runners' init containers trust instead of the usual ones", shown="none"
+    )
+    vault_runner_role: Template = _setting("agentic-runner", "role that runners log in as; `{namespace}` is theirs")
+    vault_runner_path: Template = _setting(
+        "kv/agentic/runners/{namespace}", "secret that runners read; `{namespace}` is theirs"
+    )
+    vault_audience: str = _setting("vault", "audience of the token that runners log in with")
+    vault_init_image: str = _setting("", "image of the init container", shown="the operator's own")
+    result_store: OnOff = _setting(
+        "off", "`on`: results over 90 MB go to the object store of Secret `agentic-results` ([results](results.md))"
+    )
+    encryption: OnOff = _setting(
+        "off",
+        "`on`: checkpoints are encrypted with the keys of Secret `agentic-encryption` ([encryption](encryption.md))",
+    )
+    runner_user: Annotated[str, _choice("fixed", "cluster")] = _setting(
+        "fixed",
+        "who runners run as: `fixed` (65532), or `cluster` where the cluster says ([OpenShift](clusters.md#openshift))",
+    )
+    runner_cluster_role: str = _setting(
+        "agentic-runner", "ClusterRole that runners are bound to, in their own namespace"
+    )
+    runner_egress: Annotated[Egress | None, _parse(parse_egress)] = _setting(
+        "off",
+        "where runners may connect to, beside DNS, by a NetworkPolicy in their namespace: `internet`, ports, networks,"
+        " network:port; as delivered `internet,443,6443,5432,6432`"
+        " ([networks](hardening.md#where-runners-may-connect-to))",
+    )
+    runner_requests: Quantities = _setting(_join(_REQUESTS), "default requests of runners")
+    runner_limits: Quantities = _setting(
+        _join(_LIMITS),
+        "default limits of runners; what a pod [may write to its node's disk](hardening.md#the-nodes-disk) is for all"
+        " its folders",
+    )
+    runner_retries: Annotated[int, _number(0, 100)] = _setting(
+        "3", "how often a failed attempt is repeated where nobody says otherwise"
+    )
+    runner_recursion_limit: Annotated[int, _number(1, MAX_RECURSION_LIMIT)] = _setting(
+        "10000",
+        "how many super-steps a run may take where nobody says otherwise"
+        " ([limits](config-and-context.md#what-ends-an-endless-run))",
+    )
+    runner_timeout_seconds: Annotated[int, _number(1, MAX_TIMEOUT_SECONDS)] = _setting(
+        "86400", "how long a run may execute where nobody says otherwise"
+    )
+    checkpoint_retention_days: Annotated[int, _number(0, 36_500)] = _setting(
+        "30", "how long checkpoints of finished sessions are kept; `0` for ever; see [retention](#retention)"
+    )
+    checkpoint_prune_days: Annotated[int, _number(0, 36_500)] = _setting(
+        "0", "after how many idle days a finished thread is cut down to its last checkpoint; `0` never"
+    )
+    audit_retention_days: Annotated[int, _number(0, 36_500)] = _setting(
+        "365", "how long the [trail of answers](provable-answers.md) outlives its session; `0` for ever"
+    )
+    job_ttl_seconds: Annotated[int, _number(0, 2_000_000_000)] = _setting(
+        "300", "how long a finished Job and its pod's log stay; those of a session that waits for an answer go at once"
+    )
+    backend_url: Url = _setting("", "the API server for runners", shown="the cluster's address")
+    leader_election: Annotated[bool, _either("true", "false")] = _setting("true", "`false` for one local process")
+    lease_seconds: Annotated[int, _number(3, MAX_LEASE_SECONDS)] = _setting(
+        "15", "how long a leader that fell silent is waited for"
+    )
+    liveness_port: Annotated[int, _number(0, 65_535)] = _setting("8080", "`/healthz` and `/metrics`; `0` for none")
+    log_format: Annotated[str, _choice("json", "text")] = _setting("json", "`json` or `text`")
+    log_level: Annotated[str, _choice("debug", "info", "warning", "error")] = _setting(
+        "info", "`debug`, `info`, `warning` or `error`"
+    )
+    workers: Annotated[int, _number(1, 256)] = _setting("16", "reconcile passes at a time")
+    kubeconfig: OptionalPath = _setting(
+        "", "kubeconfig file, outside of a pod; certificates or a token, no plugins", shown="none"
+    )
+
+
 @dataclass(frozen=True)
-class _Option:
+class Option:
+    """A setting as people see it."""
+
     variable: str
     default: str
     about: str
+    """In Markdown."""
+    shown: str = ""
+    """What the default is where it has no text."""
 
     @property
     def flag(self) -> str:
         return "--" + self.variable.lower().replace("_", "-")
 
+    def describe(self) -> str:
+        """Return the help text: plain, with the variable and the default."""
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", self.about).replace("`", "")
+        default = self.default or self.shown.replace("`", "")
+        return f"{plain} ({self.variable}{f', default {default!r}' if default else ''})"
 
-OPTIONS: Final = (
-    _Option("OPERATOR_NAMESPACE", "", "where the operator lives; the service account's namespace where absent"),
-    _Option("INSPECTION_NAMESPACE", "agentic-inspections", "where definitions of the cluster are inspected"),
-    _Option("POD_NAME", "", "who this replica is in the Lease; the host name where absent"),
-    _Option("WATCH_NAMESPACES", "", "comma-separated namespaces to serve; all where empty"),
-    _Option(
-        "CLUSTER_DEFINITIONS",
-        "inspect",
-        "ClusterWorkflowDefinitions: inspect and run them, read those that another operator inspects, or off",
-    ),
-    _Option("ALLOWED_IMAGES", "*", "comma-separated registry prefixes that images must begin with; '*' allows all"),
-    _Option("ALLOWED_PRIORITY_CLASSES", "none", "PriorityClasses that definitions may use"),
-    _Option(
-        "ALLOWED_TOLERATIONS",
-        "nvidia.com/gpu,amd.com/gpu,google.com/tpu",
-        "keys of taints that definitions may tolerate; '*' allows all, tolerating everything too",
-    ),
-    _Option("ALLOWED_NODE_LABELS", "*", "labels by which definitions may choose nodes"),
-    _Option("ALLOWED_RUNTIME_CLASSES", "*", "RuntimeClasses that definitions may use"),
-    _Option("ALLOWED_POD_LABELS", "*", "labels that definitions may put on Jobs and pods"),
-    _Option("ALLOWED_POD_ANNOTATIONS", "*", "annotations that definitions may put on pods"),
-    _Option(
-        "SESSION_LABELS", "none", "labels of sessions that their Jobs and pods carry, beside those of Kueue's queues"
-    ),
-    _Option(
-        "SHARED_ACCOUNT_ANNOTATIONS",
-        "off",
-        "whether serviceAccountAnnotations still go onto the account that all runners share: on or off",
-    ),
-    _Option("POSTGRES_CONNECTION_STRING_FILE", "", "file with the operator's connection string; no rows without"),
-    _Option("RUNNER_POSTGRES_SECRET", "agentic-postgres-runner", "Secret with the runners' connection string"),
-    _Option("TENANCY", "auto", "whether each namespace gets a database role of its own: auto, on or off"),
-    _Option(
-        "REMOVED_NAMESPACE_MEMORY", "keep", "long-term memory of graphs of a namespace that is gone: keep or purge"
-    ),
-    _Option("CREDENTIALS", "secret", "where runners get their connection string: secret or vault"),
-    _Option("VAULT_ADDR", "", "Vault's address as runners reach it, with CREDENTIALS=vault"),
-    _Option("VAULT_RUNNER_ROLE", "agentic-runner", "role that runners log in as; {namespace} stands for theirs"),
-    _Option("VAULT_RUNNER_PATH", "kv/agentic/runners/{namespace}", "secret that runners read; {namespace} likewise"),
-    _Option("VAULT_AUDIENCE", "vault", "audience of the token that runners log in with"),
-    _Option("VAULT_AUTH_MOUNT", "kubernetes", "where Vault's Kubernetes auth method is mounted"),
-    _Option("VAULT_NAMESPACE", "", "namespace, in Vault Enterprise and HCP"),
-    _Option("VAULT_CACERT_BYTES", "", "authorities in PEM to trust instead of the usual ones"),
-    _Option("VAULT_INIT_IMAGE", "", "image of runners' vault-init; the operator's own where empty"),
-    _Option(
-        "RESULT_STORE", "off", "whether results over 90 MB go to an object store (Secret agentic-results): on or off"
-    ),
-    _Option("ENCRYPTION", "off", "whether checkpoints are encrypted (Secret agentic-encryption): on or off"),
-    _Option("RUNNER_CLUSTER_ROLE", "agentic-runner", "ClusterRole that runners are bound to in their namespace"),
-    _Option(
-        "RUNNER_EGRESS",
-        "off",
-        "where runners may connect to, beside DNS: internet, ports, networks, network:port; off for no NetworkPolicy",
-    ),
-    _Option("RUNNER_REQUESTS", _join(_REQUESTS), "default requests of runners"),
-    _Option("RUNNER_LIMITS", _join(_LIMITS), "default limits of runners; ephemeral-storage is of the whole pod"),
-    _Option("RUNNER_USER", "fixed", "who runners run as: fixed (65532), or cluster where the cluster says (OpenShift)"),
-    _Option("RUNNER_RETRIES", "3", "how often a failed attempt is repeated where nobody says otherwise"),
-    _Option("RUNNER_RECURSION_LIMIT", "10000", "how many super-steps a run may take where nobody says otherwise"),
-    _Option("RUNNER_TIMEOUT_SECONDS", "86400", "how long a run may execute where nobody says otherwise"),
-    _Option("CHECKPOINT_RETENTION_DAYS", "30", "how long checkpoints of finished sessions are kept; 0 for ever"),
-    _Option("CHECKPOINT_PRUNE_DAYS", "0", "when finished threads are cut down to their last checkpoint; 0 for never"),
-    _Option("AUDIT_RETENTION_DAYS", "365", "how long the trail of answers outlives its session; 0 for ever"),
-    _Option("JOB_TTL_SECONDS", "300", "how long a finished Job stays, to be looked at"),
-    _Option("BACKEND_URL", "", "the API server for runners; the cluster's own address where empty"),
-    _Option("LEADER_ELECTION", "true", "whether replicas agree on one that acts; false for local runs"),
-    _Option("LEASE_SECONDS", "15", "how long a leader that fell silent is waited for"),
-    _Option("LIVENESS_PORT", "8080", "port of /healthz; 0 for none"),
-    _Option("LOG_FORMAT", "json", "json or text"),
-    _Option("LOG_LEVEL", "info", "debug, info, warning or error"),
-    _Option("WORKERS", "16", "reconcile passes at a time"),
-    _Option("KUBECONFIG", "", "kubeconfig file; the service account's files where absent"),
-)
+
+def _list_options() -> tuple[Option, ...]:
+    return tuple(
+        Option(
+            name.upper(),
+            str(each.default),
+            each.description or "",
+            str(dict(each.json_schema_extra or {}).get("shown", "")),
+        )
+        for name, each in Variables.model_fields.items()
+        if not callable(each.json_schema_extra)
+    )
+
+
+OPTIONS: Final = _list_options()
+
+
+def build_table() -> str:
+    """Return the guide's table of settings, in Markdown."""
+    rows = [f"| `{o.variable}` | {o.shown or f'`{o.default}`'} | {o.about} |" for o in OPTIONS]
+    return "\n".join(["| variable | default | |", "|---|---|---|", *rows])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -229,8 +419,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Runs AgenticSessions as Kubernetes Jobs. Every flag can be given as a variable instead.",
     )
     for option in OPTIONS:
-        default = f", default {option.default!r}" if option.default else ""
-        about = f"{option.about} ({option.variable}{default})".replace("%", "%%")
+        about = option.describe().replace("%", "%%")
         parser.add_argument(option.flag, metavar="VALUE", dest=option.variable, help=about)
     return parser
 
@@ -238,96 +427,97 @@ def build_parser() -> argparse.ArgumentParser:
 def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """Return the settings: a flag before its variable before the default; raise :class:`InvalidSetting`."""
     given = vars(build_parser().parse_args(arguments))
-    values = {
-        option.variable: given[option.variable]
-        if given[option.variable] is not None
-        else environ.get(option.variable, "") or option.default
-        for option in OPTIONS
-    }
-    return parse_settings(values)
+    texts = {option.variable: environ[option.variable] for option in OPTIONS if environ.get(option.variable)}
+    return parse_settings(texts | {variable: text for variable, text in given.items() if text is not None})
 
 
-def parse_settings(values: Mapping[str, str]) -> Settings:
-    """Return the settings that these texts mean; raise :class:`InvalidSetting` that names the variable."""
-    namespaces = tuple(part.strip() for part in values["WATCH_NAMESPACES"].split(",") if part.strip())
-    for name in namespaces:
-        if not is_dns_label(name):
-            raise InvalidSetting(f"WATCH_NAMESPACES holds {name!r}: write names of namespaces, separated by commas")
+def parse_settings(texts: Mapping[str, str]) -> Settings:
+    """Return the settings that these texts mean, by variable; raise :class:`InvalidSetting` that names the variable."""
     try:
-        allowed = AllowedImages.parse(values["ALLOWED_IMAGES"])
-    except InvalidImage as error:
-        raise InvalidSetting(f"ALLOWED_IMAGES: {error}") from error
-    namespace = values["OPERATOR_NAMESPACE"] or _own_namespace()
-    inspections = values["INSPECTION_NAMESPACE"]
-    if not is_dns_label(inspections) or inspections == namespace:
-        raise InvalidSetting(
-            f"INSPECTION_NAMESPACE is {inspections!r}: name a namespace that holds nothing, never the operator's own"
-        )
+        read = Variables.model_validate({variable.lower(): text for variable, text in texts.items()})
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        said = str((fault.get("ctx") or {}).get("error") or fault["msg"])
+        raise InvalidSetting(f"{str(fault['loc'][0]).upper()} is {said}") from error
+    namespace = read.operator_namespace or _own_namespace()
+    _check_together(read, namespace)
     return Settings(
         namespace=namespace,
-        inspection_namespace=inspections,
-        identity=values["POD_NAME"] or socket.gethostname(),
-        watch_namespaces=namespaces,
-        cluster_definitions=ClusterDefinitions(_choice(values, "CLUSTER_DEFINITIONS", tuple(ClusterDefinitions))),
-        allowed_images=allowed,
-        allowed_pods=_allowed_pods(values),
-        postgres_file=_path(values, "POSTGRES_CONNECTION_STRING_FILE"),
-        runner_postgres_secret=values["RUNNER_POSTGRES_SECRET"],
-        tenancy=_tenancy(values),
-        purges_removed_memory=_choice(values, "REMOVED_NAMESPACE_MEMORY", ("keep", "purge")) == "purge",
-        runner_cluster_role=values["RUNNER_CLUSTER_ROLE"],
-        runner_egress=_egress(values),
-        prune_days=_number(values, "CHECKPOINT_PRUNE_DAYS", 0, 36_500),
-        audit_days=_number(values, "AUDIT_RETENTION_DAYS", 0, 36_500),
-        jobs=JobDefaults(
-            requests=_quantities(values, "RUNNER_REQUESTS"),
-            limits=_quantities(values, "RUNNER_LIMITS"),
-            job_ttl_seconds=_number(values, "JOB_TTL_SECONDS", 0, 2_000_000_000),
-            retention_days=_number(values, "CHECKPOINT_RETENTION_DAYS", 0, 36_500),
-            backend_url=_url(values, "BACKEND_URL"),
-            retries=_number(values, "RUNNER_RETRIES", 0, 100),
-            recursion_limit=_number(values, "RUNNER_RECURSION_LIMIT", 1, MAX_RECURSION_LIMIT),
-            timeout_seconds=_number(values, "RUNNER_TIMEOUT_SECONDS", 1, MAX_TIMEOUT_SECONDS),
-            has_result_store=_choice(values, "RESULT_STORE", ("on", "off")) == "on",
-            has_encryption=_choice(values, "ENCRYPTION", ("on", "off")) == "on",
-            leaves_user=_choice(values, "RUNNER_USER", ("fixed", "cluster")) == "cluster",
-            vault=_vault(values),
-            session_labels=_listed(values, "SESSION_LABELS"),
+        inspection_namespace=read.inspection_namespace,
+        identity=read.pod_name or socket.gethostname(),
+        watch_namespaces=read.watch_namespaces,
+        cluster_definitions=read.cluster_definitions,
+        allowed_images=read.allowed_images,
+        allowed_pods=AllowedPods(
+            priority_classes=read.allowed_priority_classes,
+            tolerations=read.allowed_tolerations,
+            node_labels=read.allowed_node_labels,
+            runtime_classes=read.allowed_runtime_classes,
+            labels=read.allowed_pod_labels,
+            annotations=read.allowed_pod_annotations,
+            has_shared_annotations=read.shared_account_annotations,
         ),
-        leader_election=_truth(values, "LEADER_ELECTION"),
-        lease_seconds=_number(values, "LEASE_SECONDS", 3, MAX_LEASE_SECONDS),
-        liveness_port=_number(values, "LIVENESS_PORT", 0, 65_535),
-        log_format=_choice(values, "LOG_FORMAT", ("json", "text")),
-        log_level=_choice(values, "LOG_LEVEL", ("debug", "info", "warning", "error")),
-        workers=_number(values, "WORKERS", 1, 256),
-        kubeconfig=_path(values, "KUBECONFIG"),
+        postgres_file=read.postgres_connection_string_file,
+        runner_postgres_secret=read.runner_postgres_secret,
+        tenancy=read.tenancy,
+        purges_removed_memory=read.removed_namespace_memory == "purge",
+        runner_cluster_role=read.runner_cluster_role,
+        runner_egress=read.runner_egress,
+        prune_days=read.checkpoint_prune_days,
+        audit_days=read.audit_retention_days,
+        jobs=JobDefaults(
+            requests=read.runner_requests,
+            limits=read.runner_limits,
+            job_ttl_seconds=read.job_ttl_seconds,
+            retention_days=read.checkpoint_retention_days,
+            backend_url=read.backend_url,
+            retries=read.runner_retries,
+            recursion_limit=read.runner_recursion_limit,
+            timeout_seconds=read.runner_timeout_seconds,
+            has_result_store=read.result_store,
+            has_encryption=read.encryption,
+            leaves_user=read.runner_user == "cluster",
+            vault=_find_vault(read),
+            session_labels=read.session_labels,
+        ),
+        leader_election=read.leader_election,
+        lease_seconds=read.lease_seconds,
+        liveness_port=read.liveness_port,
+        log_format=read.log_format,
+        log_level=read.log_level,
+        workers=read.workers,
+        kubeconfig=read.kubeconfig,
     )
 
 
-def _allowed_pods(values: Mapping[str, str]) -> AllowedPods:
-    return AllowedPods(
-        priority_classes=_listed(values, "ALLOWED_PRIORITY_CLASSES"),
-        tolerations=_listed(values, "ALLOWED_TOLERATIONS"),
-        node_labels=_listed(values, "ALLOWED_NODE_LABELS"),
-        runtime_classes=_listed(values, "ALLOWED_RUNTIME_CLASSES"),
-        labels=_listed(values, "ALLOWED_POD_LABELS"),
-        annotations=_listed(values, "ALLOWED_POD_ANNOTATIONS"),
-        has_shared_annotations=_choice(values, "SHARED_ACCOUNT_ANNOTATIONS", ("on", "off")) == "on",
+def _check_together(read: Variables, namespace: str) -> None:
+    """Refuse settings that do not go together."""
+    if not is_dns_label(read.inspection_namespace) or read.inspection_namespace == namespace:
+        raise InvalidSetting(
+            f"INSPECTION_NAMESPACE is {read.inspection_namespace!r}: name a namespace that holds nothing, never the"
+            " operator's own"
+        )
+    if read.tenancy is Tenancy.ON and read.postgres_connection_string_file is None:
+        raise InvalidSetting("TENANCY is 'on' and POSTGRES_CONNECTION_STRING_FILE is not set: the operator makes roles")
+    if read.tenancy is Tenancy.ON and read.credentials == "vault":
+        raise InvalidSetting("TENANCY is 'on' and CREDENTIALS is 'vault': roles that Vault hands out are made there")
+    if read.credentials == "vault" and not read.vault_addr:
+        raise InvalidSetting("CREDENTIALS is 'vault' and VAULT_ADDR is not set: give Vault's address")
+
+
+def _find_vault(read: Variables) -> VaultAccess | None:
+    if read.credentials == "secret":
+        return None
+    return VaultAccess(
+        address=read.vault_addr,
+        image=read.vault_init_image,
+        role=read.vault_runner_role,
+        path=read.vault_runner_path,
+        audience=read.vault_audience,
+        auth_mount=read.vault_auth_mount,
+        vault_namespace=read.vault_namespace,
+        authorities=read.vault_cacert_bytes,
     )
-
-
-def _listed(values: Mapping[str, str], variable: str) -> Listed:
-    try:
-        return Listed.parse(values[variable])
-    except ValueError as error:
-        raise InvalidSetting(f"{variable}: {error}") from error
-
-
-def _egress(values: Mapping[str, str]) -> Egress | None:
-    try:
-        return parse_egress(values["RUNNER_EGRESS"])
-    except ValueError as error:
-        raise InvalidSetting(f"RUNNER_EGRESS: {error}") from error
 
 
 def _own_namespace() -> str:
@@ -335,76 +525,3 @@ def _own_namespace() -> str:
         return NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     except OSError:
         return "agentic-system"
-
-
-def _path(values: Mapping[str, str], variable: str) -> Path | None:
-    return Path(values[variable]) if values[variable] else None
-
-
-def _number(values: Mapping[str, str], variable: str, low: int, high: int) -> int:
-    text = values[variable]
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise InvalidSetting(f"{variable} is {text!r}: write a whole number from {low} to {high}")
-    return int(text)
-
-
-def _truth(values: Mapping[str, str], variable: str) -> bool:
-    text = values[variable].lower()
-    if text not in ("true", "false"):
-        raise InvalidSetting(f"{variable} is {values[variable]!r}: write true or false")
-    return text == "true"
-
-
-def _choice(values: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> str:
-    text = values[variable].lower()
-    if text not in choices:
-        raise InvalidSetting(f"{variable} is {values[variable]!r}: write one of {', '.join(choices)}")
-    return text
-
-
-def _tenancy(values: Mapping[str, str]) -> Tenancy:
-    tenancy = Tenancy(_choice(values, "TENANCY", tuple(Tenancy)))
-    if tenancy is Tenancy.ON and not values["POSTGRES_CONNECTION_STRING_FILE"]:
-        raise InvalidSetting("TENANCY is 'on' and POSTGRES_CONNECTION_STRING_FILE is not set: the operator makes roles")
-    if tenancy is Tenancy.ON and values["CREDENTIALS"].lower() == "vault":
-        raise InvalidSetting("TENANCY is 'on' and CREDENTIALS is 'vault': roles that Vault hands out are made there")
-    return tenancy
-
-
-def _vault(values: Mapping[str, str]) -> VaultAccess | None:
-    if _choice(values, "CREDENTIALS", ("secret", "vault")) == "secret":
-        return None
-    if not values["VAULT_ADDR"]:
-        raise InvalidSetting("CREDENTIALS is 'vault' and VAULT_ADDR is not set: give Vault's address")
-    for variable in ("VAULT_RUNNER_ROLE", "VAULT_RUNNER_PATH"):
-        if re.search(r"[{}\s]", values[variable].replace("{namespace}", "")):
-            raise InvalidSetting(f"{variable} is {values[variable]!r}: it may hold {{namespace}} and no other braces")
-    return VaultAccess(
-        address=_url(values, "VAULT_ADDR"),
-        image=values["VAULT_INIT_IMAGE"],
-        role=values["VAULT_RUNNER_ROLE"],
-        path=values["VAULT_RUNNER_PATH"],
-        audience=values["VAULT_AUDIENCE"],
-        auth_mount=values["VAULT_AUTH_MOUNT"],
-        vault_namespace=values["VAULT_NAMESPACE"],
-        authorities=values["VAULT_CACERT_BYTES"],
-    )
-
-
-def _url(values: Mapping[str, str], variable: str) -> str:
-    text = values[variable]
-    if text and not re.fullmatch(r"https?://[^\s@]+", text):
-        raise InvalidSetting(f"{variable} is {text!r}: write an http or https address without credentials")
-    return text
-
-
-def _quantities(values: Mapping[str, str], variable: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for entry in values[variable].split(","):
-        if not entry.strip():
-            continue
-        name, equals, quantity = entry.strip().partition("=")
-        if not equals or not _QUANTITY.fullmatch(quantity):
-            raise InvalidSetting(f"{variable} holds {entry.strip()!r}: write resource=quantity, as in memory=512Mi")
-        found[name] = quantity
-    return found

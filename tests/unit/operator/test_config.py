@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agentic_operator.config import OPTIONS, InvalidSetting, read_settings
+from agentic_operator.config import OPTIONS, InvalidSetting, build_parser, build_table, read_settings
 
 
 def read(*arguments: str, **environ: str) -> object:
@@ -69,10 +69,24 @@ def test_a_wrong_setting_is_refused_by_the_name_of_its_variable(environ: Mapping
         read_settings([], environ)
 
 
-def test_every_option_is_documented() -> None:
+def test_the_guide_has_the_table_that_the_settings_make() -> None:
     text = (Path(__file__).parents[3] / "docs" / "operator.md").read_text(encoding="utf-8")
-    for option in OPTIONS:
-        assert f"`{option.variable}`" in text, option.variable
+    assert build_table() in text
+    assert all(option.about for option in OPTIONS)
+
+
+def test_a_flag_that_is_empty_stands_before_its_variable() -> None:
+    assert read_settings(["--watch-namespaces", ""], {"WATCH_NAMESPACES": "a"}).watch_namespaces == ()
+    with pytest.raises(InvalidSetting, match="WORKERS is ''"):
+        read_settings(["--workers", ""], {})
+
+
+def test_the_help_says_each_setting_in_plain_text() -> None:
+    text = " ".join(build_parser().format_help().split())
+    assert "[security]" not in text
+    assert "`" not in text
+    assert "reconcile passes at a time (WORKERS, default '16')" in text
+    assert "who this replica is in the Lease (POD_NAME, default 'the host name')" in text
 
 
 def test_zero_days_of_retention_is_for_ever() -> None:
