@@ -4,114 +4,21 @@ It is an index, not a source of truth: all of it is built anew from lists and ev
 only for the moment between an event and its pass.
 """
 
-import bisect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from agentic_core.conditions import find_condition
 from agentic_core.resources import CheckpointTtl
+from agentic_operator.cache.entries import Entry, Raw, read_entry
+from agentic_operator.cache.slots import Slot, Slots, find_slot
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.admission import Queue
-from agentic_operator.sessions.blockers import HOLDING
 from agentic_operator.sessions.children import ObservedJob, ObservedPod
 from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 
 MAX_BODIES: Final = 4096
 _MAX_BODY_NODES: Final = 64
 _MAX_BODY_CHARACTERS: Final = 4096
-
-Raw = Mapping[str, Any]
-
-
-class Slot(Enum):
-    """What a session is to its workflow's ``maxActiveSessions``."""
-
-    NONE = "none"
-    WAITING = "waiting"
-    ACTIVE = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is remembered of a session."""
-
-    uid: str
-    version: int
-    generation: int
-    phase: str
-    reason: str
-    workflow: DefinitionKey
-    created: str
-    is_deleting: bool
-    is_answered: bool = False
-    """Whether an answer waits for a run to take it, by the record that no runner can write."""
-
-    @property
-    def is_final(self) -> bool:
-        return self.phase in ("Completed", "Failed", "Stopped")
-
-    def is_like(self, other: "Entry") -> bool:
-        """Return whether nothing changed that a pass would look at."""
-        return (
-            self.uid == other.uid
-            and self.generation == other.generation
-            and self.phase == other.phase
-            and self.reason == other.reason
-            and self.is_deleting == other.is_deleting
-            and self.is_answered == other.is_answered
-        )
-
-
-@dataclass(slots=True)
-class _Slots:
-    """The sessions of one workflow that hold a place or wait for one, oldest first."""
-
-    active: set[str] = field(default_factory=set)
-    waiting: list["_Waiter"] = field(default_factory=list)
-
-
-class _Waiter(NamedTuple):
-    """A place in the line: by age, then by name."""
-
-    created: str
-    name: str
-    key: SessionKey
-
-
-def read_entry(raw: Raw) -> Entry:
-    """Return what is worth remembering of a session."""
-    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-    ref = spec.get("workflowRef") or {}
-    kind = ref.get("kind") or "WorkflowDefinition"
-    namespace = meta.get("namespace", "") if kind == "WorkflowDefinition" else ""
-    return Entry(
-        uid=meta.get("uid", ""),
-        version=int(meta.get("resourceVersion") or 0),
-        generation=meta.get("generation", 0),
-        phase=status.get("phase") or "",
-        reason=status.get("reason") or "",
-        workflow=DefinitionKey(kind, namespace, ref.get("name", "")),
-        created=meta.get("creationTimestamp", ""),
-        is_deleting="deletionTimestamp" in meta,
-        is_answered=any("answeredAt" in each and "resumedAt" not in each for each in status.get("interrupts") or ()),
-    )
-
-
-def _slot_of(entry: Entry, *, has_job: bool) -> Slot:
-    if entry.is_final or entry.is_deleting:
-        return Slot.NONE
-    if entry.phase in ("Creating", "Running") or (has_job and entry.phase in ("", "Pending")):
-        return Slot.ACTIVE
-    # Those that the API server refuses must not hold up the others behind them.
-    if entry.phase in ("", "Pending") and entry.reason not in HOLDING:
-        return Slot.WAITING
-    # The reason alone says nothing: a runner may write it, and whoever never takes a turn would hold up all behind it.
-    # In line is who has no pod that could have written it, and something to run for.
-    is_in_line = entry.reason == "Queued" and not has_job
-    may_run = entry.phase == "Suspended" or (entry.phase == "WaitingForInput" and entry.is_answered)
-    return Slot.WAITING if is_in_line and may_run else Slot.NONE
 
 
 def is_small(value: object) -> bool:
@@ -140,11 +47,8 @@ class Index:
     """
 
     def __init__(self, wake: Callable[[Key], None], wake_later: Callable[[Key], None]) -> None:
-        self._wake = wake
-        self._wake_later = wake_later
+        self.slots = Slots(wake, wake_later, self._find_limit)
         self._entries: dict[SessionKey, Entry] = {}
-        self._slot_by_uid: dict[str, Slot] = {}
-        self._slots: dict[DefinitionKey, _Slots] = {}
         self._bodies: dict[SessionKey, Raw] = {}
         self._jobs: dict[Key, dict[str, ObservedJob]] = {}
         self._pods: dict[Key, dict[str, ObservedPod]] = {}
@@ -215,35 +119,19 @@ class Index:
         return entry
 
     def reserve(self, key: SessionKey) -> None:
-        """Give a session its place before its Job exists, so that two passes cannot give away the same one."""
+        """Give a session its slot before its Job exists, so that two passes cannot give away the same one."""
         if (entry := self._entries.get(key)) is not None:
-            self._put(key, entry, Slot.ACTIVE)
+            self.slots.put(key, entry, Slot.ACTIVE)
 
     def release(self, key: SessionKey) -> None:
-        """Take a reserved place back where no Job came to be."""
+        """Take a reserved slot back where no Job came to be."""
         if (entry := self._entries.get(key)) is not None:
             self._settle(key, entry)
 
     def queue_of(self, key: SessionKey) -> Queue:
         """Return how full the workflow is for this session."""
         entry = self._entries.get(key)
-        slots = self._slots.get(entry.workflow) if entry is not None else None
-        if entry is None or slots is None:
-            return Queue()
-        ahead = bisect.bisect_left(slots.waiting, _Waiter(entry.created, key.name, key))
-        return Queue(active=len(slots.active) - (entry.uid in slots.active), ahead=ahead)
-
-    def count_active(self, workflow: DefinitionKey) -> int:
-        """Return how many sessions of a workflow hold a place."""
-        slots = self._slots.get(workflow)
-        return len(slots.active) if slots is not None else 0
-
-    def waiting_for(self, workflow: DefinitionKey, limit: int | None = None) -> list[SessionKey]:
-        """Return the sessions that wait for a workflow, oldest first."""
-        slots = self._slots.get(workflow)
-        if slots is None:
-            return []
-        return [place.key for place in slots.waiting[:limit]]
+        return self.slots.queue_of(key, entry) if entry is not None else Queue()
 
     # -- children
 
@@ -359,56 +247,22 @@ class Index:
                 found.append((key, project.checkpoint_ttl))
         return found
 
-    # -- places
+    # -- slots
 
     def _settle(self, key: SessionKey, entry: Entry) -> None:
         has_job = any(not job.is_finished for job in self.jobs_of(key, entry.uid))
-        self._put(key, entry, _slot_of(entry, has_job=has_job))
+        self.slots.put(key, entry, find_slot(entry, has_job=has_job))
 
     def _settle_owner(self, owner: Key) -> None:
         if isinstance(owner, SessionKey) and (entry := self._entries.get(owner)) is not None:
             self._settle(owner, entry)
 
-    def _put(self, key: SessionKey, entry: Entry, place: Slot) -> None:
-        old = self._slot_by_uid.get(entry.uid, Slot.NONE)
-        if old is place:
-            return
-        self._remove(key, entry)
-        if place is not Slot.NONE:
-            slots = self._slots.setdefault(entry.workflow, _Slots())
-            self._slot_by_uid[entry.uid] = place
-            if place is Slot.ACTIVE:
-                slots.active.add(entry.uid)
-            else:
-                bisect.insort(slots.waiting, _Waiter(entry.created, key.name, key))
-        if Slot.ACTIVE in (old, place):
-            self._wake_later(entry.workflow)
-        if place is Slot.NONE or old is Slot.ACTIVE:
-            self._wake_next(entry.workflow)
-
     def _leave(self, key: SessionKey, entry: Entry) -> None:
-        self._put(key, entry, Slot.NONE)
+        self.slots.put(key, entry, Slot.NONE)
 
-    def _remove(self, key: SessionKey, entry: Entry) -> None:
-        place = self._slot_by_uid.pop(entry.uid, Slot.NONE)
-        slots = self._slots.get(entry.workflow)
-        if slots is None or place is Slot.NONE:
-            return
-        slots.active.discard(entry.uid)
-        if place is Slot.WAITING:
-            position = bisect.bisect_left(slots.waiting, _Waiter(entry.created, key.name, key))
-            del slots.waiting[position]
-        if not slots.active and not slots.waiting:
-            del self._slots[entry.workflow]
-
-    def _wake_next(self, workflow: DefinitionKey) -> None:
-        """Put those in line whose turn it may be now."""
+    def _find_limit(self, workflow: DefinitionKey) -> int | None:
         definition = self._definitions.get(workflow)
-        limit = definition.spec.max_active_sessions if definition is not None else None
-        if limit is None:
-            return
-        for key in self.waiting_for(workflow, max(limit - self.count_active(workflow), 0)):
-            self._wake(key)
+        return definition.spec.max_active_sessions if definition is not None else None
 
 
 def _essence(definition: Definition) -> tuple[object, ...]:

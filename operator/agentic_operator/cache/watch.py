@@ -97,7 +97,7 @@ class Handlers:
 
     def __init__(
         self,
-        registry: Index,
+        index: Index,
         queue: WorkQueue[Key],
         served: tuple[str, ...] = (),
         inspections: str = "agentic-inspections",
@@ -105,7 +105,7 @@ class Handlers:
         on_change: Callable[[Raw], None] = lambda _raw: None,
         faults: Faults | None = None,
     ) -> None:
-        self._registry = registry
+        self._index = index
         self._queue = queue
         self._served = served
         self._inspections = inspections
@@ -119,12 +119,12 @@ class Handlers:
         if not self._is_served(key.namespace):
             return
         if kind == "DELETED":
-            self._registry.forget_session(key, raw["metadata"].get("uid", ""))
+            self._index.forget_session(key, raw["metadata"].get("uid", ""))
             self._queue.forget(key)
             if not (raw.get("status") or {}).get("run"):
                 self._on_unrun(raw["metadata"].get("uid", ""))
             return
-        if self._registry.see_session(raw, keep_body=True):
+        if self._index.see_session(raw, keep_body=True):
             # What has no phase yet waits for its Job; all else can wait for it.
             self._queue.add(key, urgent=not (raw.get("status") or {}).get("phase"))
         with self._faults.apart("events", namespace=key.namespace, session=key.name):
@@ -136,14 +136,14 @@ class Handlers:
         if key.namespace and not self._is_served(key.namespace):
             return
         if kind == "DELETED":
-            self._registry.forget_definition(key)
+            self._index.forget_definition(key)
             return
         try:
             definition = parse_definition(key, dict(raw))
         except ValidationError:
             return
-        if self._registry.see_definition(key, definition):
-            for session in self._registry.waiting_for(key):
+        if self._index.see_definition(key, definition):
+            for session in self._index.slots.waiting_for(key):
                 self._queue.add(session)
         # Always: that a session's pass has read the definition before says nothing of the definition's own pass.
         self._queue.add(key, urgent=False)
@@ -155,9 +155,9 @@ class Handlers:
             return
         job = observe_job(raw)
         if kind == "DELETED":
-            has_news = self._leave(owner, raw) or self._registry.forget_job(owner, job.name, job.uid)
+            has_news = self._leave(owner, raw) or self._index.forget_job(owner, job.name, job.uid)
         else:
-            has_news = self._registry.see_job(owner, job)
+            has_news = self._index.see_job(owner, job)
         if has_news and not (job.is_finished and self._is_settled(owner)):
             self._queue.add(owner, urgent=False)
 
@@ -168,9 +168,9 @@ class Handlers:
             return
         pod = observe_pod(raw)
         if kind == "DELETED":
-            has_news = self._leave(owner, raw) or self._registry.forget_pod(owner, pod.name)
+            has_news = self._leave(owner, raw) or self._index.forget_pod(owner, pod.name)
         else:
-            has_news = self._registry.see_pod(owner, pod)
+            has_news = self._index.see_pod(owner, pod)
         # What a sidecar holds of a session that has ended is cleared away.
         is_wanted = pod.is_held or not self._is_settled(owner)
         if has_news and is_wanted:
@@ -179,7 +179,7 @@ class Handlers:
     def _leave(self, owner: Key, raw: Raw) -> bool:
         """Return whether a child only may be gone: one that lost our labels leaves the watch in the same way."""
         is_certain = "deletionTimestamp" in raw["metadata"] or isinstance(owner, DefinitionKey)
-        return not is_certain and not self._is_settled(owner) and self._registry.doubt(owner, raw["metadata"]["name"])
+        return not is_certain and not self._is_settled(owner) and self._index.doubt(owner, raw["metadata"]["name"])
 
     def _is_served(self, namespace: str) -> bool:
         return not self._served or namespace in self._served
@@ -192,7 +192,7 @@ class Handlers:
     def _is_settled(self, owner: Key) -> bool:
         if not isinstance(owner, SessionKey):
             return False
-        entry = self._registry.find(owner)
+        entry = self._index.find(owner)
         return entry is not None and entry.is_final
 
 

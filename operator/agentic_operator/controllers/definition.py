@@ -140,7 +140,7 @@ class DefinitionReconciler:
             pods=pods,
             stall=self._parts.stalls.find(key, jobs.values(), pods),
             report=report,
-            active_sessions=self._index.count_active(key),
+            active_sessions=self._index.slots.count_active(key),
             counted_at=self._counted_at.get(key),
         )
 
@@ -227,5 +227,5 @@ class DefinitionReconciler:
 
     def _see(self, key: DefinitionKey, definition: Definition) -> None:
         if self._index.see_definition(key, definition):
-            for session in self._index.waiting_for(key):
+            for session in self._index.slots.waiting_for(key):
                 self._parts.queue.add(session)

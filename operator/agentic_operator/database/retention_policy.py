@@ -13,7 +13,7 @@ from typing import Final
 
 from agentic_core.names import GROUP
 from agentic_core.times import add, in_utc
-from agentic_operator.cache.index import Entry
+from agentic_operator.cache.entries import Entry
 from agentic_store.retention import Ended, Thread
 
 RETENTION_ANNOTATION: Final = f"{GROUP}/checkpoint-retention-days"

@@ -46,7 +46,7 @@ def version(session: SessionBuilder, number: int) -> dict[str, Any]:
 def test_the_turn_goes_by_age_then_by_name(index: Index) -> None:
     for session in (aged("young", 9), aged("b", 5), aged("a", 5), aged("old", 1)):
         index.see_session(session.raw())
-    assert [k.name for k in index.waiting_for(WORKFLOW)] == ["old", "a", "b", "young"]
+    assert [k.name for k in index.slots.waiting_for(WORKFLOW)] == ["old", "a", "b", "young"]
     assert [index.queue_of(key(name)).ahead for name in ("old", "a", "b", "young")] == [0, 1, 2, 3]
 
 
@@ -62,7 +62,7 @@ def test_a_reserved_place_counts_before_the_status_says_so(index: Index) -> None
 def test_a_job_holds_the_place_of_a_session_whose_status_is_not_written_yet(index: Index) -> None:
     index.see_session(a_session().raw())
     index.see_job(key("s"), a_job())
-    assert index.count_active(WORKFLOW) == 1
+    assert index.slots.count_active(WORKFLOW) == 1
 
 
 def test_a_place_that_is_given_away_wakes_the_next_in_line(index: Index, bell: Bell) -> None:
@@ -112,7 +112,7 @@ def test_progress_is_no_news_but_phase_spec_and_deletion_are(index: Index) -> No
 def test_a_session_made_again_under_the_same_name_is_another_one(index: Index) -> None:
     index.see_session(version(a_session().running(), 50))
     assert index.see_session(version(a_session().named("s", uid="other"), 60))
-    assert index.count_active(WORKFLOW) == 0
+    assert index.slots.count_active(WORKFLOW) == 0
     assert index.forget_session(key("s"), "uid-s") is None
     assert index.forget_session(key("s"), "other") is not None
     assert len(index) == 0

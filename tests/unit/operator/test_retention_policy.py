@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agentic_core.lifecycle import Phase
-from agentic_operator.cache.index import Entry, read_entry
+from agentic_operator.cache.entries import Entry, read_entry
 from agentic_operator.database.retention_policy import (
     PRUNE_ANNOTATION,
     RETENTION_ANNOTATION,
