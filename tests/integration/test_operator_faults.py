@@ -112,7 +112,7 @@ def test_one_of_two_replicas_leads_and_the_other_takes_over(space: Space) -> Non
     one = space.operator("one", LEADER_ELECTION="true", LEASE_SECONDS="3")
     wait_for(lambda: one.log, lambda log: "became leader" in log, what="the first leads", every=0.05)
     two = space.operator("two", LEADER_ELECTION="true", LEASE_SECONDS="3")
-    wait_for(lambda: two.log, lambda log: "waits" in log, what="the second waits", every=0.05)
+    wait_for(lambda: two.log, lambda log: "waiting for the lease" in log, what="the second waits", every=0.05)
     space.start("a")
     space.wait_status("a", "Creating")
     one.kill()
