@@ -6,7 +6,7 @@ pydantic writes JSON Schema; the API server takes structural schemas, a stricter
 
 from typing import Any, Final
 
-from agentic_core.names import GROUP, VERSION
+from agentic_core.names import GROUP, SHORT_NAMES, VERSION
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.session import SESSION_NAME_RULE, AgenticSession
 from agentic_core.resources.workflow import DEFINITION_NAME_RULE, ClusterWorkflowDefinition, WorkflowDefinition
@@ -177,16 +177,24 @@ def build_crds() -> dict[str, dict[str, Any]]:
     """Return the three CRDs by plural name."""
     return {
         WorkflowDefinition.plural: build_crd(
-            WorkflowDefinition, short="wfd", scope="Namespaced", columns=_DEFINITION_COLUMNS, rule=DEFINITION_NAME_RULE
+            WorkflowDefinition,
+            short=SHORT_NAMES["WorkflowDefinition"],
+            scope="Namespaced",
+            columns=_DEFINITION_COLUMNS,
+            rule=DEFINITION_NAME_RULE,
         ),
         ClusterWorkflowDefinition.plural: build_crd(
             ClusterWorkflowDefinition,
-            short="cwfd",
+            short=SHORT_NAMES["ClusterWorkflowDefinition"],
             scope="Cluster",
             columns=_DEFINITION_COLUMNS,
             rule=DEFINITION_NAME_RULE,
         ),
         AgenticSession.plural: build_crd(
-            AgenticSession, short="as", scope="Namespaced", columns=_SESSION_COLUMNS, rule=SESSION_NAME_RULE
+            AgenticSession,
+            short=SHORT_NAMES["AgenticSession"],
+            scope="Namespaced",
+            columns=_SESSION_COLUMNS,
+            rule=SESSION_NAME_RULE,
         ),
     }

@@ -10,6 +10,10 @@ from typing import Final
 GROUP: Final = "agentic-operator.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
+# Where the operator inspects definitions of the cluster where nobody says otherwise.
+INSPECTION_NAMESPACE: Final = "agentic-inspections"
+SHORT_NAMES: Final = {"AgenticSession": "as", "WorkflowDefinition": "wfd", "ClusterWorkflowDefinition": "cwfd"}
+"""What kubectl takes for each kind; Jobs and labels of inspections begin with it, too."""
 
 # The Job's name is `<session>-r<run>`, and a Job's name is a label value (63). This leaves nine digits of runs.
 MAX_SESSION_NAME: Final = 52
@@ -87,8 +91,19 @@ def inspection_job_name(definition: str, kind: str, fingerprint: str) -> str:
     ``fingerprint`` is what :func:`fingerprint` says of the part of the spec that inspection depends on, so a change
     there gives another Job, and the same spec never gives two.
     """
-    prefix = "cwfd" if kind == "ClusterWorkflowDefinition" else "wfd"
-    return f"{prefix}-{definition[:40].rstrip('-')}-{fingerprint}"
+    return f"{SHORT_NAMES[kind]}-{definition[:40].rstrip('-')}-{fingerprint}"
+
+
+def inspection_label(kind: str, definition: str) -> str:
+    """Return the label by which the Job and the pod of a definition's inspection are found."""
+    return f"{SHORT_NAMES[kind]}.{definition}"
+
+
+def read_inspection_label(label: str) -> tuple[str, str]:
+    """Return kind and name of the definition that a label of an inspection names."""
+    prefix, _, name = label.partition(".")
+    is_of_cluster = prefix == SHORT_NAMES["ClusterWorkflowDefinition"]
+    return ("ClusterWorkflowDefinition" if is_of_cluster else "WorkflowDefinition"), name
 
 
 def fingerprint(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from agentic_core.contract import MAX_RECURSION_LIMIT, MAX_TIMEOUT_SECONDS
-from agentic_core.names import is_dns_label
+from agentic_core.names import INSPECTION_NAMESPACE, is_dns_label
 from agentic_operator.author_pods import AllowedPods, Listed
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.networks import Egress, parse_egress
@@ -104,7 +104,7 @@ class Settings:
     """All that an operator process is told."""
 
     namespace: str = "agentic-system"
-    inspection_namespace: str = "agentic-inspections"
+    inspection_namespace: str = INSPECTION_NAMESPACE
     identity: str = "operator"
     watch_namespaces: tuple[str, ...] = ()
     cluster_definitions: ClusterDefinitions = ClusterDefinitions.INSPECT
@@ -232,7 +232,7 @@ class Variables(BaseModel):
         shown="the service account's, else `agentic-system`",
     )
     inspection_namespace: str = _setting(
-        "agentic-inspections",
+        INSPECTION_NAMESPACE,
         "where definitions of the cluster are inspected: it is there, holds nothing and admits restricted pods only"
         " ([security](security.md#inspections))",
     )

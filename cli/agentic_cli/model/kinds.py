@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentic_core.errors import PermanentError
-from agentic_core.names import GROUP, VERSION, is_dns_label
+from agentic_core.names import GROUP, SHORT_NAMES, VERSION, is_dns_label
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,6 @@ IDENTITY: Final = Kind(
     is_namespaced=False,
 )
 
-_SHORT_NAMES: Final = {SESSIONS.plural: "as", WORKFLOWS.plural: "wfd", CLUSTER_WORKFLOWS.plural: "cwfd"}
-
 
 def read_name(kind: Kind, text: str) -> str:
     """Return the object's name, also from ``agenticsession/NAME`` and what ``-o name`` prints.
@@ -64,7 +62,7 @@ def read_name(kind: Kind, text: str) -> str:
     """
     prefix, slash, name = text.rpartition("/")
     spellings = {kind.plural, kind.singular, kind.full_name, f"{kind.singular}.{kind.group}"}
-    spellings.add(_SHORT_NAMES.get(kind.plural, kind.singular))
+    spellings.add(SHORT_NAMES.get(kind.kind, kind.singular))
     if slash and prefix not in spellings:
         raise PermanentError(f"{text!r} does not name a {kind.word}: give its name, or {kind.singular}/NAME")
     if not is_dns_label(name):

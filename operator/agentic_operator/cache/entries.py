@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentic_core.lifecycle import FINAL_PHASES
 from agentic_operator.sessions.keys import DefinitionKey
 
 Raw = Mapping[str, Any]
@@ -26,7 +27,7 @@ class Entry:
 
     @property
     def is_final(self) -> bool:
-        return self.phase in ("Completed", "Failed", "Stopped")
+        return self.phase in FINAL_PHASES
 
     def is_like(self, other: "Entry") -> bool:
         """Return whether nothing changed that a pass would look at."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from agentic_core.lifecycle import Phase
-from agentic_core.names import MANAGED_BY, MANAGED_BY_LABEL
+from agentic_core.names import INSPECTION_NAMESPACE, MANAGED_BY, MANAGED_BY_LABEL
 from agentic_core.reading import read_session
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
@@ -50,7 +50,7 @@ class Resync:
         rows: Sessions | None,
         remove_results: Callable[[str], Awaitable[None]] = keep_results,
         faults: Faults | None = None,
-        inspections: str = "agentic-inspections",
+        inspections: str = INSPECTION_NAMESPACE,
         *,
         observed: tuple[str, ...] | None = None,
     ) -> None:

@@ -16,7 +16,7 @@ from kopf._cogs.clients import errors as kopf_errors  # not exported: what a ref
 from kopf._core.engines import peering as kopf_peering  # not exported: the type of the identity only
 from pydantic import ValidationError
 
-from agentic_core.names import GROUP, MANAGED_BY, MANAGED_BY_LABEL, VERSION
+from agentic_core.names import GROUP, INSPECTION_NAMESPACE, MANAGED_BY, MANAGED_BY_LABEL, VERSION
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.reads import parse_definition
 from agentic_operator.cache.workqueue import WorkQueue
@@ -100,7 +100,7 @@ class Handlers:
         index: Index,
         queue: WorkQueue[Key],
         served: tuple[str, ...] = (),
-        inspections: str = "agentic-inspections",
+        inspections: str = INSPECTION_NAMESPACE,
         on_unrun: Callable[[str], None] = lambda _uid: None,
         on_change: Callable[[Raw], None] = lambda _raw: None,
         faults: Faults | None = None,

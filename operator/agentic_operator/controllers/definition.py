@@ -9,7 +9,7 @@ from typing import Final
 from agentic_core.conditions import Reason, find_condition
 from agentic_core.errors import AgenticError, Conflict, Problem, TransientError
 from agentic_core.inspection import MAX_LINES, MAX_LOG_BYTES
-from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name
+from agentic_core.names import INSPECTION_LABEL, RUNNER_CONTAINER, inspection_job_name, inspection_label
 from agentic_core.resources import WorkflowStatus
 from agentic_core.run_settings import find_settings_problems
 from agentic_core.times import seconds_until
@@ -172,8 +172,8 @@ class DefinitionReconciler:
         known = [pod for pod in self._index.pods_of(key) if job is not None and pod.job == job.name]
         if job is None or not (job.is_finished or any(pod.has_ended for pod in known)):
             return None
-        kind = "cwfd" if key.kind == "ClusterWorkflowDefinition" else "wfd"
-        raws = await self._kube.list_all(PODS, namespace, selector=f"{INSPECTION_LABEL}={kind}.{definition.name}")
+        label = inspection_label(key.kind, definition.name)
+        raws = await self._kube.list_all(PODS, namespace, selector=f"{INSPECTION_LABEL}={label}")
         self._index.replace_pods(key, (observe_pod(raw) for raw in raws))
         pod = newest(pod for pod in self._index.pods_of(key) if pod.job == job.name)
         if pod is None or not (job.is_complete or (pod.has_ended and pod.exit_code == 0)):

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol, Self
 import aiohttp
 
 from agentic_core.errors import AgenticError, Conflict
+from agentic_core.names import API_VERSION
 from agentic_operator.kube.connection import Connection
 from agentic_operator.kube.errors import ApiUnavailable, NotFound, translate_status
 
@@ -49,9 +50,9 @@ class Kind:
         return "/".join(parts)
 
 
-SESSIONS: Final = Kind("apis/agentic-operator.dev/v1alpha1", "agenticsessions")
-DEFINITIONS: Final = Kind("apis/agentic-operator.dev/v1alpha1", "workflowdefinitions")
-CLUSTER_DEFINITIONS: Final = Kind("apis/agentic-operator.dev/v1alpha1", "clusterworkflowdefinitions")
+SESSIONS: Final = Kind(f"apis/{API_VERSION}", "agenticsessions")
+DEFINITIONS: Final = Kind(f"apis/{API_VERSION}", "workflowdefinitions")
+CLUSTER_DEFINITIONS: Final = Kind(f"apis/{API_VERSION}", "clusterworkflowdefinitions")
 JOBS: Final = Kind("apis/batch/v1", "jobs")
 PODS: Final = Kind("api/v1", "pods")
 SECRETS: Final = Kind("api/v1", "secrets")

@@ -38,6 +38,7 @@ from agentic_core.names import (
     WORKFLOW_LABEL,
     fingerprint,
     inspection_job_name,
+    inspection_label,
     job_name,
     workspace_name,
 )
@@ -335,9 +336,8 @@ def build_inspection_job(definition: Definition, namespace: str, defaults: JobDe
     """
     is_of_cluster = isinstance(definition, ClusterWorkflowDefinition)
     spec = without_references(definition.spec) if is_of_cluster else definition.spec
-    kind = "cwfd" if is_of_cluster else "wfd"
     labels = {
-        INSPECTION_LABEL: f"{kind}.{definition.name}",
+        INSPECTION_LABEL: inspection_label(definition.kind, definition.name),
         MANAGED_BY_LABEL: MANAGED_BY,
         COMPONENT_LABEL: "inspector",
     }

@@ -18,6 +18,7 @@ from agentic_core.names import (
     RUNNER_CONTAINER,
     SESSION_LABEL,
     VAULT_CONTAINER,
+    read_inspection_label,
     read_job,
     read_run,
     read_session,
@@ -304,10 +305,7 @@ def session_of(raw: Raw) -> str | None:
 def definition_of(raw: Raw) -> tuple[str, str] | None:
     """Return kind and name of the definition that a Job or pod inspects."""
     label = (raw["metadata"].get("labels") or {}).get(INSPECTION_LABEL)
-    if not isinstance(label, str):
-        return None
-    prefix, _, name = label.partition(".")
-    return ("ClusterWorkflowDefinition" if prefix == "cwfd" else "WorkflowDefinition"), name
+    return read_inspection_label(label) if isinstance(label, str) else None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from agentic_core.questions import BREAKPOINT_PREFIX
+
 if TYPE_CHECKING:
     from langgraph.types import StateSnapshot
-
-_BREAKPOINT = "breakpoint-"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PendingInterrupt:
     @property
     def is_breakpoint(self) -> bool:
         """Whether the graph stopped because of ``interrupt_before`` or ``interrupt_after``, without a question."""
-        return self.id.startswith(_BREAKPOINT)
+        return self.id.startswith(BREAKPOINT_PREFIX)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ThreadState:
     @property
     def breakpoint(self) -> PendingInterrupt:
         return PendingInterrupt(
-            f"{_BREAKPOINT}{self.checkpoint_id}", ", ".join(self.next) or None, {"before": list(self.next)}
+            f"{BREAKPOINT_PREFIX}{self.checkpoint_id}", ", ".join(self.next) or None, {"before": list(self.next)}
         )
 
 
