@@ -4,17 +4,16 @@ Either way the runner finds one file in one place and knows nothing of its origi
 the runner's own, has another audience, and is mounted into the init container alone.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from agentic_core.contract import POSTGRES_DIR, POSTGRES_SECRET, POSTGRES_SECRET_KEY, VAULT_DIR
 from agentic_core.names import VAULT_CONTAINER
+from agentic_core.vault_exit import PERMANENT_VAULT_CODES, VaultExitCode
 from agentic_operator.config import VaultAccess
 from agentic_operator.manifests.pods import TOKEN_SECONDS, Manifest, build_container_context, build_env
 
-# Of vault-init: what somebody has to provide, and what may pass. Another pod would end the first way again.
-PERMANENT_CODES: Final = tuple(range(2, 10))
-STOPPED_CODE: Final = 143
 _MEMORY_BYTES: Final = "1Mi"
 
 
@@ -35,7 +34,7 @@ def build_database_access(vault: VaultAccess | None, namespace: str) -> Database
     return DatabaseAccess(
         volumes=(in_memory, _token_volume(vault)),
         init_containers=(_init_container(vault, namespace),),
-        failure_rules=(_rule("Ignore", [STOPPED_CODE]), _rule("FailJob", list(PERMANENT_CODES))),
+        failure_rules=(_rule("Ignore", [VaultExitCode.STOPPED]), _rule("FailJob", PERMANENT_VAULT_CODES)),
     )
 
 
@@ -85,8 +84,8 @@ def _init_container(vault: VaultAccess, namespace: str) -> Manifest:
     }
 
 
-def _rule(action: str, codes: list[int]) -> Manifest:
+def _rule(action: str, codes: Iterable[int]) -> Manifest:
     return {
         "action": action,
-        "onExitCodes": {"containerName": VAULT_CONTAINER, "operator": "In", "values": codes},
+        "onExitCodes": {"containerName": VAULT_CONTAINER, "operator": "In", "values": [int(code) for code in codes]},
     }
