@@ -37,6 +37,12 @@ FILL = (
         "INSERT INTO tenants (role_name, namespace)"
         f" SELECT 'nobody_' || n, 'project-' || n FROM generate_series(1, {SESSIONS}) AS n"
     ),
+    (
+        "INSERT INTO session_answers (session_uid, seq, project_name, session_name, entry, hash, stored_at)"
+        " SELECT session_uid, 1, project_name, session_name, entry, encode(sha256(convert_to(entry, 'UTF8')), 'hex'),"
+        " now() - random() * interval '400 days'"
+        """ FROM workflow_sessions, (VALUES ('{"kind":"Accepted","seq":1}')) AS accepted (entry)"""
+    ),
     # So that this measures anything at all.
     "CREATE INDEX nobodys_idx ON workflow_sessions (status)",
     "ANALYZE",
@@ -95,6 +101,8 @@ async def use(database: PostgresDatabase) -> None:
         assert await sessions.search("project-7", {"file_path": "data-500.csv"})
         assert await sessions.find("project-7", first.session_name)
         await store.events.append(first.session_uid, 1, [NewEvent("x", {})])
+        assert [row.seq async for row in store.trails.export(projects=["project-7"], sessions=[first.session_name])]
+        await store.trails.remove_old(399)
         fence = await store.fences.take(first.thread_id, first.session_uid, 2, "pod")
         await store.carry(fence)
         # The trigger finds the fence by its number.
