@@ -35,8 +35,7 @@ class VaultExitCode(IntEnum):
     """SIGTERM: the token was revoked, nothing was written."""
 
 
-FIRST_THAT_MAY_PASS: Final = VaultExitCode.UNREACHABLE
 PERMANENT_VAULT_CODES: Final = tuple(
-    code for code in VaultExitCode if VaultExitCode.CONFIGURATION <= code < FIRST_THAT_MAY_PASS
+    code for code in VaultExitCode if VaultExitCode.CONFIGURATION <= code < VaultExitCode.UNREACHABLE
 )
 """What somebody has to provide: another pod would end in the same way."""
