@@ -1,0 +1,40 @@
+/** What people read where they answer a question. */
+export const answerStrings = {
+  label: 'Your answer',
+  send: 'Answer',
+  sending: 'Sending…',
+  yes: 'Yes',
+  no: 'No',
+  goOn: 'Continue',
+  otherwise: 'Answer in another way',
+  asText: 'Write a text',
+  asJson: 'Write JSON',
+  details: 'What the workflow shows',
+  digest: 'Digest',
+  askedBy: (node: string) => `asked by ${node}`,
+  needed: 'Missing',
+  given: 'Given',
+  anybody: 'Anybody who may respond here can answer.',
+  deadline: 'Answer until',
+  onExpiry: {
+    Fail: 'the session fails then',
+    Resume: 'it goes on without an answer then',
+  } as Readonly<Record<string, string>>,
+  optionHint: (position: number) => `Answer ${position}`,
+  outcomes: {
+    sent: 'Sent. The operator checks it now.',
+    accepted: 'Accepted. The session goes on.',
+    counted: (needed: string) =>
+      needed === '' ? 'Counted. More people have to answer.' : `Counted. ${needed}`,
+    refused: 'The operator refused this answer.',
+    unknown: 'Sent, and not checked yet. It stands until then; you may close this page.',
+  },
+  refusals: {
+    doubled: 'Somebody was faster: this question is answered already.',
+    gone: 'This question is not asked any more.',
+    late: 'The session has ended; no answer is taken any more.',
+    changed: 'The question has changed since it was shown. Read it again before you answer.',
+    forbidden: 'You may not answer here.',
+    other: 'The answer was not taken.',
+  },
+} as const;

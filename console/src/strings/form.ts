@@ -1,0 +1,101 @@
+/** What people read in forms that are made from a schema. */
+function plural(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+function listOr(words: readonly string[]): string {
+  if (words.length < 2) return words.join('');
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`;
+}
+
+export const formStrings = {
+  faults: {
+    types: {
+      string: 'a text',
+      number: 'a number',
+      integer: 'a whole number',
+      boolean: 'yes or no',
+      object: 'an object',
+      array: 'a list',
+      null: 'nothing',
+    } as Readonly<Record<string, string>>,
+    type: (names: readonly string[]) => `Must be ${listOr(names)}.`,
+    required: 'Is needed.',
+    minimum: (limit: string) => `Must be ${limit} or more.`,
+    maximum: (limit: string) => `Must be ${limit} or less.`,
+    exclusiveMinimum: (limit: string) => `Must be more than ${limit}.`,
+    exclusiveMaximum: (limit: string) => `Must be less than ${limit}.`,
+    multipleOf: (step: string) => `Must be a multiple of ${step}.`,
+    minLength: (least: number) => `Needs at least ${plural(least, 'character', 'characters')}.`,
+    maxLength: (most: number, has: number) =>
+      `Takes at most ${plural(most, 'character', 'characters')}; it has ${has}.`,
+    pattern: (pattern: string) => `Must match the pattern ${pattern}.`,
+    enum: (options: readonly string[]) => `Must be one of ${listOr(options)}.`,
+    const: (value: string) => `Must be ${value}.`,
+    minItems: (least: number) => `Needs at least ${plural(least, 'item', 'items')}.`,
+    maxItems: (most: number) => `Takes at most ${plural(most, 'item', 'items')}.`,
+    uniqueItems: 'Each item may be there once only.',
+    contains: 'Does not contain as many matching items as it must.',
+    minProperties: (least: number) => `Needs at least ${plural(least, 'member', 'members')}.`,
+    maxProperties: (most: number) => `Takes at most ${plural(most, 'member', 'members')}.`,
+    unknownProperty: 'Is not expected here.',
+    unknownItem: 'This item is not expected here.',
+    propertyName: 'Cannot be called so.',
+    noForm: 'Fits none of the allowed forms.',
+    severalForms: 'Fits more than one of the forms, and must fit exactly one.',
+    not: 'Is a value that is not allowed.',
+    nothingAllowed: 'No value is allowed here.',
+    other: (keyword: string) => `Is refused by '${keyword}'.`,
+    list: (length: number) => `a list of ${plural(length, 'item', 'items')}`,
+    object: 'an object',
+  },
+  form: {
+    modes: 'How the value is written',
+    modeNames: { form: 'Form', json: 'JSON', yaml: 'YAML' },
+    choose: 'Choose…',
+    preparing: 'Preparing the form…',
+    draftRestored: 'What you typed before is here again. Passwords are never kept.',
+    startOver: 'Start over',
+    faultCount: (count: number) => `${plural(count, 'value is', 'values are')} not right yet`,
+    undecided: 'Part of the rules can be checked by the server alone; it checks them when you send.',
+    notDrawn: 'No form can be drawn from this schema. Write the value as JSON or YAML.',
+    notRead: (why: string) => `Cannot be read: ${why}`,
+    noJson: 'No JSON yet: texts need quotation marks.',
+    jsonPlaceholder: 'Any JSON',
+    unsupported: (why: string) => `No field can be drawn here (${why}); write it as JSON or YAML.`,
+    keptAs: (kept: string) =>
+      `The cluster keeps decimals as doubles: ${kept}. For more digits a text is needed.`,
+    showPassword: 'Show the password',
+    hidePassword: 'Hide the password',
+    zone: (name: string) => `Your time zone: ${name}`,
+    readFile: (label: string) => `Read ${label} from a file`,
+    fileRead: (name: string, size: number) => `Read ${name}, ${plural(size, 'byte', 'bytes')}.`,
+    fileKept: (length: number) => `${plural(length, 'character', 'characters')} of base64`,
+    fileTooLarge: (size: number) =>
+      `The file has ${Math.ceil(size / 1024)} KiB, and all inputs together take at most 256 KiB. Put it into a store that the input names.`,
+    fileIsNoText: 'The file is no UTF-8 text, and the field takes text.',
+    removeFile: 'Remove the file',
+    keyName: 'Name',
+    addMember: 'Add a member',
+    removeMember: (name: string) => `Remove ${name}`,
+    noItems: 'No items.',
+    addItem: 'Add',
+    addItemTo: (title: string) => (title === '' ? 'Add an item' : `Add to ${title}`),
+    removeItem: (position: number) => `Remove item ${position}`,
+    moveUp: (position: number) => `Move item ${position} up`,
+    moveDown: (position: number) => `Move item ${position} down`,
+    fillIn: 'Fill in',
+    leaveOut: 'Leave out',
+    message: (position: number) => `Message ${position}`,
+    roleOf: (position: number) => `Role of message ${position}`,
+    messagePlaceholder: 'Write a message…',
+    addMessage: 'Add a message',
+  },
+  limits: {
+    bytes: 'Is larger than 256 KiB; put large data into a file or a store that the input names.',
+    depth: 'Lists and objects are nested more than 64 levels deep.',
+    number: 'Is a number beyond 64 bits, which cannot be stored; write it as a text.',
+    nul: 'Holds the character U+0000, which cannot be stored.',
+    surrogate: 'Holds half of a character, which cannot be stored.',
+  },
+} as const;

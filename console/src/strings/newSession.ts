@@ -1,0 +1,23 @@
+/** What people read where they start a session. */
+export const newSessionStrings = {
+  title: (workflow: string) => `New session of ${workflow}`,
+  label: 'Inputs of the session',
+  start: 'Start the session',
+  creating: 'Creating…',
+  startConversation: 'Start the conversation',
+  name: 'Name',
+  nameHint: 'Made by the cluster where it is empty: lower-case letters, digits and hyphens.',
+  displayName: 'Name for people',
+  more: 'Name and kind',
+  conversation: 'As a conversation: it takes further messages afterwards',
+  conversationHint: 'The inputs are its first turn.',
+  notReady: 'This workflow is not ready',
+  notReadyHint: 'A session that you start now waits until it is.',
+  from: (session: string) => `Begins with the inputs of ${session}.`,
+  noSchema: 'The workflow declares no input schema, and none is known of its graph: any JSON is taken.',
+  derived: 'The form follows the types of the graph; the workflow may take more than it shows.',
+  yaml: 'Copy as YAML',
+  yamlTitle: 'The same session for kubectl',
+  yamlHint: 'Save it as session.yaml, then:',
+  version: (version: string) => `version ${version}`,
+} as const;
