@@ -8,10 +8,10 @@ LOCK_FLAGS ?= --upgrade
 CHAOS ?= 1
 TIMES ?= 1
 TESTS ?= tests/faults
-SOURCES := core store operator runner cli vault hack bench tests examples
+SOURCES := core store operator runner gateway client cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data clean unit integration conformance trust e2e test-floors chaos scan sbom release-files full
+.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors chaos scan sbom release-files full console console-check console-types
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ demo: venv deps ## Cluster, images, operator and an example session, to a result
 demo-approval: venv deps ## The same with a question: waits without a pod, takes the answer from the terminal
 	@$(BIN)/python -m hack.demo.approval
 
+demo-chat: venv deps ## A conversation: three turns without a pod between them, an order that a second person approves
+	@$(BIN)/python -m hack.demo.chat
+
 test: lint test-deps ## Everything that has to hold: lint, then unit, integration and end-to-end tests
 	@$(BIN)/python -m hack.test
 
@@ -30,12 +33,22 @@ check: lint unit ## What needs no server: lint and the unit tests, in under two 
 lint: venv ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check -q $(SOURCES)
 	@$(BIN)/ruff check -q $(SOURCES)
-	@$(BIN)/mypy core store operator runner cli vault hack tests bench
+	@$(BIN)/mypy core store operator runner gateway client cli vault hack tests bench
 	@$(BIN)/lint-imports --no-logo --no-cache > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/python -m hack.generate --check
 
-unit: venv ## Unit tests alone
-	@$(BIN)/pytest -q tests/unit
+console: venv ## Build the web console into console/dist
+	@$(BIN)/python -m hack.console build
+
+console-check: venv ## Types, style, unit tests and budgets of the web console
+	@$(BIN)/python -m hack.console check
+
+console-types: venv ## Write the console's types anew from docs/openapi.json, and format its sources
+	@$(BIN)/python -m hack.console run types
+	@$(BIN)/python -m hack.console run format > $(VENV)/console-format.log
+
+unit: venv ## Unit tests alone, in two processes as `make test` does
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit
 
 integration: venv test-deps ## Tests against a real API server and PostgreSQL
 	@$(BIN)/pytest -q tests/integration
@@ -46,7 +59,7 @@ conformance: venv test-deps ## The published suite for checkpointers, on a runne
 trust: venv test-deps ## What each role may do and must never reach, tried with its rights alone on a real API server and PostgreSQL
 	@$(BIN)/pytest -q tests/trust
 
-e2e: venv deps images ## Tests on the real cluster
+e2e: venv test-deps images ## Tests on the real cluster
 	@$(BIN)/python -m hack.install
 	@$(BIN)/pytest -q tests/e2e
 
@@ -57,15 +70,15 @@ test-postgres: venv test-deps ## Tests of the database on other versions of Post
 	@$(BIN)/python -m hack.postgres $(if $(VERSIONS),--versions "$(VERSIONS)")
 
 scan: venv deps ## Credentials in the history, the manifests and the images; known faults in what is locked
-	@$(BIN)/python -m hack.images build --no-load operator runner
+	@$(BIN)/python -m hack.images build --no-load operator runner gateway
 	@$(BIN)/python -m hack.scan
 
 sbom: venv deps ## What is in the images, as CycloneDX, in build/release
-	@$(BIN)/python -m hack.images build --no-load operator runner
+	@$(BIN)/python -m hack.images build --no-load operator runner gateway
 	@$(BIN)/python -m hack.sbom
 
 release-files: venv deps ## The chart's package, SBOMs and an unsigned provenance statement, in build/release
-	@$(BIN)/python -m hack.images build --no-load operator runner
+	@$(BIN)/python -m hack.images build --no-load operator runner gateway
 	@$(BIN)/python -m hack.provenance $(ARGS)
 
 full: venv test-deps ## One part of the long tests and measurements (PART=kills; `python -m hack.full --help` lists them)
@@ -88,7 +101,10 @@ lock: venv ## Lock the Python requirements anew, with hashes (LOCK_FLAGS= keeps 
 	compile --extra operator --extra migrate --extra vault pyproject.toml -o requirements/operator.txt; \
 	compile --extra runner pyproject.toml -o requirements/runner.txt; \
 	compile --group langgraph-base -o requirements/langgraph-base.txt; \
-	compile --extra operator --extra runner --extra cli --extra vault --group dev pyproject.toml -o requirements/dev.txt
+	compile --extra gateway pyproject.toml -o requirements/gateway.txt; \
+	compile --group openapi-tools -o requirements/openapi-tools.txt; \
+	compile --group node -o requirements/node.txt; \
+	compile --extra operator --extra runner --extra gateway --extra client --extra cli --extra vault --group dev pyproject.toml -o requirements/dev.txt
 
 venv: $(STAMP) ## The development environment in .venv
 $(STAMP):
@@ -101,8 +117,8 @@ $(STAMP):
 deps: ## Debian packages that the cluster and the images need here; installed when root, else named
 	@$(PYTHON) -m hack.cluster deps
 
-test-deps: deps ## And PostgreSQL, which the tests start
-	@$(PYTHON) -m hack.cluster deps database
+test-deps: deps ## And PostgreSQL and a browser, which the tests start
+	@$(PYTHON) -m hack.cluster deps database browser
 
 cluster-up: deps ## Start the local cluster
 	@$(PYTHON) -m hack.cluster up
@@ -122,5 +138,8 @@ bench: venv test-deps ## Benchmarks, as ratios against a floor in the same run
 bench-data: venv test-deps ## Those of the database: super-steps, write-ahead log, copies
 	@$(BIN)/python -m bench super_step wal fork retention data_queries
 
+bench-gateway: venv test-deps ## The gateway beside bare servers (PARTS="fanout idle"; else all)
+	@$(BIN)/python -m bench.gateway $(PARTS)
+
 clean: ## Remove what was built in this checkout
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache console/dist console/node_modules

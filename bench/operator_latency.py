@@ -1,7 +1,9 @@
 """CR to Job: the operator beside a bare watch-and-create loop on the same API server, in the same run.
 
 ``python -m bench.operator_latency`` prints ratios: one by one, a burst of 1,000, writes per session (counted by the API
-server's audit log, exact), memory. ``--churn N`` adds N sessions created and deleted, to see whether memory stays flat.
+server's audit log, exact), memory. The operator runs in an environment with its own lock alone, as in its image: Kopf
+imports the Kubernetes clients that it finds. ``--churn N`` adds N sessions created and deleted, to see whether memory
+stays flat.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from agentic_core.conditions import Condition
 from agentic_core.crds import build_crds
 from agentic_operator.config import JobDefaults
 from agentic_operator.manifests.jobs import build_job
+from bench._environment import make_operator_environment
 from hack.cluster.controlplane import ControlPlane
 
 GROUP = "apis/agentic-operator.dev/v1alpha1"
@@ -191,7 +194,9 @@ def reset_peak(pid: int) -> None:
 
 
 @asynccontextmanager
-async def started(plane: ControlPlane, arguments: list[str], folder: Path, **env: str) -> AsyncIterator[int]:
+async def started(
+    plane: ControlPlane, arguments: list[str], folder: Path, *, python: str | Path = sys.executable, **env: str
+) -> AsyncIterator[int]:
     """Run a process until the block ends; yields its id."""
     log = (folder / f"{arguments[-1].rpartition('/')[2]}.log").open("ab")
     variables = {
@@ -201,7 +206,7 @@ async def started(plane: ControlPlane, arguments: list[str], folder: Path, **env
         "LIVENESS_PORT": "0",
         **env,
     }
-    process = subprocess.Popen([sys.executable, *arguments], env=variables, stdout=log, stderr=log)  # noqa: ASYNC220
+    process = subprocess.Popen([python, *arguments], env=variables, stdout=log, stderr=log)  # noqa: ASYNC220
     try:
         yield process.pid
     finally:
@@ -294,7 +299,8 @@ async def measure(options: argparse.Namespace, folder: Path) -> None:
         for space in ("floor", "ours"):
             await bench.prepare(space)
         floor = started(plane, ["-m", "bench.operator_latency", "--floor"], folder, BENCH_PLANE=json.dumps(described))
-        operator = started(plane, ["-m", "agentic_operator"], folder, WATCH_NAMESPACES="ours")
+        python = make_operator_environment()
+        operator = started(plane, ["-m", "agentic_operator"], folder, python=python, WATCH_NAMESPACES="ours")
         async with floor, operator as pid:
             await asyncio.sleep(5)
             idle = memory(pid)
@@ -372,7 +378,7 @@ def print_writes(counts: Counter[str], total: int) -> None:
 async def print_restart(bench: Bench, folder: Path) -> None:
     """Start an operator over the settled sessions and count what it writes."""
     before = bench.count_writes("ours", "")
-    async with started(bench.plane, ["-m", "agentic_operator"], folder):
+    async with started(bench.plane, ["-m", "agentic_operator"], folder, python=make_operator_environment()):
         await asyncio.sleep(25)
     after = bench.count_writes("ours", "")
     new = {what: after[what] - before[what] for what in after if after[what] != before[what]}

@@ -16,7 +16,7 @@ from coverage.exceptions import NoDataError
 
 from hack.kubectl import ROOT
 
-PARTS: Final = ("core", "store", "operator", "runner", "cli", "vault", "hack")
+PARTS: Final = ("core", "store", "operator", "runner", "gateway", "client", "cli", "vault", "hack")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,11 @@ TESTS = ("tests/unit", "tests/integration")
 
 def build_compile_command(target: Path) -> list[str]:
     """Return the command that writes the lowest versions, for this Python."""
-    extras = (part for name in ("operator", "runner", "migrate", "cli", "vault") for part in ("--extra", name))
+    extras = (
+        part
+        for name in ("operator", "runner", "gateway", "client", "migrate", "cli", "vault")
+        for part in ("--extra", name)
+    )
     return [
         str(Path(sys.executable).parent / "uv"),
         *("pip", "compile", "-q", "pyproject.toml", "--resolution", "lowest-direct"),

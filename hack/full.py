@@ -7,12 +7,12 @@ its result is its exit status. What each part runs is the table below.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hack.images.build import ON_OTHER_PYTHON, OTHER_PYTHON
 from hack.steps import step
-from hack.test import IMAGES, WITH_VAULT
+from hack.test import IMAGES, WITH_ARGOCD, WITH_VAULT
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Part:
     """Of ours, beside those of every test."""
     preparations: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Titles and modules with arguments, beside those of every part on the cluster."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables for the commands."""
 
 
 def _bench(about: str, names: str) -> Part:
@@ -47,15 +49,35 @@ PARTS: Final[Mapping[str, Part]] = {
     ),
     "data": _bench("benchmarks of the database", "wal fork retention data_queries large_result"),
     "scale": _bench("2,000 sessions that wait, and many threads in one loop", "waiting runner_concurrency"),
-    "kills": Part("200 runners killed at random moments", (("-m", "bench.kills", "--kills", "200"),)),
+    "conversations": _bench("turns warm and cold, the 300th, and 2,000 idle conversations", "conversations"),
+    "kills": Part(
+        "200 runners killed at random moments, 200 of conversations, and 200 more between any two marks of a turn",
+        (
+            ("-m", "bench.kills", "--kills", "200"),
+            ("-m", "bench.conversation_kills", "--kills", "200"),
+            ("-m", "bench.turn_kills", "--kills", "200"),
+        ),
+    ),
     "attack": Part("ten minutes of attack beside 70 sessions of other tenants", (("-m", "bench.attack"),)),
+    "gateway": Part(
+        "200 streams over every restart, 1,000 clients that die, and a real nginx",
+        (("-m", "pytest", "-q", "--durations=10", "tests/gateway/test_faults.py", "tests/gateway/test_proxies.py"),),
+        preparations=(("packages", ("hack.cluster", "deps", "gateway")),),
+        environment={"GATEWAY_LONG": "1"},
+    ),
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
     "scan": Part(
         "credentials in the history, the manifests and the images; known faults in what is locked",
-        (("-m", "hack.images", "build", "--no-load", "operator", "runner"), ("-m", "hack.scan")),
+        (("-m", "hack.images", "build", "--no-load", "operator", "runner", "gateway"), ("-m", "hack.scan")),
     ),
-    "helm": _on_cluster("the chart by real Helm", "helm"),
+    "gitops": Part(
+        "what ArgoCD's engine makes of the manifests and the chart",
+        (("-m", "pytest", "-q", "--durations=10", *WITH_ARGOCD),),
+        preparations=(("ArgoCD's engine and Helm", ("hack.cluster", "binaries", "argosync", "helm")),),
+    ),
+    "helm": _on_cluster("the chart by real Helm on the real cluster", "helm"),
+    "openshift": _on_cluster("pods that run as whom the cluster says, as on OpenShift", "openshift"),
     "network": replace(
         _on_cluster("NetworkPolicies, enforced", "networks"),
         preparations=(
@@ -69,11 +91,14 @@ PARTS: Final[Mapping[str, Part]] = {
         images=tuple(f"{name}-{OTHER_PYTHON}" for name in ON_OTHER_PYTHON),
     ),
     "restore": _on_cluster("backup, restore, checklist and lost parts", "operations", "disruptions"),
-    "vault": _tests_on_cluster("credentials from a real Vault", *WITH_VAULT),
+    "vault": replace(
+        _tests_on_cluster("credentials from a real Vault", *WITH_VAULT),
+        preparations=(("Vault", ("hack.cluster", "binaries", "vault")),),
+    ),
 }
 PREPARATIONS: Final = (
     ("local cluster", ("hack.cluster", "up")),
-    ("programs that tests start", ("hack.cluster", "binaries", "vault", "versitygw", "helm")),
+    ("programs that tests start", ("hack.cluster", "binaries", "versitygw", "helm")),
     ("images", ("hack.images", "build", *IMAGES)),
     ("operator", ("hack.install",)),
 )
@@ -99,8 +124,10 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=PARTS, metavar="PART")
-    for title, command in build_steps(PARTS[parser.parse_args().part]):
-        if status := step(title, command):
+    part = PARTS[parser.parse_args().part]
+    for title, command in build_steps(part):
+        # A part that takes long may have tests that do; each is still bounded.
+        if status := step(title, command, PYTEST_TIMEOUT="5400", **part.environment):
             return status
     return 0
 

@@ -1,20 +1,26 @@
 """Write what is generated from models, settings, ``migrations/`` and ``manifests/``: ``hack/generate.py [--check]``."""
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
 from agentic_core.crds import build_crds
-from agentic_operator.config import build_table
+from agentic_gateway.app import build_app
+from agentic_gateway.feeds.frame_schema import build_schema
+from agentic_operator.variables import build_table
 from hack.chart.places import CHART, build_scripts, build_templates, read
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATIONS = ROOT / "migrations"
+OPENAPI = ROOT / "docs" / "openapi.json"
+FRAMES = ROOT / "docs" / "frames.schema.json"
 SETTINGS_GUIDE = ROOT / "docs" / "operator.md"
-TABLE_BEGINS = "<!-- The settings, generated from operator/agentic_operator/config.py by `make generate`. -->"
+TABLE_BEGINS = "<!-- The settings, generated from operator/agentic_operator/variables.py by `make generate`. -->"
 TABLE_ENDS = "<!-- The settings end. -->"
 HEADER = "# Generated from agentic_core.resources by `make generate`; edit the models instead.\n"
 
@@ -61,6 +67,15 @@ def build_migrations() -> dict[str, object]:
     }
 
 
+def build_openapi() -> str:
+    """Return the description of the gateway's HTTP surface."""
+    return json.dumps(build_app(_serve_nothing).openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _serve_nothing() -> NoReturn:
+    raise RuntimeError("this application is described, not run")
+
+
 def render() -> dict[Path, str]:
     """Return the text of every generated file by its path."""
     made = {
@@ -69,6 +84,8 @@ def render() -> dict[Path, str]:
     } | {
         ROOT / "manifests" / "migrate" / "migrations.yaml": MIGRATIONS_HEADER
         + yaml.dump(build_migrations(), Dumper=_Readable, sort_keys=False, width=1000),
+        OPENAPI: build_openapi(),
+        FRAMES: json.dumps(build_schema(), indent=1, ensure_ascii=False) + "\n",
         SETTINGS_GUIDE: replace_table(SETTINGS_GUIDE.read_text(encoding="utf-8"), build_table()),
     }
     return made | render_chart(made)

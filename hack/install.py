@@ -1,25 +1,32 @@
 """Install the operator and a try-out PostgreSQL from this checkout into the local cluster; repeating is quick."""
 
 import base64
+import json
 import secrets
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
+from hack.cluster.certificates import Authority
 from hack.kubectl import ROOT, Kubectl, KubectlError, local_kubeconfig
 
 NAMESPACE = "agentic-system"
 SUPERUSER_SECRET = "postgres-superuser"  # noqa: S105  (a name)
 # The login of each part, and the group role whose rights it has.
-LOGINS = {"operator": "agentic_operator", "runner": "agentic_runner"}
+LOGINS = {"operator": "agentic_operator", "runner": "agentic_runner", "gateway": "agentic_gateway"}
+GATEWAY = "agentic-gateway"
+GATEWAY_TLS = "agentic-gateway-tls"
 
 
-def install(kubectl: Kubectl, *, version: str, folder: Path = ROOT / "manifests/demo") -> None:
-    """Make the Secrets, apply ``folder`` and wait until the operator is ready.
+def install(
+    kubectl: Kubectl, *, version: str, gateway_version: str = "", folder: Path = ROOT / "manifests/demo"
+) -> None:
+    """Make the Secrets, apply ``folder`` and wait until the operator and the gateway are ready.
 
-    ``version`` stands for the content of the images: where it changes, the migration runs again and the operator's
-    pods are replaced.
+    ``version`` and ``gateway_version`` stand for the content of the images: where they change, the migration runs again
+    and pods are replaced.
     """
     kubectl.run("apply", "-f", str(ROOT / "manifests/operator/namespace.yaml"))
     make_secrets(kubectl)
@@ -28,18 +35,15 @@ def install(kubectl: Kubectl, *, version: str, folder: Path = ROOT / "manifests/
     kubectl.run(
         "-n", NAMESPACE, "annotate", "job/agentic-migrate", f"agentic-operator.dev/version={version}", "--overwrite"
     )
-    kubectl.run(
-        "-n",
-        NAMESPACE,
-        "patch",
-        "deployment/agentic-operator",
-        "-p",
-        f'{{"spec":{{"template":{{"metadata":{{"annotations":{{"agentic-operator.dev/version":"{version}"}}}}}}}}}}',
-    )
+    for name, content in (("agentic-operator", version), (GATEWAY, gateway_version or version)):
+        note = {"annotations": {"agentic-operator.dev/version": content}}
+        patch = json.dumps({"spec": {"template": {"metadata": note}}})
+        kubectl.run("-n", NAMESPACE, "patch", f"deployment/{name}", "-p", patch)
     kubectl.run("-n", NAMESPACE, "rollout", "status", "statefulset/postgres", "--timeout=180s", timeout_seconds=200)
     wait_for_migration(kubectl)
     make_logins(kubectl)
     wait_for_operator(kubectl)
+    wait_for_operator(kubectl, GATEWAY)
 
 
 def make_secrets(kubectl: Kubectl) -> None:
@@ -53,6 +57,19 @@ def make_secrets(kubectl: Kubectl) -> None:
             value = superuser if key == "password" else dsn(user, secrets.token_urlsafe(24))
             kubectl.apply(secret(name, key, value))
     kubectl.apply(secret("agentic-postgres-owner", "dsn", dsn("postgres", superuser)))
+    if kubectl.get("-n", NAMESPACE, "secret", GATEWAY_TLS) is None:
+        kubectl.apply(make_certificate())
+
+
+def make_certificate() -> dict[str, object]:
+    """Return a certificate for the gateway's Service and for localhost, of an authority that is made for it alone."""
+    host = f"{GATEWAY}.{NAMESPACE}.svc"
+    with TemporaryDirectory() as folder:
+        authority = Authority(Path(folder))
+        authority.create()
+        pair = authority.issue("tls", host, names=[host, f"{host}.cluster.local", "localhost", "127.0.0.1"])
+        files = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.pair.certificate}
+        return {**secret(GATEWAY_TLS, "", ""), "stringData": {key: file.read_text() for key, file in files.items()}}
 
 
 def dsn(user: str, password: str) -> str:
@@ -94,13 +111,14 @@ def wait_for_migration(kubectl: Kubectl) -> None:
         raise KubectlError(f"the migration did not complete: {error}\n{log}") from error
 
 
-def wait_for_operator(kubectl: Kubectl) -> None:
-    deployment = "deployment/agentic-operator"
+def wait_for_operator(kubectl: Kubectl, name: str = "agentic-operator") -> None:
+    """Wait until a Deployment is rolled out: the operator's, or the gateway's."""
+    deployment = f"deployment/{name}"
     try:
         kubectl.run("-n", NAMESPACE, "rollout", "status", deployment, "--timeout=90s", timeout_seconds=100)
     except KubectlError as error:
         log = kubectl.run("-n", NAMESPACE, "logs", deployment, "--tail=20")
-        raise KubectlError(f"the operator does not become ready: {error}\n{log}") from error
+        raise KubectlError(f"{name} does not become ready: {error}\n{log}") from error
 
 
 def make_logins(kubectl: Kubectl) -> None:
@@ -122,10 +140,10 @@ def make_logins(kubectl: Kubectl) -> None:
     kubectl.run("-n", NAMESPACE, "exec", "-i", "statefulset/postgres", "--", *command, stdin="\n".join(statements))
 
 
-def image_version() -> str:
-    """Return what stands for the content of the operator's image."""
+def image_version(name: str = "operator") -> str:
+    """Return what stands for the content of an image."""
     done = subprocess.run(
-        [sys.executable, "-m", "hack.images", "hash", "operator"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "hack.images", "hash", name], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
 
@@ -133,7 +151,7 @@ def image_version() -> str:
 def main() -> int:
     """Install into the local cluster; one line and status 1 where it cannot."""
     try:
-        install(Kubectl(local_kubeconfig()), version=image_version())
+        install(Kubectl(local_kubeconfig()), version=image_version(), gateway_version=image_version("gateway"))
     except (KubectlError, subprocess.SubprocessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -32,7 +32,7 @@ class Kubectl:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
 
-    def run(self, *arguments: str, stdin: str | None = None, timeout_seconds: float = 120) -> str:
+    def run(self, *arguments: str, stdin: str | None = None, timeout_seconds: float = 240) -> str:
         """Run ``kubectl arguments`` and return what it printed; raise :class:`KubectlError` where it fails."""
         done = subprocess.run(
             [self.program, *arguments],

@@ -36,7 +36,7 @@ from hack.cluster.errors import ClusterError
 from hack.images.build import REPOSITORY, Built, find_built, find_layers
 from hack.kubectl import ROOT
 
-IMAGES: Final = ("operator", "runner")
+IMAGES: Final = ("operator", "runner", "gateway")
 OUTPUT: Final = ROOT / "build" / "release"
 _OWN_LICENSE: Final = "Apache-2.0"
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)(?: ; ([^\\\n]+?))?(?: \\)?$")

@@ -24,8 +24,8 @@ from hack.kubectl import ROOT
 from hack.steps import step
 
 AUDITOR = "pip-audit==2.10.1"
-IMAGES = ("operator", "runner")
-LOCKS = ("operator", "runner", "dev")
+IMAGES = ("operator", "runner", "gateway")
+LOCKS = ("operator", "runner", "gateway", "dev")
 # What it knows, and connection strings with a password; these stand in tests and in others' documentation, too.
 STRICT_RULES = ROOT / "hack/credentials.toml"
 

@@ -1,8 +1,9 @@
 """``make test``: the cluster and the images, then every test, with one closing summary.
 
 Four stages: unit tests, whose coverage is measured, what else needs no cluster, sessions on the real cluster, and the
-tests that take parts of that cluster away. The first three run side by side in a few processes: most of the time they
-wait.
+tests that take parts of that cluster away. The first and the third run in two processes, as many as there are cores
+that a small machine has; the second in three, as its tests wait for servers a third of their time. Each test runs
+once; one that fails is a fault of the product or of the test.
 """
 
 import argparse
@@ -11,15 +12,16 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hack.coverage_report import format_table, read_report, sum_by_part
 from hack.steps import step
 
-EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval")
+EXAMPLES = ("outliers", "fanout", "agent", "approval-chain", "tool-approval", "chat")
 IMAGES = (
     "operator",
+    "gateway",
     "runner",
     "postgres",
     "e2e",
@@ -28,7 +30,7 @@ IMAGES = (
     "langgraph-base",
     *(f"example-{name}" for name in EXAMPLES),
 )
-PROGRAMS = ("versitygw", "promtool", "helm", "gitleaks", "argosync")
+PROGRAMS = ("versitygw", "promtool", "helm", "gitleaks")
 PYTEST = ("-m", "pytest", "-q", "--durations=10", "--durations-min=1")
 
 
@@ -49,16 +51,16 @@ class Stage:
         return [sys.executable, *PYTEST, *side_by_side, *measured, f"--junitxml={report}", *self.paths, *extra]
 
 
-# More than that is no accident.
-MOST_REPEATED = 20
-
-# Parts of `make full` alone: Vault takes six minutes to build, images on another Python four, what enforces
-# NetworkPolicies three.
+# Parts of `make full` alone: programs that take minutes to build (Vault six, ArgoCD's engine and what enforces
+# NetworkPolicies three each), images on another Python four, and what installs everything again and again.
 WITH_VAULT = tuple(f"tests/{folder}/test_vault.py" for folder in ("integration", "faults", "e2e"))
-IN_FULL_ONLY = (*WITH_VAULT, "tests/e2e/test_other_python.py", "tests/e2e/test_networks.py")
-CHANGE_THE_CLUSTER = tuple(
-    f"tests/e2e/test_{name}.py" for name in ("disruptions", "helm", "openshift", "operations", "results")
+WITH_ARGOCD = ("tests/integration/test_argocd.py",)
+IN_FULL_ONLY = (
+    *WITH_VAULT,
+    *WITH_ARGOCD,
+    *(f"tests/e2e/test_{name}.py" for name in ("other_python", "networks", "helm", "openshift", "operations")),
 )
+CHANGE_THE_CLUSTER = tuple(f"tests/e2e/test_{name}.py" for name in ("disruptions", "results"))
 
 
 def without(*paths: str) -> tuple[str, ...]:
@@ -71,35 +73,23 @@ WITHOUT_CLUSTER = Stage(
     "integration, conformance and fault tests",
     (
         *(f"tests/{name}" for name in ("projects", "integration", "conformance", "faults", "trust")),
+        *(f"tests/{name}" for name in ("gateway", "browser")),
         *without(*IN_FULL_ONLY),
     ),
-    2,
+    3,
 )
 ON_CLUSTER = Stage(
-    "sessions on the real cluster", ("tests/e2e", *without(*CHANGE_THE_CLUSTER, *IN_FULL_ONLY)), 3, "load"
+    "sessions on the real cluster", ("tests/e2e", *without(*CHANGE_THE_CLUSTER, *IN_FULL_ONLY)), 2, "load"
 )
 DISRUPTIONS = Stage("the real cluster loses or changes parts", CHANGE_THE_CLUSTER)
 
 
 def run(stage: Stage, folder: Path, extra: Sequence[str]) -> tuple[int, dict[str, int]]:
-    """Run a stage; what failed runs once more, alone, and counts as it ends then.
-
-    Neighbours on a busy machine can starve a test of faults; a real fault fails twice. The output keeps both.
-    """
-    report = folder / "first.xml"
+    """Run a stage once; return pytest's exit status and how many tests passed, failed and were skipped."""
+    report = folder / "report.xml"
     report.unlink(missing_ok=True)
     status = step(stage.title, stage.command(report, extra))
-    counts = count(report)
-    if status != 1 or not 0 < counts["failed"] <= MOST_REPEATED:
-        return status, counts
-    again = folder / "again.xml"
-    again.unlink(missing_ok=True)
-    alone = replace(stage, processes=0, is_measured=False)
-    status = step(
-        f"{counts['failed']} that failed, once more and alone", [*alone.command(again, extra), "--last-failed"]
-    )
-    failed = count(again)["failed"]
-    return status, {**counts, "passed": counts["passed"] + counts["failed"] - failed, "failed": failed}
+    return status, count(report)
 
 
 def count(report: Path) -> dict[str, int]:
@@ -134,6 +124,9 @@ def main() -> int:
     for title, module in preparations:
         if status := step(title, [sys.executable, "-m", *module]):
             return status
+    console = step(
+        "the web console: types, style, unit tests and budgets", [sys.executable, "-m", "hack.console", "check"]
+    )
     with tempfile.TemporaryDirectory() as folder:
         ended = [run(stage, Path(folder), options.pytest) for stage in stages]
     if report := read_report():
@@ -141,7 +134,7 @@ def main() -> int:
         print(format_table(sum_by_part(report)))
     total = {word: sum(counts[word] for _, counts in ended) for word in ("passed", "failed", "skipped")}
     print(", ".join(f"{number} {word}" for word, number in total.items()))
-    return next((status for status, _ in ended if status), 0)
+    return next((status for status in (*(status for status, _ in ended), console) if status), 0)
 
 
 if __name__ == "__main__":

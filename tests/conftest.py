@@ -1,6 +1,8 @@
 """Plugins of the whole suite: each starts its servers only for the tests that ask for them."""
 
+import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,5 +20,13 @@ pytest_plugins: list[str] = [
     "tests.support.postgres",
     "tests.support.runner",
     "tests.support.kube",
+    "tests.support.log_kubelet",
     "tests.support.objects",
 ]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Say at once what failed and why: a run that is cut off never comes to its summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        why = str(getattr(report.longrepr, "reprcrash", None) or report.longreprtext)
+        print(f"\nFAILED at once {report.nodeid} ({report.when}): {why[:2000]}", file=sys.__stdout__, flush=True)

@@ -1,4 +1,4 @@
-"""Approval rules in words: what a question demands of whoever answers it, who did, and who is missing.
+"""Describes approval rules as text: whose answers a question needs, who has answered, and who is missing.
 
 Works on the wire form, so that the command line needs no models for it.
 """
@@ -28,7 +28,7 @@ class Tally:
 
 
 def find_rule(value: Any) -> Any:
-    """Return the ``approval`` member of an interrupt's value as it is; None where there is none."""
+    """Return the ``approval`` member of an interrupt's value unchanged; None without one."""
     return value.get("approval") if isinstance(value, Mapping) else None
 
 
@@ -41,19 +41,24 @@ def count_given(given: Sequence[Mapping[str, Any]]) -> Tally:
     return Tally(tuple(leading), tuple(name for names in by_value.values() if names is not leading for name in names))
 
 
-def describe_rule(rule: Mapping[str, Any], creator: str) -> str:
-    """Return whose answers a rule demands, as ``of group finance, not bob (who started it)``; empty for anybody's."""
+def describe_rule(rule: Mapping[str, Any], creator: str, asker: str = "") -> str:
+    """Return whose answers a rule demands, as ``of group finance, not bob (who started it)``; empty for anybody's.
+
+    ``asker`` is the author of the turn that asks, of a conversation.
+    """
     parts = [f"of {_list_groups(groups)}" for groups in rule.get("groups") or ()]
     said = " and ".join(parts)
     if rule.get("notCreator"):
         not_creator = f"not {creator} (who started it)" if creator else "not whoever started it"
+        if asker and asker != creator:
+            not_creator += f", not {asker} (whose turn it is)"
         said = f"{said}, {not_creator}" if said else not_creator
     return said
 
 
-def describe_missing(approval: Mapping[str, Any], creator: str) -> str:
+def describe_missing(approval: Mapping[str, Any], creator: str, asker: str = "") -> str:
     """Return whose answer to a question is missing, in one line that names the question."""
-    return f"question {str(approval.get('interruptId') or '')!r}: {describe_needed(approval, creator)}"
+    return f"question {str(approval.get('interruptId') or '')!r}: {describe_needed(approval, creator, asker)}"
 
 
 def count_left(approval: Mapping[str, Any], by: str, value_digest: str) -> int:
@@ -63,14 +68,14 @@ def count_left(approval: Mapping[str, Any], by: str, value_digest: str) -> int:
     return max(0, count - len({by} | {each.get("by") for each in given if each.get("valueDigest") == value_digest}))
 
 
-def describe_needed(approval: Mapping[str, Any], creator: str) -> str:
+def describe_needed(approval: Mapping[str, Any], creator: str, asker: str = "") -> str:
     """Return whose answer to a question is missing: who gave one, how many more are needed, and of whom."""
     if problem := approval.get("problem"):
         return f"nobody can answer: {problem}"
     rule = approval.get("rule") or {}
     count = int(rule.get("count") or 1)
     tally = count_given(approval.get("given") or ())
-    who = describe_rule(rule, creator)
+    who = describe_rule(rule, creator, asker)
     if count == 1:
         needed = f"an answer {who}" if who else "an answer that states whose it is"
         if rule.get("identity") != "Required":

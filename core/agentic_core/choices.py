@@ -51,7 +51,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a question's value says of choices."""
+    """The choices of a question's value."""
 
     choices: tuple[Choice, ...] = ()
     also: tuple[Any, ...] = ()
@@ -63,7 +63,7 @@ class Offer:
 
 
 def read_choices(value: Json) -> Offer:
-    """Return what an interrupt's value offers; nothing where its choices are no list, or too many for anybody."""
+    """Return the choices of an interrupt's value; none if they are not a list, or too many."""
     key = next((name for name in _LISTS if _list_raw(value.get(name))), None)
     if key is None:
         return Offer(read=frozenset(_LISTS[:1]))
@@ -116,7 +116,7 @@ def fit_choices(offer: Offer, schema: Json | None) -> tuple[tuple[Choice, ...], 
 
 
 def find_item_choices(schema: Json | None) -> tuple[Choice, ...]:
-    """Return what the items of a list are chosen from; nothing where the schema is no list of choices."""
+    """Return the choices for the items of a list; none if the schema is not a list of choices."""
     if not isinstance(schema, Mapping) or schema.get("type") != "array":
         return ()
     items = _resolve(schema.get("items"), schema)
@@ -224,7 +224,7 @@ def _values(schema: Any, root: Json) -> list[Any]:
 
 
 def _resolve(schema: Any, root: Json) -> Json | None:
-    """Return a schema, or what its reference into the root's definitions leads to; None for what is no object."""
+    """Return a schema, or the target of its reference into the root's definitions; None if that is not an object."""
     if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
         _, _, place = reference.partition("#/")
         section, _, name = place.partition("/")

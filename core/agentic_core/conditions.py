@@ -45,6 +45,7 @@ class Reason(StrEnum):
     WORKFLOW_NOT_FOUND = "WorkflowNotFound"
     WORKFLOW_NOT_READY = "WorkflowNotReady"
     WORKFLOW_SUSPENDED = "WorkflowSuspended"
+    GATEWAY_NOT_CONFIGURED = "GatewayNotConfigured"
     FORK_SOURCE_NOT_FOUND = "ForkSourceNotFound"
     QUEUED = "Queued"
 
@@ -85,6 +86,21 @@ class Reason(StrEnum):
     QUESTION_CHANGED = "QuestionChanged"
     TRAIL_BEHIND = "TrailBehind"
     TRAIL_CONFLICT = "TrailConflict"
+
+    # of a conversation
+    IDLE = "Idle"
+    TURN_STARTED = "TurnStarted"
+    TURN_COMPLETED = "TurnCompleted"
+    TURN_FAILED = "TurnFailed"
+    TURN_CANCELED = "TurnCanceled"
+    TURN_REFUSED = "TurnRefused"
+    TURN_ACCEPTED = "TurnAccepted"
+    TURN_NAME_USED = "TurnNameUsed"
+    INVALID_TURN = "InvalidTurn"
+    RUNNER_TOO_OLD = "RunnerTooOld"
+    TOO_MANY_CONVERSATIONS = "TooManyConversations"
+    CLOSED = "Closed"
+    IDLE_DEADLINE_EXCEEDED = "IdleDeadlineExceeded"
 
     # of an end
     COMPLETED = "Completed"
@@ -130,5 +146,5 @@ def with_condition(conditions: Iterable[Condition], new: Condition) -> list[Cond
 
 
 def find_condition(conditions: Iterable[Condition], type_: str) -> Condition | None:
-    """Return the condition of this type, None where there is none."""
+    """Return the condition of this type; None without one."""
     return next((condition for condition in conditions if condition.type == type_), None)

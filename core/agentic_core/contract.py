@@ -22,10 +22,15 @@ WORKSPACE_DIR: Final = "/workspace"
 WORKING_DIR: Final = "/app"
 """Of the runner's own image."""
 TERMINATION_LOG: Final = "/dev/termination-log"
+GATEWAY_AUDIENCE: Final = "agentic-gateway"
+"""Whom the token of a runner that reports to the gateway is for."""
 
-# What of this a runner keeps: 2 takes variables of sessions by SESSION_ENV, and reads accepted answers in
-# status.answers; 1 reads them in status.interrupts, where they are copied to. An inspection reports it.
-RUNNER_CONTRACT: Final = 2
+# What of this a runner keeps: 3 takes turns of conversations; 2 takes variables of sessions by SESSION_ENV, and reads
+# accepted answers in status.answers; 1 reads them in status.interrupts, where they are copied to. An inspection reports
+# it.
+RUNNER_CONTRACT: Final = 3
+# From this version on, a runner takes turns.
+TURNS_CONTRACT: Final = 3
 
 # The variables that the operator sets, and that nobody else may.
 ENV: Final = (
@@ -48,6 +53,9 @@ ENV: Final = (
     "CHECKPOINT_RETENTION_DAYS",
     "RETRIES",
     "KEEP_WARM_SECONDS",
+    "NOTIFY_CHANNEL",
+    "STATE_API",
+    "STREAM_TOKENS",
     "DURABILITY",
     "LANGGRAPH_STRICT_MSGPACK",
     "HOME",
@@ -83,20 +91,26 @@ LOCAL_ENV: Final = ("TOKEN", "POSTGRES_CONNECTION_STRING")
 INTERPRETER_ENV: Final = ("PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
 
 RESERVED_ENV: Final = (*ENV, GRAPH_DEFAULTS, EXPECTED_WORKING_DIR, *PROJECT_ENV, *LOCAL_ENV, *INTERPRETER_ENV)
-# What the dynamic linker obeys before any program of ours or of the author's runs: an image's to say.
+# The dynamic linker obeys these before any program runs, so only an image may set them.
 RESERVED_ENV_PREFIXES: Final = ("LD_", "GLIBC_")
 
 MAX_INPUT_BYTES: Final = 256 * 1024
 MAX_SCHEMA_BYTES: Final = 64 * 1024
 MAX_INLINE_RESULT_BYTES: Final = 32 * 1024
 MAX_ANSWER_BYTES: Final = 32 * 1024
+# Of one turn's input or command, and of all of spec.turns.
+MAX_TURN_INPUT_BYTES: Final = 32 * 1024
+MAX_TURNS_BYTES: Final = 512 * 1024
+MAX_TURNS: Final = 64
+# Turns that ended and stay in spec.turns and status.turns.
+KEPT_TURNS: Final = 20
 MAX_CONFIG_BYTES: Final = 32 * 1024
 MAX_CONTEXT_BYTES: Final = 32 * 1024
 MAX_RECURSION_LIMIT: Final = 1_000_000
 MAX_TIMEOUT_SECONDS: Final = 31_536_000
 MAX_PINNED_SPEC_BYTES: Final = 128 * 1024
 MAX_OUTPUT_BYTES: Final = 100 * 1024 * 1024
-# Where there is an object store, what is larger goes there.
+# With an object store, larger results are stored there.
 MAX_STORED_OUTPUT_BYTES: Final = 90 * 1024 * 1024
 MAX_MESSAGE_LENGTH: Final = 2048
 MAX_HISTORY: Final = 50
@@ -121,12 +135,14 @@ RUNNER_FIELDS: Final = (
     "resultRef",
     "error",
     "history",
+    "turnEnd",
+    "lastSeq",
 )
 RUNNER_CONDITIONS: Final = ("Running", "WaitingForInput", "CheckpointsLost", "Complete", "Failed")
 
 
 class ExitCode(IntEnum):
-    """How a runner ends, for the Job's pod failure policy and for whoever reads ``kubectl describe pod``."""
+    """The exit codes of a runner, for the Job's pod failure policy and for readers of ``kubectl describe pod``."""
 
     DONE = 0
     """The session completed, or waits for input."""
@@ -135,7 +151,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 2
     """A variable or file of the contract is missing or wrong."""
     GRAPH_FAILED = 3
-    """The graph raised and has no retries left; ``status.error`` says what."""
+    """The graph raised and has no retries left; ``status.error`` has the error."""
     GRAPH_NOT_LOADED = 4
     """The graph cannot be found, imported or compiled."""
     SCHEMA_MISMATCH = 5

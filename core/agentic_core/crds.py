@@ -4,6 +4,7 @@ pydantic writes JSON Schema; the API server takes structural schemas, a stricter
 ``anyOf`` with null. The conversion is here, and raises on whatever it does not know (decision 6).
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from agentic_core.names import GROUP, SHORT_NAMES, VERSION
@@ -99,12 +100,16 @@ _SESSION_COLUMNS: Final = [
     _column("Node", ".status.currentNode"),
     _column("Progress", ".status.progress"),
     _column("Question", ".status.question"),
+    _column("Turn", ".status.turn.name", wide=True),
+    _column("Turns", ".status.turnCount", "integer", wide=True),
     _column("Run", ".status.run", "integer", wide=True),
     _column("Steps", ".status.steps", "integer", wide=True),
     _column("Job", ".status.jobName", wide=True),
     _column("Message", ".status.message", wide=True),
     _AGE,
 ]
+# What lists select by, on the server and in pages (`kubectl get --field-selector`).
+_SESSION_SELECTORS: Final = (".status.phase", ".spec.workflowRef.name", ".spec.createdBy")
 _DEFINITION_COLUMNS: Final = [
     _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
     _column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
@@ -124,6 +129,7 @@ def build_crd(
     scope: str,
     columns: list[dict[str, Any]],
     rule: dict[str, str],
+    selectors: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the CRD of one model."""
     schema = _as_map(structural(model.model_json_schema(by_alias=True)))
@@ -153,6 +159,7 @@ def build_crd(
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": columns,
+                    **({"selectableFields": [{"jsonPath": path} for path in selectors]} if selectors else {}),
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
@@ -196,5 +203,6 @@ def build_crds() -> dict[str, dict[str, Any]]:
             scope="Namespaced",
             columns=_SESSION_COLUMNS,
             rule=SESSION_NAME_RULE,
+            selectors=_SESSION_SELECTORS,
         ),
     }

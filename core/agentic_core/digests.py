@@ -13,7 +13,7 @@ __all__ = ["canonicalize", "digest_question", "digest_value"]
 
 
 def digest_question(prompt: str | None, value: Any, options: Iterable[Mapping[str, Any]], schema: Any) -> str:
-    """Return the SHA-256 of what a question shows, in hexadecimal.
+    """Return the SHA-256 of a question's content, in hexadecimal.
 
     All four members are always there, ``null`` for what the question lacks and ``[]`` for no options, each of which
     has a ``label`` and a ``value``.

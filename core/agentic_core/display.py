@@ -78,7 +78,7 @@ def show_line(text: str) -> str:
 
 
 def cut(text: str, limit: int, mark: str = "…") -> str:
-    """Return a shown text in at most ``limit`` characters; what is cut ends with ``mark``."""
+    """Return a shown text in at most ``limit`` characters; a cut text ends with ``mark``."""
     return text if len(text) <= limit else text[: max(0, limit - len(mark))].rstrip(_JOINERS) + mark
 
 

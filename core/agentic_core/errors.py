@@ -5,6 +5,7 @@
     AgenticError
     ├── InvalidResource      the person who wrote the input must change it
     ├── TransientError       trying the same again later may work
+    │   ├── ApiUnavailable
     │   └── DatabaseUnavailable
     ├── Conflict             somebody else changed it: read again, decide again
     ├── Superseded           a newer writer owns the thread: stop, write nothing more
@@ -25,7 +26,7 @@ class AgenticError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in a document: where it stands and what to do about it.
+    """One fault in a document: its place and its remedy.
 
     ``pointer`` is a JSON pointer (RFC 6901) into the document that the reader wrote, ``""`` for the whole of it.
     """
@@ -38,7 +39,7 @@ class Problem:
 
 
 class InvalidResource(AgenticError):
-    """A resource or input is wrong; ``problems`` says where and what to change."""
+    """A resource or input is invalid; ``problems`` has the places and remedies."""
 
     def __init__(self, problems: tuple[Problem, ...] | list[Problem]) -> None:
         self.problems = tuple(problems)
@@ -46,11 +47,15 @@ class InvalidResource(AgenticError):
 
 
 class TransientError(AgenticError):
-    """A passing fault; ``retry_after_seconds`` is the other side's wish, where it had one."""
+    """A temporary fault; ``retry_after_seconds`` is the pause that the other side requested, if any."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class ApiUnavailable(TransientError):
+    """The API server does not answer, or cannot at present."""
 
 
 class DatabaseUnavailable(TransientError):

@@ -1,4 +1,4 @@
-"""By what a session's inputs are judged, and which of their keys nobody reads.
+"""The rules for a session's inputs, and their keys that a graph does not read.
 
 An author's ``spec.inputSchema`` judges. A schema that an inspection derived from a graph's types describes: LangGraph
 itself checks no types of a ``TypedDict``, takes messages in many forms and ignores keys that it does not know. So only
@@ -23,18 +23,18 @@ _OPEN: Final = ("additionalProperties", "patternProperties", "unevaluatedPropert
 
 @dataclass(frozen=True)
 class InputRules:
-    """What the inputs of one graph are held against."""
+    """The rules for the inputs of one graph."""
 
     judging: Mapping[str, Any] | None = None
     """The schema that refuses; None where nothing is refused."""
     form: Mapping[str, Any] | None = None
     """The schema that forms and helps are made from; None where nothing is known."""
     is_declared: bool = False
-    """Whether the author wrote the schema; what is derived must never stop a session by being unusable."""
+    """Whether the author wrote the schema; an unusable derived schema must never stop a session."""
 
 
 def read_rules(declared: Mapping[str, Any] | None, derived: Mapping[str, Any] | None) -> InputRules:
-    """Return the rules that a definition gives: by the author's schema where there is one."""
+    """Return the rules of a definition: by the author's schema if there is one."""
     if declared is not None:
         return InputRules(declared, declared, is_declared=True)
     accepted = (derived or {}).get(GRAPH_ACCEPTS)
@@ -42,7 +42,7 @@ def read_rules(declared: Mapping[str, Any] | None, derived: Mapping[str, Any] | 
 
 
 def complete_inputs(inputs: Any) -> Any:
-    """Return what a graph is given for ``inputs``: an empty object where there are none."""
+    """Return the graph's input for ``inputs``: an empty object without any."""
     return {} if inputs is None else inputs
 
 
@@ -73,7 +73,7 @@ def find_unknown_keys(rules: InputRules, inputs: Any) -> tuple[Problem, ...]:
 
 
 def _list_keys(schema: Mapping[str, Any] | None) -> frozenset[str] | None:
-    """Return the keys that a schema lists; None where it leaves open which there are."""
+    """Return the keys that a schema lists; None if it allows others."""
     if schema is None or any(keyword in schema for keyword in _OPEN):
         return None
     properties = schema.get("properties")

@@ -45,7 +45,7 @@ def frame_report(report: dict[str, Any]) -> str:
 
 
 def find_report(log: str) -> dict[str, Any] | None:
-    """Return the last whole report in the end of a log; None where there is none that can be read."""
+    """Return the last complete report in the end of a log; None if there is no readable one."""
     found: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
     ends: dict[tuple[str, int], int] = {}
     for match in _FRAME.finditer(log):

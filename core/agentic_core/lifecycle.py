@@ -15,6 +15,8 @@ class Phase(StrEnum):
     CREATING = "Creating"
     RUNNING = "Running"
     WAITING_FOR_INPUT = "WaitingForInput"
+    IDLE = "Idle"
+    """A conversation between two turns: nothing runs, and the next turn goes on."""
     SUSPENDED = "Suspended"
     COMPLETED = "Completed"
     FAILED = "Failed"
@@ -55,6 +57,7 @@ _EITHER: Final = _OPERATOR | _RUNNER
 TRANSITIONS: Final[dict[Phase, dict[Phase, frozenset[Actor]]]] = {
     Phase.PENDING: {
         Phase.CREATING: _OPERATOR,
+        Phase.IDLE: _OPERATOR,
         Phase.SUSPENDED: _OPERATOR,
         Phase.FAILED: _OPERATOR,
         Phase.STOPPED: _OPERATOR,
@@ -63,6 +66,8 @@ TRANSITIONS: Final[dict[Phase, dict[Phase, frozenset[Actor]]]] = {
         # The job of a run that never started is gone: the session queues again.
         Phase.PENDING: _OPERATOR,
         Phase.RUNNING: _RUNNER,
+        # A turn that ends before its graph is entered.
+        Phase.IDLE: _EITHER,
         Phase.SUSPENDED: _OPERATOR,
         Phase.FAILED: _EITHER,
         Phase.STOPPED: _OPERATOR,
@@ -71,6 +76,7 @@ TRANSITIONS: Final[dict[Phase, dict[Phase, frozenset[Actor]]]] = {
         # A run that ended without a verdict (drained, lost) is followed by the next one.
         Phase.CREATING: _OPERATOR,
         Phase.WAITING_FOR_INPUT: _RUNNER,
+        Phase.IDLE: _EITHER,
         Phase.SUSPENDED: _OPERATOR,
         Phase.COMPLETED: _RUNNER,
         Phase.FAILED: _EITHER,
@@ -79,7 +85,20 @@ TRANSITIONS: Final[dict[Phase, dict[Phase, frozenset[Actor]]]] = {
     Phase.WAITING_FOR_INPUT: {
         Phase.CREATING: _OPERATOR,
         Phase.RUNNING: _RUNNER,
+        # The turn that asked is cancelled.
+        Phase.IDLE: _OPERATOR,
         Phase.SUSPENDED: _OPERATOR,
+        Phase.FAILED: _OPERATOR,
+        Phase.STOPPED: _OPERATOR,
+    },
+    Phase.IDLE: {
+        # The next turn has no Job yet, has one, or is taken by the pod that is still there.
+        Phase.PENDING: _OPERATOR,
+        Phase.CREATING: _OPERATOR,
+        Phase.RUNNING: _RUNNER,
+        Phase.SUSPENDED: _OPERATOR,
+        # It is closed, or was idle for long enough.
+        Phase.COMPLETED: _OPERATOR,
         Phase.FAILED: _OPERATOR,
         Phase.STOPPED: _OPERATOR,
     },
@@ -87,6 +106,7 @@ TRANSITIONS: Final[dict[Phase, dict[Phase, frozenset[Actor]]]] = {
         Phase.PENDING: _OPERATOR,
         Phase.CREATING: _OPERATOR,
         Phase.WAITING_FOR_INPUT: _OPERATOR,
+        Phase.IDLE: _OPERATOR,
         Phase.FAILED: _OPERATOR,
         Phase.STOPPED: _OPERATOR,
     },

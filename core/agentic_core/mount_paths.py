@@ -39,7 +39,7 @@ _VOLUME: Final = re.compile(VOLUME_PATH)
 
 
 def explain_bad_path(path: str, *, is_relative: bool = False) -> str | None:
-    """Return why ``path`` is not well-formed; None where it is."""
+    """Return why ``path`` is not well-formed; None if it is."""
     if len(path) > MAX_PATH_LENGTH:
         return f"the path has {len(path)} characters; at most {MAX_PATH_LENGTH} are possible"
     if is_relative:
@@ -69,5 +69,5 @@ def find_reserved(path: str) -> str | None:
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Return whether ``path`` is ``folder`` or lies below it; both well-formed and absolute."""
+    """Return whether ``path`` is ``folder`` or below it; both well-formed and absolute."""
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")

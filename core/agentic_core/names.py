@@ -17,6 +17,8 @@ SHORT_NAMES: Final = {"AgenticSession": "as", "WorkflowDefinition": "wfd", "Clus
 
 # The Job's name is `<session>-r<run>`, and a Job's name is a label value (63). This leaves nine digits of runs.
 MAX_SESSION_NAME: Final = 52
+# What the API server adds to a generateName.
+GENERATED: Final = 5
 MAX_RUN: Final = 999_999_999
 # A Job makes the next pod when the last one is over; this many may still be looked at.
 MAX_PODS: Final = 8
@@ -44,6 +46,9 @@ INSPECTOR_SERVICE_ACCOUNT: Final = "agentic-inspector"
 RUNNER_CONTAINER: Final = "runner"
 VAULT_CONTAINER: Final = "vault-init"
 
+# On a pod that reports to the gateway: what vouches for the gateway's certificate, in PEM.
+GATEWAY_CA_ANNOTATION: Final = f"{GROUP}/gateway-ca"
+
 # Kubernetes' own limit of a field manager's name.
 _MAX_MANAGER: Final = 128
 _MAX_PLAIN_ID: Final = 56
@@ -53,6 +58,11 @@ _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 def is_dns_label(name: str, limit: int = 63) -> bool:
     """Return whether ``name`` is an RFC 1123 label of at most ``limit`` characters."""
     return len(name) <= limit and _DNS_LABEL.fullmatch(name) is not None
+
+
+def generate_prefix(base: str) -> str:
+    """Return the start of a session's generated name that stays within the limit."""
+    return base[: MAX_SESSION_NAME - GENERATED - 1].rstrip("-") + "-"
 
 
 def job_name(session: str, run: int) -> str:
@@ -69,8 +79,8 @@ def read_run(session: str, job: str) -> int:
     return int(digits) if is_number and prefix == session and not digits.startswith("0") else 0
 
 
-def read_session(job: str) -> str:
-    """Return the session whose run a Job of this name would be; empty where the name is no run's."""
+def read_session_name(job: str) -> str:
+    """Return the session of a run's Job with this name; empty if it is not the name of a run's Job."""
     prefix = job.rpartition("-r")[0]
     return prefix if read_run(prefix, job) else ""
 
@@ -126,3 +136,11 @@ def answer_manager(writer: str, interrupt_id: str) -> str:
 def _answer_suffix(interrupt_id: str) -> str:
     plain = interrupt_id.isascii() and interrupt_id.isprintable() and len(interrupt_id) <= _MAX_PLAIN_ID
     return "/" + (interrupt_id if plain else fingerprint(interrupt_id))
+
+
+def notify_channel(session_uid: str) -> str:
+    """Return the channel of the database on which a session's runner is told of news.
+
+    Every role of a database may listen and notify: nothing in it from which the uid could be told.
+    """
+    return f"agentic_session_{hashlib.sha256(session_uid.encode()).hexdigest()[:32]}"

@@ -16,7 +16,7 @@ _MAX_EXPONENT: Final = 24
 
 
 def parse_bytes(text: str) -> int:
-    """Return how many bytes a quantity is, a fraction counted as one; raise :class:`ValueError` where it is none."""
+    """Return a quantity in bytes, rounded up; raise :class:`ValueError` if it is none."""
     found = _SHAPE.fullmatch(text)
     exponent = int(found["exponent"] or 0) if found is not None else 0
     if found is None or exponent > _MAX_EXPONENT:

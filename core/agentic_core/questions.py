@@ -89,7 +89,7 @@ class Question:
     options: tuple[Option, ...] = ()
     schema: Mapping[str, Any] | None = None
     review: Review | None = None
-    """Calls to decide about, where it asks about calls."""
+    """The calls to decide about, if it asks about calls."""
     default: Any = None
     details: Mapping[str, Any] | None = None
     """What else the value holds."""
@@ -123,7 +123,7 @@ def read_question(value: Any, *, id_: str = "", schema: Mapping[str, Any] | None
 
 
 def summarize(questions: Iterable[Question]) -> str:
-    """Return one line that says what is asked, for a column or a message; empty where nothing is."""
+    """Return the questions in one line, for a column or a message; empty without any."""
     lines = [_summarize(question) for question in questions]
     if len(lines) > 1:
         return clip_line(f"{len(lines)} questions: {' | '.join(lines)}", MAX_SUMMARY_CHARACTERS)
@@ -131,7 +131,7 @@ def summarize(questions: Iterable[Question]) -> str:
 
 
 def describe_open(interrupts: "Iterable[Interrupt]", approvals: "Iterable[Approval]" = ()) -> str | None:
-    """Return one line about the interrupts that nobody has answered; None where there is none.
+    """Return one line about the open interrupts; None without any.
 
     Of those that need several persons it says how many have answered.
     """

@@ -28,7 +28,7 @@ class ReadSession:
 
 
 def read_session(raw: Mapping[str, Any]) -> ReadSession:
-    """Return a session without what is wrong in its status; raise ``ValidationError`` for what is wrong elsewhere.
+    """Return a session without the invalid parts of its status; raise ``ValidationError`` for other faults.
 
     A session that is being deleted is read even where its spec is wrong: letting it go needs nothing of that.
     """
@@ -57,7 +57,7 @@ def read_session(raw: Mapping[str, Any]) -> ReadSession:
 
 
 def _find_dropped(places: list[tuple[int | str, ...]]) -> list[tuple[int | str, ...]]:
-    """Return what has to go for these faults to go: an entry of a list, or else a whole field of the status."""
+    """Return the parts to remove because of these faults: an entry of a list, or else a whole field of the status."""
     short = (place[:3] if len(place) > 2 and isinstance(place[2], int) else place[:2] for place in places)
     found = list(dict.fromkeys(short))
     whole = {place for place in found if len(place) <= 2}

@@ -41,7 +41,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True)
 class Action:
-    """A call that an agent wants to make, and what a person may decide about it."""
+    """A call that an agent wants to make, and the decisions that a person may take."""
 
     name: str
     arguments: Json
@@ -61,7 +61,7 @@ class Review:
     """Whether the request was no list: an answer need not be one either."""
 
     def build_answer(self, decisions: Sequence[Json]) -> Any:
-        """Return what the graph is resumed with: one decision a call, in their order."""
+        """Return the value that resumes the graph: one decision for each call, in their order."""
         match self.form:
             case Form.MIDDLEWARE:
                 return {"decisions": list(decisions)}
@@ -71,7 +71,7 @@ class Review:
                 return list(decisions)
 
     def find_decisions(self, answer: Any) -> Sequence[Any] | None:
-        """Return the decisions of an answer; None where it is no list of one a call."""
+        """Return the decisions of an answer; None if it is not a list of one for each call."""
         if self.form is Form.MIDDLEWARE:
             answer = answer.get("decisions") if isinstance(answer, Mapping) else None
         elif self.form is Form.CALL or (self.is_bare and isinstance(answer, Mapping)):
@@ -84,7 +84,7 @@ class Review:
 
     @property
     def common_decisions(self) -> tuple[str, ...]:
-        """The decisions that all calls allow and that need no word beside them."""
+        """The decisions that all calls allow and that need no further text."""
         first, *others = self.actions
         return tuple(
             each for each in first.decisions if each in _PLAIN and all(each in action.decisions for action in others)
@@ -131,7 +131,7 @@ def build_decision(
 
 
 def read_review(value: Any, schema: Json | None = None) -> Review | None:
-    """Return the calls that an interrupt's value asks to decide about; None where it asks something else.
+    """Return the calls that an interrupt's value asks to decide about; None if it asks something else.
 
     ``schema`` is the one that the library gives beside the value of a single call.
     """

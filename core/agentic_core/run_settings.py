@@ -2,7 +2,8 @@
 
 Merged key by key: a key of ``configurable``, ``metadata`` or ``context`` that the session names replaces the
 definition's whole value of that key, ``null`` included; tags are united, the definition's first; the session's
-``recursion_limit`` stands before the definition's (decision 20).
+``recursion_limit`` stands before the definition's (decision 20). What a turn of a conversation says stands before both,
+by the same rules.
 
 Some names are not for people to set: the thread and its checkpoints are the session's own, and what LangGraph or this
 system records with each checkpoint must not be forged. ``manifests/operator/admission.yaml`` refuses the same names.
@@ -77,14 +78,19 @@ def merge_settings(
     own_context: Mapping[str, Any] | None = None,
 ) -> RunSettings:
     """Return the definition's config and context with the session's own over them."""
-    default, own = default or GraphConfig(), own or GraphConfig()
-    is_given = default_context is not None or own_context is not None
+    return add_settings(add_settings(RunSettings(), default, default_context), own, own_context)
+
+
+def add_settings(below: RunSettings, config: GraphConfig | None, context: Mapping[str, Any] | None) -> RunSettings:
+    """Return ``below`` with another config and context over it."""
+    config = config or GraphConfig()
+    is_given = below.context is not None or context is not None
     return RunSettings(
-        configurable={**(default.configurable or {}), **(own.configurable or {})},
-        recursion_limit=default.recursion_limit if own.recursion_limit is None else own.recursion_limit,
-        tags=tuple(dict.fromkeys((*default.tags, *own.tags))),
-        metadata={**(default.metadata or {}), **(own.metadata or {})},
-        context={**(default_context or {}), **(own_context or {})} if is_given else None,
+        configurable={**below.configurable, **(config.configurable or {})},
+        recursion_limit=below.recursion_limit if config.recursion_limit is None else config.recursion_limit,
+        tags=tuple(dict.fromkeys((*below.tags, *config.tags))),
+        metadata={**below.metadata, **(config.metadata or {})},
+        context={**(below.context or {}), **(context or {})} if is_given else None,
     )
 
 

@@ -53,7 +53,7 @@ def add_seconds(at: datetime, seconds: float) -> datetime:
 
 
 def seconds_until(at: datetime, now: datetime) -> float:
-    """Return how many seconds are left; never less than none."""
+    """Return the remaining seconds, at least 0."""
     return max(0.0, (at - now).total_seconds())
 
 

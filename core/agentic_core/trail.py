@@ -55,7 +55,7 @@ _MARK: Final = 16
 
 
 class EntryKind(StrEnum):
-    """What an entry says. A kind is an interface: it is added, never renamed."""
+    """The kind of an entry. A kind is an interface: it is added, never renamed."""
 
     RULE_RECORDED = "RuleRecorded"
     """The operator recorded what a question demands of its answers."""
@@ -118,7 +118,7 @@ def spell(value: Any) -> str:
 
 
 def find_root(namespace: str, name: str, uid: str) -> str:
-    """Return what the first entry of a session's chain names as the hash before it."""
+    """Return the previous hash of a chain's first entry."""
     return hash_text(spell({"trail": FORMAT, "namespace": namespace, "session": name, "uid": uid}))
 
 
@@ -255,7 +255,7 @@ class Fault:
 
 @dataclass
 class ChainReader:
-    """Checks the lines of an export one after the other, and holds no more than the chains' heads.
+    """Checks the lines of an export one after the other, with only the chains' heads in memory.
 
     ``is_closed`` is whether the line was there that an export ends with: a file without it may have been cut off.
     """
@@ -272,7 +272,7 @@ class ChainReader:
     _last: str = ""
 
     def read(self, text: str) -> list[Fault]:
-        """Check the next line; return what is wrong with it."""
+        """Check the next line; return its faults."""
         self._line += 1
         try:
             found = json.loads(text, parse_constant=_refuse_constant)
@@ -310,7 +310,7 @@ class ChainReader:
         ]
 
     def finish(self) -> list[Fault]:
-        """Return what is wrong with the file as a whole, once its last line was read."""
+        """Return the faults of the file as a whole, after its last line was read."""
         if self.is_closed:
             return []
         return [Fault(self._line + 1, "", "the line that an export ends with is missing: the file may be cut off")]

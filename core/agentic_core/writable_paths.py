@@ -1,4 +1,4 @@
-"""Where the writable paths of a definition are mounted, and what is wrong with those that cannot be."""
+"""The mount points of a definition's writable paths, and the faults of invalid ones."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ def find_writable_paths(spec: WorkflowSpec | None) -> list[tuple[str, str]]:
 
 
 def find_mount_problems(spec: WorkflowSpec) -> list[Problem]:
-    """Return what is wrong with the volumes and writable paths of a definition, with JSON pointers into it."""
+    """Return the faults of a definition's volumes and writable paths, with JSON pointers."""
     template = spec.pod_template
     if template is None:
         return []

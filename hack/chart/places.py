@@ -18,6 +18,7 @@ _IN_NAMESPACES: Final = f'and {_GRANTS} (eq .Values.rbac.scope "Namespaces")'
 _CLUSTER_DEFINITIONS: Final = '(include "agentic-operator.clusterDefinitions" .)'
 _RUNNER_ROLE: Final = '{{ include "agentic-operator.runnerRole" . }}'
 _VAULT: Final = ".Values.vault.enabled"
+_GATEWAY: Final = ".Values.gateway.enabled"
 
 
 def name(part: str) -> str:
@@ -121,7 +122,9 @@ def build_deployment() -> Template:
     environment = either(
         ".Values.watchNamespaces",
         '            - name: WATCH_NAMESPACES\n              value: {{ join "," .Values.watchNamespaces | quote }}\n',
-    ) + filled(12, 'include "agentic-operator.environment" .')
+    )
+    environment += either(_GATEWAY, gateway_patch("            - name: GATEWAY_URL\n", "          volumeMounts:\n"))
+    environment += filled(12, 'include "agentic-operator.environment" .')
     vault_source = cut(read(file), "        - name: operator\n", "      volumes:\n")
     source_of_all = cut(vault_source, "          envFrom:\n", "          env:\n").replace(
         "agentic-vault", name("vault")
@@ -162,10 +165,34 @@ def build_deployment() -> Template:
             Place(_SPREAD, filled(6, 'include "agentic-operator.spread" .')),
             user(8),
             resources(10, "resources", "50m", "96Mi", "512Mi", ("64Mi", "1Gi")),
+            Place(
+                _TMP_MOUNT,
+                either(_GATEWAY, gateway_patch("            - name: gateway\n", "      volumes:\n")) + _TMP_MOUNT,
+            ),
+            Place(
+                _TMP_VOLUME,
+                either(_GATEWAY, gateway_patch("        - name: gateway\n          secret:\n")) + _TMP_VOLUME,
+            ),
             *credentials(file, "operator", "operator"),
         ),
         _OPERATES,
     )
+
+
+def gateway_patch(start: str, end: str | None = None) -> str:
+    """Return lines that ``manifests/gateway`` patches into the operator, with the values of the chart."""
+    places = (
+        ("https://agentic-gateway.agentic-system.svc", f"https://{name('gateway')}.{{{{ .Release.Namespace }}}}.svc"),
+        ("secretName: agentic-gateway-tls", "secretName: {{ .Values.gateway.tlsSecret }}"),
+    )
+    text = cut(read("manifests/gateway/operator.yaml"), start, end)
+    for old, new in places:
+        text = text.replace(old, new)
+    return text
+
+
+_TMP_MOUNT: Final = "            - name: tmp\n              mountPath: /tmp\n"
+_TMP_VOLUME: Final = "        - name: tmp\n          emptyDir:\n            sizeLimit: 64Mi\n"
 
 
 _AUTHORS: Final = (
@@ -244,7 +271,7 @@ def build_rights() -> tuple[Template, ...]:
         (
             named("agentic-operator", _FULL_NAME, 9),
             named("agentic-runner", _RUNNER_ROLE),
-            *(named(f"agentic-{part}", name(part)) for part in ("view", "start", "edit")),
+            *(named(f"agentic-{part}", name(part)) for part in ("view", "audit", "state", "start", "edit")),
             _BIND,
             Place(
                 "[agentic-postgres-runner, agentic-results, agentic-encryption]",
@@ -290,6 +317,7 @@ def build_rights() -> tuple[Template, ...]:
         "reserved-config-keys",
         "names-are-their-bearers",
         "answers-keep-to-their-rules",
+        "turns-are-their-authors",
     )
     deny = "  validationActions: [Deny]\n"
     admission = Template(
@@ -306,7 +334,12 @@ def build_rights() -> tuple[Template, ...]:
             Place(
                 "system:serviceaccount:agentic-system:agentic-operator'",
                 f"system:serviceaccount:{{{{ .Release.Namespace }}}}:{_FULL_NAME}'",
-                3,
+                5,
+            ),
+            Place(
+                "system:serviceaccount:agentic-system:agentic-gateway'",
+                f"system:serviceaccount:{{{{ .Release.Namespace }}}}:{name('gateway')}'",
+                2,
             ),
             Place(
                 "['system:serviceaccount:kube-system:job-controller', 'system:kube-controller-manager']",
@@ -315,7 +348,7 @@ def build_rights() -> tuple[Template, ...]:
             # The runs of one release are not another's: each watches over the namespaces that it serves.
             *(
                 Place(f"{deny}---\n{after}", f"{either('.Values.watchNamespaces', _SERVED)}{deny}---\n{after}")
-                for after in ("# Whose pod carries", "# etcd takes", "# `inputs`, `config`")
+                for after in ("# Whose pod carries", "# etcd takes", "# A turn of a", "# `inputs`, `config`")
             ),
         ),
         sections=(("", _GRANTS), ("# `inputs`, `config`", _SHARES)),
@@ -397,6 +430,81 @@ _SERVED: Final = """\
 _STORAGE_CLASS: Final = "  storageClassName: {{ .Values.backup.storageClassName }}\n"
 
 
+def build_gateway() -> tuple[Template, ...]:
+    """Return the gateway, which is off by default."""
+    enabled = f"and {_OPERATES} {_GATEWAY}"
+    own = named("agentic-gateway", name("gateway"))
+    rbac = Template(
+        "manifests/gateway/rbac.yaml",
+        (named("agentic-gateway", name("gateway"), 5),),
+        _GATEWAY,
+        sections=(("", _GRANTS), ("apiVersion: v1\nkind: ServiceAccount\n", _OPERATES)),
+    )
+    number = "  # How many there are is the HorizontalPodAutoscaler's to say: two at least.\n"
+    fixed = either("not .Values.gateway.autoscaling", "  replicas: {{ .Values.gateway.replicas }}\n")
+    mount = either(".Values.gateway.filesSecret", _FILES_MOUNT)
+    volume = either(".Values.gateway.filesSecret", _FILES_VOLUME)
+    deployment = Template(
+        "manifests/gateway/deployment.yaml",
+        (
+            own,
+            Place(number, number + fixed),
+            Place(
+                "    metadata:\n      labels:\n",
+                f"    metadata:\n{either('.Values.podAnnotations', _POD_ANNOTATIONS)}      labels:\n",
+            ),
+            Place(
+                "      serviceAccountName: agentic-gateway\n",
+                f"      serviceAccountName: {name('gateway')}\n{placement(6)}",
+            ),
+            Place(
+                "image: agentic-operator/gateway:dev\n",
+                'image: {{ include "agentic-operator.gatewayImage" . }}\n',
+            ),
+            Place("imagePullPolicy: IfNotPresent\n", "imagePullPolicy: {{ .Values.gateway.image.pullPolicy }}\n"),
+            Place(
+                "          ports:\n",
+                filled(12, 'include "agentic-operator.gatewayEnvironment" .') + "          ports:\n",
+            ),
+            user(8),
+            resources(10, "gateway.resources", "100m", "192Mi", "1Gi", ("64Mi", "1Gi")),
+            Place(_TMP_MOUNT, mount + _TMP_MOUNT),
+            Place(_TMP_VOLUME, volume + _TMP_VOLUME),
+            Place("secretName: agentic-postgres-gateway\n", "secretName: {{ .Values.gateway.databaseSecret }}\n"),
+            Place("secretName: agentic-gateway-tls\n", "secretName: {{ .Values.gateway.tlsSecret }}\n"),
+        ),
+        enabled,
+    )
+    service = Template("manifests/gateway/service.yaml", (own,), enabled)
+    scaling = Template(
+        "manifests/gateway/scaling.yaml",
+        (
+            named("agentic-gateway", name("gateway"), 2),
+            Place("minReplicas: 2\n", "minReplicas: {{ .Values.gateway.replicas }}\n"),
+            Place("maxReplicas: 10\n", "maxReplicas: {{ .Values.gateway.maxReplicas }}\n"),
+        ),
+        f"and ({enabled}) .Values.gateway.autoscaling",
+    )
+    disruptions = Template(
+        "manifests/gateway/disruptions.yaml", (own,), f"and ({enabled}) .Values.podDisruptionBudget.enabled"
+    )
+    network = Template(
+        "manifests/gateway/network.yaml",
+        (own, rule("apiServer", 443, 6443), rule("database", 5432, 6432)),
+        f"and ({enabled}) .Values.networkPolicies.enabled",
+    )
+    return rbac, deployment, service, scaling, disruptions, network
+
+
+_FILES_MOUNT: Final = (
+    "            - name: files\n              mountPath: /var/run/secrets/agentic/files\n              readOnly: true\n"
+)
+_FILES_VOLUME: Final = (
+    "        - name: files\n          secret:\n            secretName: {{ .Values.gateway.filesSecret }}\n"
+    "            defaultMode: 0440\n"
+)
+
+
 def build_extras() -> tuple[Template, ...]:
     """Return what is off by default: metrics and alerts, and a nightly backup."""
     monitored = f"and {_OPERATES} .Values.monitoring.enabled"
@@ -407,7 +515,13 @@ def build_extras() -> tuple[Template, ...]:
             named("agentic-operator", _FULL_NAME),
             Place('job_name="agentic-migrate"', f'job_name="{name("migrate")}"', 2),
             Place('cronjob="agentic-backup"', f'cronjob="{name("backup")}"', 2),
+            Place('job=~"(.*/)?agentic-gateway"', f'job=~"(.*/)?{name("gateway")}"'),
         ),
+        monitored,
+    )
+    of_gateway = Template(
+        "manifests/monitoring/gateway.yaml",
+        (named("agentic-gateway", name("gateway")),),
         monitored,
     )
     enabled = f"and {_OPERATES} .Values.backup.enabled"
@@ -441,7 +555,7 @@ def build_extras() -> tuple[Template, ...]:
         enabled,
     )
     scripts = Template("manifests/backup/scripts.yaml", (named("agentic-backup", name("backup")),), enabled)
-    return monitor, rules, claim, cronjob, scripts
+    return monitor, of_gateway, rules, claim, cronjob, scripts
 
 
 def build_scripts() -> dict[str, object]:
@@ -465,4 +579,12 @@ def build_templates() -> tuple[Template, ...]:
         )
         for plural in ("agenticsessions", "clusterworkflowdefinitions", "workflowdefinitions")
     )
-    return *crds, *build_rights(), build_deployment(), *build_migration(), *build_networks(), *build_extras()
+    return (
+        *crds,
+        *build_rights(),
+        build_deployment(),
+        *build_migration(),
+        *build_networks(),
+        *build_gateway(),
+        *build_extras(),
+    )

@@ -13,7 +13,7 @@ from hack.cluster.locks import locked
 from hack.cluster.onenode import PARTS, PROGRAMS, OneNode, PartStatus
 from hack.cluster.processes import Processes
 from hack.cluster.progress import Progress
-from hack.cluster.providers import choose, read_named, remember
+from hack.cluster.providers import NamedCluster, choose, read_named, remember
 from hack.images.builders import find_engine
 
 
@@ -89,6 +89,8 @@ def _run_on_cluster(options: argparse.Namespace, state: Path, progress: Progress
     provider = choose(state, read_named(os.environ, options.kubeconfig, options.context), progress)
     match options.command:
         case "up":
+            if isinstance(provider, NamedCluster):
+                provider.check()
             remember(state, provider)
             provider.up()
         case "down":

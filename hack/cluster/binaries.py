@@ -1,11 +1,11 @@
-"""Finds each program in the cache, fetches it or builds it: in this order, and never twice."""
+"""Finds each program in the cache, fetches it, takes it from Debian or builds it: in this order, and never twice."""
 
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hack.cluster import gobuild
+from hack.cluster import debian, gobuild
 from hack.cluster.download import Sites, Unreachable, download
 from hack.cluster.folders import cache_folder
 from hack.cluster.locks import locked
@@ -61,6 +61,9 @@ def _get(programs: Sequence[Program], progress: Progress, sites: Sites) -> None:
     if not left:
         return
     scratch = cache_folder() / "build"
+    left = [program for program in left if not debian.take(program, scratch, _target(program), progress)]
+    if not left:
+        return
     for name, path in gobuild.build(left, scratch, progress).items():
         path.rename(_target(PROGRAMS[name]))
         progress.say(f"built {name} {PROGRAMS[name].version}")

@@ -150,12 +150,17 @@ class ControlPlane:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         return str(self.request("POST", path, request)["status"]["token"])
 
-    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Send one request as the administrator and return the object; raises ClusterError with the answer."""
+    def request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, as_user: str = ""
+    ) -> dict[str, Any]:
+        """Send one request as the administrator and return the object; raises ClusterError with the answer.
+
+        With `as_user` the administrator has the API server take it for a request of this user.
+        """
         data = None if body is None else json.dumps(body).encode()
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         try:
-            with self._open(method, path, data, kind) as answer:
+            with self._open(method, path, data, kind, as_user=as_user) as answer:
                 decoded: dict[str, Any] = json.load(answer)
                 return decoded
         except urllib.error.HTTPError as error:
@@ -175,7 +180,7 @@ class ControlPlane:
 
     # Life
 
-    def start(self, *, timeout_seconds: float = 60) -> Self:
+    def start(self, *, timeout_seconds: float = 180) -> Self:
         """Start what does not run and wait until it is ready; repeatable, also over a start that was killed."""
         programs = ["etcd", "kube-apiserver", *(["kube-controller-manager"] if self._controller_manager else [])]
         found = binaries.ensure(programs)
@@ -208,7 +213,7 @@ class ControlPlane:
         """Kill the API server as a power cut would; etcd goes on."""
         self.processes.stop("kube-apiserver", signum=signal.SIGKILL)
 
-    def start_apiserver(self, *, timeout_seconds: float = 60) -> None:
+    def start_apiserver(self, *, timeout_seconds: float = 180) -> None:
         """Start the API server at its old address and wait until it is ready."""
         argv = [str(binaries.ensure(["kube-apiserver"])["kube-apiserver"]), *self._build_apiserver_arguments()]
         port = self._ports["apiserver"]
@@ -218,7 +223,7 @@ class ControlPlane:
         self.processes.start("kube-apiserver", argv, cgroups=self._cgroups)
         self._wait("kube-apiserver", self.is_ready, timeout_seconds)
 
-    def restart_apiserver(self, *, timeout_seconds: float = 60) -> None:
+    def restart_apiserver(self, *, timeout_seconds: float = 180) -> None:
         """Kill the API server and start it again."""
         self.kill_apiserver()
         self.start_apiserver(timeout_seconds=timeout_seconds)
@@ -372,12 +377,16 @@ class ControlPlane:
         """Write a configuration for the holder of a certificate that this authority signed."""
         return self._write_kubeconfig(file, build_certificate_user(pair), "default")
 
-    def _open(self, method: str, path: str, data: bytes | None, kind: str, *, seconds: float = 10) -> Any:
+    def _open(
+        self, method: str, path: str, data: bytes | None, kind: str, *, seconds: float = 30, as_user: str = ""
+    ) -> Any:
         trust = ssl.create_default_context(cafile=str(self.ca_file))
         trust.load_cert_chain(self.admin.certificate, self.admin.key)
         request = urllib.request.Request(self.server + path, data=data, method=method)  # noqa: S310 - always https
         if kind:
             request.add_header("Content-Type", kind)
+        if as_user:
+            request.add_header("Impersonate-User", as_user)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         )

@@ -51,12 +51,16 @@ DATABASE = (
     _program("pgbouncer"),
     Need("libfaketime", "libfaketime", lambda: find_faketime() is not None),
 )
+GATEWAY = (_program("nginx"),)
+BROWSER = (_program("chromium"),)
 NETWORK = (_program("ipset"), _program("iptables"))
 GROUPS: dict[str, tuple[Need, ...]] = {
     "cluster": CLUSTER,
     "images": (*BUILDER, *DEBIAN_BASE),
     "database": DATABASE,
     "network": NETWORK,
+    "gateway": GATEWAY,
+    "browser": BROWSER,
 }
 
 

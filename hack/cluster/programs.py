@@ -53,6 +53,8 @@ class Program:
     """What its own makefile writes into it, as `variable=text`: without them it takes itself for an older one."""
     source: Path | None = None
     """Our own main package, of what a project has as a library alone; nobody publishes it."""
+    debian: str | None = None
+    """Debian's package that holds it, where an older version does as well and a build takes minutes."""
 
     @property
     def version(self) -> str:
@@ -109,6 +111,7 @@ PROGRAMS: dict[str, Program] = {
             "github.com/prometheus/prometheus/cmd/promtool",
             module="github.com/prometheus/prometheus",
             tags="remove_all_sd",
+            debian="prometheus",
         ),
         # One sync by the engine of ArgoCD, without its server, Redis and repositories.
         Program(

@@ -49,10 +49,16 @@ def read_named(environment: Mapping[str, str], kubeconfig: str | None, context: 
 def choose(
     state: Path, named: Named | None, progress: Progress, environment: Mapping[str, str] = os.environ
 ) -> Provider:
-    """Return which cluster the commands are about: the named one, the one that `up` made, or the best to make."""
+    """Return which cluster the commands are about: the named one, the one that `up` made, or the best to make.
+
+    Raises :class:`ClusterError` for a named one that is not there, and for one beside a cluster that `up` made: they
+    would share one folder, and the one that was made would be lost to `down`.
+    """
+    recorded = _recorded(state)
     if named is not None:
+        _check_named(state, named, recorded)
         return NamedCluster(state, named, progress)
-    match _recorded(state):
+    match recorded:
         case {"provider": "named", "kubeconfig": path, "context": context}:
             return NamedCluster(state, Named(Path(path), context), progress)
         case {"provider": "kind"}:
@@ -62,6 +68,21 @@ def choose(
     if is_kind_usable(environment):
         return KindCluster(state, progress)
     return OneNode(state, progress)
+
+
+def _check_named(state: Path, named: Named, recorded: Mapping[str, str]) -> None:
+    made = recorded.get("provider")
+    if made == "kind" or (made == "one-node" and (state / "run").exists()):
+        raise ClusterError(
+            f"{str(named.kubeconfig)!r} is named, and {str(state)!r} has a cluster that was made here: end that one"
+            " with `make cluster-down` while AGENTIC_KUBECONFIG is not set, or name another folder in"
+            " AGENTIC_CLUSTER_DIR"
+        )
+    if recorded.get("kubeconfig") != str(named.kubeconfig) and not named.kubeconfig.is_file():
+        raise ClusterError(
+            f"there is no file {str(named.kubeconfig)!r}: name a kubeconfig in AGENTIC_KUBECONFIG or --kubeconfig, or"
+            " neither for a cluster on this machine"
+        )
 
 
 def remember(state: Path, provider: Provider) -> None:
@@ -97,12 +118,14 @@ class NamedCluster:
         self._state = state
         self._progress = progress
 
+    def check(self) -> None:
+        """Raise where the cluster does not answer; nothing is written."""
+        self._kubectl(self.named.kubeconfig, *self._context(), "get", "--raw", "/readyz", "--request-timeout=10s")
+
     def up(self) -> None:
-        """Check that the cluster answers and keep a configuration that has it as the current one."""
-        context = [f"--context={self.named.context}"] if self.named.context else []
-        view = ["config", "view", "--raw", "--minify", "--flatten", *context]
+        """Keep a configuration that has the cluster as the current one."""
+        view = ["config", "view", "--raw", "--minify", "--flatten", *self._context()]
         write_private(self.kubeconfig, self._kubectl(self.named.kubeconfig, *view))
-        self._kubectl(self.kubeconfig, "get", "--raw", "/readyz", "--request-timeout=10s")
         self._progress.say(f"using the cluster of {str(self.named.kubeconfig)!r}")
 
     def down(self) -> None:
@@ -124,6 +147,9 @@ class NamedCluster:
 
     def known_blobs(self) -> frozenset[str]:
         return frozenset()
+
+    def _context(self) -> list[str]:
+        return [f"--context={self.named.context}"] if self.named.context else []
 
     def _kubectl(self, kubeconfig: Path, *arguments: str) -> str:
         program = binaries.kubectl(progress=self._progress)

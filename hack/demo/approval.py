@@ -56,14 +56,14 @@ def describe(question: dict[str, Any]) -> list[str]:
     return lines
 
 
-def show_no_pods(kubectl: Kubectl, terminal: Terminal, name: str) -> None:
+def show_no_pods(kubectl: Kubectl, terminal: Terminal, name: str, *, namespace: str = NAMESPACE) -> None:
     """Wait for the pod's end, which follows the question at once, and show that none is left."""
     arguments = ("get", "pods", "-l", f"{SESSION_LABEL}={name}")
     wait_until(
-        lambda: not kubectl.run("-n", NAMESPACE, *arguments, "-o", "name"), what="the pod's end", seconds=60, poll=0.5
+        lambda: not kubectl.run("-n", namespace, *arguments, "-o", "name"), what="the pod's end", seconds=60, poll=0.5
     )
-    terminal.head(f"No pod while it waits: kubectl -n {NAMESPACE} {' '.join(arguments)}")
-    terminal.line(kubectl.run("-n", NAMESPACE, *arguments).strip() or f"No resources found in {NAMESPACE} namespace.")
+    terminal.head(f"No pod while it waits: kubectl -n {namespace} {' '.join(arguments)}")
+    terminal.line(kubectl.run("-n", namespace, *arguments).strip() or f"No resources found in {namespace} namespace.")
 
 
 def ask(terminal: Terminal, question: dict[str, Any]) -> Any:

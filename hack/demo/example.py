@@ -20,6 +20,7 @@ NAMESPACE = "default"
 FINAL = frozenset({"Completed", "Failed", "Stopped"})
 ENDS_OR_WAITS = FINAL | {"WaitingForInput"}
 EXAMPLES = ROOT / "examples"
+PORT = 8443
 
 
 class Terminal:
@@ -107,11 +108,11 @@ def prepare(example: str, terminal: Terminal, clock: Clock) -> Kubectl:
         call("hack.cluster", "up")
         kubectl = Kubectl(local_kubeconfig())
     with clock.part("images"):
-        terminal.head("Images: operator, runner, PostgreSQL and the example")
-        call("hack.images", "build", "operator", "runner", "postgres", f"example-{example}")
+        terminal.head("Images: operator, gateway, runner, PostgreSQL and the example")
+        call("hack.images", "build", "operator", "gateway", "runner", "postgres", f"example-{example}")
     with clock.part("operator"):
-        terminal.head("The operator, its database and the migration: kubectl apply -k manifests/demo")
-        install(kubectl, version=image_version())
+        terminal.head("The operator, the gateway, their database and the migration: kubectl apply -k manifests/demo")
+        install(kubectl, version=image_version(), gateway_version=image_version("gateway"))
         for line in kubectl.run("-n", "agentic-system", "get", "pods").splitlines():
             terminal.line(line)
     return kubectl
@@ -138,6 +139,21 @@ def run(example: str, terminal: Terminal, clock: Clock) -> int:
     return 0 if session["status"]["phase"] == "Completed" else 1
 
 
+def gateway_commands(namespace: str = NAMESPACE, port: int = PORT) -> list[str]:
+    """Return what to type for a first request to the gateway."""
+    account = f"kubectl -n {namespace} create"
+    authority = "secret agentic-gateway-tls -o 'jsonpath={.data.ca\\.crt}'"
+    address = f"https://localhost:{port}/api/v1/agentic-sessions/{namespace}"
+    return [
+        f"kubectl -n agentic-system port-forward service/agentic-gateway {port}:443 > /dev/null &",
+        f"kubectl -n agentic-system get {authority} | base64 -d > gateway-ca.crt",
+        f"{account} serviceaccount demo",
+        f"{account} rolebinding demo --clusterrole edit --serviceaccount {namespace}:demo",
+        f"TOKEN=$(kubectl -n {namespace} create token demo)",
+        f'curl --retry 9 --retry-connrefused --cacert gateway-ca.crt -H "Authorization: Bearer $TOKEN" {address}',
+    ]
+
+
 def report(kubectl: Kubectl, terminal: Terminal, clock: Clock, name: str, session: dict[str, Any]) -> None:
     """Print the table, the result, the times and what to try next."""
     terminal.head("kubectl get agenticsessions")
@@ -155,6 +171,14 @@ def report(kubectl: Kubectl, terminal: Terminal, clock: Clock, name: str, sessio
     for part, seconds in clock.parts:
         terminal.line(f"{part:<10} {seconds:7.1f} s")
     terminal.line(f"{'together':<10} {sum(seconds for _, seconds in clock.parts):7.1f} s")
+    terminal.head(
+        f"The gateway: https://localhost:{PORT} after these lines, with the token of an account that may edit"
+    )
+    for line in gateway_commands():
+        terminal.line(line)
+    terminal.head(f"The console: https://localhost:{PORT} in a browser, after the lines above")
+    terminal.line("its certificate is of the demo's own authority (gateway-ca.crt): the browser asks whether to go on")
+    terminal.line('echo "$TOKEN"    # sign in with this; the namespace is ' + NAMESPACE)
     terminal.head("Try next")
     terminal.line(f"export KUBECONFIG={kubectl.kubeconfig}")
     terminal.line(f"kubectl describe agenticsession {name}")

@@ -31,6 +31,18 @@ TAG = "dev"
 RUNNER = "runner"
 LANGGRAPH_BASE = "langgraph-base"
 _EXAMPLE = "example-"
+# What the web console is built from, in the image of the gateway as in a checkout; no more of it is copied.
+CONSOLE_SOURCES = (
+    "index.html",
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+    "tsconfig.base.json",
+    "tsconfig.app.json",
+    "vite.config.ts",
+    "public",
+    "src",
+)
 # What is also built on another Python than that of the machine, for the tests of it.
 OTHER_PYTHON = f"py{imagebase.OTHER_PYTHON}"
 ON_OTHER_PYTHON = (RUNNER, LANGGRAPH_BASE, "e2e-projects")
@@ -78,6 +90,18 @@ def find_images(root: Path = ROOT) -> dict[str, Image]:
     )
     found = [
         _own(root, "operator", "base-python", (*operator, root / "requirements" / "operator.txt")),
+        _own(
+            root,
+            "gateway",
+            "base-python",
+            (
+                *python,
+                root / "gateway" / "agentic_gateway",
+                root / "requirements" / "gateway.txt",
+                root / "requirements" / "node.txt",
+                *(root / "console" / name for name in CONSOLE_SOURCES),
+            ),
+        ),
         _own(
             root,
             RUNNER,

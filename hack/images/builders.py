@@ -22,6 +22,7 @@ _CERTIFICATES = Path("/etc/ssl/certs")
 # A machine whose programs are told of a bundle has an authority of its own that an image knows nothing of.
 _BUNDLE_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 _PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "timeout")
+_NPM_KEYS = ("registry", "cafile")
 _PIP_SETTINGS = {
     "PIP_INDEX_URL": "index-url",
     "PIP_EXTRA_INDEX_URL": "extra-index-url",
@@ -69,18 +70,40 @@ def build_uv_configuration(environment: Mapping[str, str], files: Iterable[Path]
     return "".join(lines)
 
 
+def build_npm_configuration(environment: Mapping[str, str], files: Iterable[Path] = ()) -> str:
+    """Write for the npm inside a build where this machine's npm gets packages; later files win over earlier ones."""
+    found: dict[str, str] = {}
+    for file in files:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        pairs = [line.partition("=") for line in lines]
+        found |= {key.strip(): value.strip() for key, _, value in pairs if key.strip() in _NPM_KEYS}
+    if named := environment.get("NPM_CONFIG_REGISTRY") or environment.get("npm_config_registry"):
+        found["registry"] = named
+    if bundle := find_bundle(environment):
+        found["cafile"] = bundle
+    return "".join([f"{key}={value}\n" for key, value in found.items()])
+
+
+def _npm_files() -> list[Path]:
+    return [Path("/usr/etc/npmrc"), Path("/etc/npmrc"), Path.home() / ".npmrc"]
+
+
 def _pip_files() -> list[Path]:
     return [Path("/etc/pip.conf"), Path.home() / ".pip" / "pip.conf", Path.home() / ".config" / "pip" / "pip.conf"]
 
 
-def build_mounts(environment: Mapping[str, str], configuration: Path, cache: Path, uv: Path | None = None) -> list[str]:
-    """Write the mounts of a build by podman or buildah: pip's cache and settings, uv's, the machine's authorities.
+def build_mounts(
+    environment: Mapping[str, str], configuration: Path, cache: Path, uv: Path | None = None, npm: Path | None = None
+) -> list[str]:
+    """Write the mounts of a build by podman or buildah: pip's cache and settings, uv's, npm's, the authorities.
 
     None of them becomes part of the image, and no Containerfile has to know of them.
     """
     mounts = [f"{cache}:/var/cache/pip:rw", f"{configuration}:/etc/pip.conf:ro"]
     if uv is not None:
         mounts.append(f"{uv}:/etc/uv/uv.toml:ro")
+    if npm is not None:
+        mounts.append(f"{npm}:/etc/npmrc:ro")
     if find_bundle(environment):
         mounts.append(f"{_CERTIFICATES}:{_CERTIFICATES}:ro")
     return [part for mount in mounts for part in ("--volume", mount)]
@@ -135,9 +158,10 @@ class Builder:
         done = subprocess.run([self.name, *inspect, form, reference], capture_output=True, text=True, check=False)
         return done.stdout.strip() or None if done.returncode == 0 else None
 
-    def _build_command(self) -> list[str]:
+    def find_options(self) -> list[str]:
+        """Return what a build is given of this machine: the cache of pip, and the settings of installers."""
         if self.name == "docker":
-            return ["docker", "build"]
+            return []
         folder = cache_folder()
         cache, configuration = folder / "pip", folder / "pip.conf"
         # Images run as another user than the one whose cache this is: everybody may write here.
@@ -146,11 +170,19 @@ class Builder:
         configuration.write_text(build_pip_configuration(os.environ, _pip_files()))
         uv = folder / "uv.toml"
         uv.write_text(build_uv_configuration(os.environ, _pip_files()))
-        mounts = build_mounts(os.environ, configuration, cache, uv if uv.stat().st_size else None)
+        npm = folder / "npmrc"
+        npm.write_text(build_npm_configuration(os.environ, _npm_files()))
+        given = [file if file.stat().st_size else None for file in (uv, npm)]
+        return build_mounts(os.environ, configuration, cache, *given)
+
+    def _build_command(self) -> list[str]:
+        options = self.find_options()
+        if self.name == "docker":
+            return ["docker", "build"]
         if self.name == "podman":
-            return ["podman", "build", "--layers", *mounts]
+            return ["podman", "build", "--layers", *options]
         # The isolation that needs neither user namespaces nor a writable control group.
-        return ["buildah", "bud", "--isolation", "chroot", "--layers", *mounts]
+        return ["buildah", "bud", "--isolation", "chroot", "--layers", *options]
 
 
 def find_engine() -> Builder | None:

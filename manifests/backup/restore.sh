@@ -31,7 +31,7 @@ if [ "$tables" != 0 ]; then
     echo "error: the database has $tables tables: restore into an empty one, and then let the Secrets name it" >&2
     exit 1
 fi
-for role in agentic_operator agentic_runner agentic_tenant; do
+for role in agentic_gateway agentic_operator agentic_runner agentic_tenant; do
     there=$(run_psql -A -t -c "SELECT count(*) FROM pg_roles WHERE rolname = '$role'")
     if [ "$there" = 0 ]; then
         echo "==> making role $role"

@@ -4,7 +4,9 @@ Labels are bounded: phases, kinds, codes, names of our tables; never a session, 
 the moment of a scrape is read then, so that the work itself is only ever slowed by a few additions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -16,17 +18,21 @@ from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
 from agentic_core.times import parse_time
 from agentic_operator.cache.index import Index
-from agentic_operator.database.retention import Progress
+from agentic_operator.database.event_logs import LogProgress
+from agentic_operator.database.removal_steps import Progress
 from agentic_operator.faults import Faults
 from agentic_store.statistics import DatabaseStatistics
 
 _S = TypeVar("_S")
 
+logger: Final = logging.getLogger(__name__)
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 # Sessions in these phases wait for the operator or the cluster, and are stuck where they wait for long.
 _STUCK_PHASES: Final = (Phase.PENDING, Phase.CREATING)
 # What waits on purpose.
-_PATIENT_REASONS: Final = frozenset({"Queued", "WorkflowSuspended"})
+_PATIENT_REASONS: Final = frozenset({"Queued", "WorkflowSuspended", "TooManyConversations"})
+SAMPLE_SECONDS: Final = 60.0
 _BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -38,9 +44,29 @@ class Sources:
     index: Index | None = None
     queue_length: Callable[[], int] = field(default=lambda: 0)
     retention: Progress | None = None
+    event_logs: LogProgress | None = None
     database: DatabaseStatistics | None = None
     is_database_up: bool | None = None
+    turns: Mapping[str, int] | None = None
+    """How many turns of conversations ended, by phase."""
     faults: Faults = field(default_factory=Faults)
+
+
+async def sample_database(
+    fetch: Callable[[], Awaitable[DatabaseStatistics]], sources: Sources, *, interval_seconds: float = SAMPLE_SECONDS
+) -> None:
+    """Ask the database how it is, for ever, and keep the answer for scrapes."""
+    while True:
+        try:
+            sources.database = await fetch()
+            sources.is_database_up = True
+        except AgenticError as error:
+            sources.is_database_up = False
+            logger.debug("sampling the database failed: %s", error)
+        except Exception as error:  # noqa: BLE001  (what the database holds must not end the process)
+            sources.is_database_up = False
+            sources.faults.tell("sampler", error)
+        await asyncio.sleep(interval_seconds)
 
 
 class Metrics:
@@ -106,6 +132,11 @@ class _Scrape(Collector):
             yield from self._apart(_collect_sessions, sources.index)
         if sources.retention is not None:
             yield from self._apart(_collect_retention, sources.retention)
+        if sources.event_logs is not None:
+            yield from self._apart(_collect_event_logs, sources.event_logs)
+        if sources.turns is not None:
+            counts = {phase: sources.turns.get(phase, 0) for phase in ("Completed", "Failed", "Canceled", "Refused")}
+            yield _by("agentic_turns", "Turns of conversations that ended.", "phase", counts, is_counter=True)
         if sources.is_database_up is not None:
             yield _gauge("agentic_database_up", "Whether the database answered last.", sources.is_database_up)
         if sources.database is not None:
@@ -151,6 +182,16 @@ def _collect_retention(progress: Progress) -> Iterator[Metric]:
     yield _gauge("agentic_retention_running", "Whether a round is on.", progress.is_running)
     yield _gauge("agentic_retention_last_end_timestamp_seconds", "When the last round ended.", progress.ended_at)
     yield _gauge("agentic_retention_last_duration_seconds", "How long the last round took.", progress.seconds)
+
+
+def _collect_event_logs(progress: LogProgress) -> Iterator[Metric]:
+    prefix = "agentic_event_logs"
+    yield _count(f"{prefix}_joined_messages", "Messages that were joined to a row each.", progress.messages)
+    yield _count(f"{prefix}_joined_rows", "Rows that went into joined messages.", progress.joined_rows)
+    yield _count(f"{prefix}_removed_rows", "Rows that logs lost because they were too long.", progress.removed_rows)
+    yield _count(f"{prefix}_trimmed", "How often a log was too long.", progress.trimmed)
+    yield _count(f"{prefix}_rounds", "Rounds that went to their end.", progress.rounds)
+    yield _count(f"{prefix}_failures", "Logs that were left to the next round.", progress.failures)
 
 
 def _collect_database(seen: DatabaseStatistics) -> Iterator[Metric]:

@@ -44,6 +44,14 @@ class Egress:
     """Every public address, at every port."""
 
 
+def build_gateway_peer(namespace: str) -> Manifest:
+    """Return the gateway's pods as a peer of a NetworkPolicy."""
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "agentic-gateway"}},
+    }
+
+
 def parse_egress(text: str) -> Egress | None:
     """Return what a list of destinations allows, None where no policy shall be made.
 
@@ -78,8 +86,8 @@ def _parse_destination(entry: str) -> Destination:
     return Destination(network, port)
 
 
-def build_runner_policy(egress: Egress) -> Manifest:
-    """Return the policy of a namespace's runs and inspections."""
+def build_runner_policy(egress: Egress, *, gateway_in: str = "") -> Manifest:
+    """Return the policy of a namespace's runs and inspections; ``gateway_in`` is where a gateway's pods are."""
     names = [{"protocol": protocol, "port": port} for port in DNS_PORTS for protocol in ("UDP", "TCP")]
     rules: list[Manifest] = [{"ports": names}]
     ports = sorted(each.port for each in egress.destinations if each.network is None and each.port is not None)
@@ -89,6 +97,8 @@ def build_runner_policy(egress: Egress) -> Manifest:
         if each.network is not None:
             rule: Manifest = {"to": [{"ipBlock": {"cidr": str(each.network)}}]}
             rules.append(rule if each.port is None else {**rule, "ports": [{"protocol": "TCP", "port": each.port}]})
+    if gateway_in:
+        rules.append({"to": [build_gateway_peer(gateway_in)]})
     if egress.has_internet:
         blocks = [{"ipBlock": {"cidr": cidr, "except": list(kept)}} for cidr, kept in _PRIVATE.items()]
         rules.append({"to": blocks})

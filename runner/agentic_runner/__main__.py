@@ -22,7 +22,7 @@ The project is the langgraph.json in the working directory, or the one that LANG
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the arguments say and return the exit code."""
+    """Run the command of the arguments and return the exit code."""
     if arguments and arguments[0] in ("-h", "--help"):
         sys.stdout.write(_USAGE)
         return 0

@@ -14,6 +14,7 @@ from agentic_core.names import job_name
 from agentic_runner.keyring import Keyring, read_keyring
 
 Durability = Literal["sync", "async"]
+StateApi = Literal["None", "Latest", "History"]
 
 _REMEDY: Final = "the operator sets it in the pod of a session; for a local run, export it (docs/runner-contract.md)"
 
@@ -42,7 +43,7 @@ class TokenSource:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run of one session, as its pod was told."""
+    """The settings of one run of one session, from its pod."""
 
     session_name: str
     session_uid: str
@@ -59,6 +60,11 @@ class RunConfig:
     retries: int = 0
     keep_warm_seconds: float = 0.0
     """How long the process may wait for answers, all its questions together."""
+    notify_channel: str | None = None
+    """The database's channel on which the operator says that the session has news; None where it does not."""
+    state_api: StateApi = "None"
+    """Which values of the state are stored to be read."""
+    streams_tokens: bool = True
     durability: Durability = "sync"
     workspace_dir: Path = Path(contract.WORKSPACE_DIR)
     project_file: Path = Path("langgraph.json")
@@ -110,8 +116,15 @@ class _Reader:
             return default
         return value
 
+    def choice(self, name: str, default: str, *others: str) -> str:
+        text = self.text(name, default)
+        if text not in (default, *others):
+            self.problems.append(f"variable {name} is {text!r}: set it to one of {', '.join((default, *others))}")
+            return default
+        return text
+
     def secret_file(self, name: str, plain: str) -> Path | None:
-        """Return the file that ``name`` names, None where the ``plain`` variable stands in for it."""
+        """Return the file that ``name`` names; None if the ``plain`` variable replaces it."""
         path = self._environ.get(name, "").strip()
         if not path:
             if not self._environ.get(plain, "").strip():
@@ -171,6 +184,8 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
             f"variable DURABILITY is {durability!r}: set it to 'sync' or 'async'"
             " (with 'exit' a crash could not continue from a checkpoint)"
         )
+    state_api = read.choice("STATE_API", "None", "Latest", "History")
+    streams_tokens = read.choice("STREAM_TOKENS", "true", "false")
     token_file = read.secret_file("TOKEN_FILE", "TOKEN")
     read.secret_file("POSTGRES_CONNECTION_STRING_FILE", "POSTGRES_CONNECTION_STRING")
     ca_file = environ.get("API_CA_FILE", "").strip()
@@ -191,6 +206,9 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
         holder=read.text("HOSTNAME", "runner"),
         retries=read.integer("RETRIES", 0),
         keep_warm_seconds=read.seconds("KEEP_WARM_SECONDS", RunConfig.keep_warm_seconds),
+        notify_channel=read.text("NOTIFY_CHANNEL", "") or None,
+        state_api=cast("StateApi", state_api),
+        streams_tokens=streams_tokens == "true",
         durability=cast("Durability", durability),
         workspace_dir=Path(read.text("WORKSPACE_DIR", contract.WORKSPACE_DIR)),
         project_file=project_file(environ),
@@ -209,5 +227,5 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
 
 
 def project_file(environ: Mapping[str, str]) -> Path:
-    """Return where the project's ``langgraph.json`` is: in the working directory unless LANGGRAPH_CONFIG says else."""
+    """Return the path of the project's ``langgraph.json``: in the working directory, or LANGGRAPH_CONFIG."""
     return Path(environ.get("LANGGRAPH_CONFIG", "").strip() or "langgraph.json")

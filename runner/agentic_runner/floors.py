@@ -19,7 +19,7 @@ FLOORS: Final[Mapping[str, str]] = {
 
 
 def find_outdated(read_version: Callable[[str], str] = importlib.metadata.version) -> str | None:
-    """Return what is wrong with the installed libraries, each with both versions; None where all are new enough."""
+    """Return the libraries that are too old, each with both versions; None if all are new enough."""
     faults = []
     for name, floor in FLOORS.items():
         try:

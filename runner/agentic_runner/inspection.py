@@ -11,6 +11,7 @@ from agentic_core.errors import GraphLoadError
 from agentic_core.run_settings import RunSettings
 from agentic_runner.config import project_file
 from agentic_runner.execution.given import SettingsRefused, build_config, copy_context, read_defaults
+from agentic_runner.output.redaction import describe
 from agentic_runner.project.ignored import Ignored, find_ignored
 from agentic_runner.project.langgraph_json import Project, find_target, read_project
 from agentic_runner.project.loading import load_value, open_graph
@@ -22,14 +23,13 @@ from agentic_runner.project.schemas import (
     derive_input_schema,
     derive_output_schema,
 )
-from agentic_runner.redaction import describe
 
 if TYPE_CHECKING:
     from agentic_runner.project.loading import Graph
 
 
 def inspect_project(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the report of the project's graph; raise :class:`GraphLoadError` where it cannot be loaded."""
+    """Return the report of the project's graph; raise :class:`GraphLoadError` if it cannot be loaded."""
     project = read_project(project_file(environ), environ)
     return asyncio.run(_inspect(project, environ.get("GRAPH", "").strip() or None, read_defaults(environ)))
 
@@ -59,7 +59,7 @@ async def _inspect(project: Project, wanted: str | None, given: RunSettings) -> 
 
 
 def build_settings_report(project: Project, memory: Memory) -> dict[str, Any]:
-    """Return what the operator has to know of the project's settings: those without effect, and those that are its."""
+    """Return the project's settings for the operator: those without effect, and those that it carries out."""
     ignored = [*find_ignored(project.settings), *memory.ignored]
     index, ttl = memory.index, memory.checkpoint_ttl
     if index is not None:
@@ -91,7 +91,9 @@ def build_report(graph: "Graph") -> dict[str, Any]:
     drawn = derived("graph", graph.get_graph)
     return {
         "nodes": [] if drawn is None else list(drawn.nodes),
-        "edges": [] if drawn is None else [f"{edge.source} -> {edge.target}" for edge in drawn.edges],
+        "edges": []
+        if drawn is None
+        else [f"{edge.source} -> {edge.target}{' ?' if edge.conditional else ''}" for edge in drawn.edges],
         "mermaid": None if drawn is None else derived("mermaid", lambda: drawn.draw_mermaid()),
         "inputSchema": derived("inputSchema", lambda: derive_input_schema(graph)),
         "outputSchema": derived("outputSchema", lambda: derive_output_schema(graph)),

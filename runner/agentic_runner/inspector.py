@@ -18,10 +18,10 @@ from typing import Any, Final
 from agentic_core.contract import EXPECTED_WORKING_DIR, ExitCode
 from agentic_core.inspection import ReportTooLarge, frame_report
 from agentic_runner.floors import find_outdated
-from agentic_runner.output import MaskedOutput
-from agentic_runner.redaction import Redactor
-from agentic_runner.secret_env import find_secret_values
-from agentic_runner.termination import write_termination
+from agentic_runner.output.masked_output import MaskedOutput
+from agentic_runner.output.redaction import Redactor
+from agentic_runner.output.secret_env import find_secret_values
+from agentic_runner.output.termination import write_termination
 
 MAX_OUTPUT_BYTES: Final = 1024 * 1024
 """How much of what the project prints is passed on."""
@@ -31,9 +31,9 @@ _SPARE: Final = ("mermaid", "outputSchema", "edges", "nodes", "notes", "inputSch
 
 
 def run_inspection(environ: Mapping[str, str]) -> int:
-    """Print the report of the project's graph; on a fault say it briefly and return its exit code."""
+    """Print the report of the project's graph; on a fault write one sentence and return its exit code."""
     if (fault := find_outdated() or _explain_working_dir(environ)) is not None:
-        return _tell(environ, fault)
+        return _report_fault(environ, fault)
     report_out, report_in = os.pipe()
     output_out, output_in = os.pipe()
     sys.stdout.flush()
@@ -87,13 +87,13 @@ def _run_child(environ: Mapping[str, str], report_in: int, output_in: int) -> No
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-        # At once: neither threads that go on nor what the project registered for the end has a say in it.
+        # At once: neither remaining threads nor the project's exit handlers can delay it.
         os._exit(code)
 
 
 def _load(environ: Mapping[str, str]) -> dict[str, Any]:
     from agentic_core.errors import GraphLoadError
-    from agentic_runner.redaction import describe
+    from agentic_runner.output.redaction import describe
 
     try:
         from agentic_runner.inspection import inspect_project
@@ -114,7 +114,7 @@ def _send(descriptor: int, message: dict[str, Any]) -> None:
 
 
 def _watch(child: int, report_out: int, output_out: int, redactor: Redactor) -> tuple[bytes, int]:
-    """Pass on what the child prints until it has ended; return what it reported, and how it ended."""
+    """Pass on the child's output until it has ended; return its report and its exit status."""
     report, passed, dropped = bytearray(), 0, 0
     masked = MaskedOutput(os.fdopen(2, "wb", closefd=False), redactor)
 
@@ -170,21 +170,21 @@ def _end_group(child: int) -> None:
 
 def _conclude(environ: Mapping[str, str], raw: bytes, code: int, redactor: Redactor) -> int:
     try:
-        said = json.loads(raw.decode("utf-8", errors="surrogatepass")) if raw else {}
+        reported = json.loads(raw.decode("utf-8", errors="surrogatepass")) if raw else {}
     except ValueError:
-        said = {}
-    said = redactor.redact_all(said)
-    if "report" in said and code == ExitCode.DONE:
-        sys.stdout.write(_frame(said["report"]))
+        reported = {}
+    reported = redactor.redact_all(reported)
+    if "report" in reported and code == ExitCode.DONE:
+        sys.stdout.write(_frame(reported["report"]))
         sys.stdout.flush()
         return ExitCode.DONE
-    if "error" in said:
-        return _tell(environ, said["error"], said.get("code", ExitCode.GRAPH_NOT_LOADED))
+    if "error" in reported:
+        return _report_fault(environ, reported["error"], reported.get("code", ExitCode.GRAPH_NOT_LOADED))
     if code < 0:
         name = signal.Signals(-code).name
         message = f"loading the project was ended by {name}: does it need more memory, or crash in compiled code?"
-        return _tell(environ, message, 128 - code)
-    return _tell(environ, f"the project ended the process with os._exit({code}) while it was loaded")
+        return _report_fault(environ, message, 128 - code)
+    return _report_fault(environ, f"the project ended the process with os._exit({code}) while it was loaded")
 
 
 def _frame(report: dict[str, Any]) -> str:
@@ -199,7 +199,7 @@ def _frame(report: dict[str, Any]) -> str:
     return frame_report({"langgraphVersion": report.get("langgraphVersion")})
 
 
-def _tell(environ: Mapping[str, str], message: str, code: int = ExitCode.GRAPH_NOT_LOADED) -> int:
+def _report_fault(environ: Mapping[str, str], message: str, code: int = ExitCode.GRAPH_NOT_LOADED) -> int:
     os.write(2, f"agentic-runner: {message}\n".encode(errors="backslashreplace"))
     write_termination(environ, message)
     return code

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 CIPHER: Final = "agentic-"
-# In the place of the first key: what is written from now on is not encrypted, what is encrypted stays readable.
+# In place of the first key: new values are not encrypted, encrypted ones stay readable.
 PLAIN: Final = "plain"
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 16
@@ -43,7 +43,7 @@ class Key:
 
     @classmethod
     def parse(cls, text: str) -> "Key":
-        """Return the key that ``text`` is in base64; raise ``ValueError`` where it is none."""
+        """Return the key of a base64 text; raise ``ValueError`` if it is none."""
         try:
             secret = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
@@ -90,7 +90,7 @@ class Keyring:
         return b"".join((self._salt, nonce, sealed))
 
     def decrypt(self, cipher: str, data: bytes, context: str) -> bytes:
-        """Return what was encrypted; raise :class:`CannotDecrypt` naming the key that it takes."""
+        """Return the decrypted value; raise :class:`CannotDecrypt` with the name of the missing key."""
         name = cipher.removeprefix(CIPHER)
         key = self._keys.get(name)
         if key is None:
@@ -122,7 +122,7 @@ def _derive(secret: bytes, salt: bytes) -> "AESGCM":
 def parse_keyring(text: str) -> Keyring:
     """Return the keys of a text: one a line in base64, the current one first, ``#`` begins a comment.
 
-    Raises ``ValueError`` naming the line; never what stands there.
+    Raises ``ValueError`` with the line's number, but never its content.
     """
     keys: list[Key] = []
     is_encrypting = True
@@ -141,7 +141,7 @@ def parse_keyring(text: str) -> Keyring:
 
 
 def read_keyring(file: Path) -> Keyring:
-    """Return the keys in a mounted file; raise ``PermanentError`` with what is wrong about it."""
+    """Return the keys of a mounted file; raise ``PermanentError`` with the problem."""
     try:
         return parse_keyring(file.read_text(encoding="ascii"))
     except OSError as error:

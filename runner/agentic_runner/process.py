@@ -13,13 +13,13 @@ from agentic_core.contract import ExitCode
 from agentic_core.errors import PermanentError
 from agentic_runner.config import ConfigurationError, RunConfig, read_config
 from agentic_runner.drain import Drain
-from agentic_runner.execution.source_location import find_source
 from agentic_runner.floors import find_outdated
-from agentic_runner.logs import configure_logging, let_go_of_streams
-from agentic_runner.output import mask_output
-from agentic_runner.redaction import Redactor, bounded, describe
-from agentic_runner.secret_env import find_secret_values
-from agentic_runner.termination import write_termination
+from agentic_runner.output.logs import configure_logging, let_go_of_streams
+from agentic_runner.output.masked_output import mask_output
+from agentic_runner.output.redaction import Redactor, bounded, describe
+from agentic_runner.output.secret_env import find_secret_values
+from agentic_runner.output.termination import write_termination
+from agentic_runner.project.source_location import find_source
 
 if TYPE_CHECKING:
     from agentic_store.dsn import Dsn
@@ -74,7 +74,7 @@ def run_process(environ: Mapping[str, str]) -> int:
 
 
 def _leave_graph(environ: Mapping[str, str], what: str, error: BaseException) -> int:
-    """End a run whose graph ended the process: another attempt would do so again. No signal comes this way."""
+    """End a run whose graph ended the process, since a retry would do the same. A signal does not lead here."""
     place = find_source(error, Path.cwd())
     code = ExitCode.GRAPH_FAILED if place else ExitCode.RETRIABLE
     return _fail(environ, f"{what}{f' ({place})' if place else ''}: raise an exception instead", code)
@@ -98,7 +98,8 @@ def _read_dsn(environ: Mapping[str, str]) -> "Dsn":
 
 
 async def _run(config: RunConfig, dsn: "Dsn", redactor: Redactor, drain: Drain, environ: Mapping[str, str]) -> ExitCode:
-    from agentic_runner.run import import_langgraph, run_session
+    from agentic_runner.run import run_session
+    from agentic_runner.running.imports import import_langgraph
 
     # In a thread: meanwhile this loop talks with the API server and the database.
     importing = asyncio.create_task(asyncio.to_thread(import_langgraph), name="imports")

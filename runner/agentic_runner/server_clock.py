@@ -35,7 +35,7 @@ class ServerClock:
         return self._zero + timedelta(seconds=self._ticks())
 
     def see(self, date: str) -> None:
-        """Take the ``Date`` of an answer; one that cannot be read says nothing."""
+        """Use the ``Date`` of a response; an unreadable one is ignored."""
         try:
             at = parsedate_to_datetime(date)
         except (TypeError, ValueError):

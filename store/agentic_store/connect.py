@@ -15,7 +15,7 @@ from agentic_store.session_settings import connect_stating, settle
 
 CONNECT_TIMEOUT_SECONDS: Final = 5
 _PAUSE_SECONDS: Final = 0.5
-# Waiting does not help against these; libpq gives no code while connecting, and says them in English.
+# Waiting does not help against these errors. While connecting, libpq gives no code, only these English texts.
 _HOPELESS: Final = (
     "password authentication failed",
     "no password supplied",
@@ -57,7 +57,7 @@ async def connect(dsn: Dsn, *, application_name: str, autocommit: bool = True) -
 async def connect_when_ready(
     dsn: Dsn, *, application_name: str, wait_seconds: float, report: Callable[[str], None]
 ) -> psycopg.AsyncConnection[Any]:
-    """Do as ``connect``, trying again for ``wait_seconds`` and saying what is waited for."""
+    """Connect like ``connect``, retry for ``wait_seconds`` and report the reason for waiting."""
     deadline = time.monotonic() + wait_seconds
     last = ""
     while True:

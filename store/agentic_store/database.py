@@ -1,4 +1,4 @@
-"""The store in PostgreSQL: one pool of connections and what is done with it."""
+"""The store in PostgreSQL: one pool of connections and the tables' classes that use it."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from psycopg_pool import AsyncConnectionPool
 
 from agentic_core.errors import AgenticError
+from agentic_store.announcements import Announcer
 from agentic_store.dsn import Dsn
 from agentic_store.events import PostgresEventLog
 from agentic_store.fences import PostgresFences
@@ -18,24 +19,34 @@ from agentic_store.sessions import PostgresSessions
 from agentic_store.tenants import PostgresTenants
 from agentic_store.threads import PostgresThreads
 from agentic_store.trails import PostgresTrails
+from agentic_store.turns import PostgresTurns
 from agentic_store.vector_dims import fetch_dims
 
 if TYPE_CHECKING:
+    from agentic_store.event_upkeep import PostgresEventUpkeep
+    from agentic_store.gateway_logins import PostgresLogins
+    from agentic_store.gateway_tickets import PostgresTickets
+    from agentic_store.interest import PostgresInterest
+    from agentic_store.namespace_view import NamespaceView
+    from agentic_store.repeated_requests import RepeatedRequests
     from agentic_store.retention import PostgresRetention
     from agentic_store.statistics import DatabaseStatistics
+    from agentic_store.thread_values import PostgresThreadValues
 
 
 class Database:
-    """Sessions, events, fences and threads over one pool; ``pool`` is also what LangGraph's saver and store get."""
+    """Sessions, turns, events, fences and threads over one pool; LangGraph's saver and store get the ``pool``, too."""
 
     def __init__(self, connections: FencedPool, *, patience_seconds: float) -> None:
         self._connections = connections
         self.sessions = PostgresSessions(connections.connection)
-        self.events = PostgresEventLog(connections.connection)
+        self.announcer = Announcer(connections.connection)
+        self.events = PostgresEventLog(connections.connection, self.announcer.announce)
         self.fences = PostgresFences(connections.connection, patience_seconds=patience_seconds)
         self.threads = PostgresThreads(connections.connection)
         self.tenants = PostgresTenants(connections.connection)
         self.trails = PostgresTrails(connections.connection)
+        self.turns = PostgresTurns(connections.connection)
 
     @cached_property
     def retention(self) -> "PostgresRetention":
@@ -43,6 +54,66 @@ class Database:
         from agentic_store.retention import PostgresRetention
 
         return PostgresRetention(self._connections.connection)
+
+    @cached_property
+    def event_upkeep(self) -> "PostgresEventUpkeep":
+        """What joins and bounds event logs: the operator's."""
+        from agentic_store.event_upkeep import PostgresEventUpkeep
+
+        return PostgresEventUpkeep(self._connections.connection)
+
+    @cached_property
+    def thread_values(self) -> "PostgresThreadValues":
+        """The newest values of sessions' states."""
+        from agentic_store.thread_values import PostgresThreadValues
+
+        return PostgresThreadValues(self._connections.connection)
+
+    @cached_property
+    def tickets(self) -> "PostgresTickets":
+        """A gateway's tickets."""
+        from agentic_store.gateway_tickets import PostgresTickets
+
+        return PostgresTickets(self._connections.connection)
+
+    @cached_property
+    def logins(self) -> "PostgresLogins":
+        """A gateway's log-ins."""
+        from agentic_store.gateway_logins import PostgresLogins
+
+        return PostgresLogins(self._connections.connection)
+
+    def view(self, namespace: str) -> "NamespaceView":
+        """Return what a gateway may read of one namespace."""
+        from agentic_store.namespace_view import NamespaceView
+
+        return NamespaceView(self._connections.connection, namespace)
+
+    @cached_property
+    def interest(self) -> "PostgresInterest":
+        """Which sessions are watched; gateways alone have the right to say so."""
+        from agentic_store.interest import PostgresInterest
+
+        return PostgresInterest(self._connections.connection)
+
+    async def remove_expired(self) -> int:
+        """Remove what gateways kept for a while and is over; return how many rows."""
+        from agentic_store.gateway_upkeep import remove_expired
+
+        return await remove_expired(self._connections.connection)
+
+    async def fetch_waiting_namespaces(self, *, limit: int = 1000) -> list[str]:
+        """Return the names of namespaces in which a session waits for people."""
+        from agentic_store.namespace_view import fetch_waiting_namespaces
+
+        return await fetch_waiting_namespaces(self._connections.connection, limit=limit)
+
+    @cached_property
+    def repeated_requests(self) -> "RepeatedRequests":
+        """What a gateway answered requests that somebody may send again."""
+        from agentic_store.repeated_requests import RepeatedRequests
+
+        return RepeatedRequests(self._connections.connection)
 
     @property
     def pool(self) -> AsyncConnectionPool[Connection]:
@@ -105,7 +176,9 @@ async def open_database(
         on_error=on_error,
     )
     await connections.open(wait=wait, timeout_seconds=timeout_seconds)
+    database = Database(connections, patience_seconds=patience_seconds)
     try:
-        yield Database(connections, patience_seconds=patience_seconds)
+        yield database
     finally:
+        await database.announcer.close()
         await connections.close()

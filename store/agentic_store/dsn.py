@@ -39,10 +39,10 @@ class Dsn:
         file: Path | None = None,
         is_isolated: bool = False,
     ) -> None:
-        """Take a valid libpq connection string; ``environ`` is where libpq finds what it leaves out.
+        """Take a valid libpq connection string; ``environ`` has the variables that libpq reads for missing parameters.
 
-        ``file`` is where the string came from, and where a newer one may come to stand. One that ``is_isolated`` is all
-        that shapes its connections: variables of the process do not (``agentic_store.libpq``).
+        ``file`` is the file of the string, which may get a newer one. If ``is_isolated``, variables of the process do
+        not affect its connections (``agentic_store.libpq``).
         """
         environ = environ or {}
         known = conninfo_to_dict(conninfo)
@@ -60,14 +60,14 @@ class Dsn:
 
     @classmethod
     def parse(cls, text: str, *, file: Path | None = None, is_isolated: bool = False) -> "Dsn":
-        """Read a URI or a ``key=value`` string; raise ``PermanentError``, without quoting it, where it is neither.
+        """Read a URI or a ``key=value`` string; raise ``PermanentError``, without quoting it, if it is neither.
 
-        A password in a URI may hold ``@ / % # ?`` as they are: what is not percent-encoded yet gets encoded. Forms of
-        other drivers are understood where they can mean one thing only.
+        A password in a URI may contain ``@ / % # ?`` unencoded. Forms of other drivers are accepted if they are
+        unambiguous.
         """
         text = understand(text)
         try:
-            # make_conninfo parses what it is given, and leaves the host of a Unix socket alone.
+            # make_conninfo parses the string, and keeps the host of a Unix socket.
             return cls(make_conninfo(_escape_password(text)), file=file, is_isolated=is_isolated)
         except ProgrammingError:
             # libpq's message quotes the part that it stumbled over, which may be a piece of the password.
@@ -81,7 +81,7 @@ class Dsn:
         return Dsn(make_conninfo(self.conninfo, user=user, password=password), is_isolated=self.is_isolated)
 
     def refresh(self) -> "Dsn":
-        """Return what the file says now; itself where it came from none, or where that cannot be used at the moment."""
+        """Return the file's current string; itself without a file, or if the file cannot be used at the moment."""
         if self._file is None:
             return self
         try:

@@ -25,7 +25,9 @@ SUPERSEDED_SQLSTATE: Final = "AG001"
 LOST_SQLSTATE: Final = "AG002"
 # Raised by the trigger of the migration `fence_required`.
 UNFENCED_SQLSTATE: Final = "AG003"
-OUTPUT_SIZE_CONSTRAINT: Final = "workflow_sessions_output_size_check"
+# Raised by the trigger of the migration `turns`.
+TURN_ENDED_SQLSTATE: Final = "AG005"
+OUTPUT_SIZE_CONSTRAINTS: Final = ("workflow_sessions_output_size_check", "session_turns_output_size_check")
 OUTPUT_TOO_LARGE: Final = "output data exceeds 100MB limit"
 
 
@@ -45,11 +47,11 @@ class Unfenced(PermanentError):
 
 
 class CheckpointsLost(DatabaseUnavailable):
-    """The database does not have the checkpoint that the next one follows: the run has to begin from what is there."""
+    """The database lacks the parent of the next checkpoint: the run has to restart from the saved ones."""
 
 
 def translate(error: BaseException) -> AgenticError | None:
-    """Return what a database error means, or None where the error is not the database's.
+    """Return the error class for a database error; None for other errors.
 
     Looks through causes, contexts and exception groups, because a failed checkpoint write comes out of a graph run
     wrapped. That the writer was superseded outweighs whatever else went wrong on the way.
@@ -96,14 +98,14 @@ def _translate_one(error: BaseException) -> AgenticError | None:
         return None
     # The primary message only: the details may quote a row.
     said = error.diag.message_primary or str(error)
-    if error.sqlstate == SUPERSEDED_SQLSTATE:
+    if error.sqlstate in (SUPERSEDED_SQLSTATE, TURN_ENDED_SQLSTATE):
         return Superseded(said)
     if error.sqlstate == UNFENCED_SQLSTATE:
         return Unfenced(said)
     if error.sqlstate == LOST_SQLSTATE:
         return CheckpointsLost(said)
     match error:
-        case pg.CheckViolation() if error.diag.constraint_name == OUTPUT_SIZE_CONSTRAINT:
+        case pg.CheckViolation() if error.diag.constraint_name in OUTPUT_SIZE_CONSTRAINTS:
             return OutputTooLarge(OUTPUT_TOO_LARGE)
         case pg.ProgramLimitExceeded():
             return OutputTooLarge(f"{OUTPUT_TOO_LARGE}: {said}")
@@ -118,7 +120,7 @@ def _translate_one(error: BaseException) -> AgenticError | None:
         case pg.ForeignKeyViolation() if error.diag.table_name == "store_vectors":
             return TransientError(f"an item of the long-term store was deleted while its vectors were written: {said}")
         case pg.ForeignKeyViolation():
-            # The other key of that kind leads from an event to its session.
+            # The other keys of that kind lead from an event or a turn to its session.
             return Superseded(f"the session is gone, it was deleted or replaced: {said}")
         case pg.UniqueViolation():
             return Conflict(f"somebody else wrote the same row: {said}")

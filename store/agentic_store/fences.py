@@ -29,7 +29,7 @@ class Take:
 
 
 def decide_take(known: Fence | None, session_uid: str, session_created_at: datetime | None, run: int) -> Take:
-    """Decide on a run's wish for a thread; ``known`` is the fence as it stands.
+    """Decide whether a run may take a thread; ``known`` is the current fence.
 
     Raises ``Superseded`` where the wish comes too late: a later run has the thread, or a session that was made later
     under the same name. Where a time is not known, whoever comes counts as the later one.
@@ -78,7 +78,7 @@ class PostgresFences:
                 if made is not None:
                     return made
                 known = await (await cursor.execute(_SQL["lock"], wish)).fetchone()
-                # Deleted between the two: there is none again.
+                # Deleted in between: there is none again.
                 if known is not None:
                     break
             take = decide_take(known, session_uid, session_created_at, run)
@@ -122,7 +122,7 @@ class PostgresFences:
 
 
 def refuse_unless_held(fence: Fence, known: Fence | None) -> None:
-    """Raise ``Superseded`` unless ``known``, the fence as it stands, is still of this epoch."""
+    """Raise ``Superseded`` unless ``known``, the current fence, still has this epoch."""
     if known is None:
         raise Superseded(f"thread {fence.thread_id!r} has no fence any more: its session was deleted")
     if known.epoch != fence.epoch:

@@ -19,7 +19,7 @@ _ADO: Final = re.compile(r"(?i)^\s*(?:host|server|data source|database|user(?:na
 _YAML: Final = re.compile(
     r"^\s*(?:---|adapter\s*:|[\w-]+\s*:\s*$|(?:host|database|username|password)\s*:\s)", re.MULTILINE
 )
-# Of pools, caches and statements of other drivers: they say nothing about where and how to connect.
+# Options of other drivers for pools, caches and statements: they do not affect the connection.
 _MEANINGLESS: Final = frozenset(
     {
         "binary_parameters",
@@ -87,7 +87,7 @@ def _refused(what: str, remedy: str) -> PermanentError:
 
 
 def _unwrap(text: str) -> str:
-    """Take off what was copied along: white space, a name before it, a command, quotes."""
+    """Remove parts that were copied by mistake: white space, a variable's name, a command, quotes."""
     text = text.strip().removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").strip()
     if (assignment := _ASSIGNMENT.match(text)) is not None:
         text = text[assignment.end() :]
@@ -129,7 +129,7 @@ def _take_schema(kept: dict[str, str], name: str, value: str) -> None:
     schema = unquote(value)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*(,[A-Za-z_][A-Za-z0-9_$]*)*", schema):
         raise _refused(f"has a value of {name!r} that is no schema", "name the schema with letters, digits and `_`")
-    # What every server has without being told, which poolers may refuse to be told.
+    # Every server's defaults; poolers may refuse to set them.
     if schema != "public":
         kept["options"] = "".join((kept.get("options", ""), quote(f" -c search_path={schema}"))).removeprefix("%20")
 

@@ -1,9 +1,8 @@
-"""Connections that nothing but their connection string shapes: what libpq would read from the environment is given.
+"""Isolates connections from the environment: only their connection string determines their parameters.
 
 A runner shares its process with an author's project, whose variables (``PGOPTIONS``, ``PGSSLMODE``, ``PGAPPNAME``, …)
-are for connections of the project. Each of libpq's parameters that has a variable is given a value, so that libpq does
-not look for the variable. A few variables have no parameter; they are out of sight for the moments in which libpq works
-on one of our connections, and there for everybody else.
+are for the project's own connections. Each libpq parameter with a variable gets a value, so that libpq does not read
+the variable. A few variables have no parameter: they are hidden while libpq works on one of our connections.
 """
 
 import contextlib
@@ -19,11 +18,11 @@ from agentic_core.errors import PermanentError
 
 T = TypeVar("T")
 
-# What libpq reads from the environment while it connects, whatever the connection string says.
+# Variables that libpq always reads while it connects.
 _WITHOUT_PARAMETER: Final = ("PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGTZ", "PGDATESTYLE", "PGGEQO")
 # A service would be looked up even where every parameter is given.
 _NOT_GIVEN: Final = frozenset({"service"})
-# What libpq does without a value, where it takes an empty one for a mistake or looks into a home directory for more.
+# libpq's defaults for parameters whose empty value is an error or makes it read files of a home directory.
 _NEUTRAL: Final = {
     "client_encoding": "UTF8",
     "connect_timeout": "5",

@@ -1,9 +1,8 @@
 """The pool of connections, and the fence that they carry in their names.
 
-Every connection is looked at before it is handed out, so that a restarted server costs a reconnection and not an error,
-and at that moment it also gets the process's fence: there is no way to write under an outdated one by accident. Asking
-the server each time would cost a third of a small super-step: one that was in use a moment ago, and whose socket is
-quiet, is alive as far as anybody can tell.
+Every connection is checked before it is lent, so a restarted server costs a reconnection and not an error. At that
+moment it also gets the process's fence, so no code can write under an outdated one by accident. A query at each check
+would cost a third of a small super-step, so one that was just in use and has a quiet socket is taken for alive.
 """
 
 import asyncio
@@ -65,7 +64,7 @@ async def prepare_connection(conn: "FencedConnection") -> None:
 
 
 class FencedConnection(psycopg.AsyncConnection[DictRow]):
-    """A connection that remembers which fence its name says, and when it was lent."""
+    """A connection that remembers the fence in its name, and when it was lent."""
 
     carried: Fence | None = None
     lent_at: float = -_FRESH_SECONDS
@@ -146,7 +145,7 @@ class FencedPool:
             await self.pool.wait(timeout_seconds)
         except PoolTimeout:
             await self.close()
-            # The pool does not tell why: one attempt of our own does.
+            # The pool does not report the reason; one attempt of our own does.
             conn = await connect(self._dsn, application_name=self._application_name)
             await conn.close()
             raise DatabaseUnavailable(
@@ -207,7 +206,7 @@ class FencedPool:
             elif conn.is_fresh(now):
                 pass
             elif conn.is_pooled:
-                # Another backend may answer now, with what the role says of it.
+                # Another backend may answer now, with the role's own settings.
                 await settle(conn)
             else:
                 await AsyncConnectionPool.check_connection(conn)

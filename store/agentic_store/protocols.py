@@ -9,7 +9,19 @@ from datetime import datetime
 from typing import Protocol
 
 from agentic_core.lifecycle import Phase
-from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow, TrailRow
+from agentic_store.records import (
+    Event,
+    Fence,
+    Json,
+    NewEvent,
+    PageKey,
+    SessionRecord,
+    SessionRow,
+    TrailRow,
+    TurnPhase,
+    TurnRecord,
+    TurnRow,
+)
 from agentic_store.results.output import EncodedOutput
 
 
@@ -125,12 +137,72 @@ class Sessions(Protocol):
         ...
 
 
-class EventLog(Protocol):
-    """What happened in each session, in order. The rows are the truth; a notification only says when to look."""
+class Turns(Protocol):
+    """The turns of conversations. A turn ends once: its end stays as it is."""
 
-    async def append(self, session_uid: str, run: int, events: Sequence[NewEvent]) -> int:
+    async def record(self, records: Sequence[TurnRecord]) -> Sequence[tuple[str, int]]:
+        """Write what the operator knows of turns; a turn that ended is left as it is.
+
+        Turns that run are told to whoever listens for their session. Returns, by session and number, those whose
+        session has no row (yet): they are to be recorded again after it. Raises ``Conflict`` where another turn of the
+        session has the name of one.
+        """
+        ...
+
+    async def notify(self, session_uids: Sequence[str]) -> None:
+        """Tell whoever listens for these sessions that there is something new in their status, such as an answer."""
+        ...
+
+    async def begin(self, record: TurnRecord) -> TurnRow:
+        """Note that a run begins a turn or goes on with it; return its row, which tells where it has ended already.
+
+        Raises ``TransientError`` where the session is not recorded (yet).
+        """
+        ...
+
+    async def finish(
+        self,
+        session_uid: str,
+        number: int,
+        run: int,
+        phase: TurnPhase,
+        *,
+        output: EncodedOutput | None = None,
+        error: Mapping[str, Json] | None = None,
+        checkpoint_id: str | None = None,
+    ) -> None:
+        """End a turn, and note that its session is idle; repeating the same end changes nothing.
+
+        Raises ``Superseded`` where the session is gone, is final or has a later run, and where the turn ended
+        otherwise; ``OutputTooLarge`` at 100 MB.
+        """
+        ...
+
+    async def get(self, session_uid: str, number: int, *, with_output: bool = False) -> TurnRow | None:
+        """Return a turn, or None."""
+        ...
+
+    async def find_end(self, session_uid: str, number: int) -> TurnRow | None:
+        """Return a turn that ended, with its output where that is at most 32 KiB, without what was asked."""
+        ...
+
+    async def list_turns(self, session_uid: str, *, after: int = 0, limit: int = 100) -> list[TurnRow]:
+        """Return the turns that follow number ``after``, in order, without their outputs."""
+        ...
+
+    async def find_used_names(self, session_uid: str, names: Collection[str]) -> frozenset[str]:
+        """Return which of these names turns of the session had."""
+        ...
+
+
+class EventLog(Protocol):
+    """The events of each session, in order. The rows are authoritative; a notification only wakes readers."""
+
+    async def append(self, session_uid: str, run: int, events: Sequence[NewEvent], *, floor: int = 0) -> int:
         """Add events and return the last one's ``seq``; numbers have no gaps, also with several writers at once.
 
+        ``floor`` is the highest number that the writer knows to have been given: no number up to it is given again,
+        whatever rows were lost, and a row of type ``gap`` says which are missing (``event_numbers``).
         Raises ``Superseded`` where the session is gone.
         """
         ...

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import TypeAlias
 
 from agentic_core.lifecycle import Phase
@@ -38,7 +39,7 @@ class SessionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionRow(SessionRecord):
-    """A session as the database has it; ``output_data`` only where it was asked for."""
+    """A session's row; ``output_data`` only on request."""
 
     updated_at: datetime
     workflow_version: str | None = None
@@ -49,18 +50,61 @@ class SessionRow(SessionRecord):
         return PageKey(self.created_at, self.session_name)
 
 
+class TurnPhase(StrEnum):
+    """How a turn stands in ``session_turns``."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_over(self) -> bool:
+        return self is not TurnPhase.RUNNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnRecord:
+    """What operator and runner know of a turn: ``number`` counts from 1, ``input`` or ``command`` is what was asked."""
+
+    session_uid: str
+    number: int
+    name: str
+    project_name: str
+    session_name: str
+    author: str = ""
+    input: Json = None
+    command: Json = None
+    phase: TurnPhase = TurnPhase.RUNNING
+    error: Mapping[str, Json] | None = None
+    checkpoint_id: str | None = None
+    run: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnRow(TurnRecord):
+    """A turn's row; ``output`` only on request."""
+
+    created_at: datetime
+    output: Json = None
+
+
 @dataclass(frozen=True)
 class NewEvent:
-    """Something that happened in a run; ``at`` is the time of writing where it is None."""
+    """An event of a run; ``at`` None means the time of writing."""
 
     type: str
     data: Mapping[str, Json]
     at: datetime | None = None
+    turn: int = 0
+    """Of a conversation; 0 where the session has none."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event with its place in its session's log: ``seq`` starts at 1 and has no gaps."""
+    """An event with its place in its session's log: from 1 on; what is missing was joined, lost or removed."""
 
     session_uid: str
     seq: int
@@ -68,6 +112,10 @@ class Event:
     at: datetime
     type: str
     data: Mapping[str, Json]
+    turn: int = 0
+    """Of a conversation; 0 where the session has none."""
+    since: int | None = None
+    """From which number on those directly before it were joined into rows that are there; None where none were."""
 
 
 @dataclass(frozen=True, kw_only=True)

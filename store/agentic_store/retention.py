@@ -1,9 +1,9 @@
-"""Removing what is kept of sessions that ended long ago: checkpoints, blobs, writes and events, in bounded steps.
+"""Retention: removes checkpoints, blobs, writes, events and shown states of sessions that ended long ago, in steps.
 
-A step is one transaction of at most so many rows of each table. Between two steps a thread may be half gone. Its
-beginning goes first, so that nobody takes the rest for a whole (``threads.copy_thread`` looks), and its session stays
-listed until all is gone, so that a killed process is followed by one that goes on. Whose time has come, the caller
-decides.
+A step is one transaction with a limit of rows for each table. Between two steps a thread may be partly removed. Its
+beginning is removed first, so that nobody takes the rest for a complete thread (``threads.copy_thread`` checks). Its
+session stays listed until all rows are removed, so that another process continues after a kill. The caller decides
+which sessions are due.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class KeptCheckpoints(StrEnum):
 
 @dataclass(frozen=True)
 class Ended:
-    """A session that ended, as far as its row says, and the times that are known of it.
+    """A session that ended by its row, and its known times.
 
     ``checkpoint_id`` and ``ts`` are its last checkpoint's, both written by the runner and neither checked.
     """
@@ -52,7 +52,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Thread:
-    """A thread that any of the three tables has rows of; its times only where it has no fence."""
+    """A thread with rows in any of the three tables; its times only if it has no fence."""
 
     thread_id: str
     is_fenced: bool
@@ -161,15 +161,16 @@ class PostgresRetention:
             if not is_all:
                 return Step(gone, left=tuple(claimed))
             await conn.execute(_SQL["delete_fences"], params)
+            await conn.execute(_SQL["delete_values"], params)
             await conn.execute(_SQL["mark"], {**params, "kept": KeptCheckpoints.NONE.value})
             return Step(gone, finished=tuple(claimed))
 
     async def empty(self, pieces: Sequence[Sequence[str]], *, rest: float = 0.0) -> Step:
-        """Do as :meth:`remove` with sessions that were measured and are small: all of them, a piece at a time.
+        """Remove many sessions that are known to be small, in pieces; otherwise like :meth:`remove`.
 
-        After each piece the database rests for some seconds: a long one keeps running sessions from the processor, and
-        their next checkpoint waits until the log of what was deleted before it is on the disk, too. All pieces are sent
-        at once, so that nobody has to wake up between two.
+        The database pauses ``rest`` seconds after each piece: a long step takes the processor from running sessions,
+        and their next checkpoint waits until the log of the deletions before it is on the disk. All pieces are sent at
+        once, so that this process need not wake up between them.
         """
         cursors = []
         # One plan for all pieces: to make one takes as long as such a piece.
@@ -197,9 +198,9 @@ class PostgresRetention:
             kept = await _find_kept(conn, claimed[session_uid])
             gone, is_all = Gone(), True
             if kept is not None:
-                # First, so that nobody misses the beginning of what stays while the rest goes.
+                # First, so that nobody takes the kept checkpoint for a part of a longer history.
                 await conn.execute(_SQL["end_history"], kept)
-                # By the checkpoints that are left is seen which blobs these need: blobs only when the others are gone.
+                # The remaining checkpoints determine the needed blobs, so these are removed after the checkpoints.
                 gone, is_all = await _delete(conn, ("checkpoints",), kept, rows, verb="prune")
                 if is_all:
                     others, is_all = await _delete(conn, ("writes", "blobs"), kept, rows, verb="prune")
@@ -216,7 +217,7 @@ class PostgresRetention:
             return await (await cursor.execute(_SQL["threads"], params)).fetchall()
 
     async def remove_ownerless(self, threads: Mapping[str, tuple[str, str]], *, rows: int = 1000) -> Step:
-        """Delete up to ``rows`` rows of each table of those threads that neither a session nor a fence stands for.
+        """Delete up to ``rows`` rows of each table of threads without a session and without a fence.
 
         ``threads`` are their ids with the project and session that these name.
         """
@@ -236,7 +237,7 @@ class PostgresRetention:
             return Step(gone, finished=tuple(claimed)) if is_all else Step(gone, left=tuple(claimed))
 
     async def expire_items(self, projects: Sequence[str] | None = None, *, rows: int = 1000) -> int:
-        """Delete up to ``rows`` items of the long-term store whose time is over, of these projects or of all.
+        """Delete up to ``rows`` expired items of the long-term store, of these projects or of all.
 
         Returns how many they were; their vectors go with them.
         """

@@ -1,6 +1,6 @@
 """What may be looked for in the record of sessions, and what PostgreSQL's containment (``@>``) means.
 
-Values reach the database as parameters alone; what it could not take is decided here, before it is asked.
+Values reach the database only as parameters; values that it could not take are refused here.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_VERSION_BYTES: Final = 128
 
 
 class InvalidSearch(PermanentError):
-    """Nothing can be looked for like that; the message says why."""
+    """The search is not possible; the message gives the reason."""
 
 
 def check_limit(limit: int) -> int:

@@ -1,10 +1,10 @@
-"""What our connections state of themselves, so that nothing which a role says of its own changes what we do.
+"""Settings of our connections, so that a role's own settings do not change what we do.
 
-``ALTER ROLE CURRENT_USER SET default_transaction_read_only = on`` is for every role to say, and would stop all sessions
-that log in as it. Two things stand against that. What would keep the first statement from being answered goes along
-with the connection's start, where it comes after whatever a role says (``STARTUP``). The rest is put back by one
-statement, in the round trip that asks for the backend anyway (``settle``). Poolers that refuse options of the start are
-connected to without them; a connection behind one is settled again whenever it is looked at.
+Every role may run ``ALTER ROLE CURRENT_USER SET default_transaction_read_only = on``, which would stop all sessions
+that log in as it. Two measures prevent that. Settings that would block the first statement are set at the connection's
+start, after those of the role (``STARTUP``). One statement resets the others, in the round trip that queries the
+backend anyway (``settle``). If a pooler refuses options at the start, connections to it have none, and are settled
+again whenever they are checked.
 """
 
 import re
@@ -88,7 +88,7 @@ async def connect_stating(
 
 
 async def settle(conn: psycopg.AsyncConnection[Any]) -> int:
-    """Put back what the role says of its own; return the process that serves the connection at this moment."""
+    """Reset the role's own settings; return the process that serves the connection at the moment."""
     async with conn.cursor(row_factory=dict_row) as cursor:
         # Not prepared: a pooler's next backend would not know it.
         row = await (await cursor.execute(_SQL["ask"], prepare=False)).fetchone() or {"pid": 0, "says": False}

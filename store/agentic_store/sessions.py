@@ -45,7 +45,7 @@ class PostgresSessions:
             "times": [record.created_at for record in records],
         }
         async with self._connections() as conn, conn.pipeline() as pipeline, conn.transaction():
-            # Somebody may hold a row of theirs; the others need not wait for that.
+            # Some rows may be locked; the others need not wait for them.
             await conn.execute(_SQL["limit_locks"])
             # Asked before it is done: a runner may make its row, and has no right to delete another.
             older = await (await conn.execute(_SQL["older"], names)).fetchall()

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import psycopg
 
 from agentic_core.errors import AgenticError
-from agentic_store.connect import connect
+from agentic_store.connect import connect, is_pooled
 from agentic_store.dsn import Dsn
 from agentic_store.protocols import EventLog
 from agentic_store.records import Event
@@ -29,12 +29,22 @@ log = logging.getLogger(__name__)
 
 
 def hint_for(session_uid: str) -> str:
-    """Return what a notification says of a session: nothing from which its uid could be told."""
+    """Return the payload of a session's notification; its uid cannot be derived from it."""
     return hashlib.sha256(session_uid.encode()).hexdigest()[:32]
 
 
 class Signals(Protocol):
     """Tells when a session's log may have grown."""
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether hints can be relied upon now; if not, whoever follows a log looks much more often."""
+        ...
+
+    @property
+    def began(self) -> asyncio.Event:
+        """Set whenever hints can be relied upon (again); what was said to the database before may be lost by then."""
+        ...
 
     @contextmanager
     def subscribe(self, session_uid: str) -> Iterator[asyncio.Event]:
@@ -45,7 +55,9 @@ class Signals(Protocol):
 class LocalSignals:
     """Signals within a process: any number of subscribers, each with room for exactly one hint."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_listening: bool = True) -> None:
+        self.is_listening = is_listening
+        self.began = asyncio.Event()
         self._subscribers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -70,8 +82,11 @@ class LocalSignals:
 
 @asynccontextmanager
 async def listen(dsn: Dsn, *, application_name: str) -> AsyncIterator[Signals]:
-    """Listen for the database's notifications until the block ends, reconnecting as often as it takes."""
-    signals = LocalSignals()
+    """Listen for the database's notifications until the block ends, reconnecting as often as it takes.
+
+    Behind a pooler nothing is heard, because the next statement may come to another backend: nobody listens there.
+    """
+    signals = LocalSignals(is_listening=False)
     task = asyncio.create_task(_listen_for_ever(dsn, application_name, signals))
     try:
         yield signals
@@ -101,15 +116,24 @@ async def _listen_for_ever(dsn: Dsn, application_name: str, signals: LocalSignal
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            conn = await connect(dsn, application_name=application_name)
+            conn = await connect(dsn.refresh(), application_name=application_name)
             async with conn:
+                if await is_pooled(conn):
+                    log.info("a pooler is between here and the database: reading the event log instead of listening")
+                    return
                 await conn.execute(_SQL["listen"])
                 pause = _FIRST_PAUSE_SECONDS
-                # Nobody told us what happened before we listened.
+                signals.is_listening = True
+                signals.began.set()
+                # Notifications from before LISTEN were missed.
                 signals.notify_all()
                 async for notification in conn.notifies():
                     signals.notify(notification.payload)
         except (psycopg.Error, AgenticError) as error:
             log.warning("lost the LISTEN connection: %s", dsn.redact(str(error)).strip())
+        finally:
+            signals.is_listening = False
+            # Whoever waits for the next hint for long has to know.
+            signals.notify_all()
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -1,8 +1,8 @@
-"""The login roles of namespaces: what makes PostgreSQL itself keep the rows of namespaces apart.
+"""The login roles of namespaces, by which PostgreSQL itself separates the rows of namespaces.
 
-A namespace has one current role. Replacing it makes another and retires the old one, which goes on working until nobody
-has used it for a while: a rotation disturbs no pod that runs. Row-level security looks at the namespace of whatever
-role is logged in, so all roles of a namespace see the same rows (decision 12).
+A namespace has one current role. Replacing it creates another and retires the old one, which works until nobody has
+used it for a while, so a rotation disturbs no running pod. Row-level security compares the namespace of the current
+role, so all roles of a namespace see the same rows (decision 12).
 """
 
 import secrets
@@ -37,10 +37,9 @@ class TenantRole:
     role_name: str
     namespace: str
     is_valid: bool
-    """False where somebody dropped the role, where it may not log in, or where the row came with a copy of another
-    database."""
+    """False if the role was dropped, may not log in, or if the row came with a copy of another database."""
     retired_at: datetime | None
-    """When another role took its place; None for the current one."""
+    """When another role replaced it; None for the current one."""
     seen_at: datetime | None
     """When a connection of it was last seen, once it is retired."""
 
@@ -52,7 +51,7 @@ class PostgresTenants:
         self._connections = connections
 
     async def find_obstacle(self) -> str | None:
-        """Return why this database cannot have a role for each namespace, with the remedy; None where it can."""
+        """Return why this database cannot have a role for each namespace, with the remedy; None if it can."""
         async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
             found: str | None = await (await cursor.execute(_SQL["obstacle"])).fetchone()
             return found
@@ -81,12 +80,12 @@ class PostgresTenants:
             return await (await cursor.execute(_SQL["list"])).fetchall()
 
     async def settle_roles(self) -> list[str]:
-        """Take away what roles of namespaces say of their own connections; return which said anything."""
+        """Reset the own settings of namespaces' roles; return the roles that had any."""
         async with self._connections() as conn, conn.cursor(row_factory=scalar_row) as cursor:
             return await (await cursor.execute(_SQL["settle"])).fetchall()
 
     async def drop_role(self, role_name: str) -> bool:
-        """Remove a role with what it made, and disconnect it; return whether it was there.
+        """Remove a role with the objects that it created, and disconnect it; return whether it existed.
 
         Raises ``TransientError`` where something keeps it, as what it owns in another database: it logs in no more, and
         is listed as not valid until it can be removed.

@@ -24,7 +24,7 @@ class ThreadEnd:
     step: int | None
     """LangGraph's number of that one."""
     has_known: bool
-    """Whether the checkpoint that was asked for is there; also where none was."""
+    """Whether the requested checkpoint exists; True without a request."""
 
 
 async def find_tip(pool: AsyncConnectionPool[Connection], thread_id: str, *, known: str | None = None) -> ThreadEnd:

@@ -52,7 +52,7 @@ class ForkPoint:
 
 
 class CheckpointNotFound(PermanentError):
-    """The thread to copy has no such checkpoint, or none at all."""
+    """The thread to copy lacks this checkpoint, or has none."""
 
 
 class PostgresThreads:

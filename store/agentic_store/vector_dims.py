@@ -11,7 +11,7 @@ _SQL: Final = load_statements("migrations")
 
 
 async def fetch_dims(conn: psycopg.AsyncConnection[Any]) -> int | None:
-    """Return the dimension of the database's vectors, None where it has no tables for them."""
+    """Return the dimension of the database's vectors; None without tables for them."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         found = await (await cursor.execute(_SQL["vector_dims"])).fetchone()
         return found if isinstance(found, int) else None

@@ -1,7 +1,7 @@
-"""The optional tables for vectors of the long-term store: made, removed and looked at beside the numbered migrations.
+"""Creates, removes and checks the optional tables for vectors of the long-term store.
 
-They need an extension that a server may lack, and hold vectors of one dimension, which somebody has to say: so they are
-a step of their own (decision 18).
+They need an extension that a server may lack, and somebody has to choose their dimension, so they are not part of the
+numbered migrations (decision 18).
 """
 
 import hashlib

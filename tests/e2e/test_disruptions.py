@@ -1,6 +1,5 @@
 """The real cluster loses parts while sessions run: the operator, the API server, the database, a pod."""
 
-import json
 import os
 import random
 import re
@@ -10,12 +9,14 @@ import sys
 from collections import Counter
 
 import pytest
+from kubernetes.client import ApiException
 
-from hack.kubectl import ROOT, KubectlError
-from tests.e2e.conftest import FINAL, Project
+from hack.kubectl import ROOT
+from tests.e2e.conftest import FINAL, SYSTEM, Project
+from tests.support.cluster import DEPLOYMENT, DISRUPTION_BUDGET, JOB, NODE, POD, SESSION, STATEFUL_SET
 from tests.support.waiting import wait_for
 
-SYSTEM = ("-n", "agentic-system")
+OPERATOR_PODS = "app.kubernetes.io/name=agentic-operator"
 
 
 def pid_of(part: str) -> int:
@@ -32,10 +33,10 @@ def pid_of(part: str) -> int:
 def test_an_api_server_killed_during_a_run_loses_nothing(project: Project) -> None:
     project.define("steps", workspace={"size": "1Gi"})
     project.start("steps", inputs={"count": 6, "seconds": 1.5})
-    wait_for(project.status, lambda status: status.get("steps", 0) >= 1, what="a super-step")
+    project.wait_steps(1)
     os.kill(pid_of("kube-apiserver"), signal.SIGKILL)
     subprocess.run([sys.executable, "-m", "hack.cluster", "up"], cwd=ROOT, check=True, capture_output=True)
-    status = project.wait_phase("Completed", timeout_seconds=180)
+    status = project.wait_phase("Completed")
     assert status["result"]["done"] == [str(n) for n in range(1, 7)]
     ends = [line for line in status["result"]["journal"] if line.startswith("end")]
     assert len(ends) == len(set(ends)) == 6
@@ -44,27 +45,20 @@ def test_an_api_server_killed_during_a_run_loses_nothing(project: Project) -> No
 def test_a_database_replaced_during_a_run_loses_no_step(project: Project) -> None:
     project.define("steps", workspace={"size": "1Gi"})
     project.start("steps", inputs={"count": 6, "seconds": 1.5}, retries=5)
-    wait_for(project.status, lambda status: status.get("steps", 0) >= 1, what="a super-step")
-    project.kubectl.run(*SYSTEM, "delete", "pod", "postgres-0", "--grace-period=0", "--force")
-    status = project.wait_phase("Completed", timeout_seconds=240)
+    project.wait_steps(1)
+    project.cluster.delete(POD, "postgres-0", SYSTEM, grace_seconds=0)
+    status = project.wait_phase("Completed")
     assert status["result"]["done"] == [str(n) for n in range(1, 7)]
-    project.kubectl.run(*SYSTEM, "rollout", "status", "statefulset/postgres", "--timeout=120s", timeout_seconds=130)
+    project.cluster.wait_rolled_out(STATEFUL_SET, "postgres", SYSTEM)
 
 
 def test_an_evicted_pod_saves_and_is_not_counted_as_a_failure(project: Project) -> None:
     project.define("steps", workspace={"size": "1Gi"})
     project.start("steps", inputs={"count": 5, "seconds": 2}, retries=0)
-    wait_for(project.status, lambda status: status.get("steps", 0) >= 1, what="a super-step")
+    project.wait_steps(1)
     (pod,) = project.pods()
-    name = pod["metadata"]["name"]
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": name, "namespace": project.name},
-    }
-    path = f"/api/v1/namespaces/{project.name}/pods/{name}/eviction"
-    project.kubectl.run("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
-    status = project.wait_phase("Completed", timeout_seconds=180)
+    project.cluster.evict(pod["metadata"]["name"], project.name)
+    status = project.wait_phase("Completed")
     assert status["result"]["done"] == ["1", "2", "3", "4", "5"]
     starts = [line for line in status["result"]["journal"] if line.startswith("start")]
     assert len(starts) == 5, "a drained super-step is finished, not repeated"
@@ -77,56 +71,50 @@ def test_a_drained_node_costs_no_session_and_no_saved_step(project: Project) -> 
     project.start("asks", name="waits", inputs={}, retries=0)
     (question,) = project.wait_phase("WaitingForInput", session="waits")["interrupts"]
     project.start("steps", inputs={"count": 6, "seconds": 2}, retries=0)
-    wait_for(project.status, lambda status: status.get("steps", 0) >= 1, what="a super-step")
-    (node,) = project.kubectl.run("get", "nodes", "-o", "name").split()
+    project.wait_steps(1)
+    (node,) = (found["metadata"]["name"] for found in project.cluster.find_all(NODE))
     drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
-    # Here all goes at once: on the only node, the budget would wait for a replica that has nowhere to start.
-    budget = project.kubectl.get(*SYSTEM, "poddisruptionbudget", "agentic-operator")
-    assert budget is not None
-    project.kubectl.run(*SYSTEM, "delete", "poddisruptionbudget", "agentic-operator")
+    # Here all goes at once: on the only node, budgets would wait for a replica that has nowhere to start.
+    budgets = [project.cluster.get(DISRUPTION_BUDGET, name, SYSTEM) for name in ("agentic-operator", "agentic-gateway")]
+    for budget in budgets:
+        project.cluster.delete(DISRUPTION_BUDGET, budget["metadata"]["name"], SYSTEM)
     try:
         project.kubectl.run(*drain, timeout_seconds=170)
         assert not [pod for pod in project.pods() if pod["status"]["phase"] == "Running"]
         assert project.status()["phase"] not in FINAL
     finally:
         project.kubectl.run("uncordon", node)
-        kept = {key: budget["metadata"][key] for key in ("name", "namespace", "labels")}
-        project.kubectl.apply({**{key: budget[key] for key in ("apiVersion", "kind", "spec")}, "metadata": kept})
-    for kind, name in (("statefulset", "postgres"), ("deployment", "agentic-operator")):
-        project.kubectl.run(*SYSTEM, "rollout", "status", f"{kind}/{name}", "--timeout=150s", timeout_seconds=160)
+        for budget in budgets:
+            kept = {key: budget["metadata"][key] for key in ("name", "namespace", "labels")}
+            project.cluster.apply({**{key: budget[key] for key in ("apiVersion", "kind", "spec")}, "metadata": kept})
+    project.cluster.wait_rolled_out(STATEFUL_SET, "postgres", SYSTEM)
+    for name in ("agentic-operator", "agentic-gateway"):
+        project.cluster.wait_rolled_out(DEPLOYMENT, name, SYSTEM)
 
-    status = project.wait_phase("Completed", timeout_seconds=240)
+    status = project.wait_phase("Completed")
     assert status["result"]["done"] == [str(n) for n in range(1, 7)]
     starts = Counter(line for line in status["result"]["journal"] if line.startswith("start"))
     assert sum(starts.values()) <= 7, f"one super-step was under way, and no other may run again: {starts}"
-    answer = {"spec": {"responses": [{"interruptId": question["id"], "value": "yes"}]}}
-    project.run("patch", "agenticsession", "waits", "--type=merge", "-p", json.dumps(answer))
-    status = project.wait_phase("Completed", session="waits", timeout_seconds=180)
+    project.answer({question["id"]: "yes"}, session="waits")
+    status = project.wait_phase("Completed", session="waits")
     assert (status["result"]["done"], status["result"]["journal"]) == (["yes"], ["before"])
 
 
 def test_a_drain_takes_one_replica_of_the_operator_at_a_time(project: Project) -> None:
-    kubectl, label = project.kubectl, "app.kubernetes.io/name=agentic-operator"
-    kubectl.run(*SYSTEM, "rollout", "status", "deployment/agentic-operator", "--timeout=150s", timeout_seconds=160)
+    cluster = project.cluster
+    cluster.wait_rolled_out(DEPLOYMENT, "agentic-operator", SYSTEM)
 
     def allowed() -> int:
-        budget = kubectl.get(*SYSTEM, "poddisruptionbudget", "agentic-operator") or {}
+        budget = cluster.find(DISRUPTION_BUDGET, "agentic-operator", SYSTEM) or {}
         return int(budget.get("status", {}).get("disruptionsAllowed", 0))
 
-    def evict(name: str) -> None:
-        metadata = {"name": name, "namespace": "agentic-system"}
-        path = f"/api/v1/namespaces/agentic-system/pods/{name}/eviction"
-        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
-        kubectl.run("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
-
     wait_for(allowed, lambda number: number == 1, what="the budget")
-    pods = json.loads(kubectl.run(*SYSTEM, "get", "pods", "-l", label, "-o", "json"))["items"]
-    first, second = (pod["metadata"]["name"] for pod in pods)
-    evict(first)
-    with pytest.raises(KubectlError, match="disruption budget"):
-        evict(second)
+    first, second = (pod["metadata"]["name"] for pod in cluster.find_all(POD, SYSTEM, labels=OPERATOR_PODS))
+    cluster.evict(first, SYSTEM)
+    with pytest.raises(ApiException, match="disruption budget"):
+        cluster.evict(second, SYSTEM)
     # Once its successor is ready, the next one may go.
-    wait_for(allowed, lambda number: number == 1, what="the successor", timeout_seconds=90)
+    wait_for(allowed, lambda number: number == 1, what="the successor")
     project.define("quick")
     project.start("quick", inputs={"seconds": 0})
     project.wait_phase("Completed")
@@ -143,14 +131,11 @@ def test_operators_killed_at_random_moments_end_every_session_once(project: Proj
     for number, name in enumerate(names):
         project.start("quick", name=name, inputs={"seconds": dice.random()})
         if number in kills:
-            project.kubectl.run(
-                *SYSTEM, "delete", "pod", "-l", "app.kubernetes.io/name=agentic-operator",
-                "--grace-period=0", "--force",
-            )  # fmt: skip
+            for pod in project.cluster.find_all(POD, SYSTEM, labels=OPERATOR_PODS):
+                project.cluster.delete(POD, pod["metadata"]["name"], SYSTEM, grace_seconds=0)
     for name in names:
-        status = project.wait_phase("Completed", session=name, timeout_seconds=240)
+        status = project.wait_phase("Completed", session=name)
         assert status["run"] == 1
-    jobs = json.loads(project.run("get", "jobs", "-l", "agentic-operator.dev/session", "-o", "json"))["items"]
+    jobs = project.find_all(JOB, labels="agentic-operator.dev/session")
     assert sorted(job["metadata"]["name"] for job in jobs) == sorted(f"{name}-r1" for name in names)
-    found = json.loads(project.run("get", "agenticsessions", "-o", "json"))["items"]
-    assert {session["status"]["phase"] for session in found} <= FINAL
+    assert {session["status"]["phase"] for session in project.find_all(SESSION)} <= FINAL

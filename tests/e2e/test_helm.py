@@ -5,23 +5,38 @@ Meanwhile the installed operator is stopped, so nothing else may run beside it.
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hack.chart.places import CHART
 from hack.cluster.binaries import ensure
-from hack.install import NAMESPACE, image_version, install, wait_for_operator
+from hack.install import image_version, install
 from hack.kubectl import ROOT, Kubectl
-from tests.e2e.conftest import Project, read_environment
+from tests.e2e.conftest import SYSTEM, Project, read_environment
 from tests.e2e.test_migration import run_psql
+from tests.support.cluster import (
+    CLUSTER_ROLE,
+    CONFIG_MAP,
+    CUSTOM_RESOURCE,
+    DEPLOYMENT,
+    JOB,
+    NAMESPACE,
+    POD,
+    POLICY_BINDING,
+    SECRET,
+    SERVICE_ACCOUNT,
+    Cluster,
+    Json,
+)
+from tests.support.guide import find_console, read_consoles, reads_like, run_commands
 
 PARTS = ("owner", "operator", "runner")
-OPERATOR = "deployment/agentic-operator"
+OPERATOR = "agentic-operator"
 
 
 @dataclass
@@ -37,21 +52,18 @@ class Release:
         return self.project.name
 
     @property
-    def deployment(self) -> dict[str, Any] | None:
-        return self.project.get("deployment", f"{self.name}-agentic-operator")
+    def deployment(self) -> Json | None:
+        return self.project.find(DEPLOYMENT, f"{self.name}-agentic-operator")
 
     @property
-    def job(self) -> dict[str, Any]:
-        found = self.project.get("job", f"{self.name}-agentic-migrate")
-        assert found is not None
-        return found
+    def job(self) -> Json:
+        return self.project.get(JOB, f"{self.name}-agentic-migrate")
 
     @property
     def pods(self) -> set[str]:
         """The uids of the operator's pods, without those that are going."""
-        found = self.project.get("pods", "-l", "app.kubernetes.io/name=agentic-operator")
-        items = (found or {}).get("items", [])
-        return {pod["metadata"]["uid"] for pod in items if "deletionTimestamp" not in pod["metadata"]}
+        found = self.project.find_all(POD, labels="app.kubernetes.io/name=agentic-operator")
+        return {pod["metadata"]["uid"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -74,29 +86,30 @@ class Release:
         return [revision["status"] for revision in json.loads(done.stdout)]
 
     def write_secret(self, name: str, dsn: str) -> None:
-        metadata = {"name": name, "namespace": self.name}
-        self.project.kubectl.apply(
-            {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"dsn": dsn}}
-        )
+        self.project.apply(SECRET, name, stringData={"dsn": dsn})
 
     def read_dsn(self, part: str, database: str) -> str:
         """Return the connection string of the installation's own, to another database."""
-        secret = self.project.kubectl.get("-n", NAMESPACE, "secret", f"agentic-postgres-{part}")
-        assert secret is not None
+        secret = self.project.cluster.get(SECRET, f"agentic-postgres-{part}", SYSTEM)
         return f"{base64.b64decode(secret['data']['dsn']).decode().rsplit('/', 1)[0]}/{database}"
 
 
-def narrow_policies(kubectl: Kubectl, matched: dict[str, Any] | None) -> None:
+def narrow_policies(cluster: Cluster, matched: Json | None) -> None:
     """Say where the policies on runs of the operator that is installed hold; None: everywhere."""
     for policy in ("runners-are-the-operators", "runner-writes-own-session"):
-        binding = f"validatingadmissionpolicybinding/{policy}.agentic-operator.dev"
-        kubectl.run("patch", binding, "--type=merge", "-p", json.dumps({"spec": {"matchResources": matched}}))
+        cluster.patch(POLICY_BINDING, f"{policy}.agentic-operator.dev", {"spec": {"matchResources": matched}})
+
+
+def scale_operator(cluster: Cluster, replicas: int) -> None:
+    """Set the number of replicas of the operator that is installed, and wait until it is so."""
+    cluster.patch(DEPLOYMENT, OPERATOR, {"spec": {"replicas": replicas}}, SYSTEM)
+    cluster.wait_rolled_out(DEPLOYMENT, OPERATOR, SYSTEM)
 
 
 @pytest.fixture
 def release(project: Project, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Release]:
     """What an installation needs: an empty database and the Secrets; the operator that is installed does nothing."""
-    kubectl, database = project.kubectl, project.name.replace("-", "_")
+    cluster, database = project.cluster, project.name.replace("-", "_")
     values = {
         "image": {"tag": "dev"},
         "watchNamespaces": [project.name],
@@ -108,21 +121,19 @@ def release(project: Project, tmp_path: Path, request: pytest.FixtureRequest) ->
     for part in PARTS:
         release.write_secret(f"agentic-postgres-{part}", release.read_dsn(part, database))
     release.write_secret("of-no-database", release.read_dsn("owner", "of_nobody"))
-    kubectl.run("-n", NAMESPACE, "scale", OPERATOR, "--replicas=0")
-    kubectl.run("-n", NAMESPACE, "rollout", "status", OPERATOR, "--timeout=60s", timeout_seconds=70)
+    scale_operator(cluster, 0)
     # It serves all namespaces, so its policies take no other operator for one in any.
     other = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [project.name]}
-    narrow_policies(kubectl, {"namespaceSelector": {"matchExpressions": [other]}})
+    narrow_policies(cluster, {"namespaceSelector": {"matchExpressions": [other]}})
     failures = request.session.testsfailed
     try:
         yield release
         if request.session.testsfailed > failures:
-            print(project.run("get", "all", "-o", "wide"), release.run("status", release.name).stdout)
+            print(project.run_kubectl("get", "all", "-o", "wide"), release.run("status", release.name).stdout)
     finally:
         release.run("uninstall", release.name, "--wait")
-        narrow_policies(kubectl, None)
-        kubectl.run("-n", NAMESPACE, "scale", OPERATOR, "--replicas=2")
-        wait_for_operator(kubectl)
+        narrow_policies(cluster, None)
+        scale_operator(cluster, 2)
         run_psql(project, "postgres", f"DROP DATABASE {database} WITH (FORCE)")
 
 
@@ -133,9 +144,10 @@ def test_a_migration_that_fails_ends_the_installation_and_its_correction_goes_be
     assert "BackoffLimitExceeded" in done.stderr, done.stderr
     assert release.statuses() == ["failed"]
     assert release.deployment is None
-    assert release.project.get("serviceaccount", f"{release.name}-agentic-operator") is None
-    assert release.project.kubectl.get("clusterrole", f"{release.name}-agentic-operator") is None
-    assert '"of_nobody" does not exist' in release.project.run("logs", f"job/{release.name}-agentic-migrate")
+    assert release.project.find(SERVICE_ACCOUNT, f"{release.name}-agentic-operator") is None
+    assert release.project.cluster.find(CLUSTER_ROLE, f"{release.name}-agentic-operator") is None
+    (failed,) = release.project.find_all(POD, labels=f"batch.kubernetes.io/job-name={release.name}-agentic-migrate")
+    assert '"of_nobody" does not exist' in release.project.read_log(failed["metadata"]["name"])
 
     done = release.install()
     assert done.returncode == 0, done.stderr
@@ -178,7 +190,8 @@ def test_an_upgrade_that_fails_rolls_no_pod_and_what_is_yours_outlives_the_relea
     assert restored["spec"]["template"] == before["spec"]["template"]
     assert release.job["metadata"]["uid"] == migrated
 
-    told = release.run("get", "all", release.name).stdout + project.run("get", "configmaps,jobs,pods", "-o", "yaml")
+    found = [project.find_all(kind) for kind in (CONFIG_MAP, JOB, POD)]
+    told = release.run("get", "all", release.name).stdout + json.dumps(found, ensure_ascii=False)
     for part in PARTS:
         password = release.read_dsn(part, "").split(":", 2)[2].rsplit("@", 1)[0]
         assert password not in told, part
@@ -186,19 +199,112 @@ def test_an_upgrade_that_fails_rolls_no_pod_and_what_is_yours_outlives_the_relea
     done = release.run("uninstall", release.name, "--wait")
     assert done.returncode == 0, done.stderr
     assert release.deployment is None
-    assert project.kubectl.get("clusterrole", f"{release.name}-agentic-operator") is None
-    crd = project.kubectl.get("crd", "agenticsessions.agentic-operator.dev")
-    assert crd is not None
+    assert project.cluster.find(CLUSTER_ROLE, f"{release.name}-agentic-operator") is None
+    crd = project.cluster.get(CUSTOM_RESOURCE, "agenticsessions.agentic-operator.dev")
     assert crd["metadata"]["annotations"]["meta.helm.sh/release-name"] == release.name
     assert project.status()["phase"] == "Completed"
     rows = run_psql(project, release.name.replace("-", "_"), "SELECT count(*) FROM workflow_sessions")
     assert rows.strip() == "1"
 
 
+class Page:
+    """The commands of ``docs/helm.md`` as they stand, but for the release's name, its namespace and the images."""
+
+    def __init__(self, release: Release, folder: Path) -> None:
+        self._release = release
+        self._folder = folder
+        (folder / "charts").symlink_to(ROOT / "charts")
+        environment = read_environment(release.project.kubectl)
+        self._environment = environment | {"PATH": f"{release.helm.parent}:{environment['PATH']}"}
+
+    def write_dsn(self, part: str, dsn: str) -> None:
+        """Write one of the files that the page makes Secrets of."""
+        (self._folder / f"{part}.txt").write_text(dsn, encoding="utf-8")
+
+    def _fit(self, command: str) -> str:
+        name = self._release.name
+        for shown, fit in (
+            ("registry.example.com/agentic-operator/operator", "agentic-operator/operator"),
+            ("registry.example.com/team", "docker.io/agentic-operator"),
+            ("charts/agentic-operator", f"charts/agentic-operator -f {self._release.values}"),
+            ("agentic-system", name),
+            (" -A", f" -n {name}"),
+            ("job/agentic-migrate", f"job/{name}-agentic-migrate"),
+            ("job agentic-migrate ", f"job {name}-agentic-migrate "),
+            ("instance=agentic-operator", f"instance={name}"),
+        ):
+            command = command.replace(shown, fit)
+        return re.sub(r"^helm (\w+) agentic-operator ", rf"helm \1 {name} ", command)
+
+    def follow(self, part: str, *, status: int = 0, left_out: str = "nothing") -> None:
+        """Run the commands of the block that has this part; the first one ends with `status`."""
+        for command, shown in find_console("helm.md", part):
+            if left_out in command:
+                continue
+            printed = run_commands(self._fit(command), env=self._environment, folder=self._folder, status=status)
+            lines = [self._fit(line) for line in shown]
+            assert not lines or reads_like(printed, lines), f"$ {command}\n{printed}"
+            status = 0
+
+
+def test_the_commands_of_the_page_install_upgrade_roll_back_and_uninstall(release: Release, tmp_path: Path) -> None:
+    # Also: the parts of an admin and a team (tests/integration/test_chart.py), and how to run these tests.
+    assert len(read_consoles("helm.md")) == 9, "the page has other blocks than this test knows"
+    project, database = release.project, release.name.replace("-", "_")
+    values = json.loads(release.values.read_text()) | {"crds": {"install": False}}
+    release.values.write_text(json.dumps(values))
+    # The page begins without a namespace.
+    project.cluster.delete(NAMESPACE, project.name)
+    project.cluster.wait_gone(NAMESPACE, project.name)
+    page = Page(release, tmp_path)
+    for part in PARTS:
+        page.write_dsn(part, release.read_dsn(part, database))
+
+    page.follow("kubectl create namespace")
+    project.define("asks", workspace={"size": "1Gi"})
+    project.start("asks", inputs={})
+    (question,) = project.wait_phase("WaitingForInput")["interrupts"]
+    first, pods = release.deployment, release.pods
+    assert first is not None
+
+    page.follow("settings.WORKER", status=1)
+    release.values.write_text(json.dumps(values | {"podAnnotations": {"release": "second"}}))
+    page.follow("--reset-then-reuse-values")
+    second = release.deployment
+    assert second is not None
+    assert second["spec"]["template"]["metadata"]["annotations"]["release"] == "second"
+    assert not release.pods & pods
+    migrated = release.job["metadata"]["uid"]
+
+    page.follow("helm rollback")
+    restored = release.deployment
+    assert restored is not None
+    assert restored["spec"]["template"] == first["spec"]["template"]
+    assert release.job["metadata"]["uid"] == migrated
+    assert release.statuses() == ["superseded", "superseded", "deployed"]
+    # Neither touched the session that waits.
+    assert project.status()["run"] == 1
+    project.answer({question["id"]: "yes"})
+    assert project.wait_phase("Completed")["result"]["done"] == ["yes"]
+
+    page.follow("delete agenticsessions")
+    assert run_psql(project, database, "SELECT count(*) FROM workflow_sessions").strip() == "0"
+    assert release.deployment is None
+    # Other tests need the resources, so they stay.
+    page.follow("delete job,configmap", left_out="kubectl delete crd")
+    labels = f"app.kubernetes.io/instance={release.name}"
+    assert [project.find_all(kind, labels=labels) for kind in (JOB, CONFIG_MAP, SERVICE_ACCOUNT, DEPLOYMENT)] == [
+        []
+    ] * 4
+
+    release.write_secret("agentic-postgres-owner", release.read_dsn("owner", "of_nobody"))
+    page.follow("logs job/agentic-migrate", status=1)
+
+
 @pytest.fixture
-def installed_by_helm(kubectl: Kubectl) -> Iterator[Callable[..., None]]:
+def installed_by_helm(kubectl: Kubectl, cluster: Cluster) -> Iterator[Callable[..., None]]:
     """Installs over the installation that is there, under the names of the guide; at the end that is back."""
-    helm = (ensure(["helm"])["helm"], "--namespace", NAMESPACE)
+    helm = (ensure(["helm"])["helm"], "--namespace", SYSTEM)
 
     def run(*arguments: str) -> None:
         done = subprocess.run([*helm, *arguments], env=kubectl.environment, capture_output=True, text=True, check=False)
@@ -208,7 +314,8 @@ def installed_by_helm(kubectl: Kubectl) -> Iterator[Callable[..., None]]:
         yield run
     finally:
         run("uninstall", "agentic-operator", "--ignore-not-found", "--wait")
-        kubectl.run("-n", NAMESPACE, "delete", "job/agentic-migrate", "--ignore-not-found")
+        cluster.delete(JOB, "agentic-migrate", SYSTEM)
+        cluster.wait_gone(JOB, "agentic-migrate", SYSTEM)
         install(kubectl, version=image_version())
 
 
@@ -218,7 +325,7 @@ def test_an_installation_by_kustomize_is_taken_over_and_passes_the_checklist(
     chart = ("install", "agentic-operator", str(CHART), "--set", "image.tag=dev", "--wait", "--timeout", "3m")
     installed_by_helm(*chart, "--take-ownership")
     installed_by_helm("uninstall", "agentic-operator", "--wait")
-    assert project.kubectl.get("-n", NAMESPACE, OPERATOR) is None
+    assert project.cluster.find(DEPLOYMENT, OPERATOR, SYSTEM) is None
     # The resources have stayed, and the release of that name takes them up.
     installed_by_helm(*chart)
 

@@ -1,6 +1,5 @@
 """A session that asks, on the real cluster: from the question to the answer, without a pod in between."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ import pytest
 from hack.cluster.folders import cluster_folder
 from hack.cluster.nodeconfig import runtime_socket
 from tests.e2e.conftest import IMAGE, Project
-from tests.e2e.test_examples import apply, openai_stub
+from tests.e2e.test_examples import apply, start_stub
+from tests.support.cluster import DEFINITION, JOB, SESSION
 from tests.support.waiting import wait_for
 
 
@@ -59,13 +59,8 @@ def running_pods(project: Project) -> list[str]:
 
 
 def accepted(project: Project) -> tuple[str, str]:
-    found = project.condition("agenticsession/s", "InputAccepted")
+    found = project.condition(SESSION, "s", "InputAccepted")
     return found.get("status", ""), found.get("reason", "")
-
-
-def respond(project: Project, id_: str, value: str) -> None:
-    answer = {"spec": {"responses": [{"interruptId": id_, "value": value}]}}
-    project.run("patch", "agenticsession", "s", "--type=merge", "-p", json.dumps(answer))
 
 
 def test_a_wrong_answer_starts_no_pod_and_a_right_one_goes_on_though_the_definition_is_gone(project: Project) -> None:
@@ -74,17 +69,17 @@ def test_a_wrong_answer_starts_no_pod_and_a_right_one_goes_on_though_the_definit
     status = project.wait_phase("WaitingForInput")
     (question,) = status["interrupts"]
     assert (question["prompt"], question["schema"]) == ("go on?", {"enum": ["yes", "no"]})
-    assert "go on? (yes / no)" in project.run("get", "agenticsession", "s")
-    wait_for(project.pods, lambda pods: not pods, what="no pod while it waits, an ended one neither")
-    assert not project.run("get", "jobs", "-o", "name", "-l", "agentic-operator.dev/session=s")
-    project.run("delete", "workflowdefinition", "asks")
+    assert "go on? (yes / no)" in project.run_kubectl("get", "agenticsession", "s")
+    project.wait_no_pod()
+    assert project.find_all(JOB, labels="agentic-operator.dev/session=s") == []
+    project.cluster.delete(DEFINITION, "asks", project.name)
 
-    respond(project, question["id"], "perhaps")
+    project.answer({question["id"]: "perhaps"})
     wait_for(lambda: accepted(project), lambda found: found == ("False", "InvalidAnswer"), what="the refusal")
     assert project.status()["phase"] == "WaitingForInput"
     assert not project.pods()
 
-    respond(project, question["id"], "yes")
+    project.answer({question["id"]: "yes"})
     status = project.wait_phase("Completed")
     assert status["result"]["done"] == ["yes"]
     assert status["result"]["journal"] == ["before"]
@@ -104,10 +99,10 @@ def test_a_tag_that_is_moved_while_a_session_waits_does_not_change_what_goes_on(
     project.start("asks", inputs={})
     status = project.wait_phase("WaitingForInput")
     assert status["workflow"]["imageDigest"] == moving_image.by_digest
-    wait_for(project.pods, lambda pods: not pods, what="no pod while it waits")
+    project.wait_no_pod()
     moving_image.move("docker.io/agentic-operator/postgres:dev")
 
-    respond(project, status["interrupts"][0]["id"], "yes")
+    project.answer({status["interrupts"][0]["id"]: "yes"})
     (pod,) = wait_for(project.pods, bool, what="the pod that takes the answer")
     assert pod["spec"]["containers"][0]["image"] == moving_image.by_digest
     status = project.wait_phase("Completed")
@@ -119,7 +114,7 @@ def test_a_quick_answer_is_taken_by_the_pod_that_asked(project: Project) -> None
     project.start("asks", inputs={})
     (question,) = project.wait_phase("WaitingForInput")["interrupts"]
     (pod,) = running_pods(project)
-    respond(project, question["id"], "no")
+    project.answer({question["id"]: "no"})
     status = project.wait_phase("Completed")
     assert status["result"]["done"] == ["no"]
     assert status["run"] == 1
@@ -134,15 +129,17 @@ def openly(project: Project, session: str) -> dict[str, str]:
 
 def approve(project: Project, session: str, nodes: set[str]) -> None:
     """Wait for exactly these questions and answer all of them with yes."""
-    ids = wait_for(lambda: openly(project, session), lambda found: set(found) == nodes, what=f"questions of {nodes}")
-    given = [{"interruptId": id_, "value": {"approved": True}} for id_ in ids.values()]
-    patch = json.dumps({"spec": {"responses": given}})
-    project.run("patch", "agenticsession", session, "--type=merge", "-p", patch)
+    ids = wait_for(
+        lambda: openly(project, session),
+        lambda found: set(found) == nodes,
+        what=f"questions of {nodes}",
+    )
+    project.answer({id_: {"approved": True} for id_ in ids.values()}, session=session)
 
 
 def test_the_approval_chain_asks_two_people_and_then_a_third(project: Project) -> None:
     session = apply(project, "approval-chain")
-    project.wait_phase("WaitingForInput", session=session, timeout_seconds=180)
+    project.wait_phase("WaitingForInput", session=session)
     approve(project, session, {"ask_budget", "ask_security"})
     approve(project, session, {"ask_director"})
     result = project.wait_phase("Completed", session=session)["result"]
@@ -150,14 +147,12 @@ def test_the_approval_chain_asks_two_people_and_then_a_third(project: Project) -
 
 
 def test_a_refund_of_the_agent_is_paid_as_a_person_edited_it(project: Project) -> None:
-    project.kubectl.apply(*openai_stub(project.name))
-    project.run("wait", "--for=condition=Ready", "pod/openai-stub", "--timeout=60s")
+    start_stub(project)
     session = apply(project, "tool-approval")
-    (question,) = project.wait_phase("WaitingForInput", session=session, timeout_seconds=180)["interrupts"]
+    (question,) = project.wait_phase("WaitingForInput", session=session)["interrupts"]
     assert question["prompt"] == 'may refund({"order": "A-1001", "amount": 79.0}) run?'
     edited = {"name": "refund", "args": {"order": "A-1001", "amount": 40}}
     answer = {"decisions": [{"type": "edit", "edited_action": edited}]}
-    patch = json.dumps({"spec": {"responses": [{"interruptId": question["id"], "value": answer}]}})
-    project.run("patch", "agenticsession", session, "--type=merge", "-p", patch)
-    result = project.wait_phase("Completed", session=session, timeout_seconds=180)["result"]
+    project.answer({question["id"]: answer}, session=session)
+    result = project.wait_phase("Completed", session=session)["result"]
     assert "40.00 paid back for A-1001" in result["tools_run"][1]["result"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from hack.cluster.progress import Progress
 from hack.images.build import build_foreign, tag
 from tests.e2e.conftest import Project
+from tests.support.cluster import DEFINITION
 from tests.support.langgraph_build import copy_project, find_case, write_dockerfile
 
 BASE = "langgraph-base"
@@ -21,7 +22,7 @@ def test_an_image_of_the_langgraph_cli_is_inspected_and_run(project: Project, tm
     image = build_foreign("e2e-cli", written.dockerfile, written.context, written.contexts, progress)
 
     project.define("agent", image=image)
-    project.wait_condition("workflowdefinition/agent", "Ready", "True", timeout_seconds=180)
-    assert project.condition("workflowdefinition/agent", "ProjectSupported")["status"] == "True"
+    project.wait_ready("agent")
+    assert project.condition(DEFINITION, "agent", "ProjectSupported")["status"] == "True"
     project.start("agent", inputs=dict(case.inputs))
-    case.check(project.wait_phase("Completed", timeout_seconds=180)["result"])
+    case.check(project.wait_phase("Completed")["result"])

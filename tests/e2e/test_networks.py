@@ -3,7 +3,6 @@
 The local cluster's own network keeps to none. Here the controller of kube-router does, for as long as these tests run.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -15,11 +14,11 @@ import pytest
 
 from hack.cluster.binaries import ensure
 from hack.cluster.controlplane import SERVICE_CIDR
-from hack.kubectl import Kubectl, local_kubeconfig
-from tests.e2e.conftest import IMAGE, Project
+from hack.kubectl import local_kubeconfig
+from tests.e2e.conftest import IMAGE, SYSTEM, Project
+from tests.support.cluster import NETWORK_POLICY, NODE, POD, Cluster
 from tests.support.waiting import wait_for
 
-SYSTEM = ("-n", "agentic-system")
 # Tells whether a connection comes about; a packet that is dropped is never answered, one that is refused at once.
 DIAL = (
     "import socket, sys\n"
@@ -50,11 +49,11 @@ def count_rules() -> int:
 
 
 @pytest.fixture(scope="module")
-def enforced(kubectl: Kubectl) -> Iterator[None]:
+def enforced(cluster: Cluster) -> Iterator[None]:
     """The cluster with a network that keeps to policies; its rules are gone afterwards."""
     if shutil.which("ipset") is None:
         pytest.fail("there is no ipset: run `python -m hack.cluster deps network`")
-    node = kubectl.run("get", "nodes", "-o", "name").strip().removeprefix("node/")
+    (node,) = (found["metadata"]["name"] for found in cluster.find_all(NODE))
     program = ensure(["netpol"])["netpol"]
     environment = {**os.environ, "KUBECONFIG": str(local_kubeconfig())}
     with subprocess.Popen(
@@ -92,20 +91,28 @@ def listen(project: Project, name: str, labels: dict[str, str]) -> str:
             }
         ],
     }
-    metadata = {"name": name, "namespace": project.name, "labels": labels}
-    project.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod})
-    project.run("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
-    return project.run("get", "pod", name, "-o", "jsonpath={.status.podIP}")
+    project.apply(POD, name, metadata={"labels": labels}, spec=pod)
+    project.wait_condition(POD, name, "Ready")
+    return str(project.get(POD, name)["status"]["podIP"])
+
+
+def run_python(project: Project, pod: str, *arguments: str) -> str:
+    (container, *_) = project.get(POD, pod)["spec"]["containers"]
+    return project.run_in(pod, "/opt/agentic/bin/python", "-c", *arguments, container=container["name"])
 
 
 def dial(project: Project, pod: str, address: str, port: int) -> str:
-    return project.run("exec", pod, "--", "/opt/agentic/bin/python", "-c", DIAL, address, str(port)).strip()
+    return run_python(project, pod, DIAL, address, str(port)).strip()
 
 
 def reaches(project: Project, pod: str, address: str, port: int, expected: str) -> None:
     """Wait until it is so: rules follow a new pod after a moment. Then it has to stay so."""
     what = f"{pod} to {address}:{port} {expected}"
-    wait_for(lambda: dial(project, pod, address, port), lambda said: said == expected, what=what, timeout_seconds=30)
+    wait_for(
+        lambda: dial(project, pod, address, port),
+        lambda said: said == expected,
+        what=what,
+    )
     assert [dial(project, pod, address, port) for _ in range(2)] == [expected] * 2, what
 
 
@@ -113,20 +120,18 @@ def test_a_session_has_what_it_needs_and_no_more(enforced: None, project: Projec
     project.define("quick")
     project.start("quick", inputs={"seconds": 0}, name="before")
     assert project.wait_phase("Completed", session="before")["result"]["done"]
-    policy = project.get("networkpolicy", "agentic-runner")
-    assert policy is not None
+    assert project.find(NETWORK_POLICY, "agentic-runner") is not None
     # A run that stays for a while, a pod that listens, and one that is nobody's.
     project.define("steps")
     project.start("steps", inputs={"count": 2, "seconds": 90})
-    wait_for(project.status, lambda status: status.get("phase") == "Running", what="the run", timeout_seconds=90)
+    project.wait_phase("Running")
     (pod,) = project.pods()
     runner, its_address = pod["metadata"]["name"], pod["status"]["podIP"]
     service = listen(project, "service", {"app": "service"})
     listen(project, "stranger", {"app": "stranger"})
-    database = project.kubectl.run(*SYSTEM, "get", "pod", "postgres-0", "-o", "jsonpath={.status.podIP}")
-    operator = json.loads(
-        project.kubectl.run(*SYSTEM, "get", "pods", "-l", "app.kubernetes.io/name=agentic-operator", "-o", "json")
-    )["items"][0]["status"]["podIP"]
+    database = project.cluster.get(POD, "postgres-0", SYSTEM)["status"]["podIP"]
+    operators = project.cluster.find_all(POD, SYSTEM, labels="app.kubernetes.io/name=agentic-operator")
+    operator = operators[0]["status"]["podIP"]
 
     # Another pod of the cluster: by the ports that are listed, and by no other. A stranger may, so it is the policy.
     reaches(project, "stranger", service, 8000, "open")
@@ -135,7 +140,7 @@ def test_a_session_has_what_it_needs_and_no_more(enforced: None, project: Projec
     reaches(project, runner, database, 5432, "open")
     reaches(project, runner, operator, 8080, "closed")
     # Nobody connects to a runner; a closed port would be refused all the same, so that one is listened on.
-    project.run("exec", runner, "--", "/opt/agentic/bin/python", "-c", DETACH + LISTEN)
+    run_python(project, runner, DETACH + LISTEN)
     assert dial(project, runner, "127.0.0.1", 8000) == "open"
     reaches(project, "stranger", its_address, 8000, "closed")
     # The database is for our pods, and connects to nothing; the operator's metrics are for all.
@@ -145,13 +150,11 @@ def test_a_session_has_what_it_needs_and_no_more(enforced: None, project: Projec
     # What a policy of somebody else's allows beside it is allowed.
     more = {"podSelector": {"matchLabels": {"agentic-operator.dev/workflow": "steps"}}, "policyTypes": ["Egress"]}
     rule = {"to": [{"podSelector": {"matchLabels": {"app": "service"}}}], "ports": [{"port": 8000}]}
-    metadata = {"name": "steps-to-service", "namespace": project.name}
-    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
-    project.kubectl.apply({**kind, "metadata": metadata, "spec": {**more, "egress": [rule]}})
+    project.apply(NETWORK_POLICY, "steps-to-service", spec={**more, "egress": [rule]})
     reaches(project, runner, service, 8000, "open")
 
 
-def test_where_definitions_of_the_cluster_are_inspected_there_is_no_network(enforced: None, kubectl: Kubectl) -> None:
+def test_where_definitions_of_the_cluster_are_inspected_there_is_no_network(enforced: None, cluster: Cluster) -> None:
     """The policy of runners, which would open it, is not made there."""
-    policies = kubectl.run("-n", "agentic-inspections", "get", "networkpolicies", "-o", "name").split()
-    assert policies == ["networkpolicy.networking.k8s.io/agentic-inspections"]
+    policies = cluster.find_all(NETWORK_POLICY, "agentic-inspections")
+    assert [policy["metadata"]["name"] for policy in policies] == ["agentic-inspections"]

@@ -5,27 +5,29 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.client import ApiException
 
-from hack.kubectl import ROOT, KubectlError
+from hack.kubectl import ROOT
 from tests.e2e.conftest import Project
+from tests.support.cluster import CONFIG_MAP, DEFINITION, EVENT, JOB, POD, QUOTA, SECRET, Kind
 from tests.support.waiting import wait_for
 
 
 def is_told(project: Project, reason: str, *texts: str) -> None:
     """Wait until the session's status and an Event say what is in the way."""
-    status = wait_for(project.status, lambda status: status.get("reason") == reason, what=reason, timeout_seconds=45)
+    status = project.wait_reason(reason)
     assert status["phase"] == "Creating"
     for text in texts:
         assert text in status["message"]
     wait_for(
-        lambda: project.run("get", "events", "--field-selector", f"reason={reason}", "-o", "jsonpath={..message}"),
-        lambda said: texts[0] in said,
+        lambda: [event["message"] for event in project.find_all(EVENT, fields=f"reason={reason}")],
+        lambda said: any(texts[0] in message for message in said),
         what="the Event",
     )
 
 
 def completes(project: Project) -> None:
-    status = project.wait_phase("Completed", timeout_seconds=180)
+    status = project.wait_phase("Completed")
     assert (status["run"], status["result"]["done"]) == (1, ["hello after 0 s"])
     assert len(project.pods()) == 1
 
@@ -34,14 +36,14 @@ def completes(project: Project) -> None:
     ("kind", "spec", "reason", "said"),
     [
         pytest.param(
-            "Secret",
+            SECRET,
             {"env": [{"name": "W", "valueFrom": {"secretKeyRef": {"name": "wanted", "key": "WANTED"}}}]},
             "ContainerConfigError",
             'CreateContainerConfigError: secret "wanted" not found',
             id="a Secret for a variable",
         ),
         pytest.param(
-            "Secret",
+            SECRET,
             # Mounted, too: the runner masks its values.
             {"envFrom": [{"secretRef": {"name": "wanted"}}]},
             "SecretMissing",
@@ -49,7 +51,7 @@ def completes(project: Project) -> None:
             id="a Secret for variables",
         ),
         pytest.param(
-            "ConfigMap",
+            CONFIG_MAP,
             {"podTemplate": {"volumes": [{"name": "c", "mountPath": "/mnt/c", "configMap": {"name": "wanted"}}]}},
             "PodNotStarted",
             'configmap "wanted" not found',
@@ -58,60 +60,51 @@ def completes(project: Project) -> None:
     ],
 )
 def test_what_the_kubelet_lacks_is_told_and_the_pod_starts_once_it_is_there(
-    project: Project, kind: str, spec: dict[str, Any], reason: str, said: str
+    project: Project, kind: Kind, spec: dict[str, Any], reason: str, said: str
 ) -> None:
-    body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "wanted", "namespace": project.name}}
-    wanted = {**body, "stringData" if kind == "Secret" else "data": {"WANTED": "x"}}
-    project.kubectl.apply(wanted)
+    make_wanted(project, kind)
     project.define("quick", **spec)
-    project.wait_condition("workflowdefinition/quick", "Ready", "True")
+    project.wait_ready("quick")
     # The definition was inspected with it; somebody deletes it before the session comes.
-    project.run("delete", kind.lower(), "wanted")
+    project.cluster.delete(kind, "wanted", project.name)
     project.start("quick", inputs={"seconds": 0})
     is_told(project, reason, said)
-    project.kubectl.apply(wanted)
+    make_wanted(project, kind)
     completes(project)
+
+
+def make_wanted(project: Project, kind: Kind) -> None:
+    """Make the Secret or ConfigMap that a pod needs."""
+    project.apply(kind, "wanted", **{"stringData" if kind == SECRET else "data": {"WANTED": "x"}})
 
 
 def test_a_definition_that_waits_for_its_secret_is_ready_once_it_is_there(project: Project) -> None:
     """Nobody has to touch the definition afterwards."""
     project.define("quick", envFrom=[{"secretRef": {"name": "wanted"}}])
-    told = wait_for(
-        lambda: project.condition("workflowdefinition/quick", "Ready"),
-        lambda condition: condition.get("reason") == "SecretMissing",
-        what="the reason",
-        timeout_seconds=45,
-    )
-    assert (told["status"], 'secret "wanted" not found' in told["message"]) == ("Unknown", True)
-    project.run("create", "secret", "generic", "wanted", "--from-literal=WANTED=x")
-    project.wait_condition("workflowdefinition/quick", "Ready", "True")
+    told = project.wait_condition(DEFINITION, "quick", "Ready", "Unknown", reason="SecretMissing")
+    assert 'secret "wanted" not found' in told["message"]
+    make_wanted(project, SECRET)
+    project.wait_ready("quick")
 
 
 def test_a_definition_that_cannot_mount_its_configmap_says_so_and_is_ready_once_it_is_there(project: Project) -> None:
     volume = {"name": "c", "mountPath": "/mnt/c", "configMap": {"name": "wanted"}}
     project.define("quick", podTemplate={"volumes": [volume]})
-    told = wait_for(
-        lambda: project.condition("workflowdefinition/quick", "Ready"),
-        lambda condition: condition.get("reason") == "PodNotStarted",
-        what="the reason",
-        timeout_seconds=45,
-    )
-    assert (told["status"], 'configmap "wanted" not found' in told["message"]) == ("Unknown", True)
-    project.run("create", "configmap", "wanted", "--from-literal=WANTED=x")
-    project.wait_condition("workflowdefinition/quick", "Ready", "True")
+    told = project.wait_condition(DEFINITION, "quick", "Ready", "Unknown", reason="PodNotStarted")
+    assert 'configmap "wanted" not found' in told["message"]
+    make_wanted(project, CONFIG_MAP)
+    project.wait_ready("quick")
 
 
 def test_a_pod_that_a_quota_holds_back_is_told_and_starts_once_there_is_room(project: Project) -> None:
     project.define("quick")
-    project.wait_condition("workflowdefinition/quick", "Ready", "True")
-    project.run("create", "quota", "full", "--hard=pods=0")
-    wait_for(
-        lambda: project.get("quota", "full"), lambda quota: quota and quota["status"].get("hard"), what="the quota"
-    )
+    project.wait_ready("quick")
+    project.apply(QUOTA, "full", spec={"hard": {"pods": "0"}})
+    wait_for(lambda: project.get(QUOTA, "full").get("status", {}).get("hard"), bool, what="the quota")
     project.start("quick", inputs={"seconds": 0})
     is_told(project, "QuotaExceeded", "exceeded quota: full", "raise it, or delete what fills it")
     assert project.pods() == []
-    project.run("patch", "quota", "full", "--type=merge", "-p", '{"spec":{"hard":{"pods":"1"}}}')
+    project.apply(QUOTA, "full", spec={"hard": {"pods": "1"}})
     completes(project)
 
 
@@ -119,7 +112,7 @@ def test_a_pod_that_fills_its_disk_is_evicted_and_the_session_says_why(project: 
     """64 MB into a pod that may write 16: the kubelet's words name the folder, and the message the remedy."""
     project.define("fills", resources={"limits": {"ephemeral-storage": "16Mi"}})
     project.start("fills", inputs={"count": 64, "seconds": 600}, retries=0)
-    status = project.wait_phase("Failed", timeout_seconds=300)
+    status = project.wait_phase("Failed")
     assert status["reason"] == "Evicted"
     assert "raise resources.limits.ephemeral-storage" in status["message"]
     assert re.search(
@@ -150,20 +143,20 @@ def test_a_session_takes_of_a_quota_what_the_guide_says(project: Project) -> Non
     }
     hard = {**quota["spec"]["hard"], **counts, "count/agenticsessions.agentic-operator.dev": "1"}
     project.define("steps", workspace={"size": "1Gi"})
-    project.wait_condition("workflowdefinition/steps", "Ready", "True")
-    project.run("delete", "jobs", "--all", "--wait")
-    wait_for(lambda: project.get("pods"), lambda found: not (found or {}).get("items"), what="no pods")
+    project.wait_ready("steps")
+    for job in project.find_all(JOB):
+        project.cluster.delete(JOB, job["metadata"]["name"], project.name)
+    wait_for(lambda: project.find_all(POD), lambda pods: not pods, what="no pods")
     quota["metadata"]["namespace"] = project.name
-    project.kubectl.apply({**quota, "spec": {"hard": hard}})
+    project.cluster.apply({**quota, "spec": {"hard": hard}})
 
     def used() -> dict[str, str]:
-        found = project.get("quota", "sessions") or {}
-        return dict(found.get("status", {}).get("used") or {})
+        return dict(project.get(QUOTA, "sessions").get("status", {}).get("used") or {})
 
     wait_for(used, lambda found: found.keys() == hard.keys(), what="the quota")
     before = used()
     project.start("steps", inputs={"count": 1, "seconds": 60})
-    wait_for(project.status, lambda status: status.get("phase") == "Running", what="the run", timeout_seconds=90)
+    project.wait_phase("Running")
     expected = {
         "pods": "1",
         "requests.cpu": "100m",
@@ -182,7 +175,7 @@ def test_a_session_takes_of_a_quota_what_the_guide_says(project: Project) -> Non
         "count/rolebindings.rbac.authorization.k8s.io": "1",
         "count/networkpolicies.networking.k8s.io": "1",
     }
-    wait_for(used, lambda found: found == expected, what=f"what is used, after {before}", timeout_seconds=60)
+    wait_for(used, lambda found: found == expected, what=f"what is used, after {before}")
     # One session is the limit: whoever makes the next is told.
-    with pytest.raises(KubectlError, match="exceeded quota: sessions"):
+    with pytest.raises(ApiException, match="exceeded quota: sessions"):
         project.start("steps", name="more", inputs={"count": 1})

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from hack.install import NAMESPACE, image_version, install
+from hack.install import image_version, install
 from hack.kubectl import ROOT, Kubectl
-from tests.e2e.conftest import Project, find_address
+from tests.e2e.conftest import SYSTEM, Project, find_address
 from tests.projects.cases import CASES
+from tests.support.cluster import DEFINITION, JOB, NAMESPACE, POD, Cluster
 from tests.support.security_constraints import FIRST, LABEL, constrain
 from tests.support.waiting import wait_for
 
@@ -24,15 +25,17 @@ DSN = "/var/run/secrets/agentic/postgres/dsn"
 
 
 @pytest.fixture(scope="module")
-def constrained(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def constrained(kubectl: Kubectl, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cluster with constraints, in which the operator is the ordinary one still."""
     folder = tmp_path_factory.mktemp("constraints")
-    with constrain(kubectl, find_address(kubectl), folder, part_of="agentic-operator"):
+    with constrain(kubectl, find_address(cluster), folder, part_of="agentic-operator"):
         yield
 
 
 @pytest.fixture(scope="module")
-def installed(constrained: None, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def installed(
+    constrained: None, kubectl: Kubectl, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Everything installed with the component, in a namespace that is constrained, too."""
     folder = tmp_path_factory.mktemp("overlay")
     overlay = {
@@ -40,18 +43,24 @@ def installed(constrained: None, kubectl: Kubectl, tmp_path_factory: pytest.Temp
         "components": [os.path.relpath(ROOT / "manifests/openshift", folder)],
     }
     (folder / "kustomization.yaml").write_text(json.dumps(overlay))
-    kubectl.run("delete", "-n", NAMESPACE, "job/agentic-migrate", "--ignore-not-found", "--wait=true")
+    cluster.delete(JOB, "agentic-migrate", SYSTEM)
+    cluster.wait_gone(JOB, "agentic-migrate", SYSTEM)
     try:
-        kubectl.run("label", "namespace", NAMESPACE, f"{LABEL}=parts", "--overwrite")
+        label(cluster, SYSTEM, "parts")
         install(kubectl, version="openshift", folder=folder)
         yield
     finally:
-        kubectl.run("label", "namespace", NAMESPACE, f"{LABEL}-")
+        label(cluster, SYSTEM, None)
         install(kubectl, version=image_version())
 
 
+def label(cluster: Cluster, namespace: str, constraints: str | None) -> None:
+    """Say which constraints pods of a namespace are under; None: under none."""
+    cluster.patch(NAMESPACE, namespace, {"metadata": {"labels": {LABEL: constraints}}})
+
+
 def define(project: Project, constraints: str) -> None:
-    project.kubectl.run("label", "namespace", project.name, f"{LABEL}={constraints}")
+    label(project.cluster, project.name, constraints)
     project.define(
         "agent",
         image=IMAGE,
@@ -63,10 +72,9 @@ def define(project: Project, constraints: str) -> None:
 def test_an_operator_without_the_setting_is_told_it(constrained: None, project: Project) -> None:
     define(project, "with-group")
     said = wait_for(
-        lambda: project.condition("workflowdefinition/agent", "Inspected"),
+        lambda: project.condition(DEFINITION, "agent", "Inspected"),
         lambda condition: condition.get("reason") == "AdmissionRefused",
         what="the refusal",
-        timeout_seconds=90,
     )["message"]
     assert "must be in the ranges: [1000720000, 1000729999]" in said
     assert "set the operator's RUNNER_USER to 'cluster' (Helm: podUser)" in said
@@ -75,36 +83,39 @@ def test_an_operator_without_the_setting_is_told_it(constrained: None, project: 
 @pytest.mark.parametrize("constraints", ["with-group", "without-group"])
 def test_sessions_run_as_whom_the_cluster_says(installed: None, project: Project, constraints: str) -> None:
     define(project, constraints)
-    project.wait_condition("workflowdefinition/agent", "Ready", "True", timeout_seconds=180)
+    project.wait_ready("agent")
     project.start("agent", inputs=dict(FLAT.inputs))
 
     def look() -> list[object]:
         for pod in project.pods():
             if pod["status"].get("phase") == "Running":
-                found: list[object] = json.loads(
-                    project.run("exec", pod["metadata"]["name"], "-c", "runner", "--", "python", "-c", LOOK)
-                )
+                found: list[object] = json.loads(project.run_in(pod["metadata"]["name"], "python", "-c", LOOK))
                 return found
         return []
 
-    found = wait_for(look, lambda said: bool(said) and said[-1] is True, what="the middle of the session")
+    found = wait_for(
+        look,
+        lambda said: bool(said) and said[-1] is True,
+        what="the middle of the session",
+    )
     assert found[:3] == [FIRST, 0, "agentic"]
     pod = project.pods()[0]
     name, spec = pod["metadata"]["name"], pod["spec"]
     assert spec["securityContext"].get("fsGroup") == (FIRST if constraints == "with-group" else None)
     # Root's and its group's, and nobody else's.
-    mode = project.run("exec", name, "-c", "runner", "--", "stat", "-L", "-c", "%a %u %g", DSN).strip()
+    mode = project.run_in(name, "stat", "-L", "-c", "%a %u %g", DSN).strip()
     assert mode == f"440 0 {FIRST if constraints == 'with-group' else 0}"
-    project.run("exec", name, "-c", "runner", "--", "python", "-c", "open('/tmp/go', 'w').close()")
-    FLAT.check(project.wait_phase("Completed", timeout_seconds=180)["result"])
+    project.run_in(name, "python", "-c", "open('/tmp/go', 'w').close()")
+    FLAT.check(project.wait_phase("Completed")["result"])
 
 
-def test_the_operator_and_its_migration_run_as_whom_the_cluster_says(installed: None, kubectl: Kubectl) -> None:
-    said = kubectl.run("-n", NAMESPACE, "exec", "deployment/agentic-operator", "--", "id").strip()
+def test_the_operator_and_its_migration_run_as_whom_the_cluster_says(installed: None, cluster: Cluster) -> None:
+    pods = cluster.find_all(
+        POD, SYSTEM, labels="app.kubernetes.io/name=agentic-operator", fields="status.phase=Running"
+    )
+    said = cluster.run(pods[0]["metadata"]["name"], SYSTEM, "id", container="operator")
     assert said.startswith(f"uid={FIRST} gid=0(root) groups=0(root),{FIRST}")
-    pods = kubectl.get("-n", NAMESPACE, "pods", "-l", "app.kubernetes.io/component=migrate")
-    assert pods is not None
-    (migration,) = pods["items"]
+    (migration,) = cluster.find_all(POD, SYSTEM, labels="app.kubernetes.io/component=migrate")
     assert migration["status"]["phase"] == "Succeeded"
     assert migration["spec"]["containers"][0]["securityContext"]["runAsUser"] == FIRST
 
@@ -113,24 +124,23 @@ def test_all_of_the_images_may_be_read_by_everybody(project: Project) -> None:
     closed = "find /opt/agentic . \\( -type d ! -perm -005 -o -type f ! -perm -004 \\)"
     context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     for image in (IMAGE, "docker.io/agentic-operator/operator:dev"):
-        project.kubectl.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": "look", "namespace": project.name},
-                "spec": {
-                    "restartPolicy": "Never",
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": FIRST,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "containers": [
-                        {"name": "look", "image": image, "command": ["sh", "-c", closed], "securityContext": context}
-                    ],
-                },
-            }
+        spec = {
+            "restartPolicy": "Never",
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": FIRST,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {"name": "look", "image": image, "command": ["sh", "-c", closed], "securityContext": context}
+            ],
+        }
+        project.apply(POD, "look", spec=spec)
+        wait_for(
+            lambda: project.get(POD, "look")["status"],
+            lambda status: status.get("phase") == "Succeeded",
+            what="the end of the search",
         )
-        project.run("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/look", "--timeout=60s")
-        assert project.run("logs", "look") == ""
-        project.run("delete", "pod", "look", "--grace-period=0", "--force")
+        assert project.read_log("look") == ""
+        project.kill_pod("look")
+        project.cluster.wait_gone(POD, "look", project.name)

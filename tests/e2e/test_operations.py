@@ -14,10 +14,10 @@ import pytest
 from hack.install import NAMESPACE, image_version, install, make_logins
 from hack.kubectl import ROOT, Kubectl
 from tests.e2e.conftest import Project, read_environment
+from tests.support.cluster import JOB, POLICY_BINDING, STATEFUL_SET, VOLUME_CLAIM, Cluster
 from tests.support.guide import find_console, reads_like, run_commands
 from tests.support.waiting import wait_for
 
-SYSTEM = ("-n", NAMESPACE)
 NAMES = ("cluster", "resources", "namespace", "credentials", "migration", "rights", "admission", "operator")
 # The cluster has the database's image under this name and pulls no other.
 IMAGES = [{"name": "docker.io/library/postgres", "newName": "agentic-operator/postgres", "newTag": "dev"}]
@@ -32,13 +32,20 @@ def check(kubectl: Kubectl) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def test_the_checklist_passes_and_a_defect_is_named_with_the_command_that_mends_it(kubectl: Kubectl) -> None:
+def wait_checklist(kubectl: Kubectl) -> None:
+    """Wait until the checklist passes: a cluster that came up a moment ago does not know yet what of it is ready."""
+    what = "the checklist"
+    wait_for(lambda: check(kubectl)[0], lambda status: status == 0, what=what, every=1)
+
+
+def test_the_checklist_passes_and_a_defect_is_named_with_the_command_that_mends_it(
+    kubectl: Kubectl, cluster: Cluster
+) -> None:
     passed = [f"PASS  {number}  {name}" for number, name in enumerate(NAMES, start=1)]
-    # A cluster that came up a moment ago does not know yet what of it is ready.
-    wait_for(lambda: check(kubectl)[0], lambda status: status == 0, what="the checklist", every=1)
+    wait_checklist(kubectl)
     assert check(kubectl) == (0, [*passed, "all 8 checks passed"])
 
-    kubectl.run("delete", "validatingadmissionpolicybinding", POLICY)
+    cluster.delete(POLICY_BINDING, POLICY)
     status, lines = check(kubectl)
     remedy = lines.pop(7).strip()
     problem = f"FAIL  7  admission: missing: validatingadmissionpolicybinding/{POLICY.split('.')[0]}"
@@ -74,26 +81,30 @@ class Guide:
 
 
 @pytest.fixture
-def guide(kubectl: Kubectl, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Guide]:
+def guide(kubectl: Kubectl, cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Guide]:
     """The guide; at the end there is no backup, and the installation is whole again where a test could not finish."""
     failures = request.session.testsfailed
     yield Guide(kubectl, tmp_path)
     failed = request.session.testsfailed > failures
     if failed:
-        print(kubectl.run(*SYSTEM, "get", "jobs,pods,pvc", "-o", "wide"))
-    kubectl.run(*SYSTEM, "delete", "job/agentic-restore", "job/backup-now", "--ignore-not-found")
+        print(kubectl.run("-n", NAMESPACE, "get", "jobs,pods,pvc", "-o", "wide"))
+    for job in ("agentic-restore", "backup-now"):
+        cluster.delete(JOB, job, NAMESPACE)
+        cluster.wait_gone(JOB, job, NAMESPACE)
     kubectl.run("delete", "-k", str(ROOT / "manifests/backup"), "--wait=false")
     if failed:
-        kubectl.run(*SYSTEM, "delete", "job/agentic-migrate", "--ignore-not-found")
+        cluster.delete(JOB, "agentic-migrate", NAMESPACE)
+        cluster.wait_gone(JOB, "agentic-migrate", NAMESPACE)
         install(kubectl, version=image_version())
 
 
-def throw_the_database_away(kubectl: Kubectl) -> None:
+def throw_the_database_away(cluster: Cluster) -> None:
     """End the server, delete its volume, and start an empty one."""
-    kubectl.run(*SYSTEM, "scale", "statefulset/postgres", "--replicas=0")
-    kubectl.run(*SYSTEM, "delete", "persistentvolumeclaim/data-postgres-0")
-    kubectl.run(*SYSTEM, "scale", "statefulset/postgres", "--replicas=1")
-    kubectl.run(*SYSTEM, "rollout", "status", "statefulset/postgres", "--timeout=120s", timeout_seconds=130)
+    cluster.patch(STATEFUL_SET, "postgres", {"spec": {"replicas": 0}}, NAMESPACE)
+    cluster.delete(VOLUME_CLAIM, "data-postgres-0", NAMESPACE)
+    cluster.wait_gone(VOLUME_CLAIM, "data-postgres-0", NAMESPACE)
+    cluster.patch(STATEFUL_SET, "postgres", {"spec": {"replicas": 1}}, NAMESPACE)
+    cluster.wait_rolled_out(STATEFUL_SET, "postgres", NAMESPACE)
 
 
 def test_a_session_that_waits_goes_on_after_its_database_was_lost_and_restored_by_the_guide(
@@ -105,18 +116,17 @@ def test_a_session_that_waits_goes_on_after_its_database_was_lost_and_restored_b
     (question,) = project.wait_phase("WaitingForInput")["interrupts"]
 
     guide.follow("-k manifests/backup")
-    throw_the_database_away(kubectl)
+    throw_the_database_away(project.cluster)
     guide.follow("kubectl delete jobs")
     guide.follow("-k manifests/restore")
     make_logins(kubectl)
     guide.follow("-k manifests/migrate")
     guide.follow("-k manifests/migrate", "migrations.md")
     guide.follow("--replicas=2")
-    wait_for(lambda: check(kubectl)[0], lambda status: status == 0, what="the checklist", every=1)
+    wait_checklist(kubectl)
 
     assert project.status()["phase"] == "WaitingForInput"
-    answer = {"spec": {"responses": [{"interruptId": question["id"], "value": "yes"}]}}
-    project.run("patch", "agenticsession", "s", "--type=merge", "-p", json.dumps(answer))
+    project.answer({question["id"]: "yes"})
     status = project.wait_phase("Completed")
     assert (status["result"]["done"], status["result"]["journal"]) == (["yes"], ["before"])
     assert status["run"] == 2

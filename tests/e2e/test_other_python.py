@@ -52,7 +52,7 @@ def test_an_image_of_the_langgraph_cli_runs_on_another_python(
     name = f"e2e-cli-{OTHER_PYTHON}{'-locked' if is_locked else ''}"
     image = build_foreign(name, written.dockerfile, written.context, written.contexts, progress)
     project.define("agent", image=image)
-    project.wait_condition("workflowdefinition/agent", "Ready", "True", timeout_seconds=180)
+    project.wait_ready("agent")
     project.start("agent", inputs={"text": "hello"})
-    result = project.wait_phase("Completed", timeout_seconds=180)["result"]
+    result = project.wait_phase("Completed")["result"]
     assert result["steps"] == ["first", VERSION, "compiled"]

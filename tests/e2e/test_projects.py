@@ -1,12 +1,12 @@
 """Every kind of project on the real cluster: registered, run, its pod killed in the middle, continued to its end."""
 
-import json
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Project
 from tests.projects.cases import CASES, Case
+from tests.support.cluster import DEFINITION
 from tests.support.waiting import wait_for
 
 IMAGE = "docker.io/agentic-operator/e2e-projects:dev"
@@ -39,11 +39,11 @@ def _pod_in_the_middle(project: Project, session: str, *, but: str = "") -> str:
         for pod in project.pods(session):
             name: str = pod["metadata"]["name"]
             if name != but and pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]:
-                said = project.run("exec", name, "-c", "runner", "--", "python", "-c", _LOOK)
+                said = project.run_in(name, "python", "-c", _LOOK)
                 return name if said.strip() == "True" else ""
         return ""
 
-    return wait_for(find, bool, what=f"the middle of {session}", timeout_seconds=180, every=1.0)
+    return wait_for(find, bool, what=f"the middle of {session}", every=0.5)
 
 
 _LOOK = "import os; print(os.path.exists('/tmp/reached'))"
@@ -60,20 +60,19 @@ def check_survival(project: Project, batch: list[Case], image: str) -> None:
     for case in batch:
         _define(project, case, image)
     for case in batch:
-        project.wait_condition(f"workflowdefinition/{_name(case)}", "Ready", "True", timeout_seconds=180)
-        assert project.condition(f"workflowdefinition/{_name(case)}", "ProjectSupported")["status"] == "True"
+        project.wait_ready(_name(case))
+        assert project.condition(DEFINITION, _name(case), "ProjectSupported")["status"] == "True"
     for case in batch:
         project.start(_name(case), name=_name(case), inputs=dict(case.inputs), **case.settings)
     for case in batch:
         killed = _pod_in_the_middle(project, _name(case))
-        project.run("delete", "pod", killed, "--grace-period=0", "--force")
+        project.kill_pod(killed)
         successor = _pod_in_the_middle(project, _name(case), but=killed)
-        project.run("exec", successor, "-c", "runner", "--", "python", "-c", _LET_GO)
+        project.run_in(successor, "python", "-c", _LET_GO)
     for case in batch:
         if case.answer is not None:
-            (question,) = project.wait_phase("WaitingForInput", session=_name(case), timeout_seconds=180)["interrupts"]
-            answer = {"spec": {"responses": [{"interruptId": question["id"], "value": case.answer}]}}
-            project.run("patch", "agenticsession", _name(case), "--type=merge", "-p", json.dumps(answer))
+            (question,) = project.wait_phase("WaitingForInput", session=_name(case))["interrupts"]
+            project.answer({question["id"]: case.answer}, session=_name(case))
     for case in batch:
-        status: dict[str, Any] = project.wait_phase("Completed", session=_name(case), timeout_seconds=180)
+        status: dict[str, Any] = project.wait_phase("Completed", session=_name(case))
         case.check(status["result"])

@@ -17,12 +17,12 @@ from hack.cluster.certificates import Authority
 from hack.install import NAMESPACE, wait_for_operator
 from hack.kubectl import Kubectl
 from tests.e2e.conftest import Project, find_address, read_environment, read_everything
+from tests.support.cluster import SECRET, SESSION, Cluster
 from tests.support.commands import run_agentic
 from tests.support.guide import find_console, run_commands
 from tests.support.objects import SECRET_KEY, Bucket, ObjectServer, make_bucket
 from tests.support.waiting import wait_for
 
-SYSTEM = ("-n", NAMESPACE)
 SECRETS = ("agentic-results", "agentic-encryption")
 MEBIBYTES = 91
 EXPECTED = json.dumps({"rows": ["confidential".ljust(1021, "r")] * 1024 * MEBIBYTES}, separators=(",", ":")).encode()
@@ -36,7 +36,7 @@ def follow(page: str, secret: str, kubectl: Kubectl, folder: Path) -> None:
 
 
 def switch(kubectl: Kubectl, *settings: str) -> None:
-    kubectl.run(*SYSTEM, "set", "env", "deployment/agentic-operator", *settings)
+    kubectl.run("-n", NAMESPACE, "set", "env", "deployment/agentic-operator", *settings)
     wait_for_operator(kubectl)
 
 
@@ -49,11 +49,11 @@ def keys(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bucket(kubectl: Kubectl, keys: Path, tmp_path: Path) -> Iterator[Bucket]:
+def bucket(kubectl: Kubectl, cluster: Cluster, keys: Path, tmp_path: Path) -> Iterator[Bucket]:
     """A bucket that pods reach, and an operator that uses it and encrypts."""
     authority = Authority(tmp_path / "authority")
     authority.create()
-    server = ObjectServer(tmp_path / "s3", host=find_address(kubectl), authority=authority)
+    server = ObjectServer(tmp_path / "s3", host=find_address(cluster), authority=authority)
     server.start()
     try:
         bucket = make_bucket(server)
@@ -65,7 +65,8 @@ def bucket(kubectl: Kubectl, keys: Path, tmp_path: Path) -> Iterator[Bucket]:
     finally:
         server.kill()
         switch(kubectl, "RESULT_STORE-", "ENCRYPTION-")
-        kubectl.run(*SYSTEM, "delete", "secret", *SECRETS, "--ignore-not-found")
+        for name in SECRETS:
+            cluster.delete(SECRET, name, NAMESPACE)
 
 
 # Every column of every table, bytes as they are and all else as text.
@@ -77,11 +78,11 @@ SELECT format(CASE data_type WHEN 'bytea' THEN 'SELECT %1$L FROM %2$I WHERE posi
 """
 
 
-def find_in_tables(kubectl: Kubectl, *texts: str) -> set[str]:
+def find_in_tables(cluster: Cluster, *texts: str) -> set[str]:
     """Say which of the texts, words without blanks, stand anywhere in the database."""
     client = 'PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" exec psql -qAt -h 127.0.0.1 -U postgres -d agentic'
     command = ("sh", "-c", f"{client} -v ON_ERROR_STOP=1 -v texts='{' '.join(texts)}'")
-    return set(kubectl.run(*SYSTEM, "exec", "-i", "statefulset/postgres", "--", *command, stdin=SEARCH).splitlines())
+    return set(cluster.run("postgres-0", NAMESPACE, *command, stdin=SEARCH).splitlines())
 
 
 def test_a_result_of_over_90_mb_is_fetched_by_its_link_and_nothing_of_it_is_readable_in_the_database(
@@ -90,7 +91,7 @@ def test_a_result_of_over_90_mb_is_fetched_by_its_link_and_nothing_of_it_is_read
     kubectl = project.kubectl
     project.define("large")
     project.start("large", inputs={"mebibytes": MEBIBYTES, "note": "inputs-are-readable"})
-    status = project.wait_phase("Completed", timeout_seconds=240)
+    status = project.wait_phase("Completed")
     reference = status["resultRef"]
     digest = hashlib.sha256(EXPECTED).hexdigest()
     assert "result" not in status
@@ -117,10 +118,14 @@ def test_a_result_of_over_90_mb_is_fetched_by_its_link_and_nothing_of_it_is_read
     key = (keys / "keys").read_text().strip()
     (name,) = parse_keyring(key).names
     readable, sealed = "inputs-are-readable", f"msgpack+agentic-{name}"
-    assert find_in_tables(kubectl, "confidential", readable, sealed) == {readable, sealed}
-    seen = read_everything(kubectl, project.name) + read_everything(kubectl, NAMESPACE)
+    assert find_in_tables(project.cluster, "confidential", readable, sealed) == {readable, sealed}
+    seen = read_everything(project.cluster, project.name) + read_everything(project.cluster, NAMESPACE)
     assert SECRET_KEY not in seen
     assert key not in seen
 
-    project.run("delete", "agenticsession", "s")
-    wait_for(lambda: bucket.keys, lambda found: not found, what="the end of the object with its session")
+    project.cluster.delete(SESSION, "s", project.name)
+    wait_for(
+        lambda: bucket.keys,
+        lambda found: not found,
+        what="the end of the object with its session",
+    )

@@ -1,12 +1,12 @@
 """Sessions on the real cluster: from `kubectl apply` to a result, and the ways in which a run can go wrong."""
 
 import base64
-import json
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import SYSTEM, Project, read_everything, read_logs
+from tests.support.cluster import DEFINITION, JOB, POD, SECRET, SESSION
 from tests.support.waiting import wait_for
 
 
@@ -26,12 +26,21 @@ def test_a_session_runs_to_its_result_in_a_restricted_pod(project: Project) -> N
     assert pod["spec"]["automountServiceAccountToken"] is False
 
 
+def test_a_plain_typed_dict_works_from_registration_to_result(project: Project) -> None:
+    project.define("plain")
+    project.wait_ready("plain")
+    schema = project.get(DEFINITION, "plain")["status"]["inputSchema"]
+    assert set(schema["properties"]) == {"topic", "draft", "words"}
+    project.start("plain", inputs={"topic": "spring is here"})
+    status = project.wait_phase("Completed")
+    assert status["result"] == {"topic": "spring is here", "draft": "Dear reader, spring is here.", "words": 5}
+    assert "InputsKnown" not in {condition["type"] for condition in status["conditions"]}
+
+
 def test_the_definition_is_inspected_and_drawn(project: Project) -> None:
     project.define("steps")
-    project.wait_condition("workflowdefinition/steps", "Ready", "True")
-    found = project.get("workflowdefinition", "steps")
-    assert found is not None
-    status = found["status"]
+    project.wait_ready("steps")
+    status = project.get(DEFINITION, "steps")["status"]
     assert {"step", "finish"} <= set(status["graph"]["nodes"])
     assert "step" in status["graph"]["mermaid"]
     assert status["inputSchema"]["properties"]["count"]
@@ -44,18 +53,16 @@ def test_a_runner_of_another_kind_needs_a_definition_and_nothing_else(project: P
     status = project.wait_phase("Completed")
     assert status["result"] == {"to": 2, "be": 2, "or": 1, "not": 1}
     assert status["run"] == 1
-    found = project.get("workflowdefinition", "words")
-    assert found is not None
-    assert found["status"]["graph"]["nodes"] == ["count"]
+    assert project.get(DEFINITION, "words")["status"]["graph"]["nodes"] == ["count"]
 
 
 def test_a_pod_killed_in_the_middle_is_continued_from_the_last_super_step(project: Project) -> None:
     project.define("steps", workspace={"size": "1Gi"})
     project.start("steps", inputs={"count": 5, "seconds": 2})
-    wait_for(project.status, lambda status: status.get("steps", 0) >= 3, what="three super-steps")
+    project.wait_steps(3)
     (pod,) = project.pods()
-    project.run("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
-    result = project.wait_phase("Completed", timeout_seconds=180)["result"]
+    project.kill_pod(pod["metadata"]["name"])
+    result = project.wait_phase("Completed")["result"]
     assert result["done"] == ["1", "2", "3", "4", "5"]
     starts = [line for line in result["journal"] if line.startswith("start")]
     ends = [line for line in result["journal"] if line.startswith("end")]
@@ -68,13 +75,13 @@ def test_parts_of_a_fan_out_that_were_done_do_not_run_again(project: Project) ->
     project.start("fork", inputs={"count": 5, "seconds": 3})
 
     def finished() -> int:
-        return sum(project.run("logs", pod["metadata"]["name"]).count("journal: end") for pod in project.pods())
+        return sum(project.read_log(pod["metadata"]["name"]).count("journal: end") for pod in project.pods())
 
-    wait_for(project.status, lambda status: status.get("phase") == "Running", what="running")
+    project.wait_phase("Running")
     wait_for(finished, lambda count: count >= 2, what="two parts done")
     (pod,) = project.pods()
-    project.run("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
-    result = project.wait_phase("Completed", timeout_seconds=180)["result"]
+    project.kill_pod(pod["metadata"]["name"])
+    result = project.wait_phase("Completed")["result"]
     assert sorted(result["done"]) == ["0", "1", "2", "3", "4"]
     starts = [line for line in result["journal"] if line.startswith("start")]
     assert starts.count("start 0") == 1
@@ -86,7 +93,7 @@ def test_parts_of_a_fan_out_that_were_done_do_not_run_again(project: Project) ->
 def test_a_failing_node_is_tried_again_as_often_as_the_session_says(project: Project) -> None:
     project.define("flaky", workspace={"size": "1Gi"})
     project.start("flaky", inputs={"count": 2}, retries=2)
-    result = project.wait_phase("Completed", timeout_seconds=180)["result"]
+    result = project.wait_phase("Completed")["result"]
     assert result["journal"] == ["try", "try"]
 
 
@@ -124,8 +131,7 @@ def test_an_image_that_does_not_exist_fails_within_two_minutes(project: Project)
 
 def test_a_graph_that_cannot_be_imported_is_found_when_it_is_registered(project: Project) -> None:
     project.define("broken")
-    condition = project.wait_condition("workflowdefinition/broken", "Inspected", "False")
-    assert condition["reason"] == "GraphLoadFailed"
+    condition = project.wait_condition(DEFINITION, "broken", "Inspected", "False", reason="GraphLoadFailed")
     assert "a_module_that_nobody_installed" in condition["message"]
     project.start("broken", inputs={})
     assert project.wait_phase("Failed")["reason"] == "GraphLoadFailed"
@@ -136,7 +142,7 @@ def test_inputs_that_break_the_schema_start_no_pod_and_name_the_place(project: P
     project.define("steps", inputSchema=schema)
     project.start("steps", inputs={"count": 0})
     assert project.wait_phase("Failed")["reason"] == "InvalidInput"
-    assert "/inputs/count" in project.condition("agenticsession/s", "Accepted")["message"]
+    assert "/inputs/count" in project.condition(SESSION, "s", "Accepted")["message"]
     assert project.pods() == []
 
 
@@ -144,20 +150,20 @@ def test_stop_ends_even_a_pod_that_ignores_sigterm(project: Project) -> None:
     project.define("stubborn")
     project.start("stubborn", inputs={"seconds": 600})
     project.wait_phase("Running")
-    project.run("patch", "agenticsession", "s", "--type=merge", "-p", '{"spec":{"stop":true}}')
-    assert project.wait_phase("Stopped", timeout_seconds=120)["reason"] == "StoppedByUser"
-    wait_for(project.pods, lambda pods: not pods, what="no pod left", timeout_seconds=90)
+    project.change(stop=True)
+    assert project.wait_phase("Stopped")["reason"] == "StoppedByUser"
+    project.wait_no_pod()
 
 
 def test_suspend_frees_the_pod_and_unsuspending_continues(project: Project) -> None:
     project.define("steps", workspace={"size": "1Gi"})
     project.start("steps", inputs={"count": 5, "seconds": 1.5})
-    wait_for(project.status, lambda status: status.get("steps", 0) >= 2, what="two super-steps")
-    project.run("patch", "agenticsession", "s", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    project.wait_steps(2)
+    project.change(suspend=True)
     project.wait_phase("Suspended")
-    wait_for(project.pods, lambda pods: not pods, what="no pod while suspended", timeout_seconds=90)
-    project.run("patch", "agenticsession", "s", "--type=merge", "-p", '{"spec":{"suspend":false}}')
-    status = project.wait_phase("Completed", timeout_seconds=120)
+    project.wait_no_pod()
+    project.change(suspend=False)
+    status = project.wait_phase("Completed")
     assert status["result"]["done"] == ["1", "2", "3", "4", "5"]
     assert status["run"] == 2
     ends = [line for line in status["result"]["journal"] if line.startswith("end")]
@@ -170,13 +176,8 @@ def test_an_interrupt_waits_without_a_pod_and_an_answer_resumes_after_the_questi
     status = project.wait_phase("WaitingForInput")
     (question,) = status["interrupts"]
     assert question["value"] == {"prompt": "go on?", "options": ["yes", "no"]}
-    wait_for(
-        project.pods,
-        lambda pods: all(pod["status"]["phase"] == "Succeeded" for pod in pods),
-        what="no pod runs while it waits",
-    )
-    answer = {"spec": {"responses": [{"interruptId": question["id"], "value": "yes"}]}}
-    project.run("patch", "agenticsession", "s", "--type=merge", "-p", json.dumps(answer))
+    project.wait_no_pod()
+    project.answer({question["id"]: "yes"})
     result = project.wait_phase("Completed")["result"]
     assert result["done"] == ["yes"]
     assert result["journal"] == ["before"]
@@ -188,12 +189,12 @@ def test_a_session_can_be_deleted_in_any_phase_and_leaves_nothing(project: Proje
         project.define("steps")
     project.start("steps", inputs={"count": 100 if phase == "Running" else 1, "seconds": 0.5})
     project.wait_phase(phase)
-    project.run("delete", "agenticsession", "s", "--timeout=60s")
+    project.delete_session()
+    label = "agentic-operator.dev/session=s"
     wait_for(
-        lambda: project.run("get", "jobs,pods", "-l", "agentic-operator.dev/session=s", "-o", "name"),
+        lambda: [*project.find_all(JOB, labels=label), *project.find_all(POD, labels=label)],
         lambda left: not left,
         what="no Job and no pod left",
-        timeout_seconds=90,
     )
 
 
@@ -204,7 +205,7 @@ def test_a_session_made_again_under_its_name_starts_from_the_beginning(project: 
         result = project.wait_phase("Completed")["result"]
         assert result["done"] == ["1", "2"]
         assert len(result["journal"]) == 4
-        project.run("delete", "agenticsession", "s", "--timeout=60s")
+        project.delete_session()
 
 
 def test_no_secret_is_in_any_place_that_people_read(project: Project) -> None:
@@ -212,15 +213,13 @@ def test_no_secret_is_in_any_place_that_people_read(project: Project) -> None:
     project.define("leaks")
     project.start("leaks", inputs={}, retries=0)
     project.wait_phase("Failed")
-    secret = project.get("secret", "agentic-postgres")
-    assert secret is not None
+    secret = project.get(SECRET, "agentic-postgres")
     password = str(conninfo_to_dict(base64.b64decode(secret["data"]["dsn"]).decode())["password"])
     places = [
-        project.run("get", "agentic,jobs,pods,events,configmaps", "-o", "yaml"),
-        *(project.run("logs", pod["metadata"]["name"]) for pod in project.pods()),
-        project.kubectl.run(
-            "-n", "agentic-system", "logs", "-l", "app.kubernetes.io/name=agentic-operator", "--tail=-1"
-        ),
+        read_everything(project.cluster, project.name),
+        project.run_kubectl("describe", "agenticsessions,workflowdefinitions,jobs,pods"),
+        project.run_kubectl("get", "events", "-o", "wide"),
+        *read_logs(project.cluster, SYSTEM, labels="app.kubernetes.io/name=agentic-operator"),
     ]
     shown = "".join(places)
     assert len(password) > 20
@@ -232,7 +231,7 @@ def test_a_workflow_deleted_while_its_session_runs_does_no_harm(project: Project
     project.define("steps")
     project.start("steps", inputs={"count": 4, "seconds": 1})
     project.wait_phase("Running")
-    project.run("delete", "workflowdefinition", "steps")
+    project.cluster.delete(DEFINITION, "steps", project.name)
     assert project.wait_phase("Completed")["result"]["done"] == ["1", "2", "3", "4"]
 
 
@@ -241,7 +240,7 @@ def test_sessions_over_the_limit_of_their_workflow_queue_in_order(project: Proje
     for name in ("first", "second"):
         project.start("steps", name=name, inputs={"count": 2, "seconds": 1})
         wait_for(lambda name=name: project.status(name), bool, what=f"{name} is seen")  # type: ignore[misc]  # mypy: lambda default
-    wait_for(lambda: project.status("second"), lambda status: status.get("reason") == "Queued", what="queued")
+    project.wait_reason("Queued", session="second")
     first = project.wait_phase("Completed", session="first")
     second = project.wait_phase("Completed", session="second")
     assert first["completionTime"] <= second["completionTime"]

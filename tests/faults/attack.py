@@ -16,11 +16,12 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 from agentic_core.lifecycle import Phase
+from hack.cluster.endpoints import find_free_ports
 from tests.faults.bed import Bed, until
 from tests.faults.counter import count_started, find_repeated, make_counter
 from tests.faults.operators import Operator
 from tests.support.apiclient import ApiClient, ApiError, Json, core_path, jobs_path, open_client, sessions_path
-from tests.support.postgres_server import free_port
+from tests.support.waiting import PATIENCE_SECONDS
 
 RAIDER: Final = "raider"
 LEASE: Final = "/apis/coordination.k8s.io/v1/namespaces/agentic-system/leases/agentic-operator"
@@ -95,7 +96,7 @@ class Attack:
         """Start two operators of which one leads, and make the namespaces with their workflow."""
         await self.bed.client.delete(LEASE)
         for number in range(2):
-            name, port = f"operator-{number}", free_port()
+            name, port = f"operator-{number}", find_free_ports(1)[0]
             await self.bed.operator(name, LEADER_ELECTION="true", LEASE_SECONDS="8", LIVENESS_PORT=str(port))
             self.ports[name] = port
         for number in range(1, namespaces):
@@ -413,7 +414,7 @@ async def _attack_and_check(made: Attack, bed: Bed, sessions: int, namespaces: i
         for number in range(3):
             tasks.create_task(made.raid(number))
     await made.leave()
-    await bed.wait_rest(seconds=120)
+    await bed.wait_rest()
     bed.namespaces.remove(RAIDER)
     try:
         await bed.check()
@@ -440,7 +441,7 @@ AGED = tuple(
 
 def read_sessions_metric(port: int) -> dict[str, int]:
     """Return how many sessions a leader counts, by phase."""
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         lines = answer.read().decode().splitlines()
     found = [
         line.removeprefix('agentic_sessions{phase="').split('"} ')

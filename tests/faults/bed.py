@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,17 +26,18 @@ from tests.support.apiclient import (
     open_client,
     sessions_path,
 )
-from tests.support.commands import ROOT, clean_environment
+from tests.support.commands import OPERATOR, ROOT, clean_environment
 from tests.support.faultproxy import FaultProxy, Moment, open_proxy
 from tests.support.history import AUDIT, History, Life, find_violations
 from tests.support.postgres import PostgresDatabase
 from tests.support.process_kubelet import PodProcess, ProcessKubelet
+from tests.support.waiting import PATIENCE_SECONDS
 
 SYSTEM = "agentic-system"
 IMAGE = "agentic-operator/faults:dev"
 PROJECT = ROOT / "tests/e2e/image/app"
 API_VERSION = "agentic-operator.dev/v1alpha1"
-REST = (Phase.COMPLETED, Phase.FAILED, Phase.STOPPED, Phase.WAITING_FOR_INPUT, Phase.SUSPENDED)
+REST = (Phase.COMPLETED, Phase.FAILED, Phase.STOPPED, Phase.WAITING_FOR_INPUT, Phase.SUSPENDED, Phase.IDLE)
 LONG = os.environ.get("CHAOS") == "1"
 
 
@@ -49,7 +49,12 @@ def seeds(short: int, long: int) -> list[int]:
 
 
 async def until(
-    holds: Callable[[], Any], *, what: str, seconds: float = 60, every: float = 0.05, last: Callable[[], Any] = str
+    holds: Callable[[], Any],
+    *,
+    what: str,
+    seconds: float = PATIENCE_SECONDS,
+    every: float = 0.05,
+    last: Callable[[], Any] = str,
 ) -> Any:
     """Return the first true value of ``holds``; fail the test after ``seconds``."""
     deadline = time.monotonic() + seconds
@@ -108,7 +113,7 @@ class Bed:
             name,
             proxy,
             self.folder / f"{name}.log",
-            [sys.executable, "-m", "agentic_operator"],
+            [*OPERATOR],
             {**environment, **variables},
         )
         self.operators.append(operator)
@@ -175,7 +180,7 @@ class Bed:
         life = self.life(name)
         return life.last.phase if life is not None else None
 
-    async def wait_phase(self, name: str, *phases: Phase, seconds: float = 60) -> Json:
+    async def wait_phase(self, name: str, *phases: Phase, seconds: float = PATIENCE_SECONDS) -> Json:
         """Wait until a session is in one of ``phases`` and return its status."""
         await until(
             lambda: self.phase(name) in phases,
@@ -185,7 +190,7 @@ class Bed:
         )
         return await self.status(name)
 
-    async def wait_rest(self, *, seconds: float = 60) -> None:
+    async def wait_rest(self, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every session is final or waits for somebody, and no runner is left."""
 
         def unrested() -> list[str]:
@@ -225,7 +230,9 @@ class Bed:
 
         await until(is_quiet, what=f"{operator.name} at rest", last=lambda: operator.proxy.passed[-10:])
 
-    async def wait_runner(self, session: str, *, run: int | None = None, seconds: float = 30) -> PodProcess:
+    async def wait_runner(
+        self, session: str, *, run: int | None = None, seconds: float = PATIENCE_SECONDS
+    ) -> PodProcess:
         """Wait for a living runner of a session."""
 
         def find() -> PodProcess | None:
@@ -250,7 +257,7 @@ class Bed:
                 violations[:] = [each for each in violations if "which is not in the database" not in each]
             return not violations
 
-        await until(holds, what="invariants", seconds=45, every=0.25, last=lambda: "\n".join(violations))
+        await until(holds, what="invariants", every=0.25, last=lambda: "\n".join(violations))
 
     async def wait_compacted(self) -> None:
         """Wait until etcd has forgotten the present version of everything."""
@@ -292,7 +299,7 @@ class Bed:
     async def delete(self, name: str) -> None:
         await self.client.delete(sessions_path(self.namespace, name))
 
-    async def wait_gone(self, name: str, *, seconds: float = 60) -> None:
+    async def wait_gone(self, name: str, *, seconds: float = PATIENCE_SECONDS) -> None:
         async def is_gone() -> bool:
             return await self.client.find(sessions_path(self.namespace, name)) is None
 

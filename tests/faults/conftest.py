@@ -12,6 +12,7 @@ from hack.cluster.controlplane import JOB_CONTROLLERS, ControlPlane
 from hack.kubectl import ROOT, Kubectl
 from tests.faults.bed import LONG, Bed, open_bed
 from tests.support.postgres import PostgresDatabase
+from tests.support.settled import wait_for_policies
 
 _numbers = itertools.count(1)
 
@@ -32,8 +33,10 @@ def install(plane: ControlPlane) -> None:
     kubectl.run("apply", "--server-side", "-k", str(ROOT / "crds"))
     for file in ("namespace", "inspections", "rbac", "admission"):
         kubectl.run("apply", "--server-side", "-f", str(ROOT / f"manifests/operator/{file}.yaml"))
+    kubectl.run("apply", "--server-side", "-f", str(ROOT / "manifests/gateway/rbac.yaml"))
     for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
-        kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=30s")
+        kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=180s")
+    wait_for_policies(plane)
 
 
 @pytest.fixture(scope="session")

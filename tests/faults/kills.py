@@ -38,6 +38,10 @@ class Figures:
     """How many sessions have so many ends in the database."""
     seconds: float = 0
 
+    @property
+    def is_right(self) -> bool:
+        return not self.saved_again and self.worst_of_a_session <= 0 and self.results == {1: self.sessions}
+
     def lines(self) -> list[str]:
         return [
             f"{self.kills} SIGKILLs over {self.sessions} sessions and {self.processes} processes, {self.seconds:.0f} s",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.faultproxy import FaultProxy
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @dataclass(eq=False)
@@ -50,7 +51,7 @@ class Operator:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    async def wait(self, seconds: float = 10) -> int:
+    async def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for the end and return the exit status."""
         process = self.process
         assert process is not None

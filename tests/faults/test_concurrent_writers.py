@@ -10,7 +10,7 @@ from agentic_core.errors import Conflict, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession
 from agentic_runner.config import RunConfig, TokenSource
-from agentic_runner.redaction import Redactor
+from agentic_runner.output.redaction import Redactor
 from agentic_runner.session.api import open_api
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn

@@ -65,7 +65,7 @@ async def test_a_deleted_session_goes_although_the_database_is_away(bed: Bed) ->
     began = time.monotonic()
     try:
         await bed.delete("s")
-        await bed.wait_gone("s", seconds=100)
+        await bed.wait_gone("s")
         took = time.monotonic() - began
     finally:
         await asyncio.to_thread(bed.database.server.resume)
@@ -80,7 +80,6 @@ async def test_a_deleted_session_goes_although_the_database_is_away(bed: Bed) ->
     await until(
         lambda: not bed.database.execute("SELECT 1 FROM workflow_sessions") and not bed.rows_of_threads(),
         what="the rows are purged",
-        seconds=40,
         every=0.5,
         last=lambda: bed.database.execute("SELECT session_name, updated_at FROM workflow_sessions"),
     )
@@ -102,7 +101,7 @@ async def test_a_namespace_ends_with_all_its_sessions(bed: Bed) -> None:
     async def is_gone() -> bool:
         return await bed.client.find(f"/api/v1/namespaces/{bed.namespace}") is None
 
-    await until(is_gone, what="the namespace gone", seconds=60, every=0.2)
+    await until(is_gone, what="the namespace gone", every=0.2)
     await bed.wait_rest()
     await bed.check()
 
@@ -124,7 +123,7 @@ async def test_an_operator_that_comes_late_lets_go_of_what_was_deleted(bed: Bed)
     assert found["metadata"]["finalizers"] == [FINALIZER]
     operator.start()
     for name in ("done", "running"):
-        await bed.wait_gone(name, seconds=20)
+        await bed.wait_gone(name)
     await bed.wait_rest()
     await bed.check()
 
@@ -185,7 +184,7 @@ async def test_the_resources_themselves_are_deleted_with_sessions_in_every_phase
         async def is_gone() -> bool:
             return await bed.client.find(crd) is None
 
-        await until(is_gone, what="the CustomResourceDefinition gone", seconds=60)
+        await until(is_gone, what="the CustomResourceDefinition gone")
     finally:
         body = {
             "apiVersion": saved["apiVersion"],
@@ -210,8 +209,8 @@ async def test_the_resources_themselves_are_deleted_with_sessions_in_every_phase
             core_path(bed.namespace, "pods") + "?labelSelector=agentic-operator.dev/session"
         )
 
-    await until(has_no_pods, what="the pods gone", seconds=40)
+    await until(has_no_pods, what="the pods gone")
     if not operator.is_alive:
         operator.start()
     await bed.start("steps", "again", inputs={"count": 2, "seconds": 0})
-    await bed.wait_phase("again", Phase.COMPLETED, seconds=60)
+    await bed.wait_phase("again", Phase.COMPLETED)

@@ -16,7 +16,7 @@ async def test_a_session_that_uses_up_its_pods_without_a_database_fails_with_tha
     await bed.define("quick")
     await bed.start("quick", "s", inputs={"seconds": 0}, retries=1)
 
-    status = await bed.wait_phase("s", Phase.FAILED, seconds=90)
+    status = await bed.wait_phase("s", Phase.FAILED)
 
     assert status["reason"] == "DatabaseUnavailable"
     assert "cannot connect to PostgreSQL" in status["message"]

@@ -94,7 +94,7 @@ async def test_a_standby_that_lags_takes_over(plane: ControlPlane, pair: Pair, t
         await answer(bed, "asks")
 
         for name, count in (("busy", 40), ("slow", 4)):
-            status = await bed.wait_phase(name, Phase.COMPLETED, seconds=120)
+            status = await bed.wait_phase(name, Phase.COMPLETED)
             assert status["result"]["done"] == [str(number) for number in range(1, count + 1)]
             ran = Counter(line for line in bed.journal(name) if line.startswith("end"))
             lost = acknowledged[name]["steps"]

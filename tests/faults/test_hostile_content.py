@@ -109,7 +109,7 @@ async def test_schemas_made_to_stall_are_refused_in_time(bed: Bed) -> None:
         verdicts[name] = f"{condition['status']}: {condition['message'][:100]}"
         await bed.start(name, name, inputs=inputs)
     for name in bombs:
-        await until(lambda name=name: bed.phase(name) in (Phase.FAILED, Phase.COMPLETED), what=name, seconds=20)  # type: ignore[misc]  # it is a function
+        await until(lambda name=name: bed.phase(name) in (Phase.FAILED, Phase.COMPLETED), what=name)  # type: ignore[misc]  # it is a function
         status = await bed.status(name)
         verdicts[name] += f" | {status['phase']} {status['reason']}: {(status.get('message') or '')[:100]}"
     print("\n".join(f"{name}: {verdict}" for name, verdict in verdicts.items()))
@@ -149,7 +149,7 @@ async def test_json_on_the_edge_is_refused_or_runs(bed: Bed) -> None:
         else:
             taken.append(name)
     for name in taken:
-        await until(lambda name=name: bed.phase(name) in (Phase.FAILED, Phase.COMPLETED), what=name, seconds=20)  # type: ignore[misc]  # it is a function
+        await until(lambda name=name: bed.phase(name) in (Phase.FAILED, Phase.COMPLETED), what=name)  # type: ignore[misc]  # it is a function
         status = await bed.status(name)
         print(f"{name}: {status['phase']} {status['reason']} {status.get('message')}")
         assert status["phase"] == Phase.COMPLETED or status["reason"] == "InvalidInput"
@@ -195,7 +195,7 @@ async def test_no_schema_makes_anybody_fetch_anything(bed: Bed) -> None:
             print(f"{name}: {condition['status']} {condition['message'][:140]}")
             await bed.start(name, name, inputs={"x": {"$ref": f"{url}/inputs.json"}})
         for name in schemas:
-            await until(lambda name=name: bed.phase(name) in (Phase.FAILED, Phase.COMPLETED), what=name, seconds=20)  # type: ignore[misc]  # it is a function
+            await until(lambda name=name: bed.phase(name) in (Phase.FAILED, Phase.COMPLETED), what=name)  # type: ignore[misc]  # it is a function
         for name in ("ref", "ref-fragment", "dynamic", "base", "hidden", "file"):
             assert (await _condition(bed, name, "SchemaValid"))["status"] == "False", name
             assert bed.phase(name) is Phase.FAILED, name

@@ -36,9 +36,9 @@ async def test_the_api_server_is_killed_for_eight_seconds_while_sessions_run(bed
     await asyncio.to_thread(bed.plane.start_apiserver)
     back = time.monotonic()
     await bed.start("steps", "late", inputs={"count": 1, "seconds": 0})
-    await bed.wait_phase("late", Phase.COMPLETED, seconds=60)
+    await bed.wait_phase("late", Phase.COMPLETED)
     print(f"a session made after the return was done {time.monotonic() - back:.1f} s after it")
-    await bed.wait_rest(seconds=60)
+    await bed.wait_rest()
     await bed.check()
     for number in range(6):
         status = await bed.status(f"s-{number}")
@@ -76,7 +76,7 @@ async def test_requests_are_refused_delayed_and_cut_at_random(bed: Bed, seed: in
     await bed.delete(names.pop())
     await asyncio.sleep(10)
     operator.proxy.choose = bed.runners.choose = None
-    await bed.wait_rest(seconds=90)
+    await bed.wait_rest()
     await bed.wait_gone("s-11")
     await bed.check()
     assert [bed.phase(name) for name in names] == [Phase.COMPLETED] * len(names)
@@ -115,7 +115,7 @@ async def test_a_watch_ends_and_what_was_made_meanwhile_is_handled(bed: Bed, how
         operator.proxy.cut_watches()
     began = time.monotonic()
     await bed.start("quick", "s", inputs={})
-    await bed.wait_phase("s", Phase.COMPLETED, seconds=30)
+    await bed.wait_phase("s", Phase.COMPLETED)
     print(f"{how}: done after {time.monotonic() - began:.1f} s")
     await bed.wait_rest()
     await bed.check()
@@ -151,7 +151,7 @@ async def test_versions_that_were_compacted_away_are_listed_anew(bed: Bed) -> No
         await asyncio.to_thread(bed.plane.restart_apiserver)
     finally:
         operator.signal(signal.SIGCONT)
-    await bed.wait_rest(seconds=60)
+    await bed.wait_rest()
     await bed.wait_gone("s-0")
     await bed.check()
     assert [bed.phase(f"s-{number}") for number in (1, 2)] == [Phase.COMPLETED] * 2

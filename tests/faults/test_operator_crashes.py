@@ -56,7 +56,7 @@ async def test_it_is_killed_ten_times_while_many_sessions_run(bed: Bed, seed: in
         await operator.kill_and_wait()
         operator.start()
     await arriving
-    await bed.wait_rest(seconds=120)
+    await bed.wait_rest()
     await bed.check()
     assert [bed.phase(name) for name in names] == [Phase.COMPLETED] * count
     assert {bed.life(name).last.run for name in names} == {1}  # type: ignore[union-attr]  # all exist

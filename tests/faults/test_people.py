@@ -30,7 +30,7 @@ async def respond(bed: Bed, name: str, **answers: Any) -> None:
 
 async def wait_no_pods(bed: Bed) -> None:
     """Wait until all sessions rest and nothing is left of their runs: no Job, no pod, ended or not."""
-    await bed.wait_rest(seconds=120)
+    await bed.wait_rest()
 
     async def left() -> list[str]:
         found = [
@@ -42,7 +42,7 @@ async def wait_no_pods(bed: Bed) -> None:
     async def is_empty() -> bool:
         return not await left()
 
-    await until(is_empty, what="no pod while they wait", seconds=30, every=0.2)
+    await until(is_empty, what="no pod while they wait", every=0.2)
 
 
 async def fetch_questions(bed: Bed, names: list[str]) -> dict[str, list[Json]]:
@@ -51,7 +51,7 @@ async def fetch_questions(bed: Bed, names: list[str]) -> dict[str, list[Json]]:
 
 async def check_acted(bed: Bed, name: str, *, kills: int = 1) -> None:
     """Check that each answer acted once: at most the super-step under way at a kill ran again."""
-    status = await bed.wait_phase(name, Phase.COMPLETED, seconds=120)
+    status = await bed.wait_phase(name, Phase.COMPLETED)
     assert sorted(status["result"]["done"]) == ["left 1", "right 2"], name
     counts = Counter(bed.journal(name))
     assert set(counts) == {"before", "left 1", "right 2"}, (name, counts)
@@ -62,7 +62,7 @@ async def check_acted(bed: Bed, name: str, *, kills: int = 1) -> None:
 
 
 async def check_end(bed: Bed, name: str, left: int, right: int) -> None:
-    status = await bed.wait_phase(name, Phase.COMPLETED, seconds=120)
+    status = await bed.wait_phase(name, Phase.COMPLETED)
     assert sorted(status["result"]["done"]) == [f"left {left}", f"right {right}"]
     assert sorted(status["result"]["journal"]) == ["before", f"left {left}", f"right {right}"]
 
@@ -76,7 +76,7 @@ async def test_everything_restarts_while_they_wait_and_each_answer_acts_once(
     for name in names:
         await bed.start("pair", name, inputs={})
     for name in names:
-        await bed.wait_phase(name, Phase.WAITING_FOR_INPUT, seconds=120)
+        await bed.wait_phase(name, Phase.WAITING_FOR_INPUT)
     await wait_no_pods(bed)
     asked = await fetch_questions(bed, names)
 
@@ -89,7 +89,7 @@ async def test_everything_restarts_while_they_wait_and_each_answer_acts_once(
     operator.start()
     for number, name in enumerate(names[1::2]):
         await respond(bed, name, ask_left=number)
-        await until(partial(is_answered_once, bed, name), what="the first answer to act", seconds=120)
+        await until(partial(is_answered_once, bed, name), what="the first answer to act")
         await respond(bed, name, ask_left=number, ask_right=number)
     for number, name in enumerate(names[::2]):
         await check_end(bed, name, number, number)
@@ -114,7 +114,7 @@ async def test_of_two_answers_at_the_same_moment_one_acts(bed: Bed, operators: i
     await bed.start("pair", "s", inputs={})
     await bed.wait_phase("s", Phase.WAITING_FOR_INPUT)
     await asyncio.gather(*(respond(bed, "s", ask_left=who, ask_right=who) for who in (1, 2)))
-    status = await bed.wait_phase("s", Phase.COMPLETED, seconds=120)
+    status = await bed.wait_phase("s", Phase.COMPLETED)
     (left,) = (each["answer"] for each in status["interrupts"] if each["node"] == "ask_left")
     (right,) = (each["answer"] for each in status["interrupts"] if each["node"] == "ask_right")
     await check_end(bed, "s", left, right)
@@ -130,7 +130,7 @@ async def test_a_runner_is_killed_between_saving_its_question_and_telling_it(bed
     for name, moment in names.items():
         bed.runners.crash_at(2, moment, partial(bed.kill_runners, name), within=f"/agenticsessions/{name}/")
         await bed.start("pair", name, inputs={}, retries=3)
-    await bed.wait_rest(seconds=90)
+    await bed.wait_rest()
     killed = [process.session for process in bed.kubelet.processes if process.exit_code == 128 + signal.SIGKILL]
     assert sorted(killed) == sorted(names)
     asked = await fetch_questions(bed, list(names))
@@ -156,7 +156,7 @@ async def test_a_runner_is_killed_as_an_answer_arrives(bed: Bed, warm: bool) -> 
     for name in names:
         await bed.start("pair", name, inputs={}, retries=3)
     for name in names:
-        await bed.wait_phase(name, Phase.WAITING_FOR_INPUT, seconds=90)
+        await bed.wait_phase(name, Phase.WAITING_FOR_INPUT)
     if not warm:
         await wait_no_pods(bed)
 

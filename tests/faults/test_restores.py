@@ -104,6 +104,5 @@ async def test_sessions_restored_from_a_backup_stay_as_they_were(bed: Bed) -> No
     await until(
         lambda: len(bed.database.execute("SELECT 1 FROM workflow_sessions")) == 3,
         what="the rows are back",
-        seconds=30,
         last=lambda: bed.database.execute("SELECT session_name, status FROM workflow_sessions"),
     )

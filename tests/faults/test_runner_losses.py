@@ -11,6 +11,7 @@ from agentic_core.lifecycle import Phase
 from tests.faults.bed import LONG, Bed, seeded, seeds, until
 from tests.support.faultproxy import Moment
 from tests.support.process_kubelet import PodProcess
+from tests.support.waiting import PATIENCE_SECONDS
 
 WORKSPACE = {"size": "1Mi"}
 
@@ -19,7 +20,7 @@ async def reach(bed: Bed, name: str, step: int) -> None:
     await until(lambda: f"end {step}" in bed.journal(name), what=f"{name} at step {step}")
 
 
-async def find_successor(bed: Bed, former: PodProcess, seconds: float = 40) -> PodProcess:
+async def find_successor(bed: Bed, former: PodProcess, seconds: float = PATIENCE_SECONDS) -> PodProcess:
     def find() -> PodProcess | None:
         alive = bed.kubelet.alive(former.session, bed.namespace)
         return next((process for process in alive if process is not former), None)
@@ -29,7 +30,7 @@ async def find_successor(bed: Bed, former: PodProcess, seconds: float = 40) -> P
 
 
 async def assert_done(bed: Bed, name: str, count: int, *, losses: int) -> None:
-    status = await bed.wait_phase(name, Phase.COMPLETED, seconds=90)
+    status = await bed.wait_phase(name, Phase.COMPLETED)
     assert status["result"]["done"] == [str(number) for number in range(1, count + 1)]
     starts = [line for line in bed.journal(name) if line.startswith("start")]
     assert len(starts) <= count + losses, starts
@@ -61,7 +62,7 @@ async def test_runners_are_killed_drained_and_evicted_at_random(bed: Bed, seed: 
             await bed.kubelet.lose(process)
         await find_successor(bed, process)
         await assert_done(bed, name, 20, losses=2)
-        await asyncio.wait_for(process.ended.wait(), 30)
+        await asyncio.wait_for(process.ended.wait(), PATIENCE_SECONDS)
         print(f"{name}: {way}: exit code {process.exit_code}, run {(await bed.status(name))['run']}")
         if way in ("SIGTERM", "the pod is deleted"):
             assert process.exit_code == ExitCode.DRAINED
@@ -89,17 +90,17 @@ async def test_a_frozen_runner_wakes_beside_its_successor_and_writes_nothing(bed
     await asyncio.sleep(random.uniform(0, 0.15))
     process.send(signal.SIGSTOP)
     await bed.kubelet.lose(process)
-    successor = await find_successor(bed, process, seconds=60)
+    successor = await find_successor(bed, process)
     if random.random() < 0.5:
         before = len(bed.journal("s"))
-        await until(lambda: len(bed.journal("s")) > before, what="the successor at work", seconds=60)
+        await until(lambda: len(bed.journal("s")) > before, what="the successor at work")
     else:
-        await bed.wait_phase("s", Phase.COMPLETED, seconds=60)
+        await bed.wait_phase("s", Phase.COMPLETED)
     process.send(signal.SIGCONT)
-    await asyncio.wait_for(process.ended.wait(), 60)
+    await asyncio.wait_for(process.ended.wait(), PATIENCE_SECONDS)
     assert process.exit_code == ExitCode.SUPERSEDED
     await assert_done(bed, "s", count, losses=2)
-    await asyncio.wait_for(successor.ended.wait(), 30)
+    await asyncio.wait_for(successor.ended.wait(), PATIENCE_SECONDS)
     assert successor.exit_code == 0
     await bed.wait_rest()
     await bed.check()
@@ -113,7 +114,7 @@ async def test_eight_runners_start_at_once_on_a_fresh_database(bed: Bed) -> None
     for number in range(8):
         await bed.start("steps", f"s-{number}", inputs={"count": 5, "seconds": 0.1})
     operator.start()
-    await bed.wait_rest(seconds=90)
+    await bed.wait_rest()
     await bed.check()
     runners = [process for process in bed.kubelet.processes if process.session]
     assert [process.exit_code for process in runners] == [0] * 8
@@ -141,8 +142,8 @@ async def test_a_graph_that_ignores_sigterm_is_stopped_when_its_grace_is_over(be
     await bed.wait_phase("s", Phase.RUNNING)
     process = await bed.wait_runner("s")
     await bed.stop("s")
-    await bed.wait_phase("s", Phase.STOPPED, seconds=60)
-    await asyncio.wait_for(process.ended.wait(), 20)
+    await bed.wait_phase("s", Phase.STOPPED)
+    await asyncio.wait_for(process.ended.wait(), PATIENCE_SECONDS)
     # It may find out itself that its graph does not listen.
     assert process.exit_code in (128 + signal.SIGKILL, ExitCode.DRAINED)
     await bed.wait_rest()
@@ -163,8 +164,8 @@ async def test_the_database_is_killed_while_sessions_run(bed: Bed) -> None:
     await asyncio.to_thread(bed.database.server.start)
     for name in names:
         await assert_done(bed, name, 20, losses=4)
-    await bed.wait_phase("late", Phase.COMPLETED, seconds=90)
-    await bed.wait_rest(seconds=90)
+    await bed.wait_phase("late", Phase.COMPLETED)
+    await bed.wait_rest()
     await bed.check()
 
 
@@ -177,7 +178,7 @@ async def test_a_runner_is_killed_around_every_one_of_its_writes(bed: Bed) -> No
         bed.runners.crash_at(number, moment, partial(bed.kill_runners, name), within=f"/agenticsessions/{name}/")
         await bed.start("quick", name, inputs={}, retries=3)
     for name, *_ in names:
-        await bed.wait_phase(name, Phase.COMPLETED, seconds=60)
+        await bed.wait_phase(name, Phase.COMPLETED)
     await bed.wait_rest()
     await bed.check()
     assert all(life.last.result == {"done": ["hello after 0 s"]} for life in bed.history.lives.values())

@@ -20,7 +20,7 @@ async def test_operators_that_do_not_know_of_each_other_act_once(bed: Bed, count
     for number, name in enumerate(names):
         await bed.start("steps" if number % 3 == 0 else "quick", name, inputs={"count": 3, "seconds": 0.1})
     await bed.delete(names.pop())
-    await bed.wait_rest(seconds=90)
+    await bed.wait_rest()
     await bed.check(is_contended=True)
     assert [bed.phase(name) for name in names] == [Phase.COMPLETED] * len(names)
     assert {bed.life(name).last.run for name in names} == {1}  # type: ignore[union-attr]  # all exist
@@ -35,7 +35,7 @@ async def test_the_leader_is_killed_and_a_standby_takes_over(bed: Bed, seed: int
     random = seeded(seed)
     await bed.client.delete(LEASE)
     operators = [
-        await bed.operator(f"operator-{number}", LEADER_ELECTION="true", LEASE_SECONDS="3") for number in range(3)
+        await bed.operator(f"operator-{number}", LEADER_ELECTION="true", LEASE_SECONDS="6") for number in range(3)
     ]
 
     async def holder() -> str:
@@ -58,8 +58,8 @@ async def test_the_leader_is_killed_and_a_standby_takes_over(bed: Bed, seed: int
         async def is_followed(former: str = leader.name) -> bool:
             return await holder() not in ("", former)
 
-        await until(is_followed, what="another leader", seconds=15)
-    await bed.wait_rest(seconds=60)
+        await until(is_followed, what="another leader")
+    await bed.wait_rest()
     await bed.check()
     assert [bed.phase(name) for name in names] == [Phase.COMPLETED] * len(names)
 
@@ -73,12 +73,12 @@ async def test_a_leader_that_was_frozen_does_no_harm_when_it_wakes(bed: Bed) -> 
     await bed.wait_phase("s", Phase.RUNNING)
     first.signal(signal.SIGSTOP)
     second = await bed.operator("second", LEADER_ELECTION="true", LEASE_SECONDS="3")
-    await until(lambda: "became leader" in second.log, what="the second leads", seconds=20)
+    await until(lambda: "became leader" in second.log, what="the second leads")
     await bed.start("steps", "t", inputs={"count": 2, "seconds": 0.1})
     await bed.wait_phase("t", Phase.COMPLETED)
     first.proxy.passed.clear()
     first.signal(signal.SIGCONT)
-    assert await first.wait(20) == 1
+    assert await first.wait() == 1
     await bed.wait_rest()
     await bed.check()
     print(f"what it still wrote: {first.proxy.mutations}")

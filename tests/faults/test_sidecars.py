@@ -24,7 +24,7 @@ async def wait_nothing_left(bed: Bed) -> None:
         pods = await bed.client.list(core_path(bed.namespace, "pods"))
         return not going and not [pod for pod in pods if pod["status"]["phase"] == "Running"]
 
-    await until(is_empty, what="nothing that a sidecar keeps", seconds=90, every=0.3)
+    await until(is_empty, what="nothing that a sidecar keeps", every=0.3)
 
 
 async def test_sessions_ask_go_on_fail_and_complete_beside_sidecars(bed: Bed) -> None:
@@ -39,14 +39,14 @@ async def test_sessions_ask_go_on_fail_and_complete_beside_sidecars(bed: Bed) ->
         await bed.start("pair", "asks", inputs={})
         await bed.start("flaky", "tried", inputs={})
         await bed.start("raises", "fails", inputs={})
-        await bed.wait_phase("asks", Phase.WAITING_FOR_INPUT, seconds=60)
+        await bed.wait_phase("asks", Phase.WAITING_FOR_INPUT)
         await respond(bed, "asks", ask_left=1, ask_right=2)
-        asked = await bed.wait_phase("asks", Phase.COMPLETED, seconds=60)
+        asked = await bed.wait_phase("asks", Phase.COMPLETED)
         assert sorted(asked["result"]["done"]) == ["left 1", "right 2"]
         # One attempt failed, in the same run: the Job made the next pod.
-        tried = await bed.wait_phase("tried", Phase.COMPLETED, seconds=90)
+        tried = await bed.wait_phase("tried", Phase.COMPLETED)
         assert tried["run"] == 1
-        failed = await bed.wait_phase("fails", Phase.FAILED, seconds=90)
+        failed = await bed.wait_phase("fails", Phase.FAILED)
         assert failed["reason"] == "GraphError"
         await wait_nothing_left(bed)
     assert Counter(process.is_alive for process in bed.kubelet.processes) == {False: len(bed.kubelet.processes)}
@@ -62,7 +62,7 @@ async def test_memory_and_a_broken_image_are_told_beside_a_sidecar(bed: Bed) -> 
         runner = await bed.wait_runner("hungry")
         await bed.wait_phase("hungry", Phase.RUNNING)
         bed.kubelet.exhaust_memory(runner)
-        status = await bed.wait_phase("hungry", Phase.FAILED, seconds=60)
+        status = await bed.wait_phase("hungry", Phase.FAILED)
         assert status["reason"] == "OOMKilled"
 
         async def told() -> bool:
@@ -72,7 +72,7 @@ async def test_memory_and_a_broken_image_are_told_beside_a_sidecar(bed: Bed) -> 
             conditions = {each["type"]: each for each in (found.get("status") or {}).get("conditions") or ()}
             return bool(conditions.get("Inspected", {}).get("reason") == "GraphLoadFailed")
 
-        await until(told, what="the inspection's failure", seconds=60, every=0.3)
+        await until(told, what="the inspection's failure", every=0.3)
         await wait_nothing_left(bed)
         # What was told stands, though the pod that said it is gone.
         assert await told()

@@ -58,7 +58,7 @@ async def test_random_suspensions_with_operators_that_die_are_never_counted_as_l
             tasks.create_task(disturb(name))
         tasks.create_task(replace_operators())
     for name in names:
-        status = await bed.wait_phase(name, Phase.COMPLETED, Phase.FAILED, seconds=90)
+        status = await bed.wait_phase(name, Phase.COMPLETED, Phase.FAILED)
         assert status["phase"] == Phase.COMPLETED, status
         assert not status.get("restarts"), status
     await bed.wait_rest()
@@ -75,7 +75,7 @@ async def test_a_suspension_ends_although_somebody_elses_finalizer_holds_the_job
     await bed.client.patch(job, {"metadata": {"finalizers": ["example.com/held"]}})
     try:
         await suspend(bed, "s", is_suspended=True)
-        await bed.wait_phase("s", Phase.SUSPENDED, seconds=120)
+        await bed.wait_phase("s", Phase.SUSPENDED)
         assert not bed.kubelet.alive("s", bed.namespace)
         await suspend(bed, "s", is_suspended=False)
         await assert_done(bed, "s", 60, losses=1)

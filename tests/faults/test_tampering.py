@@ -10,6 +10,7 @@ from agentic_core.names import GROUP, MANAGED_BY_LABEL, RUN_LABEL, SESSION_LABEL
 from tests.faults.bed import Bed, until
 from tests.faults.test_runner_losses import WORKSPACE, assert_done, reach
 from tests.support.apiclient import Json, core_path, jobs_path
+from tests.support.waiting import PATIENCE_SECONDS
 
 OURS = (SESSION_LABEL, RUN_LABEL, MANAGED_BY_LABEL, f"{GROUP}/session-uid", f"{GROUP}/workflow")
 STRIPPED: Json = {"metadata": {"labels": dict.fromkeys(OURS)}}
@@ -56,7 +57,7 @@ async def test_a_job_that_somebody_edits_is_still_the_sessions_and_is_mended(bed
         now = (await read(bed, path))["metadata"]
         return all(now.get(part) == before[part] for part in ("labels", "ownerReferences"))
 
-    await until(is_mended, what="the Job mended", seconds=20)
+    await until(is_mended, what="the Job mended")
     await assert_one_run(bed)
 
 
@@ -71,7 +72,7 @@ async def test_a_job_without_labels_is_stopped_at_once(bed: Bed, is_restarted: b
     await bed.stop("s")
     if is_restarted:
         operator.start()
-    await bed.wait_phase("s", Phase.STOPPED, seconds=45)
+    await bed.wait_phase("s", Phase.STOPPED)
     assert not bed.kubelet.alive("s", bed.namespace)
     assert {process.run for process in bed.kubelet.processes if process.session == "s"} == {1}
     await bed.wait_rest()
@@ -100,11 +101,11 @@ async def test_a_pod_without_our_labels_gets_them_back_and_one_without_its_jobs_
         now = (await read(bed, path))["metadata"]["labels"]
         return all(now.get(name) == value for name, value in before.items())
 
-    await until(is_mended, what="the pod's labels put back", seconds=20)
+    await until(is_mended, what="the pod's labels put back")
     assert first.is_alive
     everything: dict[str, Any] = dict.fromkeys(before)
     await bed.client.patch(path, {"metadata": {"labels": everything}})
-    await asyncio.wait_for(first.ended.wait(), 45)
+    await asyncio.wait_for(first.ended.wait(), PATIENCE_SECONDS)
     await assert_done(bed, "s", 40, losses=1)
     await bed.wait_rest()
     await bed.check()
@@ -118,7 +119,7 @@ async def test_a_job_that_is_told_to_make_no_pods_makes_them_again(bed: Bed) -> 
     async def is_mended() -> bool:
         return bool((await read(bed, path))["spec"]["parallelism"] == 1)
 
-    await until(is_mended, what="the Job's parallelism put back", seconds=20)
+    await until(is_mended, what="the Job's parallelism put back")
     await assert_done(bed, "s", 20, losses=1)
     await bed.wait_rest()
     await bed.check()
@@ -134,7 +135,7 @@ async def test_a_job_that_somebody_holds_back_says_so_and_goes_on_when_it_is_let
         status = await bed.status("s")
         return status.get("reason") == "Queued" and "spec.suspend" in status["message"]
 
-    await until(is_told, what="that the Job is held back", seconds=30)
+    await until(is_told, what="that the Job is held back")
     await bed.client.patch(path, {"spec": {"suspend": False}})
     await assert_done(bed, "s", 20, losses=1)
     status = await bed.status("s")

@@ -15,7 +15,7 @@ import pytest
 from hack.chart.places import CHART
 from hack.cluster.binaries import ensure
 from tests.support.kube import Json, Space
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 JOB = "agentic-migrate"
 
@@ -58,7 +58,7 @@ class Sync:
 
     def make_ready(self) -> None:
         """Write the Deployment's status as its controller would."""
-        found = wait_for(self.find_operator, bool, what="the Deployment", timeout_seconds=30)
+        found = wait_for(self.find_operator, bool, what="the Deployment")
         assert found is not None
         count = found["spec"]["replicas"]
         status = {
@@ -70,7 +70,7 @@ class Sync:
 
     def end(self) -> tuple[int, list[Json], str]:
         """Return the exit status, what became of each object in order, and the complaint."""
-        status = self.process.wait(timeout=60)
+        status = self.process.wait(timeout=PATIENCE_SECONDS)
         results = [json.loads(line) for line in self.results.read_text(encoding="utf-8").splitlines()]
         return status, results, self.log.read_text(encoding="utf-8")
 
@@ -180,7 +180,6 @@ def test_a_failed_upgrade_leaves_the_operator_as_it_was_and_the_next_one_migrate
         space.jobs,
         lambda jobs: jobs and jobs[0]["metadata"]["uid"] != migrated,
         what="the next Job",
-        timeout_seconds=30,
     )
     second.end_migration(1)
     assert second.end()[0] == 1

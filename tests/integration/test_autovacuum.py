@@ -46,4 +46,4 @@ def test_ten_thousand_updates_leave_less_than_a_fifth_of_the_rows_dead() -> None
             ).fetchone()
             return row is not None and row[0] >= 10_000 and row[1] < 0.2 and row[2] > 0
 
-        wait_until(is_clean, seconds=30, what="autovacuum to remove the dead rows")
+        wait_until(is_clean, what="autovacuum to remove the dead rows")

@@ -81,7 +81,13 @@ def index(documents: list[Json]) -> dict[tuple[str, str], Json]:
 
 
 def render_everything(helm: Path, *values: str, release: str = "agentic-operator") -> list[Json]:
-    switched_on = ("monitoring.enabled=true", "backup.enabled=true", "vault.enabled=true", f"vault.address={VAULT}")
+    switched_on = (
+        "gateway.enabled=true",
+        "monitoring.enabled=true",
+        "backup.enabled=true",
+        "vault.enabled=true",
+        f"vault.address={VAULT}",
+    )
     return template(helm, "--set", ",".join([*switched_on, *values]), release=release)
 
 
@@ -113,6 +119,12 @@ def everything(helm: Path) -> list[Json]:
             ("manifests/backup",),
             ("manifests/openshift",),
             id="for OpenShift",
+        ),
+        pytest.param(
+            ("gateway.enabled=true", "gateway.image.tag=dev", "migrate.hook=none"),
+            (),
+            ("manifests/gateway",),
+            id="with the gateway",
         ),
         pytest.param(
             ("networkPolicies.enabled=false", "backup.enabled=true", "migrate.hook=none"),
@@ -293,9 +305,10 @@ def test_two_releases_share_no_name_but_those_of_the_resources(helm: Path, every
     deployment = other["Deployment", "b-agentic-operator"]["spec"]["template"]["spec"]
     environment = {one["name"]: one.get("value") for one in deployment["containers"][0]["env"]}
     assert ("ClusterRole", environment["RUNNER_CLUSTER_ROLE"]) in other
-    # What is referred to, by alerts too, has the other's name; runners' accounts are told apart by namespaces.
+    # What is referred to, by alerts too, has the other's name; runners' accounts are told apart by namespaces, and
+    # "agentic-gateway" is also the tokens' audience and a label.
     text = json.dumps([body for (kind, _), body in other.items() if kind != "CustomResourceDefinition"])
-    names = {name for _, name in ours} - {"agentic-operator", "agentic-runner"}
+    names = {name for _, name in ours} - {"agentic-operator", "agentic-runner", "agentic-gateway"}
     assert [name for name in names if re.search(rf"[\"\\\\/]{name}[\"\\\\]", text)] == []
 
 

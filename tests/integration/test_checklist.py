@@ -15,6 +15,7 @@ from hack.cluster.errors import ClusterError
 from hack.kubectl import Kubectl
 from tests.support.commands import ROOT
 from tests.support.kube import SYSTEM
+from tests.support.settled import name_account, wait_for_policies, wait_for_rights
 
 NAMES = ("cluster", "resources", "namespace", "credentials", "migration", "rights", "admission", "operator")
 
@@ -54,6 +55,8 @@ def deployed(control_plane: ControlPlane, kubectl: Kubectl) -> Iterator[ControlP
             control_plane.request("DELETE", path)
     kubectl.run("apply", "--server-side", "-f", str(ROOT / "manifests/operator/rbac.yaml"))
     kubectl.run("apply", "--server-side", "-f", str(ROOT / "manifests/operator/admission.yaml"))
+    wait_for_rights(control_plane, SYSTEM, name_account(SYSTEM, "agentic-operator"))
+    wait_for_policies(control_plane)
 
 
 def check(kubeconfig: Path, **environment: str) -> tuple[int, dict[str, str], str]:

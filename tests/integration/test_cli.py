@@ -9,15 +9,22 @@ from typing import Any
 import pytest
 import yaml
 
+from agentic_cli.interaction.following import Clock
+from agentic_cli.interaction.readiness import wait_ready
+from agentic_cli.interaction.target import Project
 from agentic_cli.kube.client import Api
 from agentic_cli.kube.kubeconfig import find_connection
+from agentic_cli.model.exit_status import TimedOut
 from agentic_cli.model.kinds import SESSIONS
 from agentic_core.digests import digest_question
+from agentic_core.errors import PermanentError
 from agentic_core.names import answer_manager
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import Kubectl
 from tests.support.kube import GROUP_PATH, Json, Space
 from tests.support.person import Person
+from tests.support.settled import wait_for_rights
+from tests.support.waiting import PATIENCE_SECONDS
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -204,9 +211,23 @@ def test_get_describes_or_prints_the_object(space: Space, person: Person) -> Non
     ):
         assert line in text
     assert json.loads(person.out("get", "s", "-o", "json"))["spec"]["inputs"] == {"a": 1}
+    elsewhere = person.run("-n", "elsewhere", "get", "s")
+    assert (elsewhere.returncode, "elsewhere" in elsewhere.stderr) == (1, True)
+    assert person.out("-n", space.name, "get", "s", "-o", "name") == person.out(
+        "get", "s", "-n", space.name, "-o", "name"
+    )
     assert person.out("get", "agenticsession/s", "-o", "name") == "agenticsession.agentic-operator.dev/s\n"
     assert person.out("get", "s", "-o", "table").splitlines()[1].split()[:3] == ["s", "report", "WaitingForInput"]
     assert "\x1b" not in text
+
+
+def test_a_result_for_a_folder_that_is_not_there_is_one_line(space: Space, person: Person, tmp_path: Path) -> None:
+    space.start("s")
+    space.report("s", phase="Completed", result={"rows": 2})
+    missing = tmp_path / "missing" / "result.json"
+    done = person.run("result", "s", "--save", str(missing))
+    assert done.returncode == 1
+    assert done.stderr == f"error: '{missing}' cannot be written: No such file or directory\n"
 
 
 @pytest.mark.parametrize("value", [{"rows": [1, 2]}, None, "text", 0])
@@ -294,6 +315,51 @@ def test_of_several_questions_each_is_answered_by_its_id(space: Space, person: P
     assert person.run("respond", "s", "q3", "x").returncode == 1
 
 
+def test_a_question_is_named_by_the_beginning_of_its_id(space: Space, person: Person) -> None:
+    space.start("s")
+    asked = [{**QUESTION, "id": id_} for id_ in ("97b63d11aa", "97b6000000", "c0ffee0000")]
+    space.report("s", phase="WaitingForInput", interrupts=asked)
+    several = person.run("respond", "s", "97b6", "approve")
+    assert (several.returncode, "is the beginning of 2 questions" in several.stderr) == (1, True)
+    person.out("respond", "s", "97b63d", "approve")
+    person.out("respond", "s", "--id", "c0ff", "reject")
+    assert [(each["interruptId"], each["value"]) for each in responses_of(space, "s")] == [
+        ("97b63d11aa", "approve"),
+        ("c0ffee0000", "reject"),
+    ]
+
+
+def test_a_session_that_waits_for_its_workflow_shows_what_keeps_the_inspection(space: Space, person: Person) -> None:
+    inspected = {
+        "type": "Inspected",
+        "status": "Unknown",
+        "reason": "Inspecting",
+        "message": "its image is being inspected",
+        "lastTransitionTime": "2026-05-01T10:00:00Z",
+    }
+    space.define("report", status={"conditions": [inspected]})
+    space.start("s")
+    space.report("s", phase="Pending", reason="WorkflowNotReady", message="it is still being checked")
+    assert "Inspection:  Inspecting: its image is being inspected" in person.out("get", "s")
+
+
+def test_a_refused_answer_is_shown_with_its_reason(space: Space, person: Person) -> None:
+    space.start("s", responses=[{"interruptId": "q1", "value": "approve"}])
+    generation = space.session("s")["metadata"]["generation"]
+    refused = {
+        "type": "InputAccepted",
+        "status": "False",
+        "reason": "InvalidAnswer",
+        "message": "/decision: is required",
+        "lastTransitionTime": "2026-05-01T10:00:00Z",
+        "observedGeneration": generation,
+    }
+    space.report("s", phase="WaitingForInput", interrupts=[QUESTION], conditions=[refused])
+    assert "InputAccepted=False (InvalidAnswer): /decision: is required" in person.out("get", "s")
+    watched = person.run("watch", "s", "--no-answer")
+    assert (watched.returncode, "answer refused (InvalidAnswer): /decision: is required" in watched.stdout) == (4, True)
+
+
 def test_of_two_answers_at_the_same_moment_one_is_told_that_it_came_late(
     space: Space, person: Person, waiting: str
 ) -> None:
@@ -350,13 +416,19 @@ def test_a_session_that_never_ran_is_retried_from_its_inputs(space: Space, perso
 
 def test_a_fork_starts_from_a_checkpoint_with_changed_values(space: Space, person: Person) -> None:
     space.start("s", inputs={"a": 1})
-    space.report("s", phase="Completed", startTime="2026-05-01T10:00:00Z")
-    person.out("fork", "s", "--checkpoint", "c1", "--set", "threshold=3", "--set", "nested.on=true", "--name", "f")
+    checkpoint = "1f1eb7c9-85a3-6d21-8000-000000000001"
+    history = [{"id": checkpoint, "step": 1, "node": "detect"}]
+    space.report("s", phase="Completed", startTime="2026-05-01T10:00:00Z", history=history)
+    person.out(
+        "fork", "s", "--checkpoint", "1f1eb7c9-85a3", "--set", "threshold=3", "--set", "nested.on=true", "--name", "f"
+    )
     assert space.session("f")["spec"]["forkFrom"] == {
         "session": "s",
-        "checkpointId": "c1",
+        "checkpointId": checkpoint,
         "values": {"threshold": 3, "nested": {"on": True}},
     }
+    unknown = person.run("fork", "s", "--checkpoint", "2f", "--name", "g")
+    assert (unknown.returncode, "lists no checkpoint '2f'" in unknown.stderr) == (1, True)
 
 
 # -- workflows, completion, the plugin
@@ -391,7 +463,13 @@ def test_names_are_completed(space: Space, person: Person, report: str) -> None:
     assert complete("get", "") == ["alpha", "beta"]
     assert complete("get", "b") == ["beta"]
     assert complete("run", "") == [report]
+    assert complete("respond", "") == ["beta"]
     assert complete("respond", "beta", "") == ["approve", "reject"]
+    assert complete("run", report, "-p", "") == ["dataset=", "options=", "threshold="]
+    assert complete("run", report, "-p", "dataset=") == ["dataset=cars", "dataset=weather"]
+    assert complete("run", report, "-p", "dataset=cars", "-p", "th") == ["threshold="]
+    space.report("alpha", phase="Running", history=[{"id": "1f1eb7c9"}, {"id": "1f1eb7d0"}])
+    assert complete("fork", "alpha", "--checkpoint", "") == ["1f1eb7d0", "1f1eb7c9"]
     assert space.name in complete("list", "-n", "")
     assert complete("get", "-n", "no-such-namespace", "") == []
 
@@ -460,6 +538,7 @@ def test_who_may_start_but_not_read_definitions_is_told_that_nothing_was_checked
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
     body = {"metadata": {"name": "starter"}, "roleRef": role, "subjects": [subject]}
     space.plane.request("POST", f"{roles}/rolebindings", body)
+    wait_for_rights(space.plane, space.name, user)
     starter = Person.using(space.plane.kubeconfig_for_user(user, namespace=space.name))
     done = starter.run("run", report, "-p", "anything=5", "--name", "s")
     assert done.returncode == 0
@@ -480,3 +559,69 @@ def test_a_cluster_without_the_operator_says_how_to_install_it(tmp_path: Path) -
     assert done.returncode == 1
     assert "has no agenticsessions.agentic-operator.dev: the operator is not installed there" in done.stderr
     assert "kubectl apply --server-side -k crds/" in done.stderr
+
+
+# -- deploy
+
+
+def test_what_the_api_server_refuses_is_refused_before_anything_is_built(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "langgraph.json").write_text('{"graphs": {"agent": "./agent.py:graph"}}')
+    person.out("init", str(tmp_path))
+    assert person.out("deploy", str(tmp_path), "--dry-run") == "workflowdefinition/agent can be applied (dry run)\n"
+    assert person.out("workflows", "-o", "name") == ""
+    file = tmp_path / "kubernetes/workflow.yaml"
+    file.write_text(file.read_text() + "  imagge: typo\n")
+    refused = person.run("deploy", str(tmp_path))
+    assert refused.returncode == 1
+    assert "imagge" in refused.stderr
+    assert "building" not in refused.stderr
+
+
+def test_a_definition_is_waited_for_through_its_reasons(space: Space, person: Person) -> None:
+    space.define(is_ready=False)
+    space.check(Inspected="ImagePullFailed", Ready="NotReady")
+    told: list[str] = []
+
+    def report(line: str) -> None:
+        told.append(line)
+        # What is told comes before it changes.
+        if len(told) == 1:
+            space.check(Inspected="InspectionFailed", Ready="NotReady")
+        else:
+            space.check()
+
+    with Api(find_connection(person.environment)) as api:
+        raw = wait_ready(Project(api, space.name), "report", Clock.with_timeout(PATIENCE_SECONDS), report)
+    assert told == ["report: ImagePullFailed", "report: InspectionFailed"]
+    assert raw["metadata"]["name"] == "report"
+
+
+def test_waiting_ends_where_it_does_not_help_and_at_its_time(space: Space, person: Person) -> None:
+    space.define(is_ready=False)
+    space.check(Inspected="ImagePullFailed", Ready="NotReady")
+    with Api(find_connection(person.environment)) as api:
+        project = Project(api, space.name)
+        with pytest.raises(TimedOut, match="not ready in time; last: ImagePullFailed"):
+            wait_ready(project, "report", Clock.with_timeout(0.5), lambda _line: None)
+        space.check(Inspected="GraphLoadFailed", Ready="NotReady")
+        with pytest.raises(PermanentError, match="report is refused: GraphLoadFailed"):
+            wait_ready(project, "report", Clock.with_timeout(PATIENCE_SECONDS), lambda _line: None)
+
+
+# -- delete, version
+
+
+def test_a_session_is_deleted_only_where_that_was_said(space: Space, person: Person, report: str) -> None:
+    person.out("run", report, "-p", "dataset=cars", "--name", "s")
+    assert person.run("delete", "s").returncode == 2
+    assert space.find("s") is not None
+    assert person.out("delete", "s", "--yes") == "agenticsession/s deleted\n"
+    assert space.find("s") is None
+    assert "no session 's'" in person.run("delete", "s", "--yes").stderr
+
+
+def test_versions_are_those_of_client_and_of_the_operators_to_be_seen(space: Space, person: Person) -> None:
+    assert person.out("version", "--client").startswith("client  ")
+    none = person.run("version", "-n", space.name)
+    assert (none.returncode, none.stdout.count("\n")) == (1, 1)
+    assert "no operator is to be seen" in none.stderr

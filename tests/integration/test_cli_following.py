@@ -14,6 +14,7 @@ from hack.cluster.controlplane import ControlPlane
 from tests.support.faultproxy import FaultProxy, Refusal, open_proxy
 from tests.support.kube import Space
 from tests.support.person import Person
+from tests.support.settled import name_account, wait_for_rights
 from tests.support.waiting import wait_for
 
 QUESTION = {"id": "q1", "node": "ask", "value": {"prompt": "Approve?", "options": ["approve", "reject"]}}
@@ -127,6 +128,7 @@ async def behind_a_proxy(space: Space, folder: Path) -> AsyncIterator[tuple[Faul
     await asyncio.to_thread(plane.request, "POST", f"{roles}/roles", {"metadata": {"name": "cli"}, "rules": rules})
     body = {"metadata": {"name": "cli"}, "roleRef": role, "subjects": [subject]}
     await asyncio.to_thread(plane.request, "POST", f"{roles}/rolebindings", body)
+    await asyncio.to_thread(wait_for_rights, plane, space.name, name_account(space.name, "cli"))
     token = await asyncio.to_thread(plane.service_account_token, space.name, "cli")
     async with open_proxy(plane) as proxy:
         config: dict[str, Any] = {
@@ -186,7 +188,7 @@ def test_a_watch_survives_a_restart_of_the_api_server(
         away = person.run("list")
         control_plane.start_apiserver()
         space.report("s", phase="Completed")
-        assert watching.end(seconds=60) == 0
+        assert watching.end() == 0
     assert watching.out.splitlines() == ["Pending", "Completed"]
     assert away.returncode == 21
     assert f"{control_plane.server} cannot be reached: " in away.stderr

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.kube import Space
 from tests.support.person import Person
+from tests.support.settled import name_account, wait_for_rights
 
 
 def write(path: Path, config: dict[str, Any]) -> Path:
@@ -39,6 +40,7 @@ def a_service_account(space: Space, *verbs: str) -> None:
     subject = {"kind": "ServiceAccount", "name": "cli", "namespace": space.name}
     body = {"metadata": {"name": "cli"}, "roleRef": role, "subjects": [subject]}
     space.plane.request("POST", f"{roles}/rolebindings", body)
+    wait_for_rights(space.plane, space.name, name_account(space.name, "cli"))
 
 
 def with_user(config: dict[str, Any], user: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.kube import Space
 from tests.support.person import Person
+from tests.support.screen import read_screen
 from tests.support.waiting import wait_for
 
 SCHEMA = {
@@ -110,9 +111,11 @@ def test_a_live_view_asks_in_place_and_ends_with_the_session(space: Space, perso
         terminal.expect("answer:")
         terminal.type("maybe")
         terminal.expect("is not among the options")
+        terminal.expect("answer:")
         terminal.type("1")
         terminal.expect("answered q1")
         terminal.expect("? Why?")
+        terminal.expect("ok (yes/no):")
         terminal.type("yes")
         terminal.expect("reason (string, optional):")
         terminal.type("because")
@@ -123,6 +126,19 @@ def test_a_live_view_asks_in_place_and_ends_with_the_session(space: Space, perso
         terminal.expect("s Completed step 4 100%")
         terminal.expect(f"its result: agentic result s -n {space.name}")
         assert terminal.end() == 0
+        screen = read_screen(terminal.raw)
+    # The drawing is gone, and what was said stays.
+    for line in (
+        "? Approve removal?",
+        "  1) approve",
+        "answer: maybe",
+        "answer: 1",
+        "  answered q1",
+        "ok (yes/no): yes",
+    ):
+        assert line in screen, screen
+    assert "reason (string, optional): because" in screen
+    assert not any("load · detect" in line for line in screen)
     assert responses == [
         {"interruptId": "q1", "value": "approve"},
         {"interruptId": "q2", "value": {"ok": True, "reason": "because"}},
@@ -180,7 +196,7 @@ def test_respond_asks_where_no_value_is_given(space: Space, person: Person) -> N
     space.report("s", phase="WaitingForInput", interrupts=[CHOICE, FORM])
     with person.terminal("respond", "s", "q2") as terminal:
         terminal.expect("? Why?")
-        terminal.expect("ok (boolean):")
+        terminal.expect("ok (yes/no):")
         terminal.type("no")
         terminal.expect("reason")
         terminal.type("")

@@ -19,6 +19,7 @@ from hack.cluster import binaries, cgroups, deps
 from hack.cluster.errors import NotReady
 from hack.cluster.processes import Identity, Processes, is_alive, observe_identity, send
 from hack.cluster.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "agentic-operator/operator:dev"
@@ -80,7 +81,7 @@ class Machine:
         argv = self.build_argv([sys.executable, "-m", "hack.cluster", command])
         with subprocess.Popen(argv, env=self.environment, cwd=ROOT, stderr=subprocess.DEVNULL) as tool:
             try:
-                wait_until(condition.exists, seconds=60, what=f"{condition} appearing", poll=0.001)
+                wait_until(condition.exists, seconds=PATIENCE_SECONDS, what=f"{condition} appearing", poll=0.001)
             finally:
                 tool.kill()
 
@@ -128,7 +129,7 @@ def cluster(machine: Machine) -> Machine:
     machine.kubectl("apply", "-f", "-", text=json.dumps(namespace))
     wait_until(
         lambda: "default" in machine.kubectl("-n", NAMESPACE, "get", "serviceaccounts", "-o", "name"),
-        seconds=20,
+        seconds=PATIENCE_SECONDS,
         what="the service account of the namespace",
     )
     return machine
@@ -169,7 +170,12 @@ def finish(cluster: Machine, name: str) -> dict[str, Any]:
         ]
         return status
 
-    wait_until(lambda: read()["phase"] in ("Succeeded", "Failed"), seconds=60, what=f"the end of {name}", poll=0.2)
+    wait_until(
+        lambda: read()["phase"] in ("Succeeded", "Failed"),
+        seconds=PATIENCE_SECONDS,
+        what=f"the end of {name}",
+        poll=0.2,
+    )
     ended: dict[str, Any] = read()["containerStatuses"][0]["state"]["terminated"]
     return ended
 
@@ -285,13 +291,13 @@ def test_a_claim_gets_a_volume_that_goes_with_it(cluster: Machine) -> None:
     (written,) = (cluster.state / "volumes").glob("*/file")
     assert written.read_text() == "kept"
     cluster.kubectl("-n", NAMESPACE, "delete", "pod/writer", "pvc/data")
-    wait_until(lambda: not written.parent.exists(), seconds=30, what="the end of the volume")
+    wait_until(lambda: not written.parent.exists(), seconds=PATIENCE_SECONDS, what="the end of the volume")
 
 
 def test_down_after_being_killed_leaves_nothing(cluster: Machine) -> None:
     hold = build_pod("running", "import time; time.sleep(3600)")
     cluster.kubectl("-n", NAMESPACE, "apply", "-f", "-", text=json.dumps(hold))
-    cluster.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/running", "--timeout=60s")
+    cluster.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/running", "--timeout=180s")
     lived = [identity for pid in _find_members(cluster) if (identity := observe_identity(pid))]
     assert len(lived) > len(cluster.pids())
 
@@ -299,7 +305,9 @@ def test_down_after_being_killed_leaves_nothing(cluster: Machine) -> None:
     argv = cluster.build_argv([sys.executable, "-m", "hack.cluster", "down"])
     with subprocess.Popen(argv, env=cluster.environment, cwd=ROOT, stderr=subprocess.DEVNULL) as tool:
         try:
-            wait_until(lambda: not record.exists(), seconds=60, what="down ending the kubelet", poll=0.001)
+            wait_until(
+                lambda: not record.exists(), seconds=PATIENCE_SECONDS, what="down ending the kubelet", poll=0.001
+            )
         finally:
             tool.kill()
     cluster.tool("down")

@@ -16,6 +16,7 @@ from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.cluster.processes import Processes, is_alive
 from hack.cluster.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "strict"
@@ -63,7 +64,7 @@ def test_a_token_for_another_audience_is_not_for_the_api_server(plane: ControlPl
 def test_the_restricted_standard_is_enforced(plane: ControlPlane) -> None:
     wait_until(
         lambda: bool(plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts")["items"]),
-        seconds=20,
+        seconds=PATIENCE_SECONDS,
         what="the service account of the namespace",
     )
     pod = {
@@ -103,7 +104,7 @@ def test_an_admission_policy_is_enforced(plane: ControlPlane) -> None:
             return "not this name" in str(error)
         return False
 
-    wait_until(is_refused, seconds=20, what="the policy taking effect", poll=0.1)
+    wait_until(is_refused, seconds=PATIENCE_SECONDS, what="the policy taking effect", poll=0.1)
 
 
 def test_what_was_written_survives_a_killed_api_server_at_the_same_address(plane: ControlPlane) -> None:
@@ -132,11 +133,11 @@ def test_a_deleted_owner_takes_its_job_with_it(plane: ControlPlane) -> None:
     }
     plane.request("POST", jobs, job)
     pods = "/api/v1/namespaces/default/pods?labelSelector=batch.kubernetes.io/job-name=owned"
-    wait_until(lambda: bool(plane.request("GET", pods)["items"]), seconds=20, what="the pod of the Job")
+    wait_until(lambda: bool(plane.request("GET", pods)["items"]), seconds=PATIENCE_SECONDS, what="the pod of the Job")
     plane.request("DELETE", f"{maps}/owner")
     wait_until(
         lambda: not plane.request("GET", jobs)["items"] and not plane.request("GET", pods)["items"],
-        seconds=30,
+        seconds=PATIENCE_SECONDS,
         what="the garbage collection of the Job and its pod",
     )
 
@@ -159,4 +160,6 @@ def test_nothing_outlives_a_test_run_that_is_killed(tmp_path: Path) -> None:
         lived = [identity for name in processes.names() if (identity := processes.identity(name))]
         assert len(lived) == 2
         owner.send_signal(signal.SIGKILL)
-    wait_until(lambda: not any(map(is_alive, lived)), seconds=20, what="the end of etcd and the API server")
+    wait_until(
+        lambda: not any(map(is_alive, lived)), seconds=PATIENCE_SECONDS, what="the end of etcd and the API server"
+    )

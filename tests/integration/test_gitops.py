@@ -108,7 +108,7 @@ def test_a_person_with_the_command_line_answers_two_questions_and_both_are_their
     def by() -> list[Any]:
         return [each.get("answeredBy") for each in space.status("s")["interrupts"]]
 
-    found = wait_for(by, all, what="the answers accepted", timeout_seconds=30, every=0.05)
+    found = wait_for(by, all, what="the answers accepted", every=0.05)
     assert found == ["ann", "bob", "ann"]
     managers = {each["manager"] for each in space.session("s")["metadata"]["managedFields"]}
     assert {answer_manager(by, f"q{number}") for number, by in enumerate(found, start=1)} <= managers
@@ -131,7 +131,7 @@ def test_a_session_in_git_whose_time_to_live_is_over_stays_and_does_not_run_agai
     manifest = write(space, **TRACKED[case], ttlSecondsAfterFinished=0)
     kubectl.run("apply", "-f", manifest)
     uid = end(space)
-    wait_for(lambda: condition(space, "Expired"), bool, what="the condition Expired", timeout_seconds=30, every=0.05)
+    wait_for(lambda: condition(space, "Expired"), bool, what="the condition Expired", every=0.05)
     assert "is declared elsewhere" in condition(space, "Expired")["message"]
     kubectl.run("apply", "-f", manifest)
     space.settle()
@@ -177,7 +177,7 @@ def test_a_change_after_the_end_is_observed_and_kubectl_wait_returns(space: Spac
     changed = space.change("s", displayName="renamed", ttlSecondsAfterFinished=315_360_000, stop=True)
     generation = changed["metadata"]["generation"]
     assert generation > 1
-    kubectl.run("wait", "--for=condition=Complete", "agenticsession/s", "-n", space.name, "--timeout=30s")
+    kubectl.run("wait", "--for=condition=Complete", "agenticsession/s", "-n", space.name, "--timeout=180s")
     status = space.status("s")
     assert status["observedGeneration"] == generation
     assert {each["observedGeneration"] for each in status["conditions"]} == {generation}

@@ -63,7 +63,8 @@ COMPONENTS = dict.fromkeys(
 def test_no_component_takes_back_what_a_pod_says(tmp_path: Path, components: tuple[str, ...]) -> None:
     # Vault before the hooks, which its objects become part of.
     ordered = sorted(components, key=lambda name: (not name.endswith("vault"), name))
-    assert check(kustomize(tmp_path, ["manifests/operator", "manifests/backup"], ordered)) == 3
+    pods = 3 + ("manifests/gateway" in components)
+    assert check(kustomize(tmp_path, ["manifests/operator", "manifests/backup"], ordered)) == pods
 
 
 def switches(value: Any, schema: Json, path: str = "") -> Iterator[str]:
@@ -84,17 +85,17 @@ def chart_switches() -> list[str]:
 
 def test_every_pod_of_the_chart_says_what_it_may_whatever_is_switched(helm: Path) -> None:
     """The defaults, and each choice of the values with all else that can be switched on."""
-    everything = ["monitoring.enabled=true", "backup.enabled=true", "vault.enabled=true"]
+    everything = ["gateway.enabled=true", "monitoring.enabled=true", "backup.enabled=true", "vault.enabled=true"]
     # What some of the choices ask for.
     everything += [f"vault.address={VAULT}", "watchNamespaces={team}", "sharedName=agentic"]
     chosen = chart_switches()
     assert {"backup.enabled=true", "migrate.hook=argocd", "podUser=cluster"} <= set(chosen)
-    fewer = {"migrate.enabled=false": 2, "parts.operator=false": 0}
+    fewer = {"migrate.enabled=false": 3, "gateway.enabled=true": 4, "parts.operator=false": 0}
     assert check(template(helm)) == 2
     for one in chosen:
         values = (*everything, one)
         pods = check(template(helm, *(part for value in values for part in ("--set", value))))
-        assert pods == fewer.get(one, 3), one
+        assert pods == fewer.get(one, 4), one
 
 
 def test_the_budget_and_the_spread_are_values(helm: Path) -> None:

@@ -14,6 +14,7 @@ from hack.cluster.binaries import kubectl
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import ROOT, Kubectl
 from tests.support.guide import read_commands, run_commands
+from tests.support.waiting import PATIENCE_SECONDS
 
 KUSTOMIZATION = re.compile(
     r"^```yaml\n(apiVersion: kustomize\.config\.k8s\.io/\S+\nkind: Kustomization\n.*?)^```$", re.M | re.S
@@ -43,7 +44,11 @@ def test_each_kustomization_of_the_guides_builds(checkout: Path, page: str) -> N
         folder.mkdir()
         (folder / "kustomization.yaml").write_text(re.sub(r"https://…/manifests/", "../", text))
         done = subprocess.run(
-            [str(kubectl()), "kustomize", str(folder)], capture_output=True, text=True, check=False, timeout=60
+            [str(kubectl()), "kustomize", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
         )
         assert done.returncode == 0, f"{page}:\n{text}\n{done.stderr}"
         kinds = {each["kind"] for each in yaml.safe_load_all(done.stdout)}

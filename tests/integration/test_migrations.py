@@ -19,6 +19,7 @@ from agentic_store.schema_migrations.migration_files import discover, find_direc
 from agentic_store.schema_migrations.schema import SCHEMA_VERSION, check_schema, require_schema
 from tests.support.catalog import describe_checkpoint_tables, describe_tables
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import PATIENCE_SECONDS
 
 NEXT = discover()[-1].version + 1
 
@@ -106,6 +107,8 @@ async def test_large_columns_are_compressed_with_lz4_where_the_server_has_it(dat
         "checkpoint_writes.blob",
         "checkpoints.checkpoint",
         "checkpoints.metadata",
+        "session_turns.input",
+        "session_turns.output",
         "store.value",
         "workflow_sessions.input_data",
         "workflow_sessions.output_data",
@@ -255,7 +258,7 @@ async def test_a_waiting_migration_says_who_holds_the_lock(database: PostgresDat
     with psycopg.connect(database.dsn, autocommit=True, application_name="the first one") as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", (migrate._LOCK_KEY,))
         second = asyncio.create_task(migrate.up(dsn_of(database), report=report))
-        await asyncio.wait_for(waits.wait(), 20)
+        await asyncio.wait_for(waits.wait(), PATIENCE_SECONDS)
     await second
 
     assert any("waiting for another migration to finish: the first one (process" in line for line in said)

@@ -20,10 +20,12 @@ from agentic_core.contract import ExitCode
 from agentic_store.dsn import Dsn
 from agentic_store.schema_migrations import migrate
 from agentic_store.schema_migrations.schema import SCHEMA_VERSION
+from hack.cluster.endpoints import find_free_ports
 from tests.support.catalog import describe_tables
 from tests.support.commands import clean_environment, run_agentic
 from tests.support.postgres import PostgresDatabase
-from tests.support.postgres_server import PostgresServer, free_port, start_server, wait_until
+from tests.support.postgres_server import PostgresServer, start_server, wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 PASSWORD = "p@ss/w%rd#1?:x"
 ENCODED = "p%40ss%2Fw%25rd%231%3F%3Ax"
@@ -106,7 +108,7 @@ def _run_and_kill(server: PostgresServer, database: PostgresDatabase, *, kill_af
     process = start_up(f"{through_proxy} gssencmode=disable sslmode=disable")
     with contextlib.closing(proxy):
         passed = proxy.serve(process, kill_after=kill_after)
-    assert process.wait(timeout=30) in (0, -signal.SIGKILL)
+    assert process.wait(timeout=PATIENCE_SECONDS) in (0, -signal.SIGKILL)
     return passed, process.returncode != 0
 
 
@@ -138,9 +140,9 @@ def test_the_server_dying_in_the_middle_is_reported_and_repeated() -> None:
         # The first migration waits for a table in use, long enough for the server to die meanwhile.
         with contextlib.closing(blocker), psycopg.connect(server.dsn(), autocommit=True) as watcher:
             waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            wait_until(lambda: watcher.execute(waiting).fetchone() is not None, seconds=20, what="a lock wait")
+            wait_until(lambda: watcher.execute(waiting).fetchone() is not None, what="a lock wait")
             server.kill()
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == ExitCode.DATABASE_UNAVAILABLE
         assert "the database is not available" in stderr
 
@@ -166,7 +168,7 @@ def test_it_waits_for_a_database_that_is_still_coming_up_and_says_so() -> None:
         said += process.stderr.readlines()
         process.stderr.close()
 
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert said[0] == f"==> migrating postgres@127.0.0.1:{server.port}/postgres\n"
     assert said[1].startswith("==> waiting for the database: cannot connect to PostgreSQL at postgres@127.0.0.1")
     assert "refused" in said[1]
@@ -174,7 +176,7 @@ def test_it_waits_for_a_database_that_is_still_coming_up_and_says_so() -> None:
 
 
 def test_without_patience_a_missing_server_is_one_line_and_its_own_exit_status() -> None:
-    env = clean_environment(POSTGRES_CONNECTION_STRING=f"postgresql://u:{ENCODED}@127.0.0.1:{free_port()}/db")
+    env = clean_environment(POSTGRES_CONNECTION_STRING=f"postgresql://u:{ENCODED}@127.0.0.1:{find_free_ports(1)[0]}/db")
 
     done = run_agentic("migrate", "status", "--wait", "0", env=env)
 
@@ -252,7 +254,7 @@ def test_no_failure_prints_the_password(database: PostgresDatabase, owner: str) 
 def test_a_wrong_password_is_not_tried_for_a_minute(database: PostgresDatabase, owner: str) -> None:
     dsn = f"postgresql://{owner}:wrong@127.0.0.1:{database.server.port}/{database.name}"
 
-    done = run_agentic("migrate", "status", env=clean_environment(POSTGRES_CONNECTION_STRING=dsn), timeout=20)
+    done = run_agentic("migrate", "status", env=clean_environment(POSTGRES_CONNECTION_STRING=dsn))
 
     assert done.returncode == 1
     assert "password authentication failed" in done.stderr

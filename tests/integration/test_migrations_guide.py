@@ -12,6 +12,7 @@ import pytest
 from tests.support.commands import ROOT, clean_environment
 from tests.support.guide import read_consoles, reads_like
 from tests.support.postgres_server import PostgresServer, start_server
+from tests.support.waiting import PATIENCE_SECONDS
 
 # What the page leaves to its reader.
 FILE, SERVER, PASSWORD = "/run/secrets/dsn", "postgres:5432", "PGPASSWORD=…"
@@ -37,7 +38,7 @@ def run_block(commands: list[str], folder: Path) -> list[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
         stdin=subprocess.DEVNULL,
     )

@@ -25,6 +25,7 @@ from tests.support.catalog import describe_tables
 from tests.support.commands import clean_environment, run_agentic
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer, server_account, start_server, wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 NEXT = discover()[-1].version + 1
 DONE = f"==> done: database is at version {SCHEMA_VERSION}"
@@ -74,7 +75,7 @@ def test_a_server_out_of_connections_is_waited_for_and_named() -> None:
         said += waiting.stderr.readlines()
         waiting.stderr.close()
 
-        assert waiting.wait(timeout=30) == 0
+        assert waiting.wait(timeout=PATIENCE_SECONDS) == 0
     assert at_once.returncode == ExitCode.DATABASE_UNAVAILABLE
     for text in (at_once.stderr, said[1]):
         assert "connection slots are reserved" in text or "too many clients" in text
@@ -141,7 +142,7 @@ def test_a_lock_of_another_client_is_waited_for_and_its_holder_named(database: P
         assert "found the database busy for 2 s (a long report" in str(refused.value)
 
         def let_go() -> None:
-            wait_until(lambda: len(said) > len(waiting) + 3, seconds=20, what="a second wait")
+            wait_until(lambda: len(said) > len(waiting) + 3, what="a second wait")
             other.rollback()
 
         thread = threading.Thread(target=let_go)
@@ -208,7 +209,7 @@ def test_an_index_whose_build_was_killed_is_built_again(
         )
         building.start()
         invalid = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('big_idx') AND NOT indisvalid"
-        wait_until(lambda: database.execute(invalid) == [(1,)], seconds=20, what="the index's entry")
+        wait_until(lambda: database.execute(invalid) == [(1,)], what="the index's entry")
         database.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query LIKE '%CREATE INDEX CONC%' AND pid <> pg_backend_pid()"
@@ -304,7 +305,7 @@ def test_verify_full_refuses_another_name_and_another_authority(
         ("localhost", stranger.pair.certificate, "certificate verify failed"),
     ):
         dsn = f"postgresql://postgres@{host}:{server.port}/postgres?sslmode=verify-full&sslrootcert={root}"
-        done = run_agentic("migrate", "up", env=clean_environment(POSTGRES_CONNECTION_STRING=dsn), timeout=30)
+        done = run_agentic("migrate", "up", env=clean_environment(POSTGRES_CONNECTION_STRING=dsn))
 
         assert done.returncode == 1
         assert reason in done.stderr

@@ -24,6 +24,7 @@ from tests.support.catalog import describe_tables
 from tests.support.commands import ROOT, clean_environment, run_agentic
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 SCRIPTS = ROOT / "migrations"
 PASSWORD = "p@ss /w%rd#1?:x\\'"
@@ -45,7 +46,12 @@ def run_script(
     name: str, *arguments: str, env: dict[str, str], folder: Path = SCRIPTS
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", str(folder / name), *arguments], env=env, capture_output=True, text=True, check=False, timeout=60
+        ["sh", str(folder / name), *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
     )
 
 
@@ -408,7 +414,12 @@ def test_the_jobs_process_has_no_password_in_its_environment_and_uses_a_rotated_
         empty_database.execute(f"ALTER ROLE {owner} PASSWORD '{unquote(password).replace(chr(39), chr(39) * 2)}'")
         dsn.write_text(f"postgresql://{owner}:{password}@{place}")
         done = subprocess.run(
-            command, env=clean_environment(**given), capture_output=True, text=True, check=False, timeout=60
+            command,
+            env=clean_environment(**given),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
         )
         assert done.returncode == 0, done.stderr
     assert f"==> already applied: database is at version {SCHEMA_VERSION}" in done.stderr
@@ -444,7 +455,7 @@ def test_psql_alone_killed_at_random_files_converges(
             # Somewhere in that file.
             time.sleep(draw.uniform(0, 0.03))
             os.killpg(process.pid, signal.SIGKILL)
-        wait_until(lambda: empty_database.execute(OTHERS) == [(0,)], seconds=20, what="the end of what was killed")
+        wait_until(lambda: empty_database.execute(OTHERS) == [(0,)], what="the end of what was killed")
         # Without a gap: a file and its record are one transaction.
         ((count, newest),) = empty_database.execute("SELECT count(*), max(version) FROM agentic_migrations")
         assert count == (newest or 0)
@@ -471,7 +482,7 @@ def read_from_terminal(command: list[str], env: dict[str, str]) -> str:
         pass
     finally:
         os.close(ours)
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE_SECONDS)
     return read.decode()
 
 

@@ -47,14 +47,20 @@ def test_wrong_inputs_are_refused_with_the_pointer_and_without_a_pod(space: Spac
     wait_for(space.events, lambda seen: any(r == "InvalidInput" for r, _ in seen), what="event", every=0.05)
 
 
-def test_a_fork_needs_no_inputs_and_takes_none(space: Space) -> None:
-    space.define(inputSchema={"type": "object", "required": ["a"]})
+def test_a_fork_needs_no_inputs_and_takes_some_where_its_runner_gives_them(space: Space) -> None:
+    schema = {"type": "object", "required": ["a"]}
+    space.define(inputSchema=schema)
+    space.define("current", inputSchema=schema, status={"runnerContract": 3})
     space.operator()
     space.start("fork", forkFrom={"session": "first"})
-    space.start("wrong", forkFrom={"session": "first"}, inputs={"a": 1})
+    space.start("old", forkFrom={"session": "first"}, inputs={"a": 1})
+    space.start("wrong", "current", forkFrom={"session": "first"}, inputs={"b": 1})
+    space.start("given", "current", forkFrom={"session": "first"}, inputs={"a": 1})
     space.wait_status("fork", "Creating", "JobCreated")
-    assert "/spec/inputs: a session with forkFrom" in space.wait_status("wrong", "Failed", "InvalidInput")["message"]
-    assert space.session_jobs() == ["fork-r1"]
+    space.wait_status("given", "Creating", "JobCreated")
+    assert "a runner that gives no inputs to a fork" in space.wait_status("old", "Failed", "InvalidInput")["message"]
+    assert "/spec/inputs" in space.wait_status("wrong", "Failed", "InvalidInput")["message"]
+    assert space.session_jobs() == ["fork-r1", "given-r1"]
 
 
 def test_inputs_up_to_the_limit_run_and_larger_ones_are_refused_with_their_size(space: Space) -> None:
@@ -107,9 +113,7 @@ def test_sessions_queue_by_age_and_the_next_starts_when_one_ends(space: Space) -
     space.change("b", stop=True)
     space.wait_status("b", "Stopped", "StoppedByUser")
     space.wait_status("c", "Creating")
-    counted = wait_for(
-        space.definition, lambda d: d["status"].get("activeSessions") == 1, what="the count", timeout_seconds=20
-    )
+    counted = wait_for(space.definition, lambda d: d["status"].get("activeSessions") == 1, what="the count")
     assert counted["status"]["activeSessions"] == 1
 
 
@@ -239,7 +243,7 @@ def test_a_job_that_is_not_the_sessions_is_waited_out_and_never_taken(space: Spa
     space.start("s")
     assert "'s-r1'" in space.wait_status("s", "Pending", "NameTaken")["message"]
     space.delete_job("s-r1")
-    space.wait_status("s", "Creating", timeout=40)
+    space.wait_status("s", "Creating")
 
 
 def test_a_workspace_of_an_earlier_session_of_the_name_is_waited_out_and_never_used(space: Space) -> None:
@@ -262,7 +266,7 @@ def test_a_workspace_of_an_earlier_session_of_the_name_is_waited_out_and_never_u
     # As the cluster does: the garbage collector deletes it, and it goes when no pod uses it any more.
     space.plane.request("DELETE", f"{claims}/s-workspace")
     space.plane.request("PATCH", f"{claims}/s-workspace", {"metadata": {"finalizers": []}})
-    space.wait_status("s", "Creating", timeout=40)
+    space.wait_status("s", "Creating")
     assert space.plane.request("GET", f"{claims}/s-workspace")["metadata"]["uid"] != uid
 
 

@@ -53,9 +53,7 @@ def verdict(space: Space, status: str, reason: str) -> str:
     def reads(found: Json) -> bool:
         return (input_accepted(found).get("status"), input_accepted(found).get("reason")) == (status, reason)
 
-    found = wait_for(
-        lambda: space.status("s"), reads, what=f"InputAccepted={status} {reason}", timeout_seconds=30, every=0.05
-    )
+    found = wait_for(lambda: space.status("s"), reads, what=f"InputAccepted={status} {reason}", every=0.05)
     message: str = input_accepted(found)["message"]
     return message
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import ROOT, Kubectl
+from tests.support.commands import OPERATOR
 from tests.support.waiting import wait_for
 
 SESSIONS = "/apis/agentic-operator.dev/v1alpha1/namespaces/default/agenticsessions"
@@ -23,7 +23,7 @@ def kubectl(tmp_path: Path) -> Iterator[Kubectl]:
         kubectl = Kubectl(plane.kubeconfig)
         kubectl.run("apply", "--server-side", "-k", str(ROOT / "crds"))
         for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
-            kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=30s")
+            kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=180s")
         kubectl.run("create", "namespace", "agentic-system")
         yield kubectl
 
@@ -56,9 +56,7 @@ def test_sessions_with_deep_inputs_are_served_like_others(kubectl: Kubectl, tmp_
         "LOG_FORMAT": "text",
     }
     with (tmp_path / "operator.log").open("wb") as log:
-        operator = subprocess.Popen(
-            [sys.executable, "-m", "agentic_operator"], env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
+        operator = subprocess.Popen(OPERATOR, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         for name, how in (("listed", "seen in the list"), ("watched", "seen in the watch")):
             if name == "watched":
@@ -67,10 +65,9 @@ def test_sessions_with_deep_inputs_are_served_like_others(kubectl: Kubectl, tmp_
                 lambda name=name: read_status(kubectl, name),  # type: ignore[misc]
                 lambda status: "WorkflowNotFound" in status,
                 what=f"a status of the session {how}",
-                timeout_seconds=30,
             )
             assert operator.poll() is None, (tmp_path / "operator.log").read_text()
     finally:
         operator.send_signal(signal.SIGTERM)
-        operator.wait(20)
+        operator.wait()
     assert operator.returncode == 0

@@ -131,7 +131,7 @@ def test_a_leader_whose_lease_is_taken_stops_at_once(space: Space) -> None:
     space.plane.request(
         "PATCH", path, {"spec": {"holderIdentity": "thief", "renewTime": "2026-01-01T00:00:00.000000Z"}}
     )
-    assert operator.wait(10) == 1
+    assert operator.wait() == 1
     assert "stopping at once" in operator.log
     space.plane.request("DELETE", path)
 
@@ -155,9 +155,9 @@ def test_a_lost_api_server_costs_nothing_but_time(space: Space, control_plane: C
     time.sleep(3)  # the outage itself
     control_plane.start_apiserver()
     space.start("after")
-    space.wait_status("after", "Creating", timeout=60)
+    space.wait_status("after", "Creating")
     space.change("before", stop=True)
-    space.wait_status("before", "Stopped", timeout=60)
+    space.wait_status("before", "Stopped")
     assert operator.process is not None
     assert operator.process.poll() is None
     assert operator.end() == 0
@@ -206,14 +206,13 @@ def test_a_database_that_is_away_delays_rows_not_sessions_and_holds_no_deletion_
             space.start(name)
             space.wait_status(name, "Creating")
         space.delete("goes")
-        space.wait_gone("goes", timeout=100)
+        space.wait_gone("goes")
     finally:
         database.server.start()
     wait_for(
         lambda: [name for (name,) in database.execute("SELECT session_name FROM workflow_sessions")],
         lambda names: "stays" in names,
         what="the row",
-        timeout_seconds=90,
     )
 
 
@@ -230,7 +229,7 @@ def test_the_first_session_of_a_namespace_says_that_it_waits_for_the_database(
         assert not space.jobs()
     finally:
         database.server.start()
-    space.wait_status("s", "Creating", timeout=90)
+    space.wait_status("s", "Creating")
 
 
 def test_logs_hold_one_object_a_line_and_no_secret(space: Space, database: PostgresDatabase, tmp_path: Path) -> None:

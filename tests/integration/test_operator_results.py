@@ -136,7 +136,7 @@ def test_objects_go_with_their_session_and_wait_for_a_store_that_is_away(
         assert rows() == 2
     finally:
         object_server.start()
-    space.wait_gone("s", timeout=60)
+    space.wait_gone("s")
     wait_for(rows, lambda count: count == 1, what="the row gone with the objects", every=0.05)
     assert shared.keys == [f"{space.name}/{other}/result-r1-0.json"]
 

@@ -24,17 +24,18 @@ from agentic_operator.kube.event_recorder import EventRecorder
 from agentic_operator.sessions.keys import DefinitionKey
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
+from hack.cluster.endpoints import find_free_ports
 from tests.support.kube import SYSTEM, Space
 from tests.support.postgres import PostgresDatabase
-from tests.support.postgres_server import free_port
 from tests.support.threads import count, days_ago, plant
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 PATHS = {
     Phase.PENDING: (),
     Phase.CREATING: ("Creating",),
     Phase.RUNNING: ("Creating", "Running"),
     Phase.WAITING_FOR_INPUT: ("Creating", "Running", "WaitingForInput"),
+    Phase.IDLE: ("Creating", "Running", "Idle"),
     Phase.SUSPENDED: ("Suspended",),
     Phase.COMPLETED: ("Creating", "Running", "Completed"),
     Phase.FAILED: ("Creating", "Running", "Failed"),
@@ -304,19 +305,19 @@ def test_the_operators_process_keeps_checkpoints_for_as_long_as_its_variable_say
     registry = Index(lambda _: None, lambda _: None)
     bench = Bench(space, database, None, registry, None, None)  # type: ignore[arg-type]  # only its resources are used
     threads = {name: bench.session(name, ended=days_ago(age)) for name, age in (("young", 29), ("old", 31))}
-    dsn, port = space.folder / "dsn", free_port()
+    dsn, port = space.folder / "dsn", find_free_ports(1)[0]
     dsn.write_text(database.dsn)
     space.operator(POSTGRES_CONNECTION_STRING_FILE=str(dsn), LIVENESS_PORT=str(port), CHECKPOINT_RETENTION_DAYS=days)
 
     def scrape() -> str:
         try:
-            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
                 return str(answer.read().decode())
         except OSError:
             return ""
 
     ended = "agentic_retention_rounds_total 1.0"
-    wait_for(scrape, lambda text: ended in text, what="the end of the round", timeout_seconds=60)
+    wait_for(scrape, lambda text: ended in text, what="the end of the round")
     left = {name for name, thread in threads.items() if count(database, thread) != (0, 0, 0)}
     assert left == set(kept)
 
@@ -331,7 +332,7 @@ def test_the_operators_process_removes_serves_metrics_ends_on_sigterm_and_goes_o
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$"
     )
     database.execute("CREATE TRIGGER slow AFTER DELETE ON checkpoints EXECUTE FUNCTION slow()")
-    dsn, port = space.folder / "dsn", free_port()
+    dsn, port = space.folder / "dsn", find_free_ports(1)[0]
     dsn.write_text(database.dsn)
     operator = space.operator(POSTGRES_CONNECTION_STRING_FILE=str(dsn), LIVENESS_PORT=str(port))
 
@@ -339,16 +340,16 @@ def test_the_operators_process_removes_serves_metrics_ends_on_sigterm_and_goes_o
         return sum(count(database, thread)[0] for thread in threads)
 
     for number in (signal.SIGTERM, signal.SIGKILL):
-        wait_for(left, left().__gt__, what="work", timeout_seconds=40, every=0.02)
+        wait_for(left, left().__gt__, what="work", every=0.02)
         assert operator.end(number) in (0, -signal.SIGKILL)
         assert left() > 0
         operator.start()
     database.execute("DROP TRIGGER slow ON checkpoints")
-    wait_for(left, lambda rows: rows == 0, what="all removed", timeout_seconds=60)
+    wait_for(left, lambda rows: rows == 0, what="all removed")
     assert {count(database, thread) for thread in threads} == {(0, 0, 0)}
 
     def scrape() -> str:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
             text: str = answer.read().decode()
             return text

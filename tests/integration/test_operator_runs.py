@@ -80,7 +80,7 @@ def test_a_deadline_fails_the_session(space: Space) -> None:
     pod = a_started_session(space, timeoutSeconds=2)
     # A Job's deadline counts from its start, which needs no pod to run.
     del pod
-    space.wait_status("s", "Failed", "DeadlineExceeded", timeout=40)
+    space.wait_status("s", "Failed", "DeadlineExceeded")
 
 
 def test_a_job_that_ends_without_a_verdict_is_followed_by_three_more_and_then_lost(space: Space) -> None:
@@ -126,7 +126,7 @@ def ready(space: Space, status: str, reason: str) -> Json:
         found = conditions.get("Ready", {})
         return (found.get("status"), found.get("reason")) == (status, reason)
 
-    return wait_for(space.definition, reads, what=f"Ready={status} {reason}", timeout_seconds=30, every=0.05)
+    return wait_for(space.definition, reads, what=f"Ready={status} {reason}", every=0.05)
 
 
 def test_a_graph_that_cannot_be_loaded_is_found_when_it_is_registered(space: Space) -> None:
@@ -159,6 +159,23 @@ def test_an_image_that_cannot_be_pulled_is_found_when_it_is_registered(space: Sp
     ready(space, "False", "ImagePullFailed")
 
 
+def test_a_session_says_that_its_workflows_image_cannot_be_pulled_and_starts_once_it_can(space: Space) -> None:
+    space.operator()
+    space.define(is_ready=False)
+    _, pod = inspection(space)
+    space.start("s")
+    space.wait_status("s", "Pending", "WorkflowNotReady")
+    space.set_pod(pod, state=waiting("ErrImagePull", "no such image"))
+    ready(space, "Unknown", "ImagePullFailed")
+    told = space.wait_status("s", "Pending", "ImagePullFailed")["message"]
+    assert "no such image" in told
+    assert "push the image" in told
+    space.set_pod(pod, state=waiting("InvalidImageName", "no such image"))
+    ready(space, "False", "ImagePullFailed")
+    space.check()
+    space.wait_status("s", "Creating", "JobCreated")
+
+
 def test_a_failed_inspection_is_tried_again_after_half_a_minute(space: Space) -> None:
     space.operator()
     space.define(is_ready=False)
@@ -170,7 +187,6 @@ def test_a_failed_inspection_is_tried_again_after_half_a_minute(space: Space) ->
         space.jobs,
         lambda jobs: [one for one in jobs if one["metadata"]["uid"] != first],
         what="the next inspection",
-        timeout_seconds=60,
     )
     ready(space, "False", "GraphLoadFailed")
 
@@ -223,6 +239,5 @@ def test_ten_thousand_properties_and_a_pattern_bomb_do_not_hold_the_operator_up(
         lambda: space.definition("huge").get("status") or {},
         lambda status: status.get("observedGeneration") == 1,
         what="a verdict",
-        timeout_seconds=30,
         every=0.05,
     )

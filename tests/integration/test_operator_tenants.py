@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from agentic_core.errors import TransientError
-from agentic_operator.config import Settings, Tenancy
+from agentic_operator.config import Settings
 from agentic_operator.kube.client import Kube, open_kube
 from agentic_operator.kube.connection import read_kubeconfig
 from agentic_operator.namespaces.database_logins import DatabaseLogins
 from agentic_operator.namespaces.role_cleanup import RoleCleanup
+from agentic_operator.variables import Tenancy
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.kube import SYSTEM, Json, Space

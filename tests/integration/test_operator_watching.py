@@ -12,6 +12,7 @@ from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.kube.connection import read_kubeconfig
 from agentic_operator.sessions.keys import Key
 from tests.support.kube import SYSTEM, Space
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Recorded(Handlers):
@@ -33,7 +34,7 @@ class Recorded(Handlers):
 
 
 async def wait_seen(recorded: Recorded, *events: tuple[str | None, str, str]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not set(events) <= set(recorded.seen):
             recorded.changed.clear()
             await recorded.changed.wait()

@@ -12,7 +12,8 @@ import yaml
 
 from tests.support.commands import ROOT, clean_environment
 from tests.support.kube import Json, Space
-from tests.support.waiting import wait_for
+from tests.support.settled import wait_for_rights
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 EXAMPLE = ROOT / "examples" / "python-client"
 QUESTION = {
@@ -37,6 +38,7 @@ def kubeconfig(space: Space) -> Path:
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     }
     space.plane.request("POST", f"{path}/rolebindings", binding)
+    wait_for_rights(space.plane, space.name, user)
     return space.plane.kubeconfig_for_user(user, namespace=space.name)
 
 
@@ -59,7 +61,7 @@ class Driver:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; return exit status, standard output and standard error."""
-        out, err = self._process.communicate(timeout=60)
+        out, err = self._process.communicate(timeout=PATIENCE_SECONDS)
         self._is_read = True
         return self._process.returncode, out, err
 
@@ -77,7 +79,7 @@ def drive(space: Space, kubeconfig: Path, answer: Json) -> Iterator[tuple[Driver
     space.define()
     driver = Driver(space, kubeconfig, answer)
     try:
-        (session,) = wait_for(space.sessions, bool, what="the session", timeout_seconds=30, every=0.05)
+        (session,) = wait_for(space.sessions, bool, what="the session", every=0.05)
         name = session["metadata"]["name"]
         assert session["spec"]["inputs"] == {"threshold": 2}
         pod = space.wait_pod(f"{name}-r1")

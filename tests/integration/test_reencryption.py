@@ -20,6 +20,7 @@ from agentic_runner.keyring import CannotDecrypt, Keyring, parse_keyring
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import PATIENCE_SECONDS
 
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 CONFIG: RunnableConfig = {"configurable": {"thread_id": "project-p:session-s"}, "metadata": {"about": "MARKER"}}
@@ -109,7 +110,9 @@ async def test_as_a_command_it_says_what_it_did_and_what_is_missing(database: Po
             "ENCRYPTION_KEYS_FILE": str(tmp_path / "keys"),
         }
         arguments = [sys.executable, "-m", "agentic_runner.checkpoints.reencryption"]
-        return subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            arguments, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
 
     refused = command(NEW)
     assert refused.returncode == 2

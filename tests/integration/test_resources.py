@@ -20,6 +20,7 @@ from agentic_core.run_settings import (
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.kubectl import ROOT, Kubectl
+from tests.support.settled import name_account, wait_for_policies, wait_for_rights
 
 GROUP = "/apis/agentic-operator.dev/v1alpha1"
 SESSIONS = f"{GROUP}/namespaces/default/agenticsessions"
@@ -33,7 +34,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         kubectl.run("apply", "--server-side", "-k", str(ROOT / "crds"))
         kubectl.run("apply", "--server-side", "-f", str(ROOT / "manifests/operator/admission.yaml"))
         for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
-            kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=30s")
+            kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=180s")
+        wait_for_policies(server)
         yield server
 
 
@@ -75,6 +77,20 @@ VALID = {
         },
         context={"thread_id": "mine"},
     ),
+    "a conversation without turns": a_session(mode="Conversation"),
+    "a conversation with turns": a_session(
+        mode="Conversation",
+        turns=[
+            {"name": "t0001", "input": {"a": None}, "config": {"recursion_limit": 5}, "context": {"a": None}},
+            {"name": "t0002", "command": {"goto": "node", "update": {"a": None}}, "preempt": "Rollback"},
+            {"name": "t0003", "command": {"goto": ["one", "two"]}, "fromCheckpoint": "1ef"},
+            {"name": "t0004"},
+        ],
+        close=True,
+        revision="Pinned",
+        idleDeadlineSeconds=60,
+    ),
+    "one shot, said outright": a_session(mode="OneShot", inputs=1),
     "defaults of config and context": a_definition(
         defaults={"config": {"configurable": {"a": [1]}, "recursion_limit": 5}, "context": {"a": {"b": None}}}
     ),
@@ -130,6 +146,34 @@ INVALID = {
     "two answers to one interrupt": (
         a_session(responses=[{"interruptId": "i", "value": 1}, {"interruptId": "i", "value": 2}]),
         "Duplicate value",
+    ),
+    "turns of a session that takes inputs once": (
+        a_session(turns=[{"name": "t1"}]),
+        "turns is for conversations: make the session with mode Conversation, or leave turns out",
+    ),
+    **{
+        f"{field} of a session that takes inputs once": (a_session(**{field: value}), f"{field} is for conversations")
+        for field, value in dict[str, Any](close=True, idleDeadlineSeconds=5, revision="Pinned").items()
+    },
+    "inputs of a conversation": (
+        a_session(mode="Conversation", inputs={"a": 1}),
+        "spec.inputs: a conversation takes its inputs in turns",
+    ),
+    "an input and a command": (
+        a_session(mode="Conversation", turns=[{"name": "t1", "input": 1, "command": {"goto": "a"}}]),
+        "turn 't1' has an input and a command",
+    ),
+    "two turns of one name": (
+        a_session(mode="Conversation", turns=[{"name": "t1"}, {"name": "t1"}]),
+        "Duplicate value",
+    ),
+    "a turn's name that is no label": (
+        a_session(mode="Conversation", turns=[{"name": "T_1"}]),
+        "spec.turns[0].name: Invalid value",
+    ),
+    "too many turns": (
+        a_session(mode="Conversation", turns=[{"name": f"t{n}"} for n in range(65)]),
+        "must have at most 64 items",
     ),
     "a volume over the root": (
         a_definition(podTemplate={"volumes": [{"name": "v", "mountPath": "/app", "emptyDir": {}}]}),
@@ -232,6 +276,8 @@ def test_a_host_path_does_not_exist(api: ControlPlane) -> None:
         ("timeoutSeconds", None, 20),
         ("timeoutSeconds", 10, None),
         ("workflowRef", {"name": "w"}, {"name": "v"}),
+        ("mode", "Conversation", "OneShot"),
+        ("mode", None, "Conversation"),
         ("env", [{"name": "A", "value": "1"}], [{"name": "A", "value": "2"}]),
         ("userContext", {"userId": "ann"}, {"userId": "bob"}),
     ],
@@ -291,7 +337,19 @@ def test_explain_reads_well_and_the_table_has_its_columns(api: ControlPlane) -> 
     kubectl = Kubectl(api.kubeconfig)
     explained = kubectl.run("explain", "agenticsessions.spec.inputs")
     assert "any JSON that the workflow's input schema takes" in explained
-    for field in ("phase", "reason", "message", "result", "error", "error.type", "error.message", "interrupts"):
+    for field in (
+        "phase",
+        "reason",
+        "message",
+        "result",
+        "error",
+        "error.type",
+        "error.message",
+        "interrupts",
+        "turn",
+        "turns",
+        "turnEnd",
+    ):
         text = kubectl.run("explain", f"agenticsessions.status.{field}")
         described = text.split("DESCRIPTION:")[1].split("FIELDS:")[0].strip()
         assert described, field
@@ -317,6 +375,7 @@ def test_a_runner_writes_the_status_of_its_own_session_only(api: ControlPlane) -
             "subjects": [{"kind": "ServiceAccount", "name": "agentic-runner", "namespace": "default"}],
         },
     )
+    wait_for_rights(api, "default", name_account("default", "agentic-runner"))
     tokens = {}
     for name in ("a", "a-r1"):
         api.request("POST", SESSIONS, a_session(name))

@@ -211,6 +211,20 @@ def test_a_fork_of_what_is_not_there_fails_and_says_so(
     assert runners.row(forked)[0] == "failed"
 
 
+def test_a_fork_with_a_value_that_the_state_does_not_have_fails_and_names_it(runners: RunnerBench) -> None:
+    source = runners.session(LINE)
+    assert source.run() == 0
+    forked = fork(runners, source.name, values={"nosuchkey": 3, "tone": "warm"})
+    assert forked.run() == 6
+    status = forked.status
+    assert (status["phase"], status["reason"]) == ("Failed", "InvalidInput")
+    assert status["message"].startswith(
+        "/spec/forkFrom/values/nosuchkey: the state of the graph has no such key; it has "
+    )
+    assert "published, text, tone" in status["message"]
+    assert forked.ran == []
+
+
 @contextmanager
 def lifted(database: PostgresDatabase, constraint: str) -> Iterator[None]:
     """Take a constraint of ``workflow_sessions`` away for as long as the block takes."""
@@ -304,3 +318,45 @@ def test_a_fork_that_died_between_copy_and_change_changes_its_values(runners: Ru
     )
     assert second.run() == 0
     assert second.status["result"]["text"] == "hello in a warm tone"
+
+
+TALKING = """
+class State(TypedDict, total=False):
+    log: Annotated[list[str], operator.add]
+
+def only(state):
+    note("only")
+    if state["log"][-1] == "hold":
+        hold("only")
+    return {"log": ["only"]}
+
+graph = StateGraph(State).add_node(only).add_edge(START, "only").compile()
+"""
+
+
+def test_inputs_beside_a_fork_are_given_to_the_copied_thread_once(runners: RunnerBench) -> None:
+    source = runners.session(TALKING, {"log": ["in 1"]})
+    assert source.run() == 0
+    before = everything_of(runners, source)
+    forked = runners.session(TALKING, {"log": ["hold"]}, spec={"forkFrom": {"session": source.name}})
+    runner = forked.start()
+    forked.wait_until_reached("only")
+    runner.signal(signal.SIGKILL)
+    runner.wait()
+    forked.let_go("only")
+    assert forked.run() == 0
+    assert forked.status["result"] == {"log": ["in 1", "only", "hold", "only"]}
+    # The inputs of a fork of that fork are its own: the copy's are not taken for them.
+    again = runners.session(TALKING, {"log": ["in 3"]}, spec={"forkFrom": {"session": forked.name}})
+    assert again.run() == 0
+    assert again.status["result"] == {"log": ["in 1", "only", "hold", "only", "in 3", "only"]}
+    assert everything_of(runners, source) == before
+
+
+def test_values_of_a_fork_are_changed_before_its_inputs_are_given(runners: RunnerBench) -> None:
+    source = runners.session(TALKING, {"log": ["in 1"]})
+    assert source.run() == 0
+    spec = {"forkFrom": {"session": source.name, "values": {"log": ["changed"]}, "asNode": "only"}}
+    forked = runners.session(TALKING, {"log": ["in 2"]}, spec=spec)
+    assert forked.run() == 0
+    assert forked.status["result"] == {"log": ["in 1", "only", "changed", "in 2", "only"]}

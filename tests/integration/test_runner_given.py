@@ -221,8 +221,8 @@ def test_a_run_waits_for_what_the_operator_pins(runners: RunnerBench) -> None:
     """The Job is made before the status is written."""
     session = runners.session(ONE_NODE.replace("SCHEMA", "context_schema=Context"), {}, phase=None)
     runner = session.start()
-    pattern = "the operator has not said yet"
-    session.wait_for_status(lambda _: pattern in runner.output, what="the runner waiting", timeout_seconds=60)
+    pattern = "the operator has not written yet"
+    session.wait_for_status(lambda _: pattern in runner.output, what="the runner waiting")
     assert told(session) == []
     pin(session, DEFAULTS)
     session.set_status(phase="Creating", run=1, jobName="j", threadId=session.thread_id)

@@ -58,13 +58,11 @@ def test_while_the_database_is_away_the_session_says_so_and_goes_on_after(runner
     runners.database.server.kill()
     try:
         session.let_go("second")
-        session.wait_for_status(
-            lambda status: status.get("reason") == "DatabaseUnavailable", what="the reason", timeout_seconds=60
-        )
+        session.wait_for_status(lambda status: status.get("reason") == "DatabaseUnavailable", what="the reason")
         assert session.status["phase"] == "Running"
     finally:
         runners.database.server.start()
-    assert runner.wait(120) == 0, runner.output
+    assert runner.wait() == 0, runner.output
     status = session.status
     assert status["result"] == {"x": 111}
     assert status["reason"] == "Completed"
@@ -79,7 +77,7 @@ def test_a_database_that_stays_away_ends_the_pod_for_the_next_one(runners: Runne
     runners.database.server.kill()
     try:
         session.let_go("second")
-        assert runner.wait(180) == 20, runner.output
+        assert runner.wait() == 20, runner.output
         status = session.status
         assert (status["phase"], status["reason"]) == ("Running", "DatabaseUnavailable")
         assert session.run() == 20

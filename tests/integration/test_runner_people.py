@@ -1,9 +1,11 @@
 """The runner and people: it asks, leaves or stays warm, and goes on with accepted answers, killed at any point."""
 
 import signal
+import time
 
 import pytest
 
+from agentic_core.names import notify_channel
 from tests.support.runner import RunnerBench, Session
 
 TWO = """
@@ -197,6 +199,22 @@ def test_a_warm_runner_takes_the_answer_in_the_same_process(runners: RunnerBench
     assert (status["phase"], status["run"]) == ("Completed", 1)
     assert [session.ran.count(name) for name in ("first", "plain", "left", "right", "last")] == [1] * 5
     assert runners.row(session)[0] == "completed"
+
+
+def test_a_warm_runner_takes_an_answer_when_it_is_told_of_it(runners: RunnerBench) -> None:
+    session = runners.session(SLOW, {}, KEEP_WARM_SECONDS="120")
+    channel = notify_channel(session.uid)
+    runner = session.start(NOTIFY_CHANNEL=channel)
+    session.wait_for_status(lambda status: status.get("phase") == "WaitingForInput", what="the question")
+    # It has looked, and would look again in 15 s.
+    time.sleep(1.0)
+    session.let_go("taken")
+    began = time.monotonic()
+    session.answer(ask="yes")
+    runners.database.execute("SELECT pg_notify(%s, '')", [channel])
+    assert runner.wait() == 0, runner.output
+    assert time.monotonic() - began < 12
+    assert session.status["result"] == {"said": ["yes"]}
 
 
 def test_a_warm_runner_leaves_when_its_time_is_over_or_its_pod_is_drained(runners: RunnerBench) -> None:

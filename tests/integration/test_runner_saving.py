@@ -23,6 +23,11 @@ from agentic_runner.checkpoints.save_queue import RolledBack
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import PATIENCE_SECONDS
+
+BLOCKED = (
+    "FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 class State(TypedDict, total=False):
@@ -128,8 +133,8 @@ async def test_whoever_is_cancelled_while_it_saves_for_others_does_not_stop_them
         with psycopg.connect(database.dsn) as other:
             other.execute("LOCK TABLE checkpoint_writes IN EXCLUSIVE MODE")
             saving = [asyncio.create_task(write(saver, thread)) for thread in ("a", "b", "c")]
-            async with asyncio.timeout(10):
-                while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not database.execute(f"SELECT 1 {BLOCKED}"):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             saving[0].cancel()
         ended = await asyncio.gather(*saving, return_exceptions=True)
@@ -199,7 +204,19 @@ async def test_a_copy_of_a_saver_shares_the_queue_and_serializes_by_itself(datab
     async with opened(database) as (_, saver):
         clone = copy_with_types(saver, 1)
         # Another field has to be an object that all copies are to share, or one of each copy's own: decide, and add it.
-        shared = {"conn", "pipe", "lock", "loop", "supports_pipeline", "_queue", "_on_saved", "_kept", "_sealing"}
+        shared = {
+            "conn",
+            "pipe",
+            "lock",
+            "loop",
+            "supports_pipeline",
+            "_queue",
+            "_on_saved",
+            "_kept",
+            "_sealing",
+            "_hidden",
+            "unsaved",
+        }
         assert vars(saver).keys() == vars(clone).keys() == shared | {"serde"}
         assert {name for name in shared if vars(saver)[name] is vars(clone)[name]} == shared
         assert clone.serde is not saver.serde
@@ -332,11 +349,11 @@ async def test_a_lost_connection_fails_those_it_carried_and_the_next_are_saved(d
         with psycopg.connect(database.dsn) as other:
             other.execute("LOCK TABLE checkpoint_writes IN EXCLUSIVE MODE")
             saving = [asyncio.create_task(write(saver, thread)) for thread in ("a", "b")]
-            async with asyncio.timeout(10):
-                while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not database.execute(f"SELECT 1 {BLOCKED}"):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             later = asyncio.create_task(write(saver, "c"))
-            database.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
+            database.execute(f"SELECT pg_terminate_backend(pid) {BLOCKED}")
             ended = await asyncio.gather(*saving, return_exceptions=True)
         await later
     assert all(isinstance(each, psycopg.OperationalError) for each in ended)

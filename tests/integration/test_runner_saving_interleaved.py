@@ -1,6 +1,6 @@
 """Copies of a saver on a real PostgreSQL: random interleavings of saves, cancellations, refusals and lost backends.
 
-The same as ``tests/unit/runner/test_save_queue.py`` asks of the queue alone, of all that a runner saves with.
+As ``tests/unit/runner/checkpoints/test_save_queue.py`` tests the queue alone, this tests all that a runner saves with.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from agentic_runner.checkpoints.factory import build_saver
 from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import PATIENCE_SECONDS
 
 _examples = itertools.count(1)
 
@@ -95,7 +96,7 @@ class Example:
                 if caller.cancelled_after_ms is not None:
                     asyncio.get_running_loop().call_later(caller.cancelled_after_ms / 1000, task.cancel)
                 tasks.append(task)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 ended = await asyncio.gather(*tasks, return_exceptions=True)
             # What was cancelled in flight is carried to its end before anybody reads.
             async with saver.lock:

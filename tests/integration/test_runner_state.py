@@ -35,7 +35,7 @@ class Report(BaseModel):
 
 VALUES = {
     "objects": [Report(lines=[Report.Line(text="a")]), Report.Line(text="b"), Note("n", [Point(1)]), Colour.RED,
-                HumanMessage("hi"), {"deep": [Point(2)]}],
+                HumanMessage("hi", id="m"), {"deep": [Point(2)]}],
     "zero": "a\\0b", "half": "\\ud83d", "inside": [{"\\0": "\\udc00", "n": float("nan")}],
     "nan": float("nan"), "infinite": float("-inf"), "negative": -0.0, "large": 1e22, "wide": 2**80, "mode": Mode.FAST,
 }

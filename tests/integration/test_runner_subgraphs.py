@@ -62,7 +62,6 @@ def wait_until_asked(session: Session, times: int) -> None:
     session.wait_for_status(
         lambda status: status.get("phase") == "WaitingForInput" and len(status.get("interrupts", ())) == times,
         what=f"question {times}",
-        timeout_seconds=60,
     )
 
 

@@ -13,9 +13,11 @@ from agentic_store.dsn import Dsn
 from agentic_store.records import NewEvent
 from agentic_store.results.output import EncodedOutput, encode_output
 from agentic_store.signals import follow, listen
+from hack.cluster.endpoints import find_free_ports
 from tests.support.postgres import PostgresDatabase
-from tests.support.postgres_server import free_port, start_server
+from tests.support.postgres_server import start_server
 from tests.support.store_conformance import a_record
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 async def test_a_restarted_and_a_killed_server_cost_a_reconnection_and_no_error(database: PostgresDatabase) -> None:
@@ -56,7 +58,7 @@ async def test_a_frozen_server_is_unavailable_in_bounded_time(database: Postgres
 
 
 async def test_no_server_at_start_says_why() -> None:
-    dsn = Dsn.parse(f"postgresql://u:secret@127.0.0.1:{free_port()}/db")
+    dsn = Dsn.parse(f"postgresql://u:secret@127.0.0.1:{find_free_ports(1)[0]}/db")
 
     with pytest.raises(
         DatabaseUnavailable, match=r"cannot connect to PostgreSQL at u@127\.0\.0\.1.*refused"
@@ -151,12 +153,13 @@ async def test_a_follower_sees_every_event_once_also_across_a_restart(database: 
     ):
         await store.sessions.record_session(a_record())
         uid = "uid-team-report"
+        await store.interest.state([uid])
         await store.events.append(uid, 1, [NewEvent("x", {"n": 1})])
         # A poll interval that the test would not live to see: only notifications can make it pass.
         followed = follow(store.events, signals, uid, poll_seconds=3600)
         assert (await anext(followed)).seq == 1
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             following = asyncio.ensure_future(anext(followed))
             await store.events.append(uid, 1, [NewEvent("x", {"n": 2})])
             assert (await following).seq == 2

@@ -21,6 +21,7 @@ from agentic_store.records import Fence, NewEvent
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import wait_until
 from tests.support.store_conformance import a_record
+from tests.support.waiting import PATIENCE_SECONDS
 
 THREAD = "project-team:session-report"
 INSERT_BLOB = "INSERT INTO checkpoint_blobs VALUES (%s, '', gen_random_uuid(), '1', 't')"
@@ -148,9 +149,9 @@ async def test_deleting_a_session_while_its_run_writes_leaves_nothing_and_locks_
                         written.set()
 
                 writers = [asyncio.create_task(write()) for _ in range(3)]
-                await asyncio.wait_for(written.wait(), 10)
+                await asyncio.wait_for(written.wait(), PATIENCE_SECONDS)
                 assert await operator_.sessions.delete_session("uid")
-                ended = await asyncio.wait_for(asyncio.gather(*writers, return_exceptions=True), 10)
+                ended = await asyncio.wait_for(asyncio.gather(*writers, return_exceptions=True), PATIENCE_SECONDS)
 
             for error in ended:
                 assert isinstance(error, BaseException)
@@ -190,7 +191,7 @@ async def test_a_new_epoch_waits_for_a_write_in_flight(database: PostgresDatabas
             taking = asyncio.create_task(new.fences.take(THREAD, "uid", 1, "new"))
             await until_somebody_waits(database)
             assert not taking.done()
-        taken = await asyncio.wait_for(taking, 10)
+        taken = await asyncio.wait_for(taking, PATIENCE_SECONDS)
 
     assert taken.epoch > fence.epoch
 
@@ -201,7 +202,7 @@ async def test_a_writer_stuck_in_the_middle_of_a_write_is_disconnected(database:
             async with conn.transaction():
                 await conn.execute("DELETE FROM checkpoint_writes WHERE thread_id = %s", (THREAD,))
                 # The process is frozen here, with its transaction open.
-                async with asyncio.timeout(20), a_run(database, holder="successor") as (_, fence):
+                async with asyncio.timeout(PATIENCE_SECONDS), a_run(database, holder="successor") as (_, fence):
                     assert fence.holder == "successor"
                 with pytest.raises(psycopg.OperationalError):
                     await conn.execute("DELETE FROM checkpoint_writes WHERE thread_id = %s", (THREAD,))
@@ -233,4 +234,4 @@ async def until_somebody_works(database: PostgresDatabase) -> None:
 
 async def until(database: PostgresDatabase, condition: str) -> None:
     query = f"SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND {condition}"
-    await asyncio.to_thread(wait_until, lambda: bool(database.execute(query)), seconds=10, what=condition)
+    await asyncio.to_thread(wait_until, lambda: bool(database.execute(query)), what=condition)

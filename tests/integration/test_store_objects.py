@@ -20,6 +20,7 @@ from agentic_store.results.objects import (
 )
 from hack.cluster.certificates import Authority
 from tests.support.objects import SECRET_KEY, Bucket, ObjectServer, make_bucket
+from tests.support.waiting import PATIENCE_SECONDS
 
 DATA = b"0123456789abcdef" * (PART_BYTES // 16 * 2) + b"the end"
 
@@ -40,11 +41,11 @@ def test_an_object_is_written_in_parts_and_read_by_a_link_alone(bucket: Bucket) 
     assert bucket.keys == ["team-a/uid-1/result.json"]
     assert store.url(key) == f"s3://{bucket.config.bucket}/team-a/uid-1/result.json"
     link = store.presign(key, seconds=60)
-    with urllib.request.urlopen(link, timeout=30) as answer:
+    with urllib.request.urlopen(link, timeout=PATIENCE_SECONDS) as answer:
         assert hashlib.sha256(answer.read()).hexdigest() == hashlib.sha256(DATA).hexdigest()
     assert SECRET_KEY not in link
     with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(link.replace("result.json", "other.json"), timeout=30)
+        urllib.request.urlopen(link.replace("result.json", "other.json"), timeout=PATIENCE_SECONDS)
 
 
 def test_a_stream_that_breaks_leaves_nothing(bucket: Bucket) -> None:
@@ -137,7 +138,7 @@ def test_a_store_of_a_private_authority_is_trusted_by_the_secret(private: Bucket
     store.put(key, io.BytesIO(DATA))
     assert (private.folder / key).read_bytes() == DATA
     trusting = ssl.create_default_context(cadata=private.config.authority)
-    with urllib.request.urlopen(store.presign(key, seconds=60), timeout=30, context=trusting) as answer:
+    with urllib.request.urlopen(store.presign(key, seconds=60), timeout=PATIENCE_SECONDS, context=trusting) as answer:
         assert answer.read() == DATA
     assert store.delete(store.key("team-a", "uid-1")) == 1
 

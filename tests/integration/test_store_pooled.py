@@ -22,6 +22,7 @@ from tests.support.pgbouncer import PgBouncer, start_pgbouncer
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer
 from tests.support.store_conformance import a_record
+from tests.support.waiting import PATIENCE_SECONDS
 
 BACKENDS = 10
 
@@ -111,7 +112,7 @@ async def test_a_writer_stuck_behind_the_pooler_is_disconnected(database: Postgr
             async with conn.transaction():
                 await conn.execute("DELETE FROM checkpoint_writes WHERE thread_id = %s", (THREAD,))
                 # The process is frozen here, with its transaction open.
-                async with asyncio.timeout(20), a_run(pooled, THREAD, holder="successor") as (_, fence):
+                async with asyncio.timeout(PATIENCE_SECONDS), a_run(pooled, THREAD, holder="successor") as (_, fence):
                     assert fence.holder == "successor"
                 with pytest.raises(psycopg.OperationalError):
                     await conn.execute("DELETE FROM checkpoint_writes WHERE thread_id = %s", (THREAD,))

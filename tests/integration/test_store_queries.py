@@ -19,7 +19,7 @@ from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer
 from tests.support.session_rows import fill_sessions
 from tests.support.tenants import drop_tenants, make_tenant
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 SESSIONS = 100_000
 SQL = load_statements("sessions")
@@ -310,5 +310,5 @@ for _ in range(150):
 async def test_values_that_postgresql_has_limits_for_are_searched_for_in_bounded_time(
     store: Database, value: Json
 ) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await store.sessions.search("project-7", {"file_path": value}) == []

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -16,10 +17,12 @@ from agentic_store.dsn import Dsn
 from agentic_store.errors import translated
 from agentic_store.pool import Connection, Connections
 from agentic_store.retention import KeptCheckpoints, PostgresRetention
+from agentic_store.thread_values import ThreadValues
 from agentic_store.threads import CheckpointNotFound
 from tests.integration.test_store_fences import CONFIG, THREAD, build_graph
 from tests.integration.test_store_threads import TARGET, build_line, config_of
 from tests.support.postgres import PostgresDatabase
+from tests.support.retention_conformance import RetentionConformance
 from tests.support.store_conformance import a_record
 from tests.support.threads import count, days_ago, plant
 
@@ -28,6 +31,26 @@ from tests.support.threads import count, days_ago, plant
 async def store(database: PostgresDatabase) -> AsyncIterator[Database]:
     async with open_database(Dsn.parse(database.dsn), application_name="test") as store:
         yield store
+
+
+@dataclass
+class PostgresPlot:
+    """A database, in which threads are planted."""
+
+    database: PostgresDatabase
+    retention: PostgresRetention
+
+    def plant(self, name: str, **planted: Any) -> str:
+        return plant(self.database, name, **planted)
+
+    def count(self, thread: str) -> int:
+        return count(self.database, thread)[0]
+
+
+class TestPostgresRetention(RetentionConformance):
+    @pytest.fixture
+    def plot(self, store: Database, database: PostgresDatabase) -> PostgresPlot:
+        return PostgresPlot(database, store.retention)
 
 
 def translating(store: Database) -> Connections:
@@ -86,6 +109,20 @@ async def test_removed_with_a_thread_are_its_blobs_writes_events_and_fence_and_t
     assert len(await store.events.read("uid-team-young")) == 1
     assert database.execute("SELECT session_uid FROM thread_fences") == [("uid-team-young",)]
     assert (await store.retention.remove(["uid-team-old"])).finished == ()
+
+
+@pytest.mark.parametrize("is_small", [True, False], ids=["with others", "alone"])
+async def test_what_was_shown_of_a_state_goes_with_its_checkpoints(
+    store: Database, database: PostgresDatabase, is_small: bool
+) -> None:
+    for name, days in (("old", 31), ("young", 29)):
+        plant(database, name, ended=days_ago(days))
+        await store.thread_values.write(f"uid-team-{name}", ThreadValues(run=1, state="1"), ["x"])
+    if is_small:
+        await store.retention.empty([["uid-team-old"]])
+    else:
+        await store.retention.remove(["uid-team-old"])
+    assert database.execute("SELECT session_uid FROM thread_values") == [("uid-team-young",)]
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if not phase.is_final])

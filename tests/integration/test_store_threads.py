@@ -323,11 +323,11 @@ asyncio.run(main())
 
 
 async def until_backends(database: PostgresDatabase, condition: str, count: int) -> None:
-    statement = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'copier' AND {condition}"
+    copiers = "datname = current_database() AND application_name = 'copier'"
+    statement = f"SELECT count(*) FROM pg_stat_activity WHERE {copiers} AND {condition}"
     await asyncio.to_thread(
         wait_until,
         lambda: database.execute(statement)[0][0] == count,
-        seconds=30,
         what=f"{count} copiers where {condition}",
     )
 

@@ -26,6 +26,7 @@ from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer
 from tests.support.store_conformance import a_record
 from tests.support.tenants import drop_tenants, make_tenant
+from tests.support.waiting import PATIENCE_SECONDS
 
 OWN = "a"
 OTHERS = ("a-b", "ab", "b")
@@ -409,8 +410,9 @@ async def test_a_notification_names_nobody(login: Dsn, shared: PostgresDatabase)
     with psycopg.connect(login.conninfo, autocommit=True) as listener:
         listener.execute("LISTEN agentic_session_events")
         async with open_database(Dsn.parse(shared.dsn), application_name="operator") as store:
+            await store.interest.state(["uid-b-report"])
             await store.events.append("uid-b-report", 1, [NewEvent("x", {})])
-        (notification,) = list(listener.notifies(timeout=10, stop_after=1))
+        (notification,) = list(listener.notifies(timeout=PATIENCE_SECONDS, stop_after=1))
     assert notification.payload == hint_for("uid-b-report")
     assert re.fullmatch("[0-9a-f]{32}", notification.payload)
 
@@ -430,7 +432,8 @@ async def test_what_every_role_of_the_database_is_told(tenant: Dsn, shared: Post
         connected = run(
             tenant,
             "SELECT application_name, query, client_addr, backend_start FROM pg_stat_activity"
-            " WHERE usename <> current_user AND application_name LIKE 'agentic-runner%'",
+            " WHERE datname = current_database() AND usename <> current_user"
+            " AND application_name LIKE 'agentic-runner%'",
         )
     assert connected == [("agentic-runner fence=1/2", "<insufficient privilege>", None, None)]
     shared.execute("ANALYZE checkpoints")

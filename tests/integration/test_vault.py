@@ -32,7 +32,7 @@ from tests.support.kube import SYSTEM, Json
 from tests.support.postgres import PostgresDatabase
 from tests.support.postgres_server import PostgresServer
 from tests.support.vault import VaultServer
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 # With everything in it that a shell, a URI, libpq or JSON gives a meaning to.
 PASSWORD = "c4nary'p@ss/w%rd\\#? \"&"
@@ -182,9 +182,45 @@ def test_the_migration_runs_with_what_it_wrote(pod: Pod, empty_database: Postgre
     assert done.returncode == 0, done.stderr
     assert "c4nary" not in done.stdout + done.stderr
     assert empty_database.execute("SELECT count(*) > 0 FROM agentic_migrations") == [(True,)]
+
+    # The password is rotated, in the database and in Vault: a later Job has the new one, and the old one is refused.
+    old = Dsn.parse(pod.output.read_text())
+    empty_database.execute(f"ALTER ROLE {login} PASSWORD 'c4nary-rotated'")
+    pod.bench.vault.put(
+        "agentic/owner",
+        host=address.host,
+        port=int(address.port),
+        database=empty_database.name,
+        username=login,
+        password="c4nary-rotated",
+    )
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(old.conninfo)
+    assert pod.run() == ExitCode.DONE
+    again = subprocess.run(
+        [sys.executable, "-m", "agentic_cli", "migrate", "up"], env=env, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert "==> already applied" in again.stderr
+    assert "c4nary" not in again.stdout + again.stderr
     empty_database.execute(f"REASSIGN OWNED BY {login} TO CURRENT_USER")
     empty_database.execute(f"DROP OWNED BY {login}")
     empty_database.execute(f"DROP ROLE {login}")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "role"), [(SYSTEM, "agentic-migrate"), (SYSTEM, "agentic-operator"), (TEAM, "agentic-runner")]
+)
+def test_a_token_of_the_guides_roles_lives_for_five_minutes_and_is_renewed_for_ten(
+    bench: Bench, namespace: str, role: str
+) -> None:
+    given = {"role": role, "jwt": bench.token(namespace, role)}
+    auth = bench.vault.request("POST", "auth/kubernetes/login", given)["auth"]
+    assert auth["lease_duration"] == 300
+    assert bench.vault.request("GET", f"auth/kubernetes/role/{role}")["data"]["token_max_ttl"] == 600
+    found = bench.vault.request("POST", "auth/token/lookup", {"token": auth["client_token"]})["data"]
+    assert 0 < found["ttl"] <= 300
+    bench.vault.request("POST", "auth/token/revoke", {"token": auth["client_token"]})
 
 
 def test_a_changed_password_is_read_by_the_next_run(pod: Pod) -> None:
@@ -391,7 +427,7 @@ def test_a_vault_that_is_killed_and_comes_back_is_waited_for(pod: Pod) -> None:
             vault.start()
             vault.unseal()
         lines.append(process.stdout.read())
-        assert process.wait(60) == ExitCode.DONE, lines
+        assert process.wait(PATIENCE_SECONDS) == ExitCode.DONE, lines
     assert "c4nary" not in "".join(lines)
     assert pod.output.exists()
 
@@ -408,7 +444,7 @@ def test_stopped_while_it_waits_it_ends_at_once_and_writes_nothing(pod: Pod) -> 
         assert process.stdout is not None
         next(line for line in process.stdout if "waiting" in line)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == ExitCode.STOPPED
+        assert process.wait(PATIENCE_SECONDS) == ExitCode.STOPPED
     assert not pod.output.exists()
 
 
@@ -425,7 +461,7 @@ def test_beside_the_operator_it_writes_the_file_again_when_the_secret_changes(po
         text=True,
     ) as process:
         try:
-            wait_for(pod.output.exists, bool, what="the first file", timeout_seconds=20, every=0.05)
+            wait_for(pod.output.exists, bool, what="the first file", every=0.05)
             vault.seal()
             vault.unseal()
             vault.put("agentic/owner", **fields, password="c4nary-two")
@@ -434,7 +470,7 @@ def test_beside_the_operator_it_writes_the_file_again_when_the_secret_changes(po
             process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         said = process.stdout.read()
-        assert process.wait(10) == ExitCode.STOPPED
+        assert process.wait(PATIENCE_SECONDS) == ExitCode.STOPPED
     assert said.count("wrote the connection string") == 2
     assert "c4nary" not in said
     assert pod.output.stat().st_mode & 0o777 == 0o400

@@ -133,7 +133,7 @@ async def open_client(plane: ControlPlane, *, server: str = "", token: str = "")
     trust = ssl.create_default_context(cafile=str(plane.ca_file)) if token else admin_context(plane)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=trust),
-        timeout=aiohttp.ClientTimeout(total=30, sock_connect=5),
+        timeout=aiohttp.ClientTimeout(total=60, sock_connect=30),
         read_bufsize=2**24,
     ) as http:
         yield ApiClient(http, server or plane.server, token)

@@ -6,7 +6,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
+
+# As in its image, which has no Kubernetes client: Kopf would import the one of these tests at every start.
+_OPERATOR = """\
+import runpy, sys
+sys.modules.update(dict.fromkeys(("kubernetes", "kubernetes_asyncio")))
+runpy.run_module("agentic_operator", run_name="__main__", alter_sys=True)
+"""
+OPERATOR = (sys.executable, "-c", _OPERATOR)
+"""The command that starts the operator."""
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
@@ -14,7 +25,9 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **variables}
 
 
-def run_agentic(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run_agentic(
+    *arguments: str, env: Mapping[str, str], timeout: float = PATIENCE_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Run ``agentic`` with ``arguments`` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "agentic_cli", *arguments],

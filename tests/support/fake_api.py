@@ -150,12 +150,8 @@ class Request:
 class FakeApi:
     """Objects by kind, namespace and name. Nothing stored is ever changed in place: whoever has read it keeps it."""
 
-    def __init__(
-        self, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, age: timedelta = timedelta()
-    ) -> None:
-        """``age`` is how old objects are as soon as they are made: what follows may have happened in the past."""
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
-        self._age = age
         self._objects: dict[Resource, dict[tuple[str, str], Json]] = {each: {} for each in RESOURCES.values()}
         self._tokens: dict[str, list[Json]] = {}
         self._numbers = itertools.count(1)
@@ -381,7 +377,7 @@ class FakeApi:
         return gone
 
     def _format_creation(self) -> str:
-        return (self._now() - self._age).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # -- the wire

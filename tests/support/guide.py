@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.commands import ROOT
+from tests.support.waiting import PATIENCE_SECONDS
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CONSOLE = re.compile(r"^( *)```console\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -17,19 +18,19 @@ def read_commands(page: str) -> list[str]:
     return _BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
 
 
-def run_commands(commands: str, *, env: Mapping[str, str], folder: Path) -> str:
-    """Run a block in a shell that stops at the first failure; return what it printed."""
+def run_commands(commands: str, *, env: Mapping[str, str], folder: Path, status: int = 0) -> str:
+    """Run a block in a shell that stops at the first failure; return its output, and check its exit code."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         env=dict(env),
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == status, f"{commands}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
 
@@ -38,9 +39,21 @@ def read_consoles(page: str) -> list[list[tuple[str, list[str]]]]:
     blocks = []
     for _, text in _CONSOLE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
         commands = re.split(r"^\$ ", textwrap.dedent(text), flags=re.MULTILINE)[1:]
-        lines = [command.splitlines() for command in commands]
+        # A line that ends in a backslash is continued by the next one.
+        lines = [re.sub(r" *\\\n *", " ", command).splitlines() for command in commands]
         blocks.append([(first.split("  #")[0].rstrip(), rest) for first, *rest in lines])
     return blocks
+
+
+def split_command(first: str, rest: list[str]) -> tuple[str, list[str]]:
+    """Return a command with the lines that belong to it (a here-document, continued lines), and what it prints."""
+    lines, shown = [first], list(rest)
+    if "<<EOF" in first:
+        end = shown.index("EOF") + 1
+        lines, shown = [*lines, *shown[:end]], shown[end:]
+    while lines[-1].endswith("\\"):
+        lines.append(shown.pop(0))
+    return "\n".join(lines), shown
 
 
 def find_console(page: str, part: str) -> list[tuple[str, list[str]]]:

@@ -67,6 +67,8 @@ class Seen:
     completion_time: str | None
     reason: str | None
     result: Any
+    turn_end: tuple[int, str, str | None] | None = None
+    """Number, phase and checkpoint of the last turn that a runner ended."""
 
 
 @dataclass
@@ -149,6 +151,7 @@ class History:
             completion_time=status.get("completionTime"),
             reason=status.get("reason"),
             result=status.get("result"),
+            turn_end=_read_turn_end(status),
         )
         if not life.states or life.states[-1] != seen:
             if is_relisted and life.states:
@@ -160,6 +163,11 @@ class History:
             if kind not in ("RELIST", "LISTED"):
                 self.jobs[raw["metadata"]["uid"]] = raw
                 self.changed.set()
+
+
+def _read_turn_end(status: Json) -> tuple[int, str, str | None] | None:
+    end = status.get("turnEnd")
+    return (end["number"], end["phase"], end.get("checkpointId")) if end else None
 
 
 async def find_violations(
@@ -251,16 +259,19 @@ def _check_phases(lives: Iterable[Life]) -> Iterator[str]:
 
 
 def _check_ends(lives: Iterable[Life]) -> Iterator[str]:
-    """A session ends exactly once, and nothing of its end changes afterwards."""
+    """A session ends exactly once, and each turn of a conversation; nothing of an end changes afterwards."""
     for life in lives:
         ends = [state for state in life.states if state.phase is not None and state.phase.is_final]
         if len({(end.phase, end.completion_time, end.reason, repr(end.result), end.run) for end in ends}) > 1:
             yield f"{life}: ended more than once: {ends}"
+        turns = Counter(number for number, *_ in {state.turn_end for state in life.states if state.turn_end})
+        for number in (number for number, count in turns.items() if count > 1):
+            yield f"{life}: turn {number} ended more than once: {[state.turn_end for state in life.states]}"
 
 
 def _check_rest(lives: Iterable[Life]) -> Iterator[str]:
     """Everything is final or waits for somebody."""
-    resting = {Phase.WAITING_FOR_INPUT, Phase.SUSPENDED}
+    resting = {Phase.WAITING_FOR_INPUT, Phase.SUSPENDED, Phase.IDLE}
     for life in lives:
         phase = life.last.phase
         if not life.is_deleted and (phase is None or not (phase.is_final or phase in resting)):

@@ -7,7 +7,6 @@ the API server, as a kubelet would.
 import itertools
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +21,9 @@ from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.kubectl import Kubectl
 from tests.support.builders import definition_body, session_body
-from tests.support.commands import ROOT, clean_environment
-from tests.support.waiting import wait_for
+from tests.support.commands import OPERATOR, ROOT, clean_environment
+from tests.support.settled import name_account, wait_for_policies, wait_for_rights
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 SYSTEM = "agentic-system"
 GROUP_PATH = "/apis/agentic-operator.dev/v1alpha1"
@@ -40,9 +40,12 @@ def install(plane: ControlPlane) -> None:
     kubectl.run("apply", "--server-side", "-k", str(ROOT / "crds"))
     for file in ("namespace", "inspections", "rbac", "admission"):
         kubectl.run("apply", "--server-side", "-f", str(ROOT / f"manifests/operator/{file}.yaml"))
+    kubectl.run("apply", "--server-side", "-f", str(ROOT / "manifests/gateway/rbac.yaml"))
     for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
-        kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=30s")
+        kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.agentic-operator.dev", "--timeout=180s")
         wait_for(partial(_is_served, plane, kind), bool, what=f"{kind} served", every=0.1)
+    wait_for_rights(plane, SYSTEM, name_account(SYSTEM, "agentic-operator"))
+    wait_for_policies(plane)
     secret = {"metadata": {"name": "agentic-postgres-runner"}, "stringData": {"dsn": "postgresql://runner@db/agentic"}}
     plane.request("POST", f"/api/v1/namespaces/{SYSTEM}/secrets", secret)
 
@@ -68,7 +71,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 @dataclass
 class OperatorProcess:
-    """``python -m agentic_operator`` with the rights of its own service account."""
+    """The operator as a process, with the rights of its own service account."""
 
     environment: Mapping[str, str]
     log_file: Path
@@ -78,7 +81,7 @@ class OperatorProcess:
         """Start the process; it is at work once it has logged that it leads, or when it reacts."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agentic_operator"],
+                [*OPERATOR],
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -98,9 +101,9 @@ class OperatorProcess:
         """Signal it and return its exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE_SECONDS)
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Wait for its own end."""
         assert self.process is not None
         return self.process.wait(timeout)
@@ -201,7 +204,7 @@ class Space:
     def delete(self, name: str) -> None:
         self.plane.request("DELETE", self._path("agenticsessions", name))
 
-    def wait_status(self, name: str, phase: str, reason: str = "", *, timeout: float = 30) -> Json:
+    def wait_status(self, name: str, phase: str, reason: str = "", *, timeout: float = PATIENCE_SECONDS) -> Json:
         """Wait for a phase, and a reason where one is given."""
 
         def is_there(status: Json) -> bool:
@@ -217,9 +220,9 @@ class Space:
         def is_on(status: Json) -> bool:
             return status.get("run") == run
 
-        return wait_for(lambda: self.status(name), is_on, what=f"run {run} of {name}", timeout_seconds=30, every=0.05)
+        return wait_for(lambda: self.status(name), is_on, what=f"run {run} of {name}", every=0.05)
 
-    def wait_gone(self, name: str, *, timeout: float = 30) -> None:
+    def wait_gone(self, name: str, *, timeout: float = PATIENCE_SECONDS) -> None:
         """Wait until a session is deleted."""
         wait_for(lambda: self.find(name), lambda s: s is None, what=f"{name} gone", timeout_seconds=timeout, every=0.05)
 
@@ -246,7 +249,7 @@ class Space:
         path = f"/apis/batch/v1/namespaces/{self.name}/jobs/{name}"
         self.plane.request("DELETE", path, {"propagationPolicy": "Background"})
 
-    def wait_job(self, name: str, *, timeout: float = 30) -> Json:
+    def wait_job(self, name: str, *, timeout: float = PATIENCE_SECONDS) -> Json:
         """Wait for a Job by name."""
         path = f"/apis/batch/v1/namespaces/{self.name}/jobs/{name}"
         found = wait_for(
@@ -262,7 +265,7 @@ class Space:
 
     def wait_pod(self, job: str) -> str:
         """Wait for the pod of a Job; return its name."""
-        found = wait_for(lambda: self.pods(job), bool, what=f"a pod of {job}", timeout_seconds=30, every=0.05)
+        found = wait_for(lambda: self.pods(job), bool, what=f"a pod of {job}", every=0.05)
         name: str = found[0]["metadata"]["name"]
         return name
 
@@ -299,7 +302,7 @@ class Space:
     def settle(self, seconds: float = 1.0) -> None:
         """Wait until no session has changed for a while."""
         last, since = "", time.monotonic()
-        deadline = since + 60
+        deadline = since + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             now = str([(s["metadata"]["name"], s["metadata"]["resourceVersion"]) for s in self.sessions()])
             if now != last:

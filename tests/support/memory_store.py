@@ -11,31 +11,51 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from agentic_core.errors import Superseded, TransientError
+from agentic_core.contract import MAX_INLINE_RESULT_BYTES
+from agentic_core.errors import Conflict, Superseded, TransientError
 from agentic_core.lifecycle import Phase
+from agentic_store.event_numbers import compute_numbers
 from agentic_store.fences import decide_take, refuse_unless_held
-from agentic_store.records import Event, Fence, Json, NewEvent, PageKey, SessionRecord, SessionRow, TrailRow
+from agentic_store.records import (
+    Event,
+    Fence,
+    Json,
+    NewEvent,
+    PageKey,
+    SessionRecord,
+    SessionRow,
+    TrailRow,
+    TurnPhase,
+    TurnRecord,
+    TurnRow,
+)
 from agentic_store.results.output import EncodedOutput, encode_json
 from agentic_store.searches import check_limit, check_version, contains, encode_search
 from agentic_store.sessions import NoSuchParent, check_path, explain_missing_parent, explain_refusal
 from agentic_store.signals import LocalSignals, hint_for
 from agentic_store.transitions import sources_of
+from agentic_store.turns import drop_replaced, refuse_other_end
+from tests.support.memory_retention import MemoryRetention
 
 Clock = Callable[[], datetime]
 
 
 class MemoryStore:
-    """Sessions, events and fences of one process; ``clock`` says what the time is."""
+    """Sessions, turns, events and fences of one process; ``clock`` says what the time is."""
 
     def __init__(self, clock: Clock = lambda: datetime.now(UTC)) -> None:
         rows: dict[str, SessionRow] = {}
         logs: dict[str, list[Event]] = {}
         fences: dict[str, _HeldFence] = {}
+        turns: dict[tuple[str, int], TurnRow] = {}
         self.signals = LocalSignals()
-        self.sessions = MemorySessions(rows, logs, fences, clock)
+        self.sessions = MemorySessions(rows, logs, fences, turns, clock)
+        self.turns = MemoryTurns(self.sessions, turns, clock)
         self.events = MemoryEventLog(rows, logs, self.signals, clock)
         self.fences = MemoryFences(fences, clock)
         self.trails = MemoryTrails(rows, clock)
+        self.retention = MemoryRetention(rows, clock)
+        self.sessions.on_delete = self.retention.forget
 
 
 class _HeldFence:
@@ -52,12 +72,15 @@ class MemorySessions:
         rows: dict[str, SessionRow],
         logs: dict[str, list[Event]],
         fences: dict[str, _HeldFence],
+        turns: dict[tuple[str, int], TurnRow],
         clock: Clock,
     ) -> None:
         self._rows = rows
         self._logs = logs
         self._fences = fences
+        self._turns = turns
         self._clock = clock
+        self.on_delete: Callable[[str], object] = lambda _: None
 
     async def record_session(self, record: SessionRecord) -> bool:
         same = self._rows.get(record.session_uid)
@@ -221,6 +244,9 @@ class MemorySessions:
 
     def _remove(self, session_uid: str) -> bool:
         self._logs.pop(session_uid, None)
+        for key in [key for key in self._turns if key[0] == session_uid]:
+            del self._turns[key]
+        self.on_delete(session_uid)
         return self._rows.pop(session_uid, None) is not None
 
     def _build(self, record: SessionRecord) -> SessionRow:
@@ -234,6 +260,121 @@ class MemorySessions:
         return SessionRow(**known, updated_at=now, workflow_version=_as_text(version))
 
 
+class MemoryTurns:
+    """See ``protocols.Turns``."""
+
+    def __init__(self, sessions: MemorySessions, turns: dict[tuple[str, int], TurnRow], clock: Clock) -> None:
+        self._sessions = sessions
+        self._turns = turns
+        self._clock = clock
+        self.told: list[tuple[str, int]] = []
+        """The turns that were told to whoever listens, by session and number."""
+
+    async def record(self, records: Sequence[TurnRecord]) -> Sequence[tuple[str, int]]:
+        missing = []
+        for record in drop_replaced(records):
+            key = record.session_uid, record.number
+            if await self._sessions.get(record.session_uid) is None:
+                missing.append(key)
+                continue
+            self._refuse_other_name(record)
+            known = self._turns.get(key)
+            if known is not None and (known.phase.is_over or (not record.phase.is_over and known.run >= record.run)):
+                continue
+            if known is None:
+                self._turns[key] = self._build(record)
+            elif known.name == record.name:
+                self._turns[key] = replace(
+                    known,
+                    phase=record.phase,
+                    error=known.error or record.error,
+                    checkpoint_id=known.checkpoint_id or record.checkpoint_id,
+                    run=max(known.run, record.run),
+                    started_at=known.started_at or record.started_at,
+                    finished_at=(record.finished_at or self._clock()) if record.phase.is_over else None,
+                )
+            if not record.phase.is_over:
+                self.told.append(key)
+        return missing
+
+    async def notify(self, session_uids: Sequence[str]) -> None:
+        self.told += [(uid, 0) for uid in session_uids]
+
+    async def begin(self, record: TurnRecord) -> TurnRow:
+        if await self._sessions.get(record.session_uid) is None:
+            raise TransientError(f"session {record.session_uid!r} is not recorded yet")
+        key = record.session_uid, record.number
+        known = self._turns.get(key)
+        if known is None:
+            self._refuse_other_name(record)
+            known = self._build(replace(record, started_at=self._clock()))
+        elif not known.phase.is_over:
+            known = replace(known, run=max(known.run, record.run), started_at=known.started_at or self._clock())
+        self._turns[key] = known
+        return replace(known, output=None)
+
+    async def finish(
+        self,
+        session_uid: str,
+        number: int,
+        run: int,
+        phase: TurnPhase,
+        *,
+        output: EncodedOutput | None = None,
+        error: Mapping[str, Json] | None = None,
+        checkpoint_id: str | None = None,
+    ) -> None:
+        if not phase.is_over:
+            raise ValueError("a turn that runs has not ended")
+        known = self._turns.get((session_uid, number))
+        if known is None or known.phase.is_over or known.run > run:
+            refuse_other_end(session_uid, number, run, phase, known)
+            return
+        await self._sessions.change_status(session_uid, run, Phase.IDLE)
+        self._turns[session_uid, number] = replace(
+            known,
+            phase=phase,
+            run=run,
+            output=None if output is None else output.value(),
+            error=None if error is None else _stored(error),
+            checkpoint_id=checkpoint_id,
+            started_at=known.started_at or self._clock(),
+            finished_at=self._clock(),
+        )
+
+    async def get(self, session_uid: str, number: int, *, with_output: bool = False) -> TurnRow | None:
+        found = self._turns.get((session_uid, number))
+        return found if found is None or with_output else replace(found, output=None)
+
+    async def find_end(self, session_uid: str, number: int) -> TurnRow | None:
+        found = self._turns.get((session_uid, number))
+        if found is None or not found.phase.is_over:
+            return None
+        is_small = len(encode_json(found.output)) <= MAX_INLINE_RESULT_BYTES
+        return replace(found, input=None, command=None, output=found.output if is_small else None)
+
+    async def list_turns(self, session_uid: str, *, after: int = 0, limit: int = 100) -> list[TurnRow]:
+        check_limit(limit)
+        found = [row for (uid, number), row in self._turns.items() if uid == session_uid and number > after]
+        return [replace(row, output=None) for row in sorted(found, key=lambda row: row.number)[:limit]]
+
+    async def find_used_names(self, session_uid: str, names: Collection[str]) -> frozenset[str]:
+        return frozenset(row.name for (uid, _), row in self._turns.items() if uid == session_uid and row.name in names)
+
+    def _refuse_other_name(self, record: TurnRecord) -> None:
+        for (uid, number), row in self._turns.items():
+            if uid == record.session_uid and number != record.number and row.name == record.name:
+                raise Conflict(f"another turn is named {record.name!r}")
+
+    def _build(self, record: TurnRecord) -> TurnRow:
+        now = self._clock()
+        known: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(TurnRecord)}
+        for name in ("input", "command", "error"):
+            known[name] = None if known[name] is None else _stored(known[name])
+        known["finished_at"] = (record.finished_at or now) if record.phase.is_over else None
+        return TurnRow(**known, created_at=now)
+
+
 class MemoryEventLog:
     """See ``protocols.EventLog``."""
 
@@ -245,20 +386,24 @@ class MemoryEventLog:
         self._signals = signals
         self._clock = clock
 
-    async def append(self, session_uid: str, run: int, events: Sequence[NewEvent]) -> int:
+    async def append(self, session_uid: str, run: int, events: Sequence[NewEvent], *, floor: int = 0) -> int:
         if not events:
             raise ValueError("no events to append")
         if session_uid not in self._rows:
             raise Superseded(f"session {session_uid!r} is gone: it was deleted or replaced")
         known = self._logs.setdefault(session_uid, [])
-        for event in events:
+        numbers = compute_numbers(known[-1].seq if known else 0, floor, len(events))
+        if numbers.missing is not None:
+            told: dict[str, Json] = {"from": numbers.missing[0], "to": numbers.missing[1], "reason": "lost"}
+            known.append(Event(session_uid, numbers.first - 1, run, self._clock(), "gap", told, events[0].turn))
+        for seq, event in enumerate(events, numbers.first):
             at = event.at or self._clock()
-            known.append(Event(session_uid, len(known) + 1, run, at, event.type, _stored(event.data)))
+            known.append(Event(session_uid, seq, run, at, event.type, _stored(event.data), event.turn))
         self._signals.notify(hint_for(session_uid))
-        return len(known)
+        return numbers.last
 
     async def read(self, session_uid: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
-        return self._logs.get(session_uid, [])[after : after + limit]
+        return [event for event in self._logs.get(session_uid, []) if event.seq > after][:limit]
 
 
 class MemoryFences:

@@ -15,7 +15,7 @@ import pytest
 from agentic_store.results.objects import ObjectStore, ObjectStoreConfig
 from hack.cluster.binaries import ensure
 from hack.cluster.certificates import Authority
-from tests.support.postgres_server import free_port
+from hack.cluster.endpoints import find_free_ports
 from tests.support.waiting import wait_for
 
 ACCESS_KEY = "canary-access-key"
@@ -46,7 +46,7 @@ class ObjectServer:
         for each in (self.folder, self._sidecar):
             each.mkdir(parents=True, exist_ok=True)
         self._log = folder / "log"
-        self.port = free_port()
+        self.port = find_free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

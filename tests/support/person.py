@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.commands import clean_environment, run_agentic
+from tests.support.waiting import PATIENCE_SECONDS
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][A-Z0-9]|\r")
 
@@ -43,7 +44,7 @@ class Person:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
 
@@ -136,7 +137,7 @@ class Running(_Process):
     def err(self) -> str:
         return self.said.get(self._pipes[1], b"").decode()
 
-    def expect(self, text: str, *, seconds: float = 20) -> None:
+    def expect(self, text: str, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until it has said ``text``."""
         deadline = time.monotonic() + seconds
         while text not in self.out + self.err:
@@ -145,7 +146,7 @@ class Running(_Process):
                 self._read(list(self._pipes), 0)
                 assert text in self.out + self.err, f"ended without {text!r}: {self.out!r} {self.err!r}"
 
-    def end(self, *, seconds: float = 20) -> int:
+    def end(self, *, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for its end; return the exit status."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
@@ -182,7 +183,7 @@ class Terminal(_Process):
         """Everything shown, without what moves the cursor or colours."""
         return _CONTROL.sub("", self.raw)
 
-    def expect(self, text: str, *, seconds: float = 20) -> None:
+    def expect(self, text: str, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until ``text`` is shown after what was expected before."""
         deadline = time.monotonic() + seconds
         while (found := self.text.find(text, self._seen)) < 0:
@@ -193,13 +194,28 @@ class Terminal(_Process):
 
     def type(self, line: str) -> None:
         """Type a line and Enter."""
-        os.write(self._master, f"{line}\n".encode())
+        self.write(f"{line}\n")
+
+    def write(self, text: str) -> None:
+        """Type without Enter, and read what is echoed meanwhile: a terminal holds a few KiB in each direction."""
+        rest = text.encode()
+        os.set_blocking(self._master, False)
+        try:
+            while rest:
+                readable, writable, _ = select.select([self._master], [self._master], [])
+                if readable:
+                    self._read([self._master], 0)
+                if writable:
+                    with contextlib.suppress(BlockingIOError):
+                        rest = rest[os.write(self._master, rest) :]
+        finally:
+            os.set_blocking(self._master, True)
 
     def press(self, key: str) -> None:
         """Press a control key: ``c`` or ``d``."""
         os.write(self._master, bytes([ord(key) - ord("a") + 1]))
 
-    def end(self, *, seconds: float = 20) -> int:
+    def end(self, *, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for its end; return the exit status."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psycopg
 
-from tests.support.postgres_server import SUPERUSER, PostgresServer, free_port, server_account, wait_until
+from hack.cluster.endpoints import find_free_ports
+from tests.support.postgres_server import SUPERUSER, PostgresServer, server_account, wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def find_pgbouncer() -> str:
 @contextlib.contextmanager
 def start_pgbouncer(server: PostgresServer, *, pool_mode: str, pool_size: int, more: str = "") -> Iterator[PgBouncer]:
     """Run a pooler of ``server`` that lets the superuser in without a password; ``more`` are lines of its settings."""
-    bouncer = PgBouncer(free_port())
+    bouncer = PgBouncer(find_free_ports(1)[0])
     account = server_account() if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="agentic-pgbouncer-") as folder:
         users, settings = Path(folder, "users"), Path(folder, "pgbouncer.ini")
@@ -61,11 +63,11 @@ def start_pgbouncer(server: PostgresServer, *, pool_mode: str, pool_size: int, m
                 start_new_session=True,
             )
         try:
-            wait_until(lambda: _answers(bouncer, process), seconds=20, what=f"PgBouncer on port {bouncer.port}")
+            wait_until(lambda: _answers(bouncer, process), what=f"PgBouncer on port {bouncer.port}")
             yield bouncer
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE_SECONDS)
 
 
 def _answers(bouncer: PgBouncer, process: "subprocess.Popen[bytes]") -> bool:

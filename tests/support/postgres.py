@@ -74,7 +74,8 @@ def migrated_template(postgres_server: PostgresServer) -> str:
     return TEMPLATE
 
 
-def _make(server: PostgresServer, template: str) -> Iterator[PostgresDatabase]:
+def make_database(server: PostgresServer, template: str) -> Iterator[PostgresDatabase]:
+    """Make a copy of a template, and drop it once the generator is done."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     _admin(server, "CREATE DATABASE {name} TEMPLATE {template}", name=name, template=template)
     yield PostgresDatabase(server, name)
@@ -84,7 +85,7 @@ def _make(server: PostgresServer, template: str) -> Iterator[PostgresDatabase]:
 @pytest.fixture
 def database(postgres_server: PostgresServer, migrated_template: str) -> Iterator[PostgresDatabase]:
     """A fresh database with all migrations applied."""
-    yield from _make(postgres_server, migrated_template)
+    yield from make_database(postgres_server, migrated_template)
 
 
 @pytest.fixture(scope="session")
@@ -99,16 +100,16 @@ def vector_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def vector_database(vector_server: PostgresServer) -> Iterator[PostgresDatabase]:
     """A fresh database with all migrations applied, on a server that has pgvector."""
-    yield from _make(vector_server, TEMPLATE)
+    yield from make_database(vector_server, TEMPLATE)
 
 
 @pytest.fixture
 def empty_vector_database(vector_server: PostgresServer) -> Iterator[PostgresDatabase]:
     """A fresh database without any table, on a server that has pgvector."""
-    yield from _make(vector_server, "template0")
+    yield from make_database(vector_server, "template0")
 
 
 @pytest.fixture
 def empty_database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     """A fresh database without any table."""
-    yield from _make(postgres_server, "template0")
+    yield from make_database(postgres_server, "template0")

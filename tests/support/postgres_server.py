@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,10 +19,12 @@ from typing import Any, Final
 
 import psycopg
 
+from hack.cluster.endpoints import find_free_ports
+from tests.support.waiting import PATIENCE_SECONDS
+
 SUPERUSER: Final = "postgres"
 # What a host offers as `initdb`: Debian keeps versions apart and off the PATH.
 _DEBIAN_ROOT: Final = Path("/usr/lib/postgresql")
-_START_SECONDS: Final = 60.0
 
 
 def find_binaries() -> Path:
@@ -51,20 +52,13 @@ def find_vector_binaries() -> Path:
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS, what: str) -> None:
     """Return as soon as ``condition()`` holds; raise ``TimeoutError`` naming ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {seconds:g} s still waiting for {what}")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _children_of(parent: int) -> list[int]:
@@ -91,7 +85,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, settings: dict[str, str | int], binaries: Path | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        (self.port,) = find_free_ports(1)
         self._binaries = binaries or find_binaries()
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
@@ -181,7 +175,7 @@ class PostgresServer:
                 start_new_session=True,
                 **self.account,
             )
-        wait_until(self._answers, seconds=_START_SECONDS, what=f"PostgreSQL on port {self.port}")
+        wait_until(self._answers, what=f"PostgreSQL on port {self.port}")
 
     def stop(self, *, signal_number: int = signal.SIGINT) -> None:
         """Stop the server, disconnecting its clients, and return when it has ended."""
@@ -190,7 +184,7 @@ class PostgresServer:
         self.resume()
         self._process.send_signal(signal_number)
         try:
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
         self._process = None
@@ -202,9 +196,9 @@ class PostgresServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=PATIENCE_SECONDS)
         # A backend that still lives holds the shared memory, and the next start would be refused.
-        wait_until(lambda: not any(map(_is_running, family)), seconds=20, what="killed backends to end")
+        wait_until(lambda: not any(map(_is_running, family)), what="killed backends to end")
         self._process = None
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 

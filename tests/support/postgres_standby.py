@@ -41,14 +41,14 @@ class Pair:
         """Wait until the standby has everything that was committed so far."""
         at = query(self.primary, "SELECT pg_current_wal_flush_lsn()::text")
         statement = f"SELECT pg_last_wal_replay_lsn() >= '{at}'::pg_lsn"
-        wait_until(lambda: query(self.standby, statement) is True, seconds=20, what=f"replay up to {at}")
+        wait_until(lambda: query(self.standby, statement) is True, what=f"replay up to {at}")
 
     def cut(self) -> None:
         """Let nothing more come to the standby; the primary does not care."""
         query(self.standby, "ALTER SYSTEM SET primary_conninfo = ''")
         query(self.standby, "SELECT pg_reload_conf()")
         receiving = "SELECT count(*) FROM pg_stat_wal_receiver"
-        wait_until(lambda: query(self.standby, receiving) == 0, seconds=20, what="the end of streaming")
+        wait_until(lambda: query(self.standby, receiving) == 0, what="the end of streaming")
 
     def fail_over(self) -> None:
         """Kill the primary and let the standby take its place, with what it has."""

@@ -2,7 +2,8 @@
 
 It does what the kubelet does as far as a session can notice: binds pods, makes their files and their pod-bound tokens,
 starts them, reports phases and exit codes, keeps deletion's grace, serves their logs. An image is a folder with a
-LangGraph project. What it does not do is isolate: that is tested on the real kubelet.
+LangGraph project, or with a program ``entrypoint`` of any kind. What it does not do is isolate: that is tested on the
+real kubelet.
 """
 
 import asyncio
@@ -315,7 +316,10 @@ class ProcessKubelet:
         }
         order = {
             "id": meta["uid"],
-            "argv": ["agentic_runner", *(runner_of(pod.raw).get("args") or ())],
+            "argv": [
+                *([str(image / "entrypoint")] if (image / "entrypoint").exists() else ["agentic_runner"]),
+                *(runner_of(pod.raw).get("args") or ()),
+            ],
             "env": environment,
             "cwd": str(image),
             "log": str(folder / "log"),

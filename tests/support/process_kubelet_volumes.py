@@ -77,6 +77,9 @@ async def _fill(client: ApiClient, pod: Json, volume: Json, path: Path) -> None:
             await _put_keys(client, namespace, "configmaps", source["configMap"]["name"], source["configMap"], path)
         elif "secret" in source:
             await _put_keys(client, namespace, "secrets", source["secret"]["name"], source["secret"], path)
+        for item in (source.get("downwardAPI") or {}).get("items") or ():
+            key = item["fieldRef"]["fieldPath"].removeprefix("metadata.annotations['").removesuffix("']")
+            _write(path / item["path"], pod["metadata"]["annotations"][key].encode())
 
 
 async def _request_token(client: ApiClient, pod: Json, wanted: Json) -> str:

@@ -47,6 +47,8 @@ def become(order: dict[str, Any]) -> NoReturn:
         os.environ.update(order["env"])
         os.chdir(order["cwd"])
         module, *arguments = order["argv"]
+        if module.startswith("/"):
+            os.execv(module, [module, *arguments])  # noqa: S606
         if order["cold"]:
             os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
         sys.argv = [module, *arguments]

@@ -42,6 +42,14 @@ def a_waiting_session(*interrupts: dict[str, Any], name: str = "s", **spec: Any)
     return a_raw_session(name, status=status, **spec)
 
 
+def a_raw_conversation(
+    *spec_turns: dict[str, Any], name: str = "c", status: dict[str, Any] | None = None, **spec: Any
+) -> dict[str, Any]:
+    """Return a session that takes turns, with these in its spec."""
+    turns = {"turns": list(spec_turns)} if spec_turns else {}
+    return a_raw_session(name, status=status, mode="Conversation", **turns, **spec)
+
+
 def a_raw_workflow(name: str = "w", *, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     """Return a WorkflowDefinition."""
     return {

@@ -1,13 +1,16 @@
 """The runner as a real process, against a real API server and PostgreSQL, with projects and sessions to run."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,12 @@ import pytest
 
 from agentic_core.names import API_VERSION, RUNNER_SERVICE_ACCOUNT, job_name
 from agentic_core.threads import thread_id
+from agentic_store.dsn import Dsn
+from agentic_store.schema_migrations import migrate
 from hack.cluster.controlplane import ControlPlane
 from tests.support.postgres import PostgresDatabase
-from tests.support.waiting import wait_for
+from tests.support.postgres_server import start_server
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 Json = dict[str, Any]
 
@@ -64,7 +70,7 @@ class Runner:
     process: subprocess.Popen[bytes]
     folder: Path
 
-    def wait(self, timeout_seconds: float = 60) -> int:
+    def wait(self, timeout_seconds: float = PATIENCE_SECONDS) -> int:
         """Return the exit code; fail the test where the process does not end."""
         try:
             return self.process.wait(timeout_seconds)
@@ -105,6 +111,8 @@ class Session:
     environment: dict[str, str] = field(default_factory=dict)
     is_isolated: bool = False
     """Whether runners start as the image's entry point starts them."""
+    program: Sequence[str] = ()
+    """What is started instead of our runner."""
 
     @property
     def path(self) -> str:
@@ -171,17 +179,18 @@ class Session:
         for name in unset:
             values.pop(name)
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-            command = read_entry_point() if self.is_isolated else [sys.executable, "-m", "agentic_runner"]
+            own = read_entry_point() if self.is_isolated else [sys.executable, "-m", "agentic_runner"]
+            command = list(self.program) or own
             process = subprocess.Popen(command, cwd=self.project, env=values, stdout=out, stderr=err)
         runner = Runner(process, folder)
         self.bench.runners.append(runner)
         return runner
 
-    def run(self, run: int = 1, *, timeout_seconds: float = 60, **environment: str) -> int:
+    def run(self, run: int = 1, *, timeout_seconds: float = PATIENCE_SECONDS, **environment: str) -> int:
         """Start a runner and return its exit code."""
         return self.start(run, **environment).wait(timeout_seconds)
 
-    def wait_until_reached(self, point: str, timeout_seconds: float = 60) -> None:
+    def wait_until_reached(self, point: str, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait for a node to come to ``hold(point)``."""
         file = self.project / f"{point}.reached"
         wait_for(file.exists, bool, what=f"reaching {point}", timeout_seconds=timeout_seconds, every=0.02)
@@ -189,7 +198,7 @@ class Session:
     def let_go(self, point: str) -> None:
         (self.project / f"{point}.go").touch()
 
-    def wait_for_status(self, holds: Any, *, what: str, timeout_seconds: float = 30) -> Json:
+    def wait_for_status(self, holds: Any, *, what: str, timeout_seconds: float = PATIENCE_SECONDS) -> Json:
         return wait_for(lambda: self.status, holds, what=what, timeout_seconds=timeout_seconds, every=0.05)
 
 
@@ -226,6 +235,8 @@ class RunnerBench:
     ) -> Session:
         """Create a session on a new project, as far as the operator brings it before its first run."""
         name = name or f"s-{uuid.uuid4().hex[:10]}"
+        # Conversations take their inputs in turns.
+        given = {} if (spec or {}).get("mode") == "Conversation" else {"inputs": {} if inputs is None else inputs}
         created = self.plane.request(
             "POST",
             SESSIONS.format(NAMESPACE),
@@ -233,7 +244,7 @@ class RunnerBench:
                 "apiVersion": API_VERSION,
                 "kind": "AgenticSession",
                 "metadata": {"name": name},
-                "spec": {"workflowRef": {"name": "flow"}, "inputs": {} if inputs is None else inputs, **(spec or {})},
+                "spec": {"workflowRef": {"name": "flow"}, **given, **(spec or {})},
             },
         )
         session = Session(self, name, created["metadata"]["uid"], self.build_project(code), dict(environment))
@@ -329,13 +340,35 @@ def runner_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPl
 @pytest.fixture
 def runners(runner_plane: ControlPlane, database: PostgresDatabase, tmp_path: Path) -> Iterator[RunnerBench]:
     """Projects, sessions and runners for one test; its processes end with it."""
-    token_file = tmp_path / "token"
-    token_file.write_text(runner_plane.service_account_token(NAMESPACE, RUNNER_SERVICE_ACCOUNT))
-    dsn_file = tmp_path / "dsn"
+    with open_bench(runner_plane, database, tmp_path) as bench:
+        yield bench
+
+
+@contextmanager
+def open_bench(plane: ControlPlane, database: PostgresDatabase, folder: Path) -> Iterator[RunnerBench]:
+    """Give runners what they need of a prepared control plane and a database; their processes end with the block."""
+    token_file = folder / "token"
+    token_file.write_text(plane.service_account_token(NAMESPACE, RUNNER_SERVICE_ACCOUNT))
+    dsn_file = folder / "dsn"
     dsn_file.write_text(database.dsn)
-    bench = RunnerBench(runner_plane, database, tmp_path, token_file, dsn_file)
-    yield bench
-    for runner in bench.runners:
-        if runner.process.poll() is None:
-            runner.process.kill()
-            runner.process.wait()
+    bench = RunnerBench(plane, database, folder, token_file, dsn_file)
+    try:
+        yield bench
+    finally:
+        for runner in bench.runners:
+            if runner.process.poll() is None:
+                runner.process.kill()
+                runner.process.wait()
+
+
+@contextmanager
+def open_standalone_bench() -> Iterator[RunnerBench]:
+    """Start a control plane and PostgreSQL for runners, outside of pytest, and end them with the block."""
+    with tempfile.TemporaryDirectory() as name, start_server() as server:
+        folder = Path(name)
+        asyncio.run(migrate.up(Dsn.parse(server.dsn("postgres"))))
+        with ControlPlane(folder / "plane") as plane:
+            prepare_plane(plane)
+            (folder / "bench").mkdir()
+            with open_bench(plane, PostgresDatabase(server, "postgres"), folder / "bench") as bench:
+                yield bench

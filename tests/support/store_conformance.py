@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import pytest
 
-from agentic_core.errors import Superseded, TransientError
+from agentic_core.errors import Conflict, Superseded, TransientError
 from agentic_core.lifecycle import Phase
 from agentic_core.threads import thread_id
-from agentic_store.protocols import EventLog, Fences, Sessions
-from agentic_store.records import Json, NewEvent, SessionRecord
+from agentic_store.protocols import EventLog, Fences, Sessions, Turns
+from agentic_store.records import Json, NewEvent, SessionRecord, TurnPhase, TurnRecord
 from agentic_store.results.output import encode_output
 from agentic_store.searches import InvalidSearch
 from agentic_store.sessions import NoSuchParent
@@ -31,6 +31,9 @@ class Store(Protocol):
 
     @property
     def fences(self) -> Fences: ...
+
+    @property
+    def turns(self) -> Turns: ...
 
 
 def a_record(name: str = "report", *, uid: str | None = None, project: str = "team", **changes: Any) -> SessionRecord:
@@ -474,6 +477,27 @@ class EventLogConformance:
             batch = found[first.seq - 1 : first.seq + 2]
             assert [event.data["part"] for event in batch] == [0, 1, 2]
 
+    async def test_numbers_that_the_writer_knows_of_are_not_given_again_and_what_is_missing_is_told(
+        self, store: Store
+    ) -> None:
+        await store.sessions.record_session(a_record())
+        uid, events = "uid-team-report", [NewEvent("x", {"n": 1}), NewEvent("y", {})]
+        of_turn = [NewEvent(event.type, event.data, turn=3) for event in events]
+
+        assert await store.events.append(uid, 1, events, floor=0) == 2
+        # The database went back: it had acknowledged five.
+        assert await store.events.append(uid, 1, of_turn, floor=5) == 8
+        assert await store.events.append(uid, 1, of_turn, floor=8) == 10
+        # Somebody else has written since.
+        assert await store.events.append(uid, 2, events, floor=4) == 12
+
+        found = await store.events.read(uid)
+        assert [(event.seq, event.type, event.turn) for event in found] == [
+            *((1, "x", 0), (2, "y", 0), (6, "gap", 3), (7, "x", 3), (8, "y", 3), (9, "x", 3), (10, "y", 3)),
+            *((11, "x", 0), (12, "y", 0)),
+        ]
+        assert found[2].data == {"from": 3, "to": 5, "reason": "lost"}
+
     async def test_a_deleted_session_takes_no_events(self, store: Store) -> None:
         with pytest.raises(Superseded, match="gone"):
             await store.events.append("nobody", 1, [NewEvent("x", {})])
@@ -550,5 +574,131 @@ class FencesConformance:
         assert held == [max(taken, key=lambda fence: fence.epoch)]
 
 
-class StoreConformance(SessionsConformance, EventLogConformance, FencesConformance):
+def a_turn(number: int = 1, *, name: str = "", session: str = "report", **changes: Any) -> TurnRecord:
+    """Build the record of a turn that runs, of the session that ``a_record`` builds."""
+    record = TurnRecord(
+        session_uid=f"uid-team-{session}",
+        number=number,
+        name=name or f"t{number:04}",
+        project_name="team",
+        session_name=session,
+        author="ann",
+        input={"messages": ["hello", None]},
+        run=1,
+        started_at=CREATED,
+    )
+    return replace(record, **changes)
+
+
+class TurnsConformance:
+    async def test_a_turn_begins_and_ends_with_its_output(self, store: Store) -> None:
+        await store.sessions.record_session(a_record(status=Phase.RUNNING, run=1))
+        assert await store.turns.record([a_turn()]) == []
+
+        begun = await store.turns.begin(a_turn(run=2))
+        await store.turns.finish(
+            "uid-team-report", 1, 2, TurnPhase.COMPLETED, output=encode_output({"n": 1}), checkpoint_id="1ef"
+        )
+
+        ended = await store.turns.get("uid-team-report", 1, with_output=True)
+        assert ended is not None
+        assert (begun.phase, begun.run, begun.input) == (TurnPhase.RUNNING, 2, {"messages": ["hello", None]})
+        assert (ended.phase, ended.run, ended.output, ended.checkpoint_id) == (TurnPhase.COMPLETED, 2, {"n": 1}, "1ef")
+        assert ended.finished_at is not None
+        session = await store.sessions.get("uid-team-report")
+        assert session is not None
+        assert (session.status, session.run) == (Phase.IDLE, 2)
+
+    async def test_a_run_makes_the_row_of_its_turn_where_the_operator_has_not(self, store: Store) -> None:
+        with pytest.raises(TransientError, match="not recorded yet"):
+            await store.turns.begin(a_turn())
+        await store.sessions.record_session(a_record())
+        begun = await store.turns.begin(a_turn())
+        assert (begun.name, begun.author, begun.phase) == ("t0001", "ann", TurnPhase.RUNNING)
+        assert await store.turns.record([a_turn()]) == []
+
+    async def test_what_a_turn_ended_with_stands_whoever_comes_later(self, store: Store) -> None:
+        await store.sessions.record_session(a_record(status=Phase.RUNNING, run=1))
+        await store.turns.begin(a_turn())
+        await store.turns.finish("uid-team-report", 1, 1, TurnPhase.COMPLETED, output=encode_output("first"))
+        before = await store.turns.get("uid-team-report", 1, with_output=True)
+
+        await store.turns.finish("uid-team-report", 1, 1, TurnPhase.COMPLETED, output=encode_output("again"))
+        with pytest.raises(Superseded, match="'completed' and cannot become 'failed'"):
+            await store.turns.finish("uid-team-report", 1, 2, TurnPhase.FAILED, error={"type": "ValueError"})
+        await store.turns.record([a_turn(phase=TurnPhase.CANCELED, run=3), a_turn(run=4)])
+
+        found = await store.turns.begin(a_turn(run=5))
+        assert before is not None
+        assert await store.turns.get("uid-team-report", 1, with_output=True) == before
+        assert (found.phase, found.run) == (TurnPhase.COMPLETED, 1)
+
+    async def test_an_earlier_run_ends_no_turn(self, store: Store) -> None:
+        await store.sessions.record_session(a_record(status=Phase.RUNNING, run=2))
+        await store.turns.begin(a_turn(run=2))
+        with pytest.raises(Superseded, match="run 1 may not end it"):
+            await store.turns.finish("uid-team-report", 1, 1, TurnPhase.COMPLETED)
+        with pytest.raises(Superseded, match="is gone"):
+            await store.turns.finish("uid-team-report", 2, 2, TurnPhase.COMPLETED)
+
+    async def test_a_turn_of_a_session_that_was_stopped_does_not_end(self, store: Store) -> None:
+        await store.sessions.record_session(a_record(status=Phase.RUNNING, run=1))
+        await store.turns.begin(a_turn())
+        await store.sessions.record_session(a_record(status=Phase.STOPPED, run=1))
+        with pytest.raises(Superseded, match="'stopped' and cannot become 'idle'"):
+            await store.turns.finish("uid-team-report", 1, 1, TurnPhase.COMPLETED)
+        row = await store.turns.get("uid-team-report", 1)
+        assert row is not None
+        assert row.phase is TurnPhase.RUNNING
+
+    async def test_the_operator_ends_what_no_run_did(self, store: Store) -> None:
+        await store.sessions.record_session(a_record(status=Phase.RUNNING, run=1))
+        await store.turns.record([a_turn(), a_turn(phase=TurnPhase.FAILED, error={"type": "OOMKilled"})])
+        row = await store.turns.get("uid-team-report", 1)
+        assert row is not None
+        assert (row.phase, row.error) == (TurnPhase.FAILED, {"type": "OOMKilled"})
+        assert row.finished_at is not None
+
+    async def test_turns_without_their_sessions_row_are_told(self, store: Store) -> None:
+        await store.sessions.record_session(a_record())
+        assert await store.turns.record([a_turn(), a_turn(session="later")]) == [("uid-team-later", 1)]
+        assert list(await store.turns.record([])) == []
+
+    async def test_a_name_is_one_turns_of_its_session(self, store: Store) -> None:
+        await store.sessions.record_sessions([a_record(), a_record("other")])
+        await store.turns.record([a_turn(), a_turn(2), a_turn(session="other")])
+        with pytest.raises(Conflict):
+            await store.turns.record([a_turn(3, name="t0001")])
+        assert await store.turns.find_used_names("uid-team-report", ["t0001", "t0003", "\x00"]) == {"t0001"}
+
+    async def test_turns_are_listed_in_order_page_by_page(self, store: Store) -> None:
+        await store.sessions.record_session(a_record())
+        await store.turns.record([a_turn(number) for number in range(1, 8)])
+        first = await store.turns.list_turns("uid-team-report", limit=4)
+        second = await store.turns.list_turns("uid-team-report", after=first[-1].number, limit=4)
+        assert [row.number for row in (*first, *second)] == list(range(1, 8))
+
+    async def test_an_end_is_found_with_a_small_output_alone(self, store: Store) -> None:
+        await store.sessions.record_session(a_record(status=Phase.RUNNING, run=1))
+        await store.turns.record([a_turn(), a_turn(2)])
+        assert await store.turns.find_end("uid-team-report", 1) is None
+        await store.turns.finish("uid-team-report", 1, 1, TurnPhase.COMPLETED, output=encode_output({"n": 1}))
+        # No compression makes it small.
+        large = encode_output([str(number) * 3 for number in range(20_000)])
+        await store.turns.finish("uid-team-report", 2, 1, TurnPhase.COMPLETED, output=large)
+        small, big = [await store.turns.find_end("uid-team-report", number) for number in (1, 2)]
+        assert small is not None
+        assert big is not None
+        assert (small.output, big.output) == ({"n": 1}, None)
+
+    async def test_turns_go_with_their_session(self, store: Store) -> None:
+        await store.sessions.record_session(a_record())
+        await store.turns.record([a_turn()])
+        await store.sessions.delete_session("uid-team-report")
+        assert await store.turns.list_turns("uid-team-report") == []
+        await store.sessions.record_session(a_record(uid="new"))
+        assert await store.turns.find_used_names("new", ["t0001"]) == frozenset()
+
+
+class StoreConformance(SessionsConformance, TurnsConformance, EventLogConformance, FencesConformance):
     """All of it, for a ``store`` fixture of the subclass."""

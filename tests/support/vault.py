@@ -18,7 +18,7 @@ from hack.cluster.certificates import Authority
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.endpoints import find_free_ports
 from tests.support.commands import clean_environment
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 Json = dict[str, Any]
 
@@ -109,7 +109,7 @@ class VaultServer:
         """End it as a power cut would."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(20)
+        self._process.wait(PATIENCE_SECONDS)
 
     def seal(self) -> None:
         self.request("PUT", "sys/seal", {})
@@ -140,7 +140,7 @@ class VaultServer:
             headers={"X-Vault-Token": self.root_token} if self.root_token else {},
         )
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -11,6 +11,8 @@ from typing import Any
 
 from hack.cluster.certificates import KeyPair
 from hack.cluster.controlplane import ControlPlane
+from tests.support.settled import name_account, wait_for_rights
+from tests.support.waiting import PATIENCE_SECONDS
 
 Json = dict[str, Any]
 
@@ -62,7 +64,7 @@ class Client:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         )
         try:
-            with opener.open(request, timeout=30) as answer:
+            with opener.open(request, timeout=PATIENCE_SECONDS) as answer:
                 return Answer(int(answer.status), json.load(answer))
         except urllib.error.HTTPError as error:
             with error:
@@ -87,6 +89,7 @@ def a_user(plane: ControlPlane, namespace: str, *roles: str, name: str = "", gro
             "subjects": [subject],
         }
         plane.request("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings", body)
+    wait_for_rights(plane, namespace, name)
     file = "".join(each if each.isalnum() else "-" for each in name)
     return Client(plane, name, certificate=plane.authority.issue(f"role-{file}", name, organizations=groups))
 
@@ -96,9 +99,11 @@ def a_pod_of(plane: ControlPlane, namespace: str, pod: str, *, account: str = "a
     uid = plane.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")["metadata"]["uid"]
     bound = {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid}
     token = plane.service_account_token(namespace, account, bound_to=bound)
+    wait_for_rights(plane, namespace, name_account(namespace, account))
     return Client(plane, f"pod {pod}", token=token)
 
 
 def an_account(plane: ControlPlane, namespace: str, name: str) -> Client:
     """Return a service account without a pod, such as the operator's own (``SYSTEM``, ``agentic-operator``)."""
+    wait_for_rights(plane, namespace, name_account(namespace, name))
     return Client(plane, f"account {name}", token=plane.service_account_token(namespace, name))

@@ -18,7 +18,7 @@ HEADER = """\
 WHAT_TO_DO = """\
 service accounts have other rights than tests/trust/rights.txt says.
 A right that is new: is there no way without? Who takes over the account has it, in every namespace of the section.
-  1. Say in manifests/operator/rbac.yaml and manifests/namespaced, above the rule, what it is for.
+  1. Say in manifests/operator/rbac.yaml, manifests/namespaced and manifests/gateway, above the rule, what it is for.
   2. Say in docs/operator.md (Rights) and, where a boundary moves, in docs/security.md what changes.
   3. `UPDATE_RIGHTS=1 pytest tests/trust/test_rights.py tests/trust/test_two_teams.py -k rights`, and commit the file.
 A right that is gone: an operator of this version must do without it while the other is still there."""

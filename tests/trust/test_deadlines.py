@@ -78,7 +78,7 @@ def test_a_pod_does_not_choose_by_a_questions_time_that_its_deadline_is_over(spa
     def is_known(status: Json) -> bool:
         return bool(status.get("podUids"))
 
-    wait_for(lambda: space.status("s"), is_known, what="the pod", timeout_seconds=30, every=0.05)
+    wait_for(lambda: space.status("s"), is_known, what="the pod", every=0.05)
     assert write(runner, space, {"phase": "Running"}).is_done
     space.settle()
     yesterday = "2026-01-01T00:00:00Z"
@@ -89,7 +89,7 @@ def test_a_pod_does_not_choose_by_a_questions_time_that_its_deadline_is_over(spa
     def is_corrected(status: Json) -> bool:
         return bool(status["interrupts"][0]["askedAt"] != yesterday)
 
-    status = wait_for(lambda: space.status("s"), is_corrected, what="its time", timeout_seconds=30, every=0.05)
+    status = wait_for(lambda: space.status("s"), is_corrected, what="its time", every=0.05)
     assert datetime.fromisoformat(status["interrupts"][0]["askedAt"]) >= before.replace(microsecond=0)
     assert not status.get("answers")
     assert status["phase"] == "WaitingForInput"

@@ -9,12 +9,12 @@ from urllib.request import urlopen
 import pytest
 
 from hack.cluster.controlplane import ControlPlane
+from hack.cluster.endpoints import find_free_ports
 from hack.cluster.errors import ClusterError
 from hack.kubectl import ROOT, Kubectl
 from tests.support.kube import Space
 from tests.support.postgres import PostgresDatabase
-from tests.support.postgres_server import free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 Json = dict[str, Any]
 
@@ -84,7 +84,7 @@ def write_until_taken(space: Space, name: str, status: Json) -> None:
             return False
         return True
 
-    wait_for(taken, bool, what="the schema without bounds", timeout_seconds=30, every=0.2)
+    wait_for(taken, bool, what="the schema without bounds", every=0.2)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def neighbour(control_plane: ControlPlane, space: Space) -> Space:
 def test_people_are_heard_and_the_rounds_go_on_for_all_others(
     space: Space, neighbour: Space, database: PostgresDatabase
 ) -> None:
-    dsn, port = space.folder / "dsn", free_port()
+    dsn, port = space.folder / "dsn", find_free_ports(1)[0]
     dsn.write_text(database.dsn)
     for each in (space, neighbour):
         each.define()
@@ -130,20 +130,20 @@ def test_people_are_heard_and_the_rounds_go_on_for_all_others(
     def rows() -> set[str]:
         return {row[0] for row in database.execute("SELECT session_name FROM workflow_sessions")}
 
-    wait_for(rows, lambda known: "healthy" in known, what="the neighbour's row", timeout_seconds=60)
+    wait_for(rows, lambda known: "healthy" in known, what="the neighbour's row")
     neighbour.start("later")
     neighbour.wait_run("later", 1)
     for name in names:
         space.change(name, stop=True)
     for name in names:
-        space.wait_status(name, "Stopped", timeout=60)
+        space.wait_status(name, "Stopped")
     for name in names:
         space.delete(name)
     for name in names:
-        space.wait_gone(name, timeout=60)
+        space.wait_gone(name)
     threads = {row[0] for row in database.execute("SELECT thread_id FROM workflow_sessions")}
     assert threads == {f"project-{neighbour.name}:session-{name}" for name in ("healthy", "later")}
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         text = answer.read().decode()
     assert 'agentic_faults_total{loop="reading"}' in text
     assert "ignored invalid status fields" in operator.log

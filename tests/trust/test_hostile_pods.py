@@ -61,7 +61,7 @@ def test_a_pod_that_writes_without_a_pause_is_stopped_all_the_same(space: Space,
         person = a_user(space.plane, space.name, "agentic-edit", "agentic-view")
         path = f"{GROUP_PATH}/namespaces/{space.name}/agenticsessions/s"
         assert person.request("PATCH", path, {"spec": {wish: True}}).is_done
-        space.wait_status("s", "Stopped" if wish == "stop" else "Suspended", timeout=20)
+        space.wait_status("s", "Stopped" if wish == "stop" else "Suspended")
 
 
 @pytest.mark.parametrize(("character", "part"), [("<", "value"), ("\x01", "schema"), ("\u20ac", "prompts")])
@@ -99,7 +99,7 @@ def test_a_pod_leaves_room_for_what_others_write(space: Space, character: str, p
     answers = [{"interruptId": f"r{n}", "by": "ann", "value": "v" * 30_000} for n in range(5)]
     assert person.request("PATCH", path, {"spec": {"responses": answers}}).is_done
     assert person.request("PATCH", path, {"spec": {"stop": True}}).is_done
-    space.wait_status("s", "Stopped", timeout=20)
+    space.wait_status("s", "Stopped")
     assert person.request("DELETE", path).is_done
     space.wait_gone("s")
 

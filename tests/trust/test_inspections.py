@@ -8,7 +8,7 @@ import pytest
 
 from agentic_core.names import inspection_job_name
 from agentic_core.resources import ClusterWorkflowDefinition
-from agentic_operator.manifests.jobs import PLACEHOLDER, inspection_fingerprint
+from agentic_operator.manifests.inspection_jobs import PLACEHOLDER, inspection_fingerprint
 from hack.cluster.controlplane import ControlPlane
 from tests.support.builders import definition_body
 from tests.support.kube import GROUP_PATH, SYSTEM, Space
@@ -55,7 +55,7 @@ def wait_for_job(plane: ControlPlane, namespace: str, name: str) -> dict[str, An
         items = plane.request("GET", f"/apis/batch/v1/namespaces/{namespace}/jobs")["items"]
         return next((job for job in items if job["metadata"]["name"] == name), None)
 
-    found = wait_for(find, lambda job: job is not None, what=f"Job {name}", timeout_seconds=30, every=0.05)
+    found = wait_for(find, lambda job: job is not None, what=f"Job {name}", every=0.05)
     assert found is not None
     return found
 
@@ -139,13 +139,13 @@ def test_a_namespace_for_inspections_that_is_not_there_is_named_with_the_remedy(
         conditions = (found.get("status") or {}).get("conditions") or ()
         return any("manifests/operator/inspections.yaml" in each["message"] for each in conditions)
 
-    wait_for(lambda: space.plane.request("GET", path), is_said, what="the remedy", timeout_seconds=30, every=0.1)
+    wait_for(lambda: space.plane.request("GET", path), is_said, what="the remedy", every=0.1)
 
 
 def test_beside_a_definition_of_a_namespace_its_inspection_has_what_its_sessions_have(space: Space) -> None:
     space.define(is_ready=False, **GREEDY)
     space.operator()
-    jobs = wait_for(space.jobs, bool, what="an inspection", timeout_seconds=30, every=0.05)
+    jobs = wait_for(space.jobs, bool, what="an inspection", every=0.05)
     container = jobs[0]["spec"]["template"]["spec"]["containers"][0]
     values = {each["name"]: each for each in container["env"]}
     assert values["OWNER"]["valueFrom"] == OWNERS

@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.builders import session_body
 from tests.support.kube import GROUP_PATH, Json, Space
-from tests.trust.roles import APPLY_PATCH, Answer, Client, a_user
+from tests.support.settled import wait_for_rights
+from tests.trust.roles import APPLY_PATCH, SYSTEM, Answer, Client, a_user, an_account
 
 ROLES = ("agentic-edit", "agentic-view")
 
@@ -84,6 +85,24 @@ def test_nobody_changes_or_takes_back_the_answer_of_somebody_else(space: Space) 
     assert answers(space) == {("q", "bob", '{"ok": true}')}
 
 
+def test_the_operator_removes_answers_and_gives_or_changes_none(space: Space) -> None:
+    ann, bob = people(space)
+    space.start("s")
+    assert respond(ann, space, response("ann"), response(None, id_="r")).is_done
+    assert respond(bob, space, response("ann"), response(None, id_="r"), response("bob", "no")).is_done
+    operator = an_account(space.plane, SYSTEM, "agentic-operator")
+    # It may not answer at all either: policies are gone through in no order, and the first refusal is told.
+    for changed, by in (
+        ([response("ann", "no"), response("bob", "no")], "ann"),
+        ([response("ann"), response("bob", "no"), response("cas")], "cas"),
+    ):
+        refused = respond(operator, space, *changed)
+        assert_refused(refused)
+        assert any(words in refused.message for words in (f"by '{by}' is theirs alone", "may not answer questions"))
+    assert respond(operator, space, response("bob", "no")).is_done
+    assert answers(space) == {("q", "bob", '"no"')}
+
+
 def test_an_answer_is_changed_also_where_its_numbers_are_equal_as_doubles(space: Space) -> None:
     """CEL takes an integer for equal to the double next to it; nobody but its author changes one into the other."""
     ann, bob = people(space)
@@ -137,6 +156,7 @@ def test_who_holds_the_right_acts_on_behalf_of_others_and_no_shipped_role_has_it
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "portal"}],
     }
     space.plane.request("POST", f"{rbac}/namespaces/{space.name}/rolebindings", binding)
+    wait_for_rights(space.plane, space.name, "portal")
     assert portal.request("POST", path(space, ""), body).is_done
     assert respond(portal, space, response("ann"), response("bob", "no")).is_done
     for found in space.plane.request("GET", f"{rbac}/clusterroles")["items"]:

@@ -52,9 +52,7 @@ def a_run(space: Space) -> tuple[Client, str, str]:
     space.start("s")
     space.wait_status("s", "Creating")
     pod = space.wait_pod("s-r1")
-    known = wait_for(
-        lambda: space.status("s"), lambda s: bool(s.get("podUids")), what="the uid", timeout_seconds=30, every=0.05
-    )
+    known = wait_for(lambda: space.status("s"), lambda s: bool(s.get("podUids")), what="the uid", every=0.05)
     (uid,) = known["podUids"]
     return a_pod_of(space.plane, space.name, pod), pod, uid
 
@@ -79,7 +77,7 @@ def test_a_forged_pod_is_none_of_a_run_that_waits_without_one(space: Space) -> N
     assert write(runner, space, {"phase": "Running"}).is_done
     assert write(runner, space, {"phase": "WaitingForInput", "interrupts": [{"id": "q", "value": "pay?"}]}).is_done
     space.end_pod(pod, 0)
-    wait_for(space.session_jobs, lambda jobs: jobs == [], what="no Job while it waits", timeout_seconds=30)
+    wait_for(space.session_jobs, lambda jobs: jobs == [], what="no Job while it waits")
     make_pod(space, "s-r1-zzzzz")
     forged = a_pod_of(space.plane, space.name, "s-r1-zzzzz")
     assert write(forged, space, {"phase": "Running"}).code == 403
@@ -94,7 +92,7 @@ def test_the_pod_of_a_next_attempt_and_of_a_next_run_take_their_turn(space: Spac
     def others(status: Json) -> bool:
         return bool(status.get("podUids")) and uid not in status["podUids"]
 
-    wait_for(lambda: space.status("s"), others, what="the next attempt's pod", timeout_seconds=60, every=0.05)
+    wait_for(lambda: space.status("s"), others, what="the next attempt's pod", every=0.05)
     (second,) = [each for each in space.pods("s-r1") if each["metadata"]["name"] != pod]
     again = a_pod_of(space.plane, space.name, second["metadata"]["name"])
     assert write(again, space, {"currentNode": "again"}).is_done

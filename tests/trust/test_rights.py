@@ -26,10 +26,13 @@ def test_every_right_of_the_service_accounts_is_on_the_list(space: Space) -> Non
     operator = an_account(space.plane, SYSTEM, "agentic-operator")
     runner = an_account(space.plane, space.name, "agentic-runner")
     inspector = an_account(space.plane, space.name, "agentic-inspector")
+    gateway = an_account(space.plane, SYSTEM, "agentic-gateway")
     compare(
         {
             "cluster: the operator in its own namespace": list_rights(operator, SYSTEM),
             "cluster: the operator in any other": list_rights(operator, space.name),
+            "cluster: the gateway in its own namespace": list_rights(gateway, SYSTEM),
+            "cluster: the gateway in any other": list_rights(gateway, space.name),
             "cluster: a runner in its namespace": list_rights(runner, space.name),
             "cluster: a runner in another": list_rights(runner, other),
             "cluster: a runner in the operator's": list_rights(runner, SYSTEM),

@@ -16,7 +16,7 @@ from agentic_core.contract import MAX_ANSWER_BYTES
 from tests.support.commands import clean_environment, run_agentic
 from tests.support.kube import GROUP_PATH, Json, OperatorProcess, Space
 from tests.support.postgres import PostgresDatabase
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 from tests.trust.roles import JSON_PATCH, Answer, Client, a_pod_of, a_user
 
 AT = "2026-03-01T12:00:00Z"
@@ -51,7 +51,7 @@ class Bed:
         )
         return [{**entry, "session": name, "value": value} for name, entry, value in found]
 
-    def wait_rows(self, count: int, *, timeout: float = 30) -> list[Json]:
+    def wait_rows(self, count: int, *, timeout: float = PATIENCE_SECONDS) -> list[Json]:
         return wait_for(
             self.rows,
             lambda rows: len(rows) >= count,
@@ -279,7 +279,7 @@ def test_a_session_goes_only_once_its_trail_is_stored(bed: Bed, tmp_path: Path) 
     wait_for(lambda: bed.operator.log, lambda log: "Deleted" in log or "deleted" in log or "trail" in log, what="a try")
     assert bed.space.find("s") is not None
     bed.give_back()
-    bed.space.wait_gone("s", timeout=90)
+    bed.space.wait_gone("s")
     assert said(bed.rows()) == [("Accepted", "q1", "ann"), ("Deleted", "", "")]
     assert bed.verify(bed.export(tmp_path / "t")) == (
         0,

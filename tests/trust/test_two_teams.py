@@ -67,7 +67,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         file = render(folder, "agentic-operator", SYSTEM, "shared", "watchNamespaces={any}")
         kubectl.run("apply", "--server-side", "-f", str(file))
         for kind in ("workflowdefinitions", "clusterworkflowdefinitions", "agenticsessions"):
-            kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.{GROUP}", "--timeout=30s")
+            kubectl.run("wait", "--for=condition=Established", f"crd/{kind}.{GROUP}", "--timeout=180s")
         yield plane
 
 

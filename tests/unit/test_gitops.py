@@ -40,6 +40,7 @@ EXPECTED = {
     Phase.RUNNING: "Progressing",
     Phase.WAITING_FOR_INPUT: "Suspended",
     Phase.SUSPENDED: "Suspended",
+    Phase.IDLE: "Healthy",
     Phase.COMPLETED: "Healthy",
     Phase.STOPPED: "Healthy",
     Phase.FAILED: "Degraded",

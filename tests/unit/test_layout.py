@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +16,33 @@ def committed_files() -> list[Path]:
 
 def test_the_folder_operator_does_not_shadow_the_standard_library() -> None:
     assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_every_package_is_in_the_wheel_and_found_by_every_tool() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    packages = {path.parent.relative_to(ROOT) for path in ROOT.glob("*/agentic_*/__init__.py")}
+    folders = {package.parts[0] for package in packages}
+    wheel = project["hatch"]["build"]["targets"]["wheel"]
+    assert set(wheel["packages"]) == {str(package) for package in packages}
+    assert set(wheel["dev-mode-dirs"]) == folders
+    assert set(project["mypy"]["mypy_path"].split(":")) == {*folders, "."}
+    assert set(project["ruff"]["src"]) == {*folders, "."}
+    assert set(project["coverage"]["run"]["source"]) == {*folders, "hack"}
+    assert set(project["importlinter"]["root_packages"]) == {package.name for package in packages}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in ("SOURCES := ", "\t@$(BIN)/mypy "):
+        found = re.search(rf"^{re.escape(line)}(.*)$", makefile, re.MULTILINE)
+        assert found is not None
+        assert folders <= set(found[1].split()), line
+
+
+def test_the_client_loads_httpx_and_no_other_library() -> None:
+    probe = (
+        "import sys, httpx; known = {name.partition('.')[0] for name in sys.modules}; import agentic_client;"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} - known - sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['agentic_client', 'agentic_core']"
 
 
 def test_requirements_are_locked_by_hash_and_name_no_index() -> None:
@@ -44,7 +73,7 @@ def test_every_link_between_pages_leads_somewhere() -> None:
 
 
 NAMED_FILE = re.compile(
-    r"`((?:core|store|operator|runner|cli|vault|hack|bench|tests|manifests|migrations|docs|examples|images)/[\w./-]+\.\w+)"
+    r"`((?:core|store|operator|runner|gateway|client|cli|vault|hack|bench|tests|manifests|migrations|docs|examples|images)/[\w./-]+\.\w+)"
 )
 
 
@@ -53,6 +82,16 @@ def test_every_file_that_a_page_names_is_there() -> None:
     named = {(page, name) for page in pages for name in NAMED_FILE.findall(page.read_text(encoding="utf-8"))}
     assert len(named) > 100
     assert [f"{page.relative_to(ROOT)}: {name}" for page, name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_operator_reads_the_time_of_day_in_one_place() -> None:
+    """Whatever decides or acts by it is given it, so that tests can give it another."""
+    package = ROOT / "operator" / "agentic_operator"
+    readings = re.compile(r"datetime\.(now|utcnow)\(|\btime\.time\(")
+    found = [file.name for file in package.rglob("*.py") if readings.search(file.read_text(encoding="utf-8"))]
+    assert found == ["clock.py"]
+    called = [file.name for file in (package / "controllers").glob("*.py") if "utc_now()" in file.read_text("utf-8")]
+    assert called == []
 
 
 DECISIONS = ROOT / "docs" / "decisions"

@@ -43,6 +43,23 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
+{{- define "agentic-operator.gatewayImage" -}}
+{{- $image := .Values.gateway.image }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+
+{{- /* Variables of the gateway beyond those that every installation has. */ -}}
+{{- define "agentic-operator.gatewayEnvironment" -}}
+{{- range $name, $value := .Values.gateway.settings }}
+- name: {{ $name }}
+  value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) | quote }}
+{{- end }}
+{{- end }}
+
 {{- /* Where pods may run, and by which Secrets their images are pulled. */ -}}
 {{- define "agentic-operator.placement" -}}
 {{- range $key := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "priorityClassName" }}

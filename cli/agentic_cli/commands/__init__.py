@@ -1,1 +1,1 @@
-"""The commands, one module a group of them: options in, calls to the API, text out. Each loads only what it needs."""
+"""The commands, one module for each group: options in, API calls, text out. Each module loads only what it needs."""

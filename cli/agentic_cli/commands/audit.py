@@ -16,6 +16,7 @@ from typing import IO, Any, Final, TypeVar
 import click
 
 from agentic_cli.commands import completions
+from agentic_cli.commands.groups import SuggestingGroup
 from agentic_cli.commands.migrate import connection_options
 from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.audit_heads import Heads, compare_heads
@@ -32,6 +33,7 @@ from agentic_store.connect import connect_when_ready
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.errors import translated
 from agentic_store.records import TrailRow
+from agentic_store.trail_lines import spell_row
 from agentic_store.trails import PostgresTrails
 
 R = TypeVar("R")
@@ -43,7 +45,7 @@ HEADER: Final = ("SEQ", "AT", "KIND", "QUESTION", "BY", "REASON", "VALUE")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d.*")
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def audit() -> None:
     """Export and check the trail: who answered what, when, and what was refused.
 
@@ -155,7 +157,7 @@ async def _export(
     last, found = "", set[str]()
     async with _connected(dsn, wait_seconds, report) as trails:
         async for row in trails.export(projects=wanted.projects, sessions=wanted.sessions, since=wanted.since):
-            write(build_line(row))
+            write(spell_row(row))
             entries += 1
             if row.session_uid != last:
                 last = row.session_uid
@@ -168,19 +170,6 @@ async def _export(
         raise PermanentError(f"there is no trail{grew} of: {', '.join(missing)}")
     write(chain.spell_end(entries=entries, sessions=sessions, namespaces=wanted.scope))
     return entries, sessions
-
-
-def build_line(row: TrailRow) -> str:
-    """Return the line of an export for an entry."""
-    return chain.spell_line(
-        namespace=row.project_name,
-        session=row.session_name,
-        uid=row.session_uid,
-        entry=row.entry,
-        hash_=row.hash,
-        value=row.value,
-        message=row.message,
-    )
 
 
 @contextlib.contextmanager
@@ -217,8 +206,8 @@ def _write_line(file: IO[str], line: str) -> None:
 def verify(target: Target, file: Path, is_compared: bool) -> int:
     """Check an export: nothing missing, nothing changed, in order, each entry of its session.
 
-    With --cluster, also that each chain ends where the session's status says. Needs no database. Exits with 0 where
-    all is as it was recorded, with 1 where it is not.
+    With --cluster, also compares the end of each chain with its session's status. Needs no database. Exits with 0 if
+    everything is as it was recorded, else with 1.
     """
     reader = ChainReader()
     faults, number = _collect(_check_file(file, reader))
@@ -264,7 +253,7 @@ def _check_file(path: Path, reader: ChainReader) -> Iterator[Fault]:
 
 
 def describe_verdict(reader: ChainReader, faults: int, broken: set[str], heads: Heads | None) -> str:
-    """Return what an export is, in one line."""
+    """Return the summary of an export, in one line."""
     counted = f"{reader.entries} entries of {len(reader.chains)} sessions"
     if reader.without_value:
         counted += f", {reader.without_value} without their value or text"

@@ -1,4 +1,4 @@
-"""``checkpoints``: what a session can be forked from, as its status lists it."""
+"""``checkpoints``: lists the checkpoints of a session's status, from which it can be forked."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -8,7 +8,7 @@ from click.shell_completion import ShellComplete, get_completion_class
 
 from agentic_cli.main import COMPLETE_VARIABLE, agentic
 
-# kubectl's (cobra's) directive: no files where there are no names.
+# kubectl's (cobra's) directive: do not complete files if there are no names.
 _NO_FILES: Final = 4
 
 

@@ -24,9 +24,101 @@ def complete_sessions(ctx: click.Context, _param: click.Parameter, incomplete: s
     return _complete(ctx, SESSIONS, incomplete)
 
 
+def complete_waiting(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a session that waits for an answer."""
+    from agentic_core.errors import AgenticError
+    from agentic_core.lifecycle import Phase
+
+    try:
+        with _project(ctx) as project:
+            from agentic_cli.output.tables import collect_table
+
+            header, rows = collect_table(project.api, SESSIONS, project.namespace, selector=None, wide=False)
+    except (AgenticError, OSError):
+        return []
+    found = [dict(zip(header, cells, strict=True)) for _, cells in rows]
+    names = [row["NAME"] for row in found if row.get("PHASE") == Phase.WAITING_FOR_INPUT]
+    return [CompletionItem(name) for name in names[:MAX_NAMES] if name.startswith(incomplete)]
+
+
+def complete_checkpoints(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a checkpoint of the session named before it, newest first."""
+    from agentic_core.errors import AgenticError
+
+    name = _first_word(ctx, "session")
+    if not name:
+        return []
+    try:
+        with _project(ctx) as project:
+            history = project.fetch_session(name).status.get("history") or ()
+    except (AgenticError, OSError):
+        return []
+    return [
+        CompletionItem(str(each["id"]), help=str(each.get("node") or ""))
+        for each in reversed(history)
+        if str(each["id"]).startswith(incomplete)
+    ]
+
+
+def complete_inputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a key of the workflow's inputs, and behind its ``=`` the values that the schema lists."""
+    from agentic_core.errors import AgenticError
+
+    name = _first_word(ctx, "workflow")
+    if not name:
+        return []
+    try:
+        with _project(ctx) as project:
+            schema = project.fetch_workflow(name, cluster=bool(ctx.params.get("cluster"))).input_schema
+    except (AgenticError, OSError):
+        return []
+    from agentic_cli.inputs.forms import list_fields
+    from agentic_core.questions import clip_line, show_json
+
+    given = {pair.partition("=")[0] for pair in ctx.params.get("pairs") or ()}
+    items: list[CompletionItem] = []
+    for field in list_fields(schema):
+        if "=" not in incomplete and field.name not in given:
+            items.append(CompletionItem(f"{field.name}=", help=clip_line(field.description, 60)))
+        choices = field.choices or ((True, False) if field.types == {"boolean"} else ())
+        if incomplete.startswith(f"{field.name}="):
+            items += [
+                CompletionItem(f"{field.name}={each if isinstance(each, str) else show_json(each)}") for each in choices
+            ]
+    return [item for item in items if item.value.startswith(incomplete)]
+
+
 def complete_workflows(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a definition's name; with ``--cluster`` a ClusterWorkflowDefinition's."""
     return _complete(ctx, CLUSTER_WORKFLOWS if ctx.params.get("cluster") else WORKFLOWS, incomplete)
+
+
+def complete_chats(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a definition's or a session's name, without those that name both."""
+    workflows = complete_workflows(ctx, param, incomplete)
+    return workflows if ctx.params.get("cluster") else [*workflows, *complete_sessions(ctx, param, incomplete)]
+
+
+def complete_turns(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a turn of the session that stands before it."""
+    from agentic_cli.model.turns import list_turns
+    from agentic_cli.output.conversation import describe_what
+    from agentic_core.errors import AgenticError
+    from agentic_core.questions import clip_line
+
+    name = _first_word(ctx, "session")
+    if not name:
+        return []
+    try:
+        with _project(ctx) as project:
+            turns = list_turns(project.fetch_session(name))
+    except (AgenticError, OSError):
+        return []
+    return [
+        CompletionItem(each.name, help=clip_line(f"{each.phase} {describe_what(each)}", 60))
+        for each in turns
+        if each.name.startswith(incomplete)
+    ]
 
 
 def complete_namespaces(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -49,7 +141,7 @@ def complete_contexts(ctx: click.Context, _param: click.Parameter, incomplete: s
 
 
 def complete_interrupts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the id of an open question of the session that stands before it, then its options."""
+    """Complete the id of an open question of the session named before it, then its options."""
     from agentic_cli.inputs.questions import read_question
     from agentic_core.errors import AgenticError
     from agentic_core.questions import clip_line
@@ -91,15 +183,30 @@ def _complete(ctx: click.Context, kind: Kind, incomplete: str) -> list[Completio
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def _first_word(ctx: click.Context, argument: str) -> str | None:
+    """Return the command's first argument: while an option still lacks its value, click has not assigned it."""
+    return ctx.params.get(argument) or next(iter(ctx.args), None)
+
+
+def find_option(ctx: click.Context, name: str) -> str | None:
+    """Return an option of this command or, as `agentic -n NAME get` gives it, of one around it."""
+    current: click.Context | None = ctx
+    while current is not None:
+        if (given := current.params.get(name)) is not None:
+            return str(given)
+        current = current.parent
+    return None
+
+
 @contextmanager
 def _project(ctx: click.Context) -> Iterator["Project"]:
     from agentic_cli.interaction.target import Target
 
-    target = Target(ctx.params.get("namespace"), ctx.params.get("context"), _path(ctx))
+    target = Target(find_option(ctx, "namespace"), find_option(ctx, "context"), _path(ctx))
     with target.open(connect_seconds=CONNECT_SECONDS) as project:
         yield project
 
 
 def _path(ctx: click.Context) -> Path | None:
-    given = ctx.params.get("kubeconfig")
+    given = find_option(ctx, "kubeconfig")
     return Path(given) if given else None

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from agentic_cli.commands.completions import complete_sessions
+from agentic_cli.commands.completions import complete_checkpoints, complete_sessions
 from agentic_cli.commands.options import output_option, target_options
 from agentic_cli.commands.run import finish_creation, follow_options
 from agentic_cli.inputs.given import build_given, given_options
@@ -13,6 +13,7 @@ from agentic_cli.inputs.values import build_inputs
 from agentic_cli.interaction.target import Target
 from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.manifests import build_fork, build_retry
+from agentic_cli.model.turns import CONVERSATION
 from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
 
@@ -22,14 +23,15 @@ _name_option = click.option("--name", "new_name", metavar="NAME", help="Name of 
 @click.command()
 @click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
 @_name_option
+@click.option("--force", is_flag=True, help="Retry even if the session's own inputs or settings were refused.")
 @follow_options
 @output_option("json", "yaml", "name")
 @target_options
-def retry(target: Target, session: str, new_name: str | None, output: str | None, **follow: Any) -> int:
+def retry(target: Target, session: str, new_name: str | None, force: bool, output: str | None, **follow: Any) -> int:
     """Continue a failed or stopped session from its last checkpoint, as a new session.
 
-    What the old one had done is not done again, and the old one stays as it is. A session that never came to run starts
-    from its inputs.
+    Finished steps are not repeated, and the old session stays as it is. A session that never ran starts from its
+    inputs. A session whose own inputs or settings were refused is not retried, because a retry repeats them.
 
     \b
     Examples:
@@ -38,7 +40,7 @@ def retry(target: Target, session: str, new_name: str | None, output: str | None
     """
     with target.open() as project:
         failed = project.fetch_session(read_name(SESSIONS, session))
-        body = build_retry(failed, name=new_name)
+        body = build_retry(failed, name=new_name, force=force)
         if "forkFrom" not in body["spec"]:
             terminal.note(f"{failed.name} never ran: its retry starts from its inputs")
         return finish_creation(project, project.create_session(body), output, **follow)
@@ -46,12 +48,18 @@ def retry(target: Target, session: str, new_name: str | None, output: str | None
 
 @click.command()
 @click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
-@click.option("--checkpoint", metavar="ID", help="The checkpoint to start from. [default: the last one]")
+@click.option(
+    "--checkpoint",
+    metavar="ID",
+    shell_complete=complete_checkpoints,
+    help="The checkpoint to start from, by its id or the beginning of it. [default: the last one]",
+)
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="A state value to change; may be repeated.")
 @click.option(
     "-f", "--file", "source", metavar="FILE", type=click.Path(), help="State values as JSON or YAML; - is stdin."
 )
 @click.option("--as-node", metavar="NODE", help="The node that counts as the writer of the values.")
+@click.option("--conversation", is_flag=True, help="The new session takes turns, as `agentic run --conversation`.")
 @given_options
 @_name_option
 @follow_options
@@ -64,6 +72,7 @@ def fork(
     pairs: tuple[str, ...],
     source: str | None,
     as_node: str | None,
+    conversation: bool,
     configs: tuple[str, ...],
     config_file: str | None,
     contexts: tuple[str, ...],
@@ -75,19 +84,22 @@ def fork(
 ) -> int:
     """Start a new session from a checkpoint of another one, with changed state values if wanted.
 
-    The two go separate ways from there. VALUE is JSON where it reads as JSON, else text. Config and context are the
-    other session's, with what the options say over them.
+    The two are independent from there on. VALUE is JSON if it is valid JSON, else text. Config and context are the
+    other session's, overridden by the options.
 
     \b
     Examples:
       agentic fork outliers-x7k2p
       agentic fork outliers-x7k2p --checkpoint 1f0c9a2e --set threshold=3 --name outliers-strict
       agentic fork outliers-x7k2p --recursion-limit 500
+      agentic fork support-x7k2p --conversation --name support-again
     """
     with target.open() as project:
         values = _read_values(source, pairs)
         origin = project.fetch_session(read_name(SESSIONS, session))
         body = build_fork(origin, name=new_name, checkpoint=checkpoint, values=values, as_node=as_node)
+        if conversation:
+            body["spec"]["mode"] = CONVERSATION
         body["spec"] |= build_given(
             body["spec"],
             configs=configs,

@@ -1,4 +1,4 @@
-"""``logs``: what a session's runners printed."""
+"""``logs``: prints the logs of a session's runners."""
 
 import sys
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from agentic_cli.commands.completions import complete_sessions
 from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.following import Clock, compute_pause
 from agentic_cli.interaction.target import Project, Target
-from agentic_cli.kube.errors import ApiUnavailable, Expired, NotFound, Refused
+from agentic_cli.kube.errors import Expired, NotFound, Refused
 from agentic_cli.model.kinds import PODS, SESSIONS, read_name
-from agentic_cli.model.pods import Pod, choose_pods, split_timestamp
 from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal
 from agentic_cli.output.durations import convert_duration
-from agentic_core.errors import PermanentError
+from agentic_core.errors import ApiUnavailable, PermanentError
 from agentic_core.names import RUNNER_CONTAINER, SESSION_LABEL
+from agentic_core.runner_pods import Pod, choose_pods, split_timestamp
 
 # A new pod, or the session's end, is noticed within this time even where no event comes.
 LOOK_AGAIN_SECONDS = 5.0
@@ -163,7 +163,7 @@ def _print_pod(project: Project, pod: Pod, wanted: LogOptions, progress: Progres
                     terminal.note(f"==> run {pod.run}, pod {pod.name} <==")
                 progress.last = pod.name
             if sys.stdout.isatty():
-                # What a program reads is what was printed, byte for byte.
+                # Programs get the log byte for byte.
                 text = terminal.show_styled(text.decode(errors="replace")).encode(errors="replace")
             sys.stdout.buffer.write((f"{stamp} ".encode() if wanted.timestamps and stamp else b"") + text + b"\n")
             if wanted.follow:
@@ -177,7 +177,7 @@ def _print_pod(project: Project, pod: Pod, wanted: LogOptions, progress: Progres
 
 
 def _read_lines(project: Project, pod: Pod, wanted: LogOptions, progress: Progress) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines after the last one printed; the times tell where a stream that broke has to go on."""
+    """Yield the lines after the last one printed; their times show where a broken stream has to continue."""
     reached = progress.reached.get(pod.name, "")
     parameters = {"container": RUNNER_CONTAINER, "timestamps": "true"}
     if wanted.follow and not pod.is_over:

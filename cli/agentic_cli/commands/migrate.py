@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from agentic_cli.commands.groups import SuggestingGroup
 from agentic_cli.model.exit_status import ExitStatus
 from agentic_cli.output import terminal
 from agentic_core.errors import AgenticError, PermanentError
@@ -24,7 +25,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def migrate() -> None:
     """Bring a PostgreSQL database to the schema that operator and runners need.
 
@@ -34,7 +35,7 @@ def migrate() -> None:
 
 
 def connection_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command the options that say which database, and for how long to wait for it."""
+    """Add the options that choose the database and how long to wait for it."""
     dsn_file = click.option(
         "--dsn-file",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -145,7 +146,7 @@ def _ask_for_name(loss: str) -> str:
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @connection_options
 def verify(output: str, dsn_file: Path | None, wait_seconds: float) -> int:
-    """Compare the database with what the migrations make: seven checks, each with what it found.
+    """Compare the database with the result of the migrations: seven checks, each with its finding.
 
     Exits with 1 where a check failed.
     """

@@ -1,13 +1,16 @@
 """Options that several commands have, and printing objects in the form that ``-o`` names."""
 
+import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from agentic_cli.commands import completions
+from agentic_cli.commands.completions import find_option
+from agentic_cli.commands.connection import CA_VARIABLE, SERVER_VARIABLE, connection_options, server_options
 from agentic_cli.interaction.target import Target
 from agentic_cli.model.kinds import Kind
 from agentic_cli.output import terminal
@@ -34,6 +37,15 @@ def timeout_option(text: str) -> Callable[[F], F]:
 no_answer_option = click.option(
     "--no-answer", is_flag=True, help="Do not ask here: exit with 4 as soon as the session waits for an answer."
 )
+
+
+def require_following(options: Mapping[str, Any], needed: str, *following: str) -> None:
+    """Raise ``UsageError`` for ``--timeout`` or ``--no-answer`` if none of the options that follow a session is set."""
+    if any(options.get(name) for name in following):
+        return
+    for name, option in (("timeout", "--timeout"), ("no_answer", "--no-answer")):
+        if options.get(name) not in (None, False):
+            raise click.UsageError(f"{option} has no effect without {needed}")
 
 
 def print_object(kind: Kind, raw: Mapping[str, Any], output: str) -> None:
@@ -63,22 +75,39 @@ def print_objects(kind: Kind, objects: Iterable[Mapping[str, Any]], output: str)
 R = TypeVar("R")
 
 
-def target_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options that kubectl has everywhere; it gets them as ``target``."""
+def streaming_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options of a gateway, beside those of ``target_options``, which it has to have around it."""
 
-    @click.option(
-        "-n", "--namespace", metavar="NAME", shell_complete=completions.complete_namespaces, help="Namespace."
-    )
-    @click.option("--context", metavar="NAME", shell_complete=completions.complete_contexts, help="Kubeconfig context.")
-    @click.option(
-        "--kubeconfig",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Kubeconfig file. [default: $KUBECONFIG or ~/.kube/config]",
-    )
+    @server_options
+    @functools.wraps(command)
+    def with_server(*arguments: Any, target: Target, server: str | None, ca: str | None, **options: Any) -> R:
+        ctx = click.get_current_context()
+        server = server or find_option(ctx, "server") or os.environ.get(SERVER_VARIABLE) or None
+        ca = ca or find_option(ctx, "ca") or os.environ.get(CA_VARIABLE) or None
+        target = dataclasses.replace(target, server=server, ca_file=Path(ca) if ca else None)
+        return command(*arguments, target=target, **options)
+
+    return with_server
+
+
+def target_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options that kubectl has everywhere; it gets them as ``target``.
+
+    They are also accepted before the command's name: `agentic -n NAME get`.
+    """
+
+    @connection_options
     @functools.wraps(command)
     def with_target(
-        *arguments: Any, namespace: str | None, context: str | None, kubeconfig: Path | None, **options: Any
+        *arguments: Any, namespace: str | None, context: str | None, kubeconfig: str | None, **options: Any
     ) -> R:
-        return command(*arguments, target=Target(namespace, context, kubeconfig), **options)
+        ctx = click.get_current_context()
+        path = kubeconfig or find_option(ctx, "kubeconfig")
+        target = Target(
+            namespace or find_option(ctx, "namespace"),
+            context or find_option(ctx, "context"),
+            Path(path) if path else None,
+        )
+        return command(*arguments, target=target, **options)
 
     return with_target

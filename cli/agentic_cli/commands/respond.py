@@ -1,10 +1,10 @@
 """``respond``: an answer to a question of a session."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from agentic_cli.commands.completions import complete_interrupts, complete_sessions
+from agentic_cli.commands.completions import complete_interrupts, complete_waiting
 from agentic_cli.commands.options import output_option, print_object, target_options
 from agentic_cli.inputs.questions import AskedQuestion, read_answer
 from agentic_cli.interaction.answering import answer_question, describe_given
@@ -15,40 +15,50 @@ from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
 
+MIN_PREFIX: Final = 6
+
 
 @click.command()
-@click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
+@click.argument("session", metavar="SESSION", shell_complete=complete_waiting)
 @click.argument("words", metavar="[ID] [VALUE]", nargs=-1, shell_complete=complete_interrupts)
 @click.option(
     "-f", "--file", "source", metavar="FILE", type=click.Path(), help="The answer as JSON or YAML; - is stdin."
 )
+@click.option("--id", "id_", metavar="ID", help="The question, by its id or the beginning of it.")
 @click.option("--replace", is_flag=True, help="Give another answer in place of one that was not taken yet.")
 @output_option("json", "yaml", "name")
 @target_options
 def respond(
-    target: Target, session: str, words: tuple[str, ...], source: str | None, replace: bool, output: str | None
+    target: Target,
+    session: str,
+    words: tuple[str, ...],
+    source: str | None,
+    id_: str | None,
+    replace: bool,
+    output: str | None,
 ) -> None:
     """Answer a question of a session that waits.
 
-    The ID (see `agentic get`) may be left out where only one question is open. VALUE is read as the question's schema
-    or options have it, else as JSON where it is JSON, else as text; the answer is checked before it is sent. Without a
-    VALUE you are asked, on a terminal. For a request of LangChain's human-in-the-loop middleware, `approve` and
-    `reject` decide about all of its actions. Where several persons have to give the same answer, yours is recorded, and
-    the exit status is 4 until enough of them have.
+    The ID is that of the question (see `agentic get`) or its beginning; it is optional if only one question is open.
+    VALUE is read by the question's schema or options, else as JSON if it is JSON, else as text; the answer is checked
+    before it is sent. Without a VALUE you are asked, on a terminal. For a request of LangChain's human-in-the-loop
+    middleware, `approve` and `reject` decide about all of its actions. If several people have to give the same answer,
+    yours is recorded, and the exit status is 4 until enough of them have.
 
     \b
     Examples:
       agentic respond outliers-x7k2p approve
       agentic respond outliers-x7k2p '{"decision": "reject", "reason": "too many"}'
       agentic respond outliers-x7k2p 6f1e2a yes
+      agentic respond outliers-x7k2p --id 6f1e2a yes
       agentic respond outliers-x7k2p -f answer.yaml
     """
-    if len(words) > (1 if source else 2):
+    if len(words) + (id_ is not None) > (1 if source else 2):
         raise click.UsageError("give at most an ID and a VALUE, or an ID and --file")
     name = read_name(SESSIONS, session)
     with target.open() as project:
         found = project.fetch_session(name)
-        wanted, text = split_words(words, found, has_file=source is not None)
+        wanted, text = split_words(words, found, id_, has_file=source is not None)
         changed, question = answer_question(
             project, name, wanted, lambda question: _find_answer(question, text, source), replace=replace, session=found
         )
@@ -65,17 +75,28 @@ def respond(
         raise SystemExit(ExitStatus.WAITING)
 
 
-def split_words(words: tuple[str, ...], session: Session, *, has_file: bool) -> tuple[str | None, str | None]:
-    """Return the id and the value among the words; a single word is the value unless it is the id of a question."""
+def split_words(
+    words: tuple[str, ...], session: Session, id_: str | None = None, *, has_file: bool
+) -> tuple[str | None, str | None]:
+    """Return the id and the value among the words.
+
+    A single word is the value, unless it is a question's id or at least six characters of its beginning.
+    """
+    if id_ is not None:
+        return id_, words[0] if words else None
     match words:
         case ():
             return None, None
         case (first, second):
             return first, second
-        case (only,) if has_file or any(only == each.id for each in session.interrupts):
+        case (only,) if has_file or any(_names(only, each.id) for each in session.interrupts):
             return only, None
         case _:
             return None, words[0]
+
+
+def _names(word: str, id_: str) -> bool:
+    return word == id_ or (len(word) >= MIN_PREFIX and id_.startswith(word))
 
 
 def _find_answer(question: AskedQuestion, text: str | None, source: str | None) -> Any:

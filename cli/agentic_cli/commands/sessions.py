@@ -1,33 +1,29 @@
-"""Reading sessions: ``list``, ``get`` and ``result``."""
+"""Reading sessions: ``list`` and ``get``."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from agentic_cli.commands.completions import complete_sessions
 from agentic_cli.commands.options import (
-    no_answer_option,
     output_option,
     print_object,
     print_objects,
     target_options,
-    timeout_option,
 )
-from agentic_cli.interaction.following import Clock
 from agentic_cli.interaction.target import Project, Target
-from agentic_cli.interaction.watching import QuietView, watch_session
-from agentic_cli.model.exit_status import ExitStatus, TimedOut, find_outcome
-from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, read_name
 from agentic_cli.model.sessions import Session, parse_session
 from agentic_cli.output import terminal
+from agentic_cli.output.conversation import describe_turns
 from agentic_cli.output.durations import utc_now
-from agentic_cli.output.rendering import Row, describe_reference, describe_session
-from agentic_core.errors import PermanentError
+from agentic_cli.output.rendering import Row, describe_inspection, describe_session
+from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
 
+# As in agentic_core.conditions, whose models take longer to load than this command may.
+_NOT_READY: Final = "WorkflowNotReady"
 _PHASES: Final = [phase.value for phase in Phase]
 
 
@@ -82,15 +78,19 @@ def _print_table(
     header, found = collect_table(project.api, SESSIONS, namespace, selector=selector, wide=wide)
     rows: list[Row] = []
     for place, cells in found:
+        # No operator has looked at it yet.
+        cells = tuple(
+            cell or Phase.PENDING if name == "PHASE" else cell for name, cell in zip(header, cells, strict=True)
+        )
         row = dict(zip(header, cells, strict=True))
-        is_wanted = not phases or (row.get("PHASE") or Phase.PENDING) in phases
+        is_wanted = not phases or row.get("PHASE") in phases
         if is_wanted and workflow in (None, row.get("WORKFLOW")):
             rows.append((place, *cells) if namespace is None else cells)
     if not rows:
         where = "in any namespace" if namespace is None else f"in namespace {namespace!r}"
         terminal.note(f"no such sessions {where}" if phases or workflow or selector else f"no sessions {where}")
         return
-    terminal.print_table(("NAMESPACE", *header) if namespace is None else header, rows)
+    terminal.print_table(("NAMESPACE", *header) if namespace is None else header, rows, fits=not wide)
 
 
 def _list_objects(
@@ -110,7 +110,7 @@ def _list_objects(
 @output_option("text", "table", "wide", "json", "yaml", "name", default="text")
 @target_options
 def get(target: Target, name: str, output: str) -> None:
-    """Show a session: where it is, what it asks, what came of it.
+    """Show a session: its phase, its questions, its result.
 
     \b
     Examples:
@@ -124,99 +124,23 @@ def get(target: Target, name: str, output: str) -> None:
             from agentic_cli.output.tables import fetch_row
 
             header, row = fetch_row(project.api, SESSIONS, project.namespace, name, wide=output == "wide")
-            terminal.print_table(header, [row])
+            terminal.print_table(header, [row], fits=output != "wide")
             return
         session = project.fetch_session(name)
+        checked = _describe_check(project, session) if output == "text" else []
     if output == "text":
-        for line in describe_session(session, utc_now()):
+        for line in [*describe_session(session, utc_now()), *checked, *describe_turns(session, utc_now())]:
             terminal.say(line.replace(session.phase, terminal.style_phase(session.phase)) if "Phase:" in line else line)
     else:
         print_object(SESSIONS, session.raw, output)
 
 
-@click.command()
-@click.argument("name", metavar="SESSION", shell_complete=complete_sessions)
-@click.option("--wait", is_flag=True, help="Wait for the session to end.")
-@timeout_option("How long to wait:")
-@no_answer_option
-@click.option("--save", metavar="FILE", type=click.Path(dir_okay=False), help="Write the result to a file, as JSON.")
-@click.option("--url", "wants_url", is_flag=True, help="Print a link to a result in an object store, good for an hour.")
-@output_option("json", "yaml", default="json")
-@target_options
-def result(
-    target: Target,
-    name: str,
-    wait: bool,
-    timeout: float | None,
-    no_answer: bool,
-    save: str | None,
-    wants_url: bool,
-    output: str,
-) -> int:
-    """Print a completed session's result as JSON.
-
-    Exits with 1 for a failed session, 3 for a stopped one, 4 for one that waits for an answer. A result over 32 KiB is
-    not in the cluster; the message then says where it is kept. One in an object store is streamed by --save, which
-    compares its digest, and linked to by --url: whoever has the link reads the result.
-
-    \b
-    Examples:
-      agentic result outliers-x7k2p
-      agentic result outliers-x7k2p | jq .outliers
-      agentic result outliers-x7k2p --wait --timeout 10m
-      agentic result outliers-x7k2p --save result.json
-    """
-    with target.open() as project:
-        name = read_name(SESSIONS, name)
-        if wait:
-            clock = Clock.with_timeout(timeout)
-            _, session = watch_session(project, name, QuietView(), clock, dialogue=None, may_answer=not no_answer)
-        else:
-            session = project.fetch_session(name)
-        status = find_outcome(session, may_answer=False)
-        if status is not ExitStatus.COMPLETED:
-            terminal.fail(_explain_no_result(session))
-            return status or ExitStatus.FAILED
-        if "resultRef" in session.status:
-            _fetch_outside(project, session, save, wants_url=wants_url)
-            return status
-    value = session.status.get("result")
-    if wants_url:
-        raise PermanentError(f"the result of {session.name!r} is in its status: there is nothing to link to")
-    if save is not None:
-        Path(save).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-        return status
-    if output == "json":
-        terminal.print_json(value)
-    else:
-        terminal.print_yaml(value)
-    return status
-
-
-def _fetch_outside(project: Project, session: Session, save: str | None, *, wants_url: bool) -> None:
-    from agentic_cli.interaction.download import LINK_WAIT_SECONDS, is_outside, obtain_link, save_result
-
-    reference = session.status["resultRef"]
-    if save is None and not wants_url:
-        hint = f": agentic result {session.name} --save FILE" if is_outside(reference) else ""
-        raise PermanentError(f"{describe_reference(reference)}{hint}")
+def _describe_check(project: Project, session: Session) -> list[str]:
+    """Return the state of the workflow's inspection, for a session that waits for it; nothing if it cannot be read."""
+    if session.reason != _NOT_READY:
+        return []
     try:
-        link = obtain_link(project, session, Clock.with_timeout(LINK_WAIT_SECONDS))
-    except TimedOut:
-        raise TimedOut(
-            f"the operator made no link within {LINK_WAIT_SECONDS:.0f} s: it may be away, have no object store"
-            " (RESULT_STORE=on), or this machine's clock be wrong"
-        ) from None
-    if wants_url:
-        terminal.say(link)
-    if save is not None:
-        size = save_result(link, reference, Path(save))
-        terminal.note(f"{size} bytes in {save}, sha256 {reference['sha256']}")
-
-
-def _explain_no_result(session: Session) -> str:
-    if session.is_final:
-        detail = f": {session.message}" if session.message else ""
-        return f"session {session.name!r} has no result, it is {session.phase} ({session.reason}){detail}"
-    following = "respond" if session.is_waiting else "watch"
-    return f"session {session.name!r} has no result yet, it is {session.phase}: agentic {following} {session.name}"
+        is_cluster = session.workflow_kind == CLUSTER_WORKFLOWS.kind
+        return describe_inspection(project.fetch_workflow(session.workflow, cluster=is_cluster))
+    except AgenticError:
+        return []

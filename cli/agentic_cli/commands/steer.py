@@ -1,4 +1,4 @@
-"""``stop``, ``suspend`` and ``resume``: what a session is told through its spec."""
+"""``stop``, ``suspend``, ``resume`` and ``close``: control a session through its spec; ``delete`` removes it."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,7 @@ from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.sessions import Session
+from agentic_cli.model.turns import require_conversation
 from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
 
@@ -46,7 +47,7 @@ def suspend(target: Target, names: tuple[str, ...]) -> None:
 @_names
 @target_options
 def resume(target: Target, names: tuple[str, ...]) -> None:
-    """Let suspended sessions go on from their last checkpoint.
+    """Continue suspended sessions from their last checkpoint.
 
     \b
     Examples:
@@ -55,8 +56,47 @@ def resume(target: Target, names: tuple[str, ...]) -> None:
     _steer(target, names, {"suspend": False}, "resuming", "is not suspended")
 
 
+@click.command()
+@_names
+@target_options
+def close(target: Target, names: tuple[str, ...]) -> None:
+    """End conversations as Completed once their turns are done. This cannot be taken back.
+
+    They take no more turns; `agentic fork NAME --conversation` goes on from their state in a new one.
+
+    \b
+    Examples:
+      agentic close support-x7k2p
+      agentic list --phase Idle -o name | xargs agentic close
+    """
+    _steer(target, names, {"close": True}, "closing", "was told so already")
+
+
+@click.command()
+@_names
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@target_options
+def delete(target: Target, names: tuple[str, ...], yes: bool) -> None:
+    """Delete sessions, with their checkpoints and results. This cannot be taken back; a running one is ended.
+
+    \b
+    Examples:
+      agentic delete outliers-x7k2p
+      agentic list --phase Failed -o name | xargs agentic delete --yes
+    """
+    sessions = [read_name(SESSIONS, name) for name in names]
+    if not yes:
+        if not terminal.is_interactive():
+            raise click.UsageError("deleting cannot be taken back: add --yes where nobody can be asked")
+        click.confirm(f"delete {', '.join(sessions)} with checkpoints and results?", abort=True, err=True)
+    with target.open() as project:
+        for name in sessions:
+            project.api.delete(SESSIONS, project.namespace, name)
+            terminal.say(f"{SESSIONS.singular}/{name} deleted")
+
+
 def _steer(target: Target, names: tuple[str, ...], wanted: Mapping[str, bool], done: str, unchanged: str) -> None:
-    """Tell each session; go on with the others where one refuses, and fail in the end."""
+    """Change each session; continue after a refusal, and fail at the end."""
     refused = []
     with target.open() as project:
         for name in (read_name(SESSIONS, each) for each in names):
@@ -82,9 +122,11 @@ def needs_change(session: Session, wanted: Mapping[str, bool]) -> bool:
     """Return whether the spec has to change; raise ``PermanentError`` for a session that ended otherwise."""
     field, value = next(iter(wanted.items()))
     if session.is_final:
-        if session.phase == "Stopped" and field == "stop":
+        if (session.phase, field) in (("Stopped", "stop"), ("Completed", "close")):
             return False
         raise PermanentError(f"session {session.name!r} is {session.phase}: it has ended")
+    if field == "close":
+        require_conversation(session)
     if field == "suspend" and session.spec.get("stop"):
         raise PermanentError(f"session {session.name!r} is being stopped")
     return bool(session.spec.get(field)) is not value

@@ -3,6 +3,7 @@
 import click
 
 from agentic_cli.commands.completions import complete_workflows
+from agentic_cli.commands.groups import SuggestingGroup
 from agentic_cli.commands.options import output_option, print_object, print_objects, target_options
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, read_name
@@ -13,11 +14,11 @@ from agentic_cli.output.rendering import Row, describe_workflow
 _cluster = click.option("--cluster", is_flag=True, help="ClusterWorkflowDefinitions, which all namespaces share.")
 
 
-class ListByDefault(click.Group):
+class ListByDefault(SuggestingGroup):
     """A group that lists where no command is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``list`` before options, and where there is nothing; not while a shell completes what comes next."""
+        """Insert ``list`` before options or into an empty line, except while a shell completes it."""
         asks_for_help = args[:1] in (["-h"], ["--help"])
         if not ctx.resilient_parsing and not asks_for_help and (not args or args[0].startswith("-")):
             args = ["list", *args]
@@ -75,7 +76,7 @@ def _print_table(project: Project, namespace: str | None, selector: str | None, 
         return
     shows_place = namespace is None and not cluster
     table: list[Row] = [(place, *cells) if shows_place else cells for place, cells in rows]
-    terminal.print_table(("NAMESPACE", *header) if shows_place else header, table)
+    terminal.print_table(("NAMESPACE", *header) if shows_place else header, table, fits=not wide)
 
 
 @workflows.command("get")

@@ -1,9 +1,9 @@
-"""Whether a value is what a schema allows, decided as the operator decides it, before anything is sent."""
+"""Checks values by a schema as the operator does, before anything is sent."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from agentic_core.contract import MAX_INPUT_BYTES
+from agentic_core.contract import MAX_INPUT_BYTES, MAX_TURN_INPUT_BYTES
 from agentic_core.errors import InvalidResource, Problem
 from agentic_core.input_rules import InputRules
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
@@ -12,7 +12,7 @@ from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 def find_problems(
     value: Any, schema: Mapping[str, Any] | None, *, max_bytes: int = MAX_INPUT_BYTES
 ) -> tuple[Problem, ...]:
-    """Return what is wrong with ``value``: for the API at all, then for ``schema`` where there is one."""
+    """Return the problems of ``value``: first for the API, then for ``schema`` if there is one."""
     try:
         parse_strict_json(encode_json(value), max_bytes=max_bytes, as_stored=True)
     except JsonRefused as refused:
@@ -35,8 +35,14 @@ def require_acceptable(inputs: Any, rules: InputRules) -> None:
         raise InvalidResource(problems)
 
 
+def require_small(value: Any) -> None:
+    """Raise ``InvalidResource`` for an input that no turn may have."""
+    if problems := find_problems(value, None, max_bytes=MAX_TURN_INPUT_BYTES):
+        raise InvalidResource([Problem(f"/input{each.pointer}", each.message) for each in problems])
+
+
 def find_form_problems(value: Any, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """Return what is wrong with a value that a person typed; a schema that cannot be used keeps nobody from it."""
+    """Return the problems of a typed value; an unusable schema is ignored."""
     problems = find_problems(value, schema)
     return find_problems(value, None) if problems and _is_refused(schema) else problems
 

@@ -43,11 +43,11 @@ def read_document(source: str) -> Any:
 
 
 def parse_document(raw: bytes, *, is_json: bool = False) -> Any:
-    """Parse JSON, or YAML where it is not JSON and need not be. Raises ``JsonRefused``."""
+    """Parse JSON, or YAML if the text is not JSON and need not be. Raises ``JsonRefused``."""
     try:
         return parse_strict_json(raw, max_bytes=MAX_DOCUMENT_BYTES)
     except JsonRefused as refused:
-        # What is JSON but refused for what it holds stays refused.
+        # JSON that is refused because of its content stays refused.
         if is_json or not refused.message.startswith("not JSON"):
             raise
     value = _parse_yaml(raw)

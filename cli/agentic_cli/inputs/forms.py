@@ -9,7 +9,7 @@ from agentic_cli.inputs.values import Schema, find_choices, find_types, get, res
 
 @dataclass(frozen=True)
 class Field:
-    """One value to ask for; ``path`` is where it goes."""
+    """One value to ask for, and its ``path`` in the inputs."""
 
     path: tuple[str, ...]
     schema: Mapping[str, Any]
@@ -73,7 +73,7 @@ def _collect(schema: Schema, root: Schema | None) -> tuple[dict[str, Any], froze
 
 
 def _choices(schema: Schema, root: Schema | None) -> tuple[Any, ...]:
-    """Return the allowed values where the whole schema, or one alternative beside null, is a list of them."""
+    """Return the allowed values if the whole schema, or its only alternative to null, lists them."""
     for each in variants(schema, root):
         if choices := find_choices(each):
             return choices

@@ -43,9 +43,9 @@ def build_given(
     recursion_limit: int | None,
     status: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return ``config`` and ``context`` of a session: those of ``base`` with what the options say over them.
+    """Return ``config`` and ``context`` of a session: those of ``base``, overridden by the options.
 
-    ``status`` is the definition's, whose schemas say what a text means. Raises ``PermanentError``.
+    ``status`` is the definition's; its schemas give the types of texts. Raises ``PermanentError``.
     """
     config = {**(base.get("config") or {}), **(_read(config_file) if config_file else {})}
     if configs:

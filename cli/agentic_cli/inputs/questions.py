@@ -1,15 +1,16 @@
-"""What a graph asks, read from an interrupt's value, and what a person's words mean as an answer.
+"""Reads questions from interrupts, and answers from typed text.
 
 Pure. Where the runner has written the question's words, options and schema into the status, those count. Else the value
 of ``interrupt()`` is read here, by the rules that the runner reads it by: ``agentic_core.questions``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agentic_cli.inputs.checks import find_form_problems, find_problems
 from agentic_cli.inputs.values import find_types, read_value
+from agentic_cli.model.prefixes import find_id
 from agentic_cli.model.sessions import Interrupt, Session
 from agentic_core import questions
 from agentic_core.choices import is_same_json
@@ -29,7 +30,7 @@ class AskedQuestion:
     options: tuple[Option, ...] = ()
     schema: Mapping[str, Any] | None = None
     review: Review | None = None
-    """Calls to decide about, where it asks about calls."""
+    """The calls to decide about, if it asks about calls."""
     details: Mapping[str, Any] | None = None
     """What else the value holds."""
     digest: str = ""
@@ -50,7 +51,7 @@ def read_question(interrupt: Interrupt) -> AskedQuestion:
     )
     if not interrupt.prompt:
         return question
-    # The runner has read the value already; what it wrote into the status is what answers are held against.
+    # The runner has read the value already; answers are checked by the form that it wrote into the status.
     options = read_options(interrupt.options)
     return replace(question, prompt=interrupt.prompt, options=options, schema=interrupt.schema)
 
@@ -76,35 +77,69 @@ def choose_question(session: Session, wanted: str | None, *, may_replace: bool =
 
 
 def _find(session: Session, wanted: str, *, may_replace: bool) -> Interrupt:
-    found = next((each for each in session.interrupts if each.id == wanted), None)
+    # The id of an answered question must not hide the beginning of an open one's.
+    openly = [each.id for each in session.open_interrupts]
+    id_ = find_id(openly, wanted, "questions") or find_id((each.id for each in session.interrupts), wanted, "questions")
+    found = next((each for each in session.interrupts if each.id == id_), None)
     if found is None:
         known = ", ".join(each.id for each in session.open_interrupts) or "none"
         raise PermanentError(f"session {session.name!r} asks no question {wanted!r}; open are: {known}")
     if not found.is_open:
         by = f" by {found.answered_by}" if found.answered_by else ""
-        raise PermanentError(f"the question {wanted!r} was answered{by} at {found.answered_at}")
+        raise PermanentError(f"the question {found.id!r} was answered{by} at {found.answered_at}")
     if found.is_responded and not may_replace and not found.needs_several:
         raise PermanentError(
-            f"the question {wanted!r} has an answer already, which has not been taken yet; --replace gives another one"
+            f"the question {found.id!r} has an answer already, which has not been accepted yet; --replace gives another"
         )
     return found
 
 
 def read_answer(question: AskedQuestion, text: str) -> Any:
-    """Return what a person's words mean as the answer; raise ``PermanentError`` where they mean nothing."""
+    """Return the answer that a typed text means; raise ``PermanentError`` if it means none."""
     if question.review is not None and text in question.review.common_decisions:
         return question.review.decide_all(text)
-    for option in question.options:
-        # Not by number here: that is for who sees the list.
+    # Not by number here: that is for people who see the list.
+    if (option := find_option(question.options, text)) is not None:
+        return option.value
+    try:
+        return read_value(text, question.schema, "the answer")
+    except PermanentError as error:
+        if not question.options:
+            raise
+        labels = ", ".join(each.label for each in question.options)
+        raise PermanentError(f"{clip_line(text, 60)!r} is none of the options: {labels}") from error
+
+
+def find_option(options: Sequence[Option], text: str) -> Option | None:
+    """Return the option that a text names: by value, label or JSON; else by label in any case, or by its only word.
+
+    The only word of ``{"decision": "approve"}`` is ``approve``. A text that fits two options names none.
+    """
+    for option in options:
         if text in (option.value, option.label, show_value(option.value)):
-            return option.value
-    return read_value(text, question.schema, "the answer")
+            return option
+    for names in (_label_words, _value_words):
+        found = [option for option in options if text.casefold() in names(option)]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _label_words(option: Option) -> set[str]:
+    return {option.label.casefold()}
+
+
+def _value_words(option: Option) -> set[str]:
+    if not isinstance(option.value, Mapping):
+        return set()
+    words = [each for each in option.value.values() if isinstance(each, str)]
+    return {words[0].casefold()} if len(words) == 1 else set()
 
 
 def check_answer(question: AskedQuestion, answer: Any) -> None:
     """Raise ``InvalidResource`` for an answer that the question does not take.
 
-    The schema decides; where it says no more than the options or the calls do, the complaint is in their words.
+    The schema decides. If it only repeats the options or the calls, the message names those.
     """
     if problems := find_problems(answer, None, max_bytes=MAX_ANSWER_BYTES):
         raise InvalidResource(problems)

@@ -1,6 +1,6 @@
-"""From ``key=value`` on a command line to typed JSON: the schema says what a text means.
+"""Converts ``key=value`` of a command line to typed JSON, by the schema.
 
-Pure. Where the schema says nothing, a value that reads as JSON is JSON, and anything else is text.
+Pure. Without a schema, a value that can be read as JSON is JSON, and anything else is text.
 """
 
 import json
@@ -27,10 +27,10 @@ _TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number"
 
 
 def build_inputs(base: Any, pairs: Iterable[str], schema: Schema | None, *, is_strict: bool = True) -> Any:
-    """Return ``base`` (the value of a file, None where there is none) with each ``key=value`` put in.
+    """Return ``base`` (the value of a file, None without one) with each ``key=value`` inserted.
 
     A dotted key goes into nested objects; ``\\.`` is a dot in a name. Raises ``PermanentError``, also for a text that
-    means nothing under a schema that ``is_strict``; under one that only describes it is read as if there were none.
+    is invalid under a schema that ``is_strict``; a schema that only describes is ignored for such a text.
     """
     inputs = base
     for pair in pairs:
@@ -92,7 +92,7 @@ def get(source: Any, path: tuple[str, ...]) -> tuple[bool, Any]:
 
 
 def find_schema(schema: Schema | None, path: Iterable[str]) -> Schema | None:
-    """Return the schema of the property at ``path``, resolved; None where the schema does not say."""
+    """Return the schema of the property at ``path``, resolved; None if the schema does not define it."""
     root = schema
     current = resolve(schema, root)
     for part in path:
@@ -110,7 +110,7 @@ def find_schema(schema: Schema | None, path: Iterable[str]) -> Schema | None:
 
 
 def resolve(schema: Any, root: Schema | None) -> Schema | None:
-    """Follow local ``$ref``s; members beside a ``$ref`` (a description, a default) stay. None for what is no object."""
+    """Follow local ``$ref``s and keep the other members (a description, a default); None if it is not an object."""
     for _ in range(_MAX_REFERENCES):
         if not isinstance(schema, Mapping):
             return None
@@ -130,7 +130,7 @@ def resolve(schema: Any, root: Schema | None) -> Schema | None:
 
 
 def variants(schema: Schema | None, root: Schema | None, depth: int = 4) -> Iterator[Schema]:
-    """Yield a schema and, where it is made of alternatives or parts, those too."""
+    """Yield a schema and its alternatives or parts."""
     if schema is None or depth == 0:
         return
     yield schema
@@ -140,7 +140,7 @@ def variants(schema: Schema | None, root: Schema | None, depth: int = 4) -> Iter
 
 
 def find_types(schema: Schema | None, root: Schema | None = None) -> frozenset[str]:
-    """Return the JSON types that a schema names anywhere at its top; empty where it names none."""
+    """Return the JSON types that a schema names at its top level; empty if it names none."""
     types: set[str] = set()
     for each in variants(schema, root if root is not None else schema):
         named = each.get("type")
@@ -160,7 +160,7 @@ def find_choices(schema: Schema | None) -> tuple[Any, ...]:
 
 
 def read_value(text: str, schema: Schema | None, name: str = "the value", root: Schema | None = None) -> Any:
-    """Return what ``text`` means under ``schema``; raise ``PermanentError`` that names ``name`` where it means nothing.
+    """Return the value of ``text`` under ``schema``; raise ``PermanentError`` with ``name`` if it has none.
 
     Whether the value is allowed is another question: ``find_problems`` answers it.
     """

@@ -1,4 +1,4 @@
-"""Giving an answer: read, checked and written as one step, so that of two people who answer one is told."""
+"""Gives an answer: reads, checks and writes it in one step, so that the second of two simultaneous answers fails."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -57,7 +57,7 @@ def answer_question(
 def wait_for_rule(project: Project, session: Session, id_: str, clock: Clock | None = None) -> Session:
     """Return the session once the rule of a question that has one is recorded: before, admission takes no answer.
 
-    A moment after it is asked; where that takes longer than ``RECORD_SECONDS``, admission says what is missing.
+    That is a moment after it is asked. After ``RECORD_SECONDS`` admission reports what is missing.
     """
     clock = clock or Clock.with_timeout(RECORD_SECONDS)
     while any(
@@ -82,7 +82,7 @@ def describe_given(session: Session, question: AskedQuestion, by: str) -> tuple[
     left = count_left(approval, by, digest_value(value))
     if not left:
         return "", 0
-    who = describe_rule(approval.get("rule") or {}, str(session.spec.get("createdBy") or ""))
+    who = describe_rule(approval.get("rule") or {}, session.creator, session.asker)
     more = f"{left} more {'person has' if left == 1 else 'persons have'} to give the same one"
     return f"{more} ({who})" if who else more, left
 
@@ -90,7 +90,7 @@ def describe_given(session: Session, question: AskedQuestion, by: str) -> tuple[
 def check_turn(session: Session, id_: str, by: str) -> None:
     """Raise ``PermanentError`` where somebody else's answer to the question comes first, and is theirs alone to change.
 
-    One that does not say whose it is gives way to one that does.
+    An answer with an author replaces one without.
     """
     interrupt = next((each for each in session.interrupts if each.id == id_), None)
     others = [name for name in interrupt.responded_by if name not in ("", by)] if interrupt is not None else []

@@ -12,10 +12,10 @@ from agentic_core.trail import Chain, ChainReader, EntryKind, Fault, hash_text
 
 @dataclass
 class Heads:
-    """What the cluster says of the chains of an export."""
+    """The result of comparing the chains of an export with the cluster."""
 
     same: int = 0
-    """Chains that end where the status says."""
+    """Chains whose end equals the head in the status."""
     behind: int = 0
     """Chains of which the status has more entries, which the database does not have yet."""
     ended: int = 0
@@ -36,7 +36,7 @@ class Heads:
 
 
 def compare_heads(api: Api, reader: ChainReader) -> Heads:
-    """Compare what was read with the sessions of its namespaces."""
+    """Compare the export with the sessions of its namespaces."""
     heads, left = Heads(), dict(reader.chains)
     scope = reader.scope or ()
     named = sorted({*scope, *(each.namespace for each in left.values())})

@@ -1,4 +1,4 @@
-"""A session as it changes: watched, and watched again after a cut, a restart of the API server, an expired version."""
+"""Follows a session's changes through lost connections, restarts of the API server and expired versions."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,11 +7,11 @@ from typing import Final
 
 from agentic_cli.interaction.target import Project
 from agentic_cli.kube.client import WATCH_SECONDS
-from agentic_cli.kube.errors import ApiUnavailable, Expired, NotFound
+from agentic_cli.kube.errors import Expired, NotFound
 from agentic_cli.model.exit_status import TimedOut
 from agentic_cli.model.kinds import SESSIONS
-from agentic_cli.model.sessions import Session, parse_session
-from agentic_core.errors import PermanentError
+from agentic_cli.model.sessions import UNTAKEN, UNTAKEN_SECONDS, Session, parse_session
+from agentic_core.errors import ApiUnavailable, PermanentError
 
 # How long an API server may be away before the command gives up.
 PATIENCE_SECONDS: Final = 300.0
@@ -20,7 +20,7 @@ MAX_PAUSE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, and an end to waiting."""
+    """A clock with a deadline."""
 
     deadline: float | None = None
     now: Callable[[], float] = time.monotonic
@@ -28,11 +28,11 @@ class Clock:
 
     @classmethod
     def with_timeout(cls, seconds: float | None) -> "Clock":
-        """Return a clock that ends after ``seconds``; never where that is None."""
+        """Return a clock that ends after ``seconds``, or never (None)."""
         return cls(None if seconds is None else time.monotonic() + seconds)
 
     def limit(self, seconds: float) -> float:
-        """Return ``seconds``, or what is left where that is less; raise ``TimedOut`` where nothing is."""
+        """Return ``seconds``, or the remaining time if that is less; raise ``TimedOut`` if none is left."""
         if self.deadline is None:
             return seconds
         left = self.deadline - self.now()
@@ -42,22 +42,27 @@ class Clock:
 
 
 def compute_pause(failures: int) -> float:
-    """Return how long to wait after the n-th failure in a row, from 1."""
+    """Return the pause after the n-th failure in a row (from 1), in seconds."""
     return float(min(0.25 * 2 ** (failures - 1), MAX_PAUSE_SECONDS))
 
 
 def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callable[[str], None]) -> Iterator[Session]:
-    """Yield the session as it is, then each newer state of it, without end.
+    """Yield the session's state, then each newer one, without end.
 
     Raises ``PermanentError`` when it is deleted, ``TimedOut`` at the clock's end, and ``ApiUnavailable`` when the API
-    server was away for too long. ``on_trouble`` is told once when the connection is lost.
+    server was unavailable for too long. ``on_trouble`` is called once when the connection is lost.
     """
     session = project.fetch_session(name)
     yield session
     version = session.version
     failures, lost_at = 0, 0.0
+    warns_at: float | None = clock.now() + UNTAKEN_SECONDS
     while True:
         try:
+            if warns_at is not None and (session.is_taken_up or clock.now() >= warns_at):
+                warns_at = None
+                if not session.is_taken_up:
+                    on_trouble(f"{name}: {UNTAKEN.format(namespace=session.namespace)}")
             if not version:
                 newer = project.fetch_session(name)
                 _require_same(session, newer)
@@ -65,8 +70,9 @@ def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callab
                 if newer.version != session.version:
                     session = newer
                     yield session
+            longest = WATCH_SECONDS if warns_at is None else min(WATCH_SECONDS, max(1.0, warns_at - clock.now()))
             watch = project.api.watch(
-                SESSIONS, project.namespace, version=version, name=name, seconds=clock.limit(WATCH_SECONDS)
+                SESSIONS, project.namespace, version=version, name=name, seconds=clock.limit(longest)
             )
             for event in watch:
                 failures = 0
@@ -91,7 +97,7 @@ def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callab
             elif clock.now() - lost_at > PATIENCE_SECONDS:
                 raise
             if failures == 2:
-                # The first one may be no more than a connection that was idle.
+                # The first failure may only be an idle connection.
                 on_trouble(f"{error}; trying again")
             clock.sleep(clock.limit(compute_pause(failures)))
 

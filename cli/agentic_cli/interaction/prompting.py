@@ -1,24 +1,27 @@
-"""Asking a person at the terminal: a schema's fields one after the other, and a graph's question.
+"""Asks a person at the terminal: a schema's fields one after the other, and a graph's question.
 
-Questions are written to standard error, so that standard output stays what a program can read. What is typed is checked
+Questions go to standard error, so that programs can read standard output. Typed text is checked
 at once and asked for again; an empty line takes the default or leaves an optional field out.
 """
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import click
 
 from agentic_cli.inputs.checks import find_form_problems
 from agentic_cli.inputs.forms import Field, list_fields, list_missing
 from agentic_cli.inputs.questions import AskedQuestion, check_answer, read_answer
-from agentic_cli.inputs.values import put, read_several, read_value
+from agentic_cli.inputs.values import find_types, put, read_several, read_value
 from agentic_cli.output import terminal
+from agentic_cli.output.rendering import describe_details
 from agentic_core.choices import find_item_choices
 from agentic_core.errors import InvalidResource, PermanentError
 from agentic_core.questions import Action, Review, show_json
 from agentic_core.reviews import build_decision
+
+YES_NO: Final = "yes/no"
 
 
 class NoAnswer(Exception):
@@ -26,7 +29,7 @@ class NoAnswer(Exception):
 
 
 class Dialogue(Protocol):
-    """Somebody who can be told and asked."""
+    """A person who can read messages and answer questions."""
 
     def tell(self, text: str) -> None:
         """Show a line."""
@@ -63,7 +66,7 @@ def fill_form(dialogue: Dialogue, schema: Mapping[str, Any] | None, given: Any) 
 
 
 def ask_field(dialogue: Dialogue, field: Field) -> tuple[bool, Any]:
-    """Return whether the field is given a value, and which."""
+    """Return whether the field has a value, and the value."""
     if field.description:
         dialogue.tell(terminal.printable(f"{field.name}: {field.description}"))
     several = find_item_choices(field.schema)
@@ -91,7 +94,7 @@ def ask_field(dialogue: Dialogue, field: Field) -> tuple[bool, Any]:
 
 
 def ask_answer(dialogue: Dialogue, question: AskedQuestion) -> Any:
-    """Show a question and return an answer that it takes."""
+    """Show a question and return a valid answer."""
     show_question(dialogue, question)
     while True:
         try:
@@ -107,13 +110,12 @@ def ask_answer(dialogue: Dialogue, question: AskedQuestion) -> Any:
 
 
 def show_question(dialogue: Dialogue, question: AskedQuestion) -> None:
-    """Show what is asked."""
+    """Show a question."""
     where = f" ({question.node})" if question.node else ""
     for line in question.prompt.splitlines() or [""]:
         dialogue.tell(click.style(f"? {terminal.printable(line)}", fg="magenta", bold=True))
-    if question.details:
-        for name, value in question.details.items():
-            dialogue.tell(terminal.printable(f"  {name}: {_show(value)}"))
+    for line in describe_details(question.details):
+        dialogue.tell(f"  {line}")
     dialogue.tell(terminal.printable(f"  question {question.id}{where}"))
     if question.review is None:
         _tell_choices(dialogue, [option.label for option in question.options])
@@ -129,7 +131,7 @@ def _ask_once(dialogue: Dialogue, question: AskedQuestion) -> Any:
         _tell_choices(dialogue, [each.label or _show(each.value) for each in several])
         text = dialogue.ask("answers, separated by commas:").strip()
         return read_several(text, question.schema, "the answer", by_number=True)
-    while not (text := dialogue.ask("answer:").strip()):
+    while not (text := dialogue.ask(f"answer{_hint(question)}:").strip()):
         dialogue.tell('  type an answer (or "" for empty text); Ctrl-D leaves the question to somebody else')
     if (index := _index(text, len(question.options))) is not None:
         return question.options[index].value
@@ -155,8 +157,14 @@ def _ask_decision(dialogue: Dialogue, review: Review, action: Action) -> dict[st
     return build_decision(review.form, action, text, message=message, arguments=arguments)
 
 
+def _hint(question: AskedQuestion) -> str:
+    """Return the words that answer a question for true or false."""
+    return f" ({YES_NO})" if not question.options and find_types(question.schema) - {"null"} == {"boolean"} else ""
+
+
 def _prompt(field: Field) -> str:
     kind = "/".join(sorted(field.types - {"null"})) if not field.choices else ""
+    kind = YES_NO if kind == "boolean" else kind
     hints = [hint for hint in (kind, "" if field.is_required else "optional") if hint]
     default = f" [{terminal.printable(_show(field.default))}]" if field.has_default else ""
     return terminal.printable(field.name) + (f" ({', '.join(hints)})" if hints else "") + f"{default}:"
@@ -183,7 +191,7 @@ def _tell_choices(dialogue: Dialogue, labels: list[str]) -> None:
 
 
 def _index(text: str, count: int) -> int | None:
-    """Return the place that a number in a list of choices means."""
+    """Return the index in a list of choices that a number names."""
     return int(text) - 1 if text.isascii() and text.isdigit() and 1 <= int(text) <= count else None
 
 

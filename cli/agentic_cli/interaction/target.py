@@ -1,7 +1,7 @@
 """The target of a command: cluster, namespace, and the objects in it."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from agentic_core.errors import PermanentError
 from agentic_core.names import answer_manager, is_dns_label
 
 if TYPE_CHECKING:
+    from agentic_cli.interaction.streaming import Gateway
     from agentic_cli.kube.client import Api
 
 
@@ -34,19 +35,25 @@ class Project:
         return parse_session(self.api.create(SESSIONS, self.namespace, signed, dry_run=dry_run))
 
     def fetch_username(self) -> str:
-        """Return the name by which the API server knows the user; empty where it does not tell."""
+        """Return the user's name as the API server authenticated it; empty if it does not report it."""
         return self.api.fetch_username()
 
     def patch_session(self, name: str, body: Mapping[str, Any]) -> Session:
         """Change a session and return it as it is then."""
         return parse_session(self.api.patch(SESSIONS, self.namespace, name, body))
 
+    def change_session(
+        self, name: str, operations: Sequence[Mapping[str, Any]], *, manager: str = "agentic"
+    ) -> Session:
+        """Change a session by a JSON patch and return it as it is then; raise ``Conflict`` where a test in it fails."""
+        return parse_session(self.api.patch_json(SESSIONS, self.namespace, name, operations, manager=manager))
+
     def answer(self, name: str, interrupt: str, body: Mapping[str, Any], *, replace: bool = False) -> Session:
         """Apply one answer, under the user's name: as the API server knows it, else as the kubeconfig does.
 
-        Two people whose kubeconfigs call them alike are two managers: one would take back the answer of the other.
+        Two people with the same name in their kubeconfigs are two managers: else one would withdraw the other's answer.
 
-        ``replace`` takes the place of the user's own answer to the same question; ``body`` says as of which version.
+        ``replace`` replaces the user's own answer to the same question; ``body`` has the version as its precondition.
         """
         manager = answer_manager(self.fetch_username() or self.api.connection.user, interrupt)
         return parse_session(self.api.apply(SESSIONS, self.namespace, name, body, manager=manager, force=replace))
@@ -59,15 +66,26 @@ class Project:
 
 @dataclass(frozen=True)
 class Target:
-    """What the options say about where to act."""
+    """The cluster, user and namespace that the options choose."""
 
     namespace: str | None = None
     context: str | None = None
     kubeconfig: Path | None = None
+    server: str | None = None
+    """Address of a gateway; None without one."""
+    ca_file: Path | None = None
+
+    def find_gateway(self, project: Project) -> "Gateway | None":
+        """Return the gateway that the options name, with the token of the user of ``project``; None without one."""
+        if self.server is None:
+            return None
+        from agentic_cli.interaction.streaming import Gateway
+
+        return Gateway(self.server.rstrip("/"), project.api.connection, self.ca_file)
 
     @contextmanager
     def open(self, *, connect_seconds: float | None = None) -> Iterator[Project]:
-        """Connect as the kubeconfig says."""
+        """Connect by the kubeconfig."""
         # Loaded here: `--help` and completion of options need neither YAML nor HTTP.
         from agentic_cli.kube.client import CONNECT_SECONDS, Api
         from agentic_cli.kube.kubeconfig import find_connection

@@ -1,4 +1,4 @@
-"""Following one session to its end for a person or a program: a live view, or a line a change; answers in place."""
+"""Follows one session to its end for a person or a program: a live view, or a line for each change."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,19 +6,21 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
-from agentic_cli.interaction.answering import answer_question, describe_given
+from agentic_cli.inputs.questions import read_question
+from agentic_cli.interaction.answering import answer_question, describe_given, wait_for_rule
 from agentic_cli.interaction.following import Clock, follow_session
-from agentic_cli.interaction.prompting import Dialogue, NoAnswer, TerminalDialogue, ask_answer
+from agentic_cli.interaction.prompting import Dialogue, NoAnswer, TerminalDialogue, ask_answer, show_question
 from agentic_cli.interaction.target import Project
 from agentic_cli.model.exit_status import ExitStatus, find_outcome
-from agentic_cli.model.sessions import Session
+from agentic_cli.model.sessions import Interrupt, Session
 from agentic_cli.output import terminal
-from agentic_cli.output.rendering import describe_change, describe_open_questions
+from agentic_cli.output.rendering import describe_change, describe_open_questions, describe_refusal
+from agentic_core.approvals import describe_needed
 from agentic_core.errors import AgenticError, Conflict, PermanentError
 
 
 class View(Protocol):
-    """What shows a session's states."""
+    """Shows the states of a session."""
 
     def show(self, session: Session) -> None:
         """Show this state."""
@@ -28,37 +30,38 @@ class View(Protocol):
 
 
 class LineView:
-    """A line a change on standard output, and one for each new question."""
+    """Prints a line for each change and each new question to standard output."""
 
     def __init__(self) -> None:
         self._last = ""
-        self._asked: set[str] = set()
+        self._told: set[str] = set()
 
     def show(self, session: Session) -> None:
-        """Print what changed; nothing where nothing did."""
+        """Print the state if it changed."""
         line = describe_change(session)
         if line != self._last:
             self._last = line
             terminal.say(line)
-        for question in describe_open_questions(session):
-            if question not in self._asked:
-                self._asked.add(question)
-                terminal.say(question)
+        refusal = describe_refusal(session)
+        for text in (*([refusal] if refusal else ()), *describe_open_questions(session)):
+            if text not in self._told:
+                self._told.add(text)
+                terminal.say(text)
         sys.stdout.flush()
 
     def pause(self) -> AbstractContextManager[None]:
-        """Do nothing: lines are no matter of place."""
+        """Do nothing: lines need no place on the screen."""
         return nullcontext()
 
 
 class QuietView:
-    """Nothing on standard output; open questions once on standard error, because they hold everything up."""
+    """Prints nothing to standard output, and each open question once to standard error."""
 
     def __init__(self) -> None:
         self._asked: set[str] = set()
 
     def show(self, session: Session) -> None:
-        """Tell new questions."""
+        """Report new questions."""
         for question in describe_open_questions(session):
             if question not in self._asked:
                 self._asked.add(question)
@@ -91,20 +94,28 @@ def watch_session(
         if outcome is not None:
             return outcome, session
         if dialogue is not None and session.is_waiting:
-            _ask_open_questions(project, session, view, dialogue, handled)
+            ask_open_questions(project, session, view, dialogue, handled)
     raise AssertionError("a followed session has no end of its own")
 
 
-def _ask_open_questions(
+def ask_open_questions(
     project: Project, session: Session, view: View, dialogue: Dialogue, handled: set[tuple[str, bool]]
 ) -> None:
+    """Ask each open question that was not ``handled`` yet, and give the answers."""
     for interrupt in session.open_interrupts:
-        # One whose answer was refused is asked once more.
+        # A question is asked again after its answer was refused.
         asked = (interrupt.id, interrupt.is_refused)
         if asked in handled:
             continue
         handled.add(asked)
         with view.pause():
+            if interrupt.is_refused:
+                dialogue.tell(f"  {describe_refusal(session)}")
+            if needed := _find_exclusion(project, session, interrupt):
+                show_question(dialogue, read_question(interrupt))
+                place = f"{session.name} {interrupt.id} -n {session.namespace}"
+                dialogue.tell(terminal.printable(f"  you cannot answer it; it needs {needed}: agentic respond {place}"))
+                continue
             try:
                 changed, question = answer_question(project, session.name, interrupt.id, partial(ask_answer, dialogue))
                 missing, left = describe_given(changed, question, project.fetch_username())
@@ -116,6 +127,21 @@ def _ask_open_questions(
             else:
                 said = f"your answer to {interrupt.id} is recorded; {missing}" if left else f"answered {interrupt.id}"
                 dialogue.tell(terminal.printable(f"  {said}"))
+
+
+def _find_exclusion(project: Project, session: Session, interrupt: Interrupt) -> str:
+    """Return whose answer a question needs if its rule excludes this user; empty otherwise.
+
+    The API server decides; this only spares a person the typing of an answer that it will refuse.
+    """
+    if not interrupt.has_rule:
+        return ""
+    recorded = wait_for_rule(project, session, interrupt.id)
+    approval = next((each.approval for each in recorded.interrupts if each.id == interrupt.id), None)
+    if approval is None or not (approval.get("rule") or {}).get("notCreator"):
+        return ""
+    is_excluded = project.fetch_username() in (recorded.creator, recorded.asker)
+    return describe_needed(approval, recorded.creator, recorded.asker) if is_excluded else ""
 
 
 @contextmanager
@@ -133,7 +159,7 @@ def open_view(project: Project, session: Session, *, quiet: bool = False) -> Ite
 
 
 def _fetch_nodes(project: Project, session: Session) -> tuple[str, ...]:
-    """Return the workflow's nodes for the drawing; none where they cannot be read: it is only a drawing."""
+    """Return the workflow's nodes for the drawing; none if they cannot be read."""
     try:
         return project.fetch_workflow(
             session.workflow, cluster=session.workflow_kind == "ClusterWorkflowDefinition"
@@ -143,5 +169,5 @@ def _fetch_nodes(project: Project, session: Session) -> tuple[str, ...]:
 
 
 def choose_dialogue(*, may_answer: bool) -> Dialogue | None:
-    """Return the person to ask, None where there is none or none is to be asked."""
+    """Return the person to ask; None without a terminal or if nobody is to be asked."""
     return TerminalDialogue() if may_answer and terminal.is_interactive() else None

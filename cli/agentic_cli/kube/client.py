@@ -7,7 +7,7 @@ repeated, logs in again when a login has expired, and decides nothing else (deci
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,18 +18,18 @@ import httpx
 
 from agentic_cli.kube.credentials import build_headers, build_ssl_context, find_proxy, log_in
 from agentic_cli.kube.errors import (
-    ApiUnavailable,
     Call,
     Expired,
     Forbidden,
     NotFound,
     NotInstalled,
     NotLoggedIn,
+    NotReached,
     build_error,
 )
 from agentic_cli.kube.kubeconfig import ClusterConnection
 from agentic_cli.model.kinds import IDENTITY, PODS, Kind
-from agentic_core.errors import AgenticError, PermanentError
+from agentic_core.errors import AgenticError, ApiUnavailable, PermanentError
 
 CHUNK: Final = 500
 CONNECT_SECONDS: Final = 10.0
@@ -38,6 +38,7 @@ READ_SECONDS: Final = 60.0
 WATCH_SECONDS: Final = 60
 GRACE_SECONDS: Final = 15
 ATTEMPTS: Final = 4
+JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 # JSON is YAML; older API servers know the type by this name alone.
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -87,7 +88,7 @@ class Api:
         return self._request(call, "GET", _path(kind, namespace, name), accept=accept)
 
     def fetch_username(self) -> str:
-        """Return the name by which the API server knows the user, asked once; empty where it does not tell."""
+        """Return the user's name as the API server authenticated it, read once; empty if it does not report it."""
         if self._username is None:
             body = {"apiVersion": f"{IDENTITY.group}/v1", "kind": IDENTITY.kind, "metadata": {}}
             try:
@@ -102,7 +103,7 @@ class Api:
     ) -> Iterator[dict[str, Any]]:
         """Yield a list in chunks, each as the API server gave it; ``namespace`` None means all.
 
-        A list whose continuation expires in between goes on from the newest state, as kubectl's does.
+        If the continuation of a list expires, it continues from the newest state, as kubectl does.
         """
         call = self._call("list", kind, namespace)
         parameters = {"limit": str(CHUNK), **({"labelSelector": selector} if selector else {})}
@@ -131,8 +132,26 @@ class Api:
         call = self._call("patch", kind, namespace, name)
         return self._request(call, "PATCH", _path(kind, namespace, name), parameters=STRICT, body=body)
 
+    def patch_json(
+        self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]], *, manager: str
+    ) -> dict[str, Any]:
+        """Change an object by a JSON patch; raise ``Conflict`` where one of its operations does not apply."""
+        call = self._call("patch", kind, namespace, name)
+        parameters = {**STRICT, "fieldManager": manager}
+        return self._request(
+            call, "PATCH", _path(kind, namespace, name), parameters=parameters, body=operations, content_type=JSON_PATCH
+        )
+
     def apply(
-        self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], *, manager: str, force: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        manager: str,
+        force: bool = False,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
         """Set the fields of ``body`` by server-side apply, under the name ``manager``; raise ``Conflict``.
 
@@ -141,9 +160,14 @@ class Api:
         """
         call = self._call("patch", kind, namespace, name)
         parameters = {**STRICT, "fieldManager": manager, "force": "true" if force else "false"}
+        parameters |= {"dryRun": "All"} if dry_run else {}
         return self._request(
             call, "PATCH", _path(kind, namespace, name), parameters=parameters, body=body, content_type=APPLY_PATCH
         )
+
+    def delete(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        """Delete an object; what is left of it may still have to be cleaned up when this returns."""
+        return self._request(self._call("delete", kind, namespace, name), "DELETE", _path(kind, namespace, name))
 
     def watch(
         self,
@@ -155,7 +179,7 @@ class Api:
         selector: str | None = None,
         seconds: float = WATCH_SECONDS,
     ) -> Iterator[Event]:
-        """Yield what changes after ``version``, for at most ``seconds``; raises ``Expired`` where that is too old."""
+        """Yield the changes after ``version``, for at most ``seconds``; raise ``Expired`` if it is too old."""
         call = self._call("watch", kind, namespace, name)
         whole = max(1, round(seconds))
         parameters = {
@@ -194,7 +218,7 @@ class Api:
         path: str,
         *,
         parameters: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         accept: str = "application/json",
         content_type: str = "",
     ) -> dict[str, Any]:
@@ -275,13 +299,13 @@ class Api:
         except httpx.InvalidURL as error:
             raise PermanentError(f"{self.connection.server!r} is not an address: {error}") from error
         except httpx.ConnectTimeout as error:
-            raise ApiUnavailable(self._describe("does not answer")) from error
+            raise NotReached(self._describe("does not answer")) from error
         except httpx.ConnectError as error:
-            raise ApiUnavailable(self._describe(f"cannot be reached: {_cause(error)}")) from error
+            raise NotReached(self._describe(f"cannot be reached: {_cause(error)}")) from error
         except httpx.TimeoutException as error:
             raise ApiUnavailable(self._describe("was silent for too long")) from error
         except httpx.ProxyError as error:
-            raise ApiUnavailable(self._describe(f"cannot be reached through the proxy: {error}")) from error
+            raise NotReached(self._describe(f"cannot be reached through the proxy: {error}")) from error
         except httpx.HTTPError as error:
             raise ApiUnavailable(self._describe(f"broke the connection: {_cause(error)}")) from error
 
@@ -291,7 +315,7 @@ class Api:
 
 
 def compute_delay(method: str, attempt: int, error: ApiUnavailable) -> float | None:
-    """Return how long to wait before the same request again; None where it should not be repeated.
+    """Return the pause before the same request is repeated, in seconds; None if it should not be.
 
     A server that cannot be connected to is reported at once: a person waits. What broke on the way is repeated for
     reads, and a server's own "later" (429) for everything, because it was not carried out.
@@ -305,7 +329,7 @@ def compute_delay(method: str, attempt: int, error: ApiUnavailable) -> float | N
 
 
 def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Yield lines that end in ``\n``, and what is left at the end. Other line breaks are data."""
+    r"""Yield lines that end in ``\n``, and the rest at the end. Other line breaks are data."""
     rest: list[bytes] = []
     for chunk in chunks:
         first, *others = chunk.split(b"\n")

@@ -28,7 +28,7 @@ class Credentials:
 
 
 def log_in(connection: ClusterConnection, environ: Mapping[str, str] = os.environ) -> Credentials:
-    """Return the credentials of a connection; runs its login plugin where it has one and nothing else is given."""
+    """Return the credentials of a connection; run its login plugin if there are no other credentials."""
     if connection.token_file is not None:
         try:
             return Credentials(connection.token_file.read_text(encoding="utf-8").strip(), *_pair(connection))
@@ -41,7 +41,7 @@ def log_in(connection: ClusterConnection, environ: Mapping[str, str] = os.enviro
 
 
 def run_plugin(plugin: LoginPlugin, user: str, environ: Mapping[str, str]) -> Credentials:
-    """Ask a login plugin. Its own words go to the terminal; it may ask there where it wants to and there is one."""
+    """Run a login plugin. Its messages go to the terminal; it may ask questions there, if there is one."""
     wants_terminal = plugin.interactive_mode != "Never"
     is_interactive = wants_terminal and sys.stdin.isatty()
     if plugin.interactive_mode == "Always" and not is_interactive:
@@ -91,7 +91,7 @@ def read_credential(text: bytes, plugin: LoginPlugin) -> Credentials:
 
 
 def build_headers(connection: ClusterConnection, credentials: Credentials) -> list[tuple[str, str]]:
-    """Return the headers that say who asks."""
+    """Return the headers that authenticate and impersonate."""
     headers = list(connection.impersonate)
     if credentials.token:
         headers.append(("Authorization", f"Bearer {credentials.token}"))
@@ -102,7 +102,7 @@ def build_headers(connection: ClusterConnection, credentials: Credentials) -> li
 
 
 def build_ssl_context(connection: ClusterConnection, credentials: Credentials) -> ssl.SSLContext:
-    """Return the TLS settings: the cluster's own authority where it names one, else the system's."""
+    """Return the TLS settings: the cluster's own authority if it names one, else the system's."""
     try:
         context = ssl.create_default_context(cadata=connection.ca.decode("ascii") if connection.ca else None)
     except (ssl.SSLError, UnicodeDecodeError) as error:

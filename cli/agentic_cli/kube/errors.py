@@ -1,4 +1,4 @@
-"""What the API server's refusals mean for a person at a prompt: who was asked, what is missing, what to run.
+"""Translates the API server's errors for a person at a prompt: the server, what is missing, what to run.
 
 ::
 
@@ -13,15 +13,16 @@
     TransientError
     ├── Expired         410: a watch or list has to begin anew
     └── ApiUnavailable  no answer, or an answer that says "later"
+        └── NotReached  no connection: nothing was sent
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from agentic_cli.model.kinds import NAMESPACES, SESSIONS, Kind
-from agentic_core.errors import AgenticError, Conflict, PermanentError, TransientError
+from agentic_core.errors import AgenticError, ApiUnavailable, Conflict, PermanentError, TransientError
 
 
 class NotFound(PermanentError):
@@ -49,15 +50,15 @@ class Refused(PermanentError):
 
 
 class Expired(TransientError):
-    """The version that a watch or list started from is too old; ``continuation`` goes on with a list as it is now."""
+    """The version of a watch or list is too old; ``continuation`` continues a list from the newest state."""
 
     def __init__(self, message: str, *, continuation: str = "") -> None:
         super().__init__(message)
         self.continuation = continuation
 
 
-class ApiUnavailable(TransientError):
-    """The API server does not answer, or cannot at present."""
+class NotReached(ApiUnavailable):
+    """There is no connection to the API server: nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ class Call:
         return f"in namespace {self.namespace!r}" if self.namespace else "in all namespaces"
 
 
+# A server-side apply with a field that the resource does not have is answered as an error of the server.
+_UNTYPED: Final = "failed to create typed patch object"
+
+
 def build_error(call: Call, status: int, body: bytes, *, retry_after_seconds: float | None = None) -> AgenticError:
     """Translate an answer that is not a success."""
     answer = _read_status(body)
@@ -100,8 +105,12 @@ def build_error(call: Call, status: int, body: bytes, *, retry_after_seconds: fl
             return AlreadyExists(f"a {call.kind.word} {call.name!r} exists already {call.place}: choose another --name")
         case 409:
             return Conflict(f"{call.kind.word} {call.name!r} was changed by somebody else at the same time: {message}")
+        case 422 if _is_overtaken(call, answer):
+            return Conflict(f"{call.kind.word} {call.name!r} was changed by somebody else at the same time: try again")
         case 410:
             return Expired(message, continuation=str((answer.get("metadata") or {}).get("continue") or ""))
+        case 500 if _UNTYPED in message:
+            return Refused(f"{call.server} refuses the {call.kind.word} {call.name!r}: {message.rpartition('): ')[2]}")
         case 429 | 500 | 502 | 503 | 504:
             return ApiUnavailable(
                 f"{call.server} cannot answer now ({status}): {message}", retry_after_seconds=retry_after_seconds
@@ -123,7 +132,7 @@ def _read_status(body: bytes) -> Mapping[str, Any]:
 def _explain_forbidden(call: Call, message: str) -> str:
     group = f" of {call.kind.group}" if call.kind.group else ""
     if "cannot" not in message:
-        # Not a missing right: a policy or quota is against it, and says why.
+        # Not a missing right: a policy or quota refused it, and gives the reason.
         return f"the cluster forbids to {call.verb} the {call.kind.word}: {message}"
     return f"not allowed: needs the right {call.verb!r} on {call.resource}{group} {call.place} ({_who(message)})"
 
@@ -149,6 +158,16 @@ def _explain_missing(call: Call, answer: Mapping[str, Any], message: str) -> Age
     listing = "agentic list" if call.kind is SESSIONS else "agentic workflows list"
     where = f" -n {call.namespace}" if call.kind.is_namespaced else " --cluster"
     return NotFound(f"no {call.kind.word} {call.name!r} {call.place}: `{listing}{where}` shows what there is")
+
+
+def _is_overtaken(call: Call, answer: Mapping[str, Any]) -> bool:
+    """Return whether a JSON patch does not apply any more: a test in it fails, a place is gone, or a name is taken.
+
+    Of the first two the API server says nothing but that there is an error in the request.
+    """
+    details = answer.get("details") or {}
+    is_taken = any(cause.get("reason") == "FieldValueDuplicate" for cause in details.get("causes") or ())
+    return call.verb == "patch" and (is_taken or (answer.get("reason") == "Invalid" and not details))
 
 
 def _explain_causes(answer: Mapping[str, Any], message: str) -> str:

@@ -1,4 +1,4 @@
-"""How kubectl's configuration says which cluster and who: files merged, a context chosen, paths resolved.
+"""Reads cluster and user from kubectl's configuration: merges files, chooses a context, resolves paths.
 
 Pure but for reading the files. The rules are those of kubectl: of several files in KUBECONFIG the first one to name an
 entry wins, paths are relative to the file that holds them, and a pod without a file uses its service account
@@ -75,7 +75,7 @@ def find_connection(
     context: str | None = None,
     service_account: Path = SERVICE_ACCOUNT_DIR,
 ) -> ClusterConnection:
-    """Return the connection that kubectl would use; raise ``PermanentError`` where there is none."""
+    """Return the connection that kubectl would use; raise ``PermanentError`` if there is none."""
     config = read_config(find_files(environ, kubeconfig), must_exist=kubeconfig is not None)
     if not config.contexts and kubeconfig is None and context is None:
         inside = _read_service_account(environ, service_account)
@@ -114,7 +114,7 @@ def read_config(files: Sequence[Path], *, must_exist: bool = False) -> Config:
 
 
 def choose(config: Config, context_name: str | None = None) -> ClusterConnection:
-    """Return the connection of a context, the current one where none is named."""
+    """Return the connection of a context, by default the current one."""
     name = context_name or config.current_context
     files = ", ".join(map(str, config.files)) or "no file"
     if not name:
@@ -188,7 +188,7 @@ def _entries(document: Mapping[str, Any], section: str, key: str) -> list[tuple[
 
 
 def _read_data(entry: Mapping[str, Any], name: str, folder: Path) -> bytes | None:
-    """Return PEM text that stands in the file itself (base64) or in a file beside it."""
+    """Return PEM text from the file itself (base64) or from another file that it names."""
     try:
         if data := entry.get(f"{name}-data"):
             return base64.b64decode("".join(str(data).split()), validate=True)

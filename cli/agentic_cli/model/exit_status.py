@@ -1,9 +1,10 @@
-"""How a session's phase becomes the exit status of ``agentic``."""
+"""How the phase of a session or turn becomes the exit status of ``agentic``."""
 
 from enum import IntEnum
 from typing import Final
 
 from agentic_cli.model.sessions import Session
+from agentic_cli.model.turns import CANCELED, COMPLETED, Turn, find_last_ended, find_turn, is_idle
 from agentic_core.errors import AgenticError
 from agentic_core.lifecycle import Phase
 
@@ -18,15 +19,15 @@ class ExitStatus(IntEnum):
     USAGE = 2
     """Wrong usage: unknown command or option, missing argument."""
     STOPPED = 3
-    """The session was Stopped."""
+    """The session was Stopped, or the turn Canceled."""
     WAITING = 4
-    """The session waits for an answer, and none is to be given here."""
+    """The session waits for an answer, and nobody answers here."""
     UNREACHABLE = 21
     """The API server does not answer."""
     TIMED_OUT = 124
-    """Not within ``--timeout``; the session goes on."""
+    """Not within ``--timeout``; the session continues."""
     INTERRUPTED = 130
-    """Ctrl-C; the session goes on."""
+    """Ctrl-C; the session continues."""
 
 
 class TimedOut(AgenticError):
@@ -38,15 +39,36 @@ _STATUS: Final = {
     Phase.FAILED.value: ExitStatus.FAILED,
     Phase.STOPPED.value: ExitStatus.STOPPED,
 }
+_TURN_STATUS: Final = {COMPLETED: ExitStatus.COMPLETED, CANCELED: ExitStatus.STOPPED}
 
 
 def find_outcome(session: Session, *, may_answer: bool = True) -> ExitStatus | None:
-    """Return the exit status of a session that needs no more watching, None of one that goes on.
+    """Return the exit status of a session that need not be watched any longer; None if it continues.
 
-    ``may_answer`` False ends at a question that is open, because nobody here will answer it.
+    A conversation that is Idle counts as its last turn ended. ``may_answer`` False ends at a question that is open,
+    because nobody here will answer it.
     """
     if session.phase in _STATUS:
         return _STATUS[session.phase]
     if session.is_waiting and session.open_interrupts and not may_answer:
         return ExitStatus.WAITING
+    if is_idle(session):
+        last = find_last_ended(session)
+        return ExitStatus.COMPLETED if last is None else _read_turn(last)
     return None
+
+
+def find_turn_outcome(session: Session, name: str, *, may_answer: bool = True) -> ExitStatus | None:
+    """Return the exit status of a turn that is over or will never run; None for any other."""
+    turn = find_turn(session, name)
+    if turn is not None and turn.is_over:
+        return _read_turn(turn)
+    if turn is None or session.is_final:
+        return ExitStatus.STOPPED if session.phase == Phase.STOPPED else ExitStatus.FAILED
+    if session.is_waiting and session.open_interrupts and not may_answer:
+        return ExitStatus.WAITING
+    return None
+
+
+def _read_turn(turn: Turn) -> ExitStatus:
+    return _TURN_STATUS.get(turn.phase, ExitStatus.FAILED)

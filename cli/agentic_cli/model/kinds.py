@@ -9,7 +9,7 @@ from agentic_core.names import GROUP, SHORT_NAMES, VERSION, is_dns_label
 
 @dataclass(frozen=True)
 class Kind:
-    """One resource of the API server; ``word`` is what people call an object of it."""
+    """One resource of the API server; ``word`` is the noun for an object in messages."""
 
     root: str
     plural: str
@@ -43,6 +43,7 @@ CLUSTER_WORKFLOWS: Final = Kind(
     is_namespaced=False,
 )
 PODS: Final = Kind("/api/v1", "pods", "pod", "Pod", "pod")
+DEPLOYMENTS: Final = Kind("/apis/apps/v1", "deployments", "deployment", "Deployment", "deployment", "apps")
 NAMESPACES: Final = Kind("/api/v1", "namespaces", "namespace", "Namespace", "namespace", is_namespaced=False)
 IDENTITY: Final = Kind(
     "/apis/authentication.k8s.io/v1",

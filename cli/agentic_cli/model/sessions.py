@@ -12,23 +12,28 @@ from typing import Any, Final
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, WORKFLOWS, Kind
 from agentic_core.approvals import find_rule
 from agentic_core.digests import digest_question
+from agentic_core.inboxes import find_refusal
 from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.lifecycle import FINAL_PHASES, Phase
 
-# As in agentic_core.conditions, whose models take longer to load than this command may.
-_MISSING: Final = "ApprovalsMissing"
+# An operator writes the first phase within a second or two.
+UNTAKEN_SECONDS: Final = 15.0
+UNTAKEN: Final = (
+    "no operator has taken it up: is one running that serves namespace {namespace!r}?"
+    " (kubectl get deployments -A -l app.kubernetes.io/name=agentic-operator)"
+)
 _FINAL: Final = frozenset(phase.value for phase in FINAL_PHASES)
 
 
 @dataclass(frozen=True)
 class Interrupt:
-    """A question in ``status.interrupts``, with the answer in ``spec.responses`` where there is one."""
+    """A question in ``status.interrupts``, with its answer in ``spec.responses`` if there is one."""
 
     id: str
     node: str = ""
     value: Any = None
     prompt: str = ""
-    """The question in words, as the runner read it from the value; empty where it is older than that."""
+    """The question's text, as the runner read it from the value; empty from older runners."""
     options: tuple[Mapping[str, Any], ...] = ()
     schema: Mapping[str, Any] | None = None
     asked_at: str = ""
@@ -42,7 +47,7 @@ class Interrupt:
     is_refused: bool = False
     """Whether the answer in ``spec.responses`` was looked at and not taken."""
     approval: Mapping[str, Any] | None = None
-    """Who has to answer, as the operator recorded it; None where anybody may, or where it has not yet."""
+    """Who has to answer, as the operator recorded it; None if anybody may, or before the record."""
     has_rule: bool = False
     """Whether somebody in particular has to answer."""
 
@@ -57,7 +62,7 @@ class Interrupt:
 
     @property
     def digest(self) -> str:
-        """The digest of what the question shows, made of what was read and not asked of anybody."""
+        """The digest of the shown question, computed here from its parts."""
         return digest_question(self.prompt, self.value, self.options, self.schema)
 
 
@@ -89,6 +94,11 @@ class Session:
         return self.phase in _FINAL
 
     @property
+    def is_taken_up(self) -> bool:
+        """Whether an operator has written a phase."""
+        return bool(self.status.get("phase"))
+
+    @property
     def is_waiting(self) -> bool:
         return self.phase == Phase.WAITING_FOR_INPUT
 
@@ -96,6 +106,16 @@ class Session:
     def spec(self) -> Mapping[str, Any]:
         spec: Mapping[str, Any] = self.raw.get("spec") or {}
         return spec
+
+    @property
+    def creator(self) -> str:
+        """Who started it; empty where it does not say."""
+        return str(self.spec.get("createdBy") or "")
+
+    @property
+    def asker(self) -> str:
+        """Whose turn a conversation is at; empty where none is on or it does not say."""
+        return str((self.status.get("turn") or {}).get("by") or "")
 
     @property
     def status(self) -> Mapping[str, Any]:
@@ -136,7 +156,7 @@ class Workflow:
         return status
 
     def find_condition(self, name: str) -> Mapping[str, Any]:
-        """Return the condition of this type, an empty one where there is none."""
+        """Return the condition of this type; empty if there is none."""
         conditions = self.status.get("conditions") or ()
         return next((each for each in conditions if each.get("type") == name), {})
 
@@ -147,7 +167,7 @@ UNREADABLE: Final = "Unreadable"
 def parse_session(raw: Mapping[str, Any]) -> Session:
     """Return the view of an AgenticSession as the API server gave it.
 
-    One whose status nobody can read, as an earlier version may have left it, is shown as that, and others beside it.
+    An unreadable status, as an earlier version may have left it, is shown as such and does not affect others.
     """
     try:
         return _parse_session(raw)
@@ -167,7 +187,7 @@ def _parse_session(raw: Mapping[str, Any]) -> Session:
     metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
     reference = spec.get("workflowRef") or {}
     responded = {each.get("interruptId") for each in spec.get("responses") or ()}
-    refused = responded if _has_refused(metadata, status) else set()
+    refused = responded if find_refusal(status, metadata) is not None else set()
     # In the questions themselves an earlier version wrote names that their writers chose.
     authors: dict[str, list[str]] = {}
     for each in status.get("answers") or ():
@@ -219,16 +239,6 @@ def _parse_session(raw: Mapping[str, Any]) -> Session:
     )
 
 
-def _has_refused(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    """Return whether the answers as they stand now were looked at, and one was not taken."""
-    conditions = status.get("conditions") or ()
-    accepted: Mapping[str, Any] = next((each for each in conditions if each.get("type") == "InputAccepted"), {})
-    if accepted.get("reason") == _MISSING:
-        return False
-    looked_at = accepted.get("observedGeneration") or 0
-    return accepted.get("status") == "False" and looked_at >= metadata.get("generation", 0)
-
-
 def parse_workflow(raw: Mapping[str, Any]) -> Workflow:
     """Return the view of a definition."""
     metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
@@ -245,7 +255,7 @@ def parse_workflow(raw: Mapping[str, Any]) -> Workflow:
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return the time of an API object's field, None where it is empty or none."""
+    """Return the time of an API object's field; None if it is empty or invalid."""
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:

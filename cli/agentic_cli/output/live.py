@@ -1,4 +1,4 @@
-"""The view of a running session that redraws itself: phase, nodes, progress, steps, and what was said last."""
+"""The live view of a session: phase, nodes, progress, steps and the last message."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,15 @@ _MAX_NODES = 30
 class LiveView:
     """Draws a session on the terminal's last lines until it is closed; ``pause`` clears them for a question."""
 
-    def __init__(self, nodes: Sequence[str] = ()) -> None:
+    def __init__(self, nodes: Sequence[str] = (), console: Console | None = None) -> None:
         self._nodes = [node for node in nodes if not node.startswith("__")]
         self._visited: dict[str, None] = {}
         self._session: Session | None = None
-        console = Console(stderr=True, no_color=not wants_colour(sys.stderr), highlight=False)
-        self._live = Live(console=console, get_renderable=self._render, transient=True, refresh_per_second=4)
+        self._console = console or Console(stderr=True, no_color=not wants_colour(sys.stderr), highlight=False)
+        self._live = self._open()
+
+    def _open(self) -> Live:
+        return Live(console=self._console, get_renderable=self._render, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -49,11 +52,14 @@ class LiveView:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Leave the terminal to somebody else."""
+        """Clear the view for a dialogue, and draw below it afterwards."""
         self._live.stop()
         try:
             yield
         finally:
+            # A Live that is started again believes that its last drawing is still above the cursor, and would erase as
+            # many lines of the dialogue.
+            self._live = self._open()
             self._live.start()
 
     def _render(self) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Sessions and workflows as text: tables, descriptions, one line a change. Pure: values in, lines out."""
+"""Describes sessions and workflows as text: tables, descriptions, one line for each change. Pure."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,16 +7,37 @@ from typing import Any, Final
 
 from agentic_cli.inputs.forms import list_fields
 from agentic_cli.inputs.questions import AskedQuestion, read_question
-from agentic_cli.model.sessions import Interrupt, Session, Workflow, parse_time
+from agentic_cli.model.sessions import (
+    UNTAKEN,
+    UNTAKEN_SECONDS,
+    Interrupt,
+    Session,
+    Workflow,
+    parse_time,
+)
+from agentic_cli.model.turns import CONVERSATION, find_current
 from agentic_cli.output.durations import format_age, format_duration
 from agentic_cli.output.terminal import printable
 from agentic_core.approvals import describe_needed
 from agentic_core.contract import MAX_INLINE_RESULT_BYTES
+from agentic_core.inboxes import APPROVALS_MISSING, find_refusal
 from agentic_core.questions import clip_line, show_json
 
 Row = tuple[str, ...]
 
 _SHOWN_RESULT: Final = 2000
+_SHOWN_LINES: Final = 40
+_SHORT_LINE: Final = 72
+_LONGEST_LINE: Final = 400
+# What each condition has as its status if something is wrong.
+_PROBLEMS: Final = {
+    "InputAccepted": "False",
+    "InputsKnown": "False",
+    "Scheduled": "False",
+    "TrailKept": "False",
+    "CheckpointsLost": "True",
+}
+_OF_LIVE_SESSIONS: Final = frozenset({"InputAccepted", "Scheduled"})
 
 
 def read_table(page: Mapping[str, Any], *, wide: bool) -> tuple[Row, list[tuple[str, Row]]]:
@@ -42,8 +63,8 @@ def strip_noise(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {**raw, "metadata": metadata}
 
 
-def describe_session(session: Session, now: datetime) -> list[str]:
-    """Return what a person wants to know of a session, in lines."""
+def describe_session(session: Session, now: datetime, *, has_result: bool = True) -> list[str]:
+    """Return the description of a session for people, in lines; ``has_result`` False omits the result."""
     start, end = parse_time(session.started_at), parse_time(session.completed_at)
     duration = format_duration(((end or now) - start).total_seconds()) if start else ""
     kind = " (cluster)" if session.workflow_kind == "ClusterWorkflowDefinition" else ""
@@ -56,9 +77,10 @@ def describe_session(session: Session, now: datetime) -> list[str]:
         ("Version", snapshot.get("version") or ""),
         ("Image", snapshot.get("imageDigest") or snapshot.get("image") or ""),
         ("Forked from", " at ".join(part for part in (fork.get("session"), fork.get("checkpointId")) if part)),
+        ("Mode", _describe_mode(session)),
         ("Phase", session.phase),
         ("Reason", session.reason if session.reason != session.phase else ""),
-        ("Message", session.message),
+        ("Message", session.message or describe_untaken(session, now)),
         ("Node", session.node),
         ("Progress", session.progress),
         ("Steps", str(session.steps) if session.steps else ""),
@@ -70,13 +92,54 @@ def describe_session(session: Session, now: datetime) -> list[str]:
     ]
     lines = _columns((label, value) for label, value in pairs if value)
     lines += _describe_error(session)
+    lines += _describe_conditions(session)
     for interrupt in session.interrupts:
         lines += ["", *_describe_question(interrupt.is_open, read_question(interrupt), interrupt.answered_by)]
         lines += [f"  needs:   {printable(needed)}"] if (needed := _describe_needed(session, interrupt)) else []
-    lines += _describe_result(session)
+    lines += _describe_result(session) if has_result else []
     if session.open_interrupts:
         lines += ["", f"answer with: agentic respond {session.name} -n {session.namespace}"]
     return lines
+
+
+def describe_untaken(session: Session, now: datetime) -> str:
+    """Return what to look at if no operator has written a phase for a while; empty otherwise."""
+    created = parse_time(session.created_at)
+    if session.is_taken_up or created is None or (now - created).total_seconds() < UNTAKEN_SECONDS:
+        return ""
+    return UNTAKEN.format(namespace=session.namespace)
+
+
+def _describe_conditions(session: Session) -> list[str]:
+    """Return the conditions that report a problem beyond reason and message."""
+    lines = []
+    for each in session.status.get("conditions") or ():
+        status, reason, message = (str(each.get(key) or "") for key in ("status", "reason", "message"))
+        is_problem = _PROBLEMS.get(each.get("type")) == status
+        is_over = session.is_final and each.get("type") in _OF_LIVE_SESSIONS
+        if is_problem and not is_over and reason != APPROVALS_MISSING and message != session.message:
+            text = (
+                f"{each['type']}={status} ({reason}): {message}" if message else f"{each['type']}={status} ({reason})"
+            )
+            lines += _columns([("Condition", text)])
+    return lines
+
+
+def describe_refusal(session: Session) -> str:
+    """Return why the last answers were not all accepted; empty if they were."""
+    condition = find_refusal(session.status, session.raw.get("metadata") or {})
+    if condition is None:
+        return ""
+    return printable(f"answer refused ({condition.get('reason')}): {condition.get('message') or 'no reason given'}")
+
+
+def _describe_mode(session: Session) -> str:
+    mode, count = session.spec.get("mode") or "", session.status.get("turnCount") or 0
+    if mode != CONVERSATION:
+        return str(mode)
+    current = find_current(session)
+    parts = [mode, f"{count} turn{'' if count == 1 else 's'}", "" if current is None else f"{current.name} is on"]
+    return ", ".join([part for part in parts if part] + (["closing"] if session.spec.get("close") else []))
 
 
 def _describe_error(session: Session) -> list[str]:
@@ -96,6 +159,7 @@ def _describe_question(is_open: bool, question: AskedQuestion, answered_by: str)
     if question.node:
         lines.append(f"  node:    {printable(question.node)}")
     if is_open:
+        lines += [f"  {line}" for line in describe_details(question.details)]
         lines.append(f"  digest:  {question.digest}")
     if question.options:
         lines.append(f"  options: {printable(', '.join(option.label for option in question.options))}")
@@ -105,6 +169,23 @@ def _describe_question(is_open: bool, question: AskedQuestion, answered_by: str)
     if is_open and question.schema is not None:
         names = ", ".join(field.name for field in list_fields(question.schema))
         lines.append(f"  answer:  {printable(names or show_json(question.schema))}")
+    return lines
+
+
+def describe_details(details: Mapping[str, Any] | None) -> list[str]:
+    """Return the data of a question in lines: short values beside their name, others below it, indented."""
+    lines: list[str] = []
+    for name, value in (details or {}).items():
+        text = value if isinstance(value, str) else show_json(value)
+        if "\n" not in text and len(name) + len(text) <= _SHORT_LINE:
+            lines.append(printable(f"{name}: {text}"))
+            continue
+        whole = text if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+        shown = whole.splitlines()
+        lines.append(printable(f"{name}:"))
+        lines += [f"  {printable(line[:_LONGEST_LINE])}" for line in shown[:_SHOWN_LINES]]
+        if len(shown) > _SHOWN_LINES:
+            lines.append(f"  … {len(shown) - _SHOWN_LINES} more lines")
     return lines
 
 
@@ -133,6 +214,8 @@ def describe_change(session: Session) -> str:
     parts = [session.phase]
     if session.reason and session.reason != session.phase:
         parts.append(f"({session.reason})")
+    if (current := find_current(session)) is not None:
+        parts.append(f"turn {current.name}")
     if session.steps:
         parts.append(f"step {session.steps}")
     if session.node and not session.is_final:
@@ -155,14 +238,14 @@ def describe_open_questions(session: Session) -> Iterator[str]:
 
 
 def _describe_needed(session: Session, interrupt: Interrupt) -> str:
-    """Return whose answers an open question needs; empty where anybody's will do."""
+    """Return whose answers an open question needs; empty if anybody may answer."""
     if not interrupt.is_open or interrupt.approval is None:
         return ""
-    return describe_needed(interrupt.approval, str(session.spec.get("createdBy") or ""))
+    return describe_needed(interrupt.approval, session.creator, session.asker)
 
 
 def describe_workflow(workflow: Workflow, now: datetime) -> list[str]:
-    """Return what a person wants to know of a definition: whether it can run, its graph and its inputs."""
+    """Return the description of a definition for people: whether it can run, its graph and its inputs."""
     ready = workflow.find_condition("Ready")
     state = str(ready.get("status") or "Unknown")
     limits = workflow.spec.get("defaults") or {}
@@ -188,6 +271,13 @@ def describe_workflow(workflow: Workflow, now: datetime) -> list[str]:
     if workflow.input_schema is not None:
         lines += ["", "Inputs:", *_describe_inputs(workflow)]
     return lines
+
+
+def describe_inspection(workflow: Workflow) -> list[str]:
+    """Return the state of a definition's inspection, in a line: why its pod does not start, or that it runs."""
+    inspected = workflow.find_condition("Inspected")
+    message = str(inspected.get("message") or "")
+    return _columns([("Inspection", f"{inspected.get('reason')}: {message}")]) if message else []
 
 
 def _describe_inputs(workflow: Workflow) -> list[str]:

@@ -13,7 +13,7 @@ def collect_table(
     header: Row = ()
     rows: list[tuple[str, Row]] = []
     for page in api.list_pages(kind, namespace, selector=selector, accept=TABLE):
-        # Only the first page has to say what the columns are.
+        # Only the first page has to define the columns.
         columns = page.get("columnDefinitions") or columns
         header, found = read_table({**page, "columnDefinitions": columns}, wide=wide)
         rows += found

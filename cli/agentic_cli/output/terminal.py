@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -10,14 +11,19 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from agentic_core.display import escape_json, hides, show_line, show_text
+from agentic_core.errors import InvalidResource
 
 if TYPE_CHECKING:
     from agentic_store.dsn import Dsn
 
-# Colours and weights, but for what conceals.
+# Colours and weights, except the attribute "conceal".
 _STYLES: Final = re.compile(
     "(\x1b\\[(?:(?:0?[0-7]|9|2[0-9]|[349][0-9]|10[0-7]|[34]8;5;[0-9]{1,3}|[34]8;2(?:;[0-9]{1,3}){3})(?:;(?=[0-9])|(?=m)))*m)"
 )
+_MAX_CELL: Final = 80
+_MIN_CELL: Final = 8
+_WHOLE: Final = frozenset({"NAMESPACE", "NAME", "CHECKPOINT", "PHASE"})
+_EXPENDABLE: Final = ("REASON", "NODE", "PROGRESS", "LANGGRAPH", "VERSION", "IMAGE")
 _PHASE_COLOURS: Final = {
     "Completed": "green",
     "Failed": "red",
@@ -25,6 +31,7 @@ _PHASE_COLOURS: Final = {
     "WaitingForInput": "magenta",
     "Suspended": "yellow",
     "Running": "cyan",
+    "Idle": "blue",
 }
 
 
@@ -55,13 +62,27 @@ def fail(message: str) -> None:
     )
 
 
+def explain(error: Exception) -> str:
+    """Return an error as one line: what is wrong, where, and what to do."""
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, InvalidResource):
+        return "; ".join(f"{problem.pointer}: {problem.message}".removeprefix(": ") for problem in error.problems)
+    return str(error)
+
+
 def note(message: str) -> None:
-    """Print what a person should know, and no program reads, to standard error."""
+    """Print a message for people to standard error."""
     click.echo(printable(message), err=True, color=wants_colour(sys.stderr))
 
 
+def note_styled(text: str) -> None:
+    """Print lines with their styles to standard error."""
+    click.echo(show_styled(text), err=True, color=wants_colour(sys.stderr))
+
+
 def say(text: str) -> None:
-    """Print a line to standard output; styles are left out where it is no terminal."""
+    """Print a line to standard output, with styles only on a terminal."""
     click.echo(show_styled(text), color=wants_colour(sys.stdout))
 
 
@@ -104,8 +125,58 @@ def print_yaml(value: Any) -> None:
     click.echo(show_text(text), nl=False)
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns as wide as their longest cell."""
+def fit_columns(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, ...]]:
+    """Return a table with cells cut so that no row is wider than ``width`` (0: unlimited), and none over 80 characters.
+
+    Names and phases stay whole, because people copy or act on them; no other column gets narrower than its header or
+    eight characters. If that is not enough, empty columns are left out, then those that say least.
+    """
+    fitted = _shrink(rows, width)
+    for name in ("", *_EXPENDABLE):
+        if not width or _measure(fitted) <= width:
+            break
+        header = rows[0]
+        kept = [
+            column
+            for column, title in enumerate(header)
+            if title in _WHOLE or (any(row[column] for row in rows[1:]) if not name else title != name)
+        ]
+        rows = [tuple(row[column] for column in kept) for row in rows]
+        fitted = _shrink(rows, width)
+    return fitted
+
+
+def _shrink(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, ...]]:
+    header = rows[0]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    free = [column for column, name in enumerate(header) if name not in _WHOLE]
+    for column in free:
+        widths[column] = min(widths[column], _MAX_CELL)
+    least = [max(len(name), _MIN_CELL) for name in header]
+    while width and free and sum(widths) + 2 * (len(widths) - 1) > width:
+        widest = max(free, key=lambda column: widths[column] - least[column])
+        if widths[widest] <= least[widest]:
+            break
+        widths[widest] -= 1
+    return [tuple(_cut(cell, limit) for cell, limit in zip(row, widths, strict=True)) for row in rows]
+
+
+def _measure(rows: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) for column in zip(*rows, strict=True)) + 2 * (len(rows[0]) - 1)
+
+
+def _cut(cell: str, limit: int) -> str:
+    return cell if len(cell) <= limit else f"{cell[: limit - 1]}…"
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, fits: bool = True) -> None:
+    """Print columns as wide as their longest cell; on a terminal, cut cells so that a row is one line.
+
+    If it need not be (``fits`` is False), only very long cells are cut. For programs nothing is.
+    """
+    if sys.stdout.isatty():
+        columns = shutil.get_terminal_size().columns if fits else 0
+        header, *rows = fit_columns([header, *rows], columns)
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     colour = wants_colour(sys.stdout)
     for number, row in enumerate((header, *rows)):

@@ -16,6 +16,7 @@ from agentic_core.resources.pod import (
     ResourceRequirements,
     Workspace,
 )
+from agentic_core.resources.results import ResultRef, RunError
 from agentic_core.resources.session import (
     AgenticSession,
     Answer,
@@ -25,14 +26,13 @@ from agentic_core.resources.session import (
     InputDeadline,
     Interrupt,
     Response,
-    ResultRef,
-    RunError,
     SessionSpec,
     SessionStatus,
     UserContext,
     WorkflowRef,
     WorkflowSnapshot,
 )
+from agentic_core.resources.turns import CurrentTurn, Turn, TurnCommand, TurnEnd, TurnRecord
 
 if TYPE_CHECKING:
     from agentic_core.resources.workflow import (
@@ -56,6 +56,7 @@ __all__ = [
     "ApprovalRule",
     "CheckpointTtl",
     "ClusterWorkflowDefinition",
+    "CurrentTurn",
     "DeadlineAnswers",
     "EffectiveRule",
     "EnvFromSource",
@@ -79,6 +80,10 @@ __all__ = [
     "RunError",
     "SessionSpec",
     "SessionStatus",
+    "Turn",
+    "TurnCommand",
+    "TurnEnd",
+    "TurnRecord",
     "UserContext",
     "WorkflowDefinition",
     "WorkflowRef",

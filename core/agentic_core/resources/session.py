@@ -13,12 +13,22 @@ from agentic_core.resources.approval import Approval
 from agentic_core.resources.graph_config import GraphConfig, GraphContext, RunLimits
 from agentic_core.resources.meta import Resource
 from agentic_core.resources.pod import MANY, EnvVar, ResourceRequirements
+from agentic_core.resources.results import ResultRef, RunError
+from agentic_core.resources.turns import (
+    MAX_RECORDS,
+    MAX_USERNAME,
+    ConversationSpec,
+    CurrentTurn,
+    Turn,
+    TurnEnd,
+    TurnRecord,
+    only_in_conversations,
+)
 from agentic_core.threads import thread_id
 from agentic_core.times import Time
 from agentic_core.trail import Trail
 from agentic_core.wire import (
     MAX_COUNT,
-    MAX_GENERATION,
     AnyJson,
     ApiModel,
     Count,
@@ -37,11 +47,11 @@ SESSION_NAME_RULE = {
 
 # Nobody can be called so in an answer.
 BY_DEADLINE = "inputDeadline"
-MAX_USERNAME = 256
 
 # `inputs`, `config` and `context` hold any JSON, which CEL in a CRD cannot compare: an admission policy guards them.
 IMMUTABLE = (
     "workflowRef",
+    "mode",
     "createdBy",
     "userContext",
     "timeoutSeconds",
@@ -146,19 +156,30 @@ class ForkFrom(ApiModel):
     ] = None
 
 
-class SessionSpec(ApiModel):
+class SessionSpec(ConversationSpec):
     """What to run, with which inputs.
 
-    All but suspend, stop, responses, ttlSecondsAfterFinished and displayName is fixed at creation.
+    All is fixed at creation but suspend, stop, responses, ttlSecondsAfterFinished and displayName, and of a
+    conversation its turns, revision, close and idleDeadlineSeconds.
     """
 
     model_config = ConfigDict(
-        json_schema_extra={"x-kubernetes-validations": [_immutable(field) for field in IMMUTABLE]}
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                *(_immutable(field) for field in IMMUTABLE),
+                only_in_conversations("turns", is_list=True),
+                *(only_in_conversations(field) for field in ("idleDeadlineSeconds", "close", "revision")),
+            ]
+        }
     )
 
     workflow_ref: Annotated[WorkflowRef, Field(description="The workflow.")]
     inputs: Annotated[
-        AnyJson, Field(description="The inputs, any JSON that the workflow's input schema takes. At most 256 KiB.")
+        AnyJson,
+        Field(
+            description="The inputs, any JSON that the workflow's input schema takes. At most 256 KiB. Conversations"
+            " take theirs in turns."
+        ),
     ] = None
     config: Annotated[
         GraphConfig | None, Field(description="LangGraph's config, beside the definition's defaults.config.")
@@ -338,28 +359,6 @@ class HistoryEntry(ApiModel):
     at: Annotated[Time | None, Field(description="When it was saved.")] = None
 
 
-class ResultRef(ApiModel):
-    """Where a result is that is too large for the status."""
-
-    size: Annotated[int, Field(ge=0, le=MAX_GENERATION, description="Bytes of the JSON text.")]
-    sha256: Annotated[str, Field(max_length=64, description="Digest of the JSON text, in hexadecimal.")]
-    url: Annotated[str, Field(max_length=2048, description="Where it is kept.")]
-    download_url: Annotated[
-        str | None,
-        Field(max_length=4096, description="A link to it that was asked for: whoever has it reads the result."),
-    ] = None
-    download_expires_at: Annotated[Time | None, Field(description="Until when the link is good.")] = None
-
-
-class RunError(ApiModel):
-    """Why a session failed."""
-
-    type: Annotated[ShortText, Field(description="The exception's type, or the reason.")]
-    message: Annotated[LongText, Field(description="What went wrong.")] = ""
-    node: Annotated[ShortText | None, Field(description="The node that raised.")] = None
-    retriable: Annotated[bool | None, Field(description="Whether another attempt could succeed.")] = None
-
-
 class SessionStatus(ApiModel):
     """How a session stands."""
 
@@ -384,8 +383,8 @@ class SessionStatus(ApiModel):
         tuple[Condition, ...],
         Field(
             max_length=16,
-            description="Accepted, Scheduled, Running, WaitingForInput, InputAccepted, CheckpointsLost, Complete,"
-            " Failed and Expired.",
+            description="Accepted, Scheduled, Running, WaitingForInput, InputAccepted, TurnAccepted, CheckpointsLost,"
+            " Complete, Failed and Expired.",
             json_schema_extra=CONDITION_LIST,
         ),
     ] = ()
@@ -418,6 +417,9 @@ class SessionStatus(ApiModel):
     workflow: Annotated[WorkflowSnapshot | None, Field(description="The pinned workflow.")] = None
     limits: Annotated[RunLimits | None, Field(description="What ends a run that would go on for ever.")] = None
     start_time: Annotated[Time | None, Field(description="When the first run started.")] = None
+    resumed_at: Annotated[
+        Time | None, Field(description="When a conversation was last taken out of its suspension without a turn.")
+    ] = None
     completion_time: Annotated[Time | None, Field(description="When the session ended.")] = None
     current_node: Annotated[ShortText | None, Field(description="A node that runs now.")] = None
     progress: Annotated[
@@ -425,6 +427,12 @@ class SessionStatus(ApiModel):
     ] = None
     steps: Annotated[Count | None, Field(description="Super-steps done.")] = None
     checkpoint_id: Annotated[str | None, Field(max_length=128, description="The last checkpoint.")] = None
+    last_seq: Annotated[
+        Annotated[int, Field(ge=0, le=2**53 - 1)] | None,
+        Field(
+            description="Number of the last event that was stored when the runner last wrote. No later event has it."
+        ),
+    ] = None
     question: Annotated[ShortText | None, Field(description="What is asked and not answered yet, in one line.")] = None
     interrupts: Annotated[
         tuple[Interrupt, ...],
@@ -458,9 +466,27 @@ class SessionStatus(ApiModel):
             " the operator alone."
         ),
     ] = None
-    result: Annotated[AnyJson, Field(description="The result, up to 32 KiB of JSON.")] = None
+    turn_count: Annotated[Count | None, Field(description="How many turns of a conversation began.")] = None
+    turn: Annotated[
+        CurrentTurn | None,
+        Field(description="The turn that is on, written by the operator alone; what a runner runs, and nothing else."),
+    ] = None
+    turn_end: Annotated[
+        TurnEnd | None, Field(description="How the last turn ended, as its runner says; the operator records it.")
+    ] = None
+    turns: Annotated[
+        tuple[TurnRecord, ...],
+        Field(
+            max_length=MAX_RECORDS,
+            description="The turn that is on and the last 20 that ended, written by the operator alone.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    result: Annotated[
+        AnyJson, Field(description="The result, up to 32 KiB of JSON; a conversation's is that of its last turn.")
+    ] = None
     result_ref: Annotated[ResultRef | None, Field(description="Where a larger result is kept.")] = None
-    error: Annotated[RunError | None, Field(description="Why it failed.")] = None
+    error: Annotated[RunError | None, Field(description="Why it failed; a conversation's is its last turn's.")] = None
     history: Annotated[
         tuple[HistoryEntry, ...],
         Field(
@@ -491,6 +517,14 @@ class AgenticSession(Resource):
     kind: str = "AgenticSession"
     spec: Annotated[SessionSpec, Field(description="What to run, with which inputs.")]
     status: Annotated[SessionStatus, Field(description="How it stands.", default_factory=SessionStatus)]
+
+    @property
+    def is_conversation(self) -> bool:
+        return self.spec.mode == "Conversation"
+
+    def find_turn(self, name: str) -> Turn | None:
+        """Return the turn of this name in ``spec.turns``; None where there is none."""
+        return next((turn for turn in self.spec.turns if turn.name == name), None)
 
     @property
     def thread(self) -> str:

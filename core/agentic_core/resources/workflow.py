@@ -89,6 +89,26 @@ class Inspection(ApiModel):
     ] = ()
 
 
+class SessionApi(ApiModel):
+    """What the gateway shows of sessions, beside their resource, events and results."""
+
+    state: Annotated[
+        Literal["None", "Latest", "History"] | None,
+        Field(
+            description="What of the state may be read, by who has the right to get agenticsessions/state. None, where"
+            " absent. Latest: the output channels at questions, at the ends of turns, and once a second. History: those"
+            " of each checkpoint, too. Nothing of sessions whose state is encrypted."
+        ),
+    ] = None
+    stream_tokens: Annotated[
+        bool | None,
+        Field(
+            description="Whether models are asked for their answers token by token, so that messages are in the event"
+            " log; true where absent. With false models are called as the graph's code calls them."
+        ),
+    ] = None
+
+
 class WorkflowSpec(ApiModel):
     """What to run and how."""
 
@@ -190,6 +210,16 @@ class WorkflowSpec(ApiModel):
         ),
     ] = None
     suspend: Annotated[bool | None, Field(description="While true, no new session starts.")] = None
+    api: Annotated[
+        SessionApi | None, Field(description="What the gateway shows of sessions, beside resource, events and results.")
+    ] = None
+    reports_to: Annotated[
+        Literal["APIServer", "Gateway"] | None,
+        Field(
+            description="To whom the runner speaks. APIServer, where absent: it reads and writes its session there."
+            " Gateway: a runner of another kind has a token for the gateway alone, and BACKEND_URL names that."
+        ),
+    ] = None
 
 
 class GraphDrawing(ApiModel):

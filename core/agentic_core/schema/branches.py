@@ -14,7 +14,7 @@ _MAX_OPTIONS: Final = 50
 
 @dataclass(frozen=True)
 class WrongTag:
-    """A tag that none of the alternatives has."""
+    """A tag of no alternative."""
 
     name: str
     options: tuple[Any, ...]
@@ -22,7 +22,7 @@ class WrongTag:
 
 @dataclass(frozen=True)
 class Union:
-    """What a value was held against without success: the alternatives that could be meant, with their names."""
+    """The alternatives that a value may have meant without matching, with their names."""
 
     branches: tuple[Branch, ...] = ()
     names: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ def _discriminate(discriminator: Any, schemas: Any, value: Mapping[str, Any]) ->
 
 
 def _name(schemas: Any, index: int) -> str:
-    """Return what an alternative is called; empty where it has no name."""
+    """Return the name of an alternative; empty without one."""
     schema = schemas[index] if isinstance(schemas, list) and index < len(schemas) else None
     if not isinstance(schema, Mapping):
         return ""

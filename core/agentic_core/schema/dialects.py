@@ -1,4 +1,4 @@
-"""The dialects of JSON Schema that are judged by their own rules, and where each of them has its subschemas."""
+"""The supported dialects of JSON Schema, and the places of subschemas in each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -48,7 +48,7 @@ class SchemaProblem:
 
 
 class SchemaRefused(ValueError):
-    """A schema that cannot be used; ``problems`` says why, with pointers into the schema."""
+    """An unusable schema; ``problems`` has the reasons, with pointers into the schema."""
 
     def __init__(self, problems: Iterable[SchemaProblem]) -> None:
         self.problems = tuple(problems)
@@ -95,13 +95,13 @@ def build_exhausted_problem(exhausted: Exhausted, instance: object) -> SchemaPro
 
 
 def build_compile_problem(error: engine.ValidationError) -> SchemaProblem:
-    """Word what the engine refuses in a schema that all our rules allow."""
+    """Return the message for a schema that our rules allow and the engine refuses."""
     message = clip(error.message.replace(VALUE, "value"), MAX_MESSAGE_CHARACTERS)
     return SchemaProblem(json_pointer(error.instance_path), message)
 
 
 def build_pattern_problem(unusable: Unusable) -> SchemaProblem:
-    """Word that a pattern cannot be used, with what to write instead where it is of another language."""
+    """Return the message for an unusable pattern, with a remedy if it is of another language."""
     remedy = next((each for mark, each in _OTHER_SYNTAX if mark.search(unusable.pattern)), "")
     why = remedy or "is not valid, or grows too large; correct it, or use 'maxLength' instead of a repetition"
     message = clip(f"the pattern {quote(unusable.pattern)} {why}", MAX_MESSAGE_CHARACTERS)
@@ -121,7 +121,7 @@ def blame_schema(refused: SchemaRefused) -> SchemaProblem:
 
 
 def sort_problems(problems: Iterable[SchemaProblem]) -> tuple[SchemaProblem, ...]:
-    """Return the problems a reader gets: sorted by pointer, each once, no more than fit a status."""
+    """Return the problems to report: sorted by pointer, without duplicates, at most as many as fit a status."""
     return tuple(sorted(set(problems))[:MAX_PROBLEMS])
 
 
@@ -157,7 +157,7 @@ def _explain(error: engine.ValidationError, union: Union | None = None, *, with_
 
 
 def _explain_branches(error: engine.ValidationError, union: Union) -> str:
-    """Return what keeps the value from each alternative; of many alternatives only what they are."""
+    """Return why the value does not match each alternative; of many alternatives only their names."""
     if not union.branches or not all(union.branches):
         return " the allowed forms"
     depth = len(error.instance_path)

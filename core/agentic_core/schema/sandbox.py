@@ -106,7 +106,7 @@ class SchemaChecker:
         return await self._check(OF_SCHEMA, text, b"", time.thread_time() - began)
 
     async def check_instance(self, schema: object, instance: object) -> tuple[SchemaProblem, ...]:
-        """Return what is wrong with ``instance``, sorted by pointer; nothing when ``schema`` allows it.
+        """Return the problems of ``instance``, sorted by pointer; none if ``schema`` allows it.
 
         Raises ``CheckerUnavailable``.
         """

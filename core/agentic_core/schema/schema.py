@@ -1,4 +1,4 @@
-"""JSON Schema: which schemas are accepted, and what is wrong with an input.
+"""JSON Schema: checks schemas by our rules, and inputs by a schema.
 
 A document is judged by the rules of the dialect that ``$schema`` names, from draft 4 on; without it, by 2020-12.
 Pure functions over a compiled engine that never fetches anything. ``format``, ``contentEncoding`` and
@@ -155,7 +155,7 @@ def check_schema(schema: object) -> tuple[SchemaProblem, ...]:
 
 
 def check_instance(schema: object, instance: object) -> tuple[SchemaProblem, ...]:
-    """Return what is wrong with ``instance``, sorted by pointer; nothing when ``schema`` allows it.
+    """Return the problems of ``instance``, sorted by pointer; none if ``schema`` allows it.
 
     A schema that is itself refused allows nothing, and the one problem says so.
     """
@@ -245,7 +245,7 @@ def _without(value: Any, pointer: str, places: set[str]) -> Any:
 
 
 def _compile(schema: dict[str, Any], dialect: Dialect, shape: Shape) -> CompiledSchema:
-    """Compile what the metaschema allows."""
+    """Compile a schema that the metaschema allows."""
     _refuse(find_reference_problems(shape))
     for node in shape.documents:
         if (first := next(_metaschema(node.dialect).judge(node.schema))).problems:

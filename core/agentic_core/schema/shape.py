@@ -46,7 +46,7 @@ class ShapeProblem:
 
 @dataclass(slots=True)
 class Node:
-    """One subschema: where it stands, and what its references are resolved against."""
+    """One subschema: its place, and the base of its references."""
 
     pointer: str
     schema: dict[str, Any]
@@ -95,7 +95,7 @@ class Shape:
                     node.references.append((keyword, value))
 
     def _enter(self, node: Node) -> Node:
-        """Take in what a subschema says of itself: dialect, address, anchors."""
+        """Record a subschema's own dialect, address and anchors."""
         schema = node.schema
         for keyword in (node.dialect.id_keyword, *_REFERENCES):
             if isinstance(schema.get(keyword), str):
@@ -232,7 +232,7 @@ def find_shape(schema: dict[str, Any], dialect: Dialect) -> Shape:
 
 
 def find_reference_problems(shape: Shape) -> list[ShapeProblem]:
-    """Return what is refused of the references of a document that its metaschema allows."""
+    """Return the refused references of a document that its metaschema allows."""
     shape.link()
     if len(shape.nodes) > MAX_SUBSCHEMAS:
         return [_too_many()]

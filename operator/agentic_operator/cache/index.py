@@ -5,6 +5,7 @@ only for the moment between an event and its pass.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from agentic_core.conditions import find_condition
@@ -17,6 +18,8 @@ from agentic_operator.sessions.children import ObservedJob, ObservedPod
 from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 
 MAX_BODIES: Final = 4096
+# Of sessions that have ended: when a process starts, all of them wait for a pass at once, and 1,000 bodies take 17 MiB.
+MAX_ENDED_BODIES: Final = 128
 _MAX_BODY_NODES: Final = 64
 _MAX_BODY_CHARACTERS: Final = 4096
 
@@ -42,13 +45,14 @@ def is_small(value: object) -> bool:
 class Index:
     """The index. Everything is synchronous: between two awaits it is consistent.
 
-    ``wake`` is called with sessions whose turn may have come because another gave its place away, ``wake_later`` with
-    definitions whose number of active sessions changed.
+    ``wake`` is called with sessions that may start because another one freed its slot, ``wake_later`` with definitions
+    whose number of active sessions changed.
     """
 
     def __init__(self, wake: Callable[[Key], None], wake_later: Callable[[Key], None]) -> None:
         self.slots = Slots(wake, wake_later, self._find_limit)
         self._entries: dict[SessionKey, Entry] = {}
+        self._admitting: set[str] = set()
         self._bodies: dict[SessionKey, Raw] = {}
         self._jobs: dict[Key, dict[str, ObservedJob]] = {}
         self._pods: dict[Key, dict[str, ObservedPod]] = {}
@@ -61,11 +65,11 @@ class Index:
         return len(self._entries)
 
     def find(self, key: SessionKey) -> Entry | None:
-        """Return what is remembered of a session."""
+        """Return a session's entry."""
         return self._entries.get(key)
 
     def entries(self) -> Iterable[Entry]:
-        """Return what is remembered of all sessions; to be read at once, without an await in between."""
+        """Return the entries of all sessions; iterate without an await in between."""
         return self._entries.values()
 
     def keys(self) -> list[SessionKey]:
@@ -76,7 +80,7 @@ class Index:
         """Remember a session as it was read; return whether a pass over it is due.
 
         Older versions than the one known are ignored: a replayed or reordered event changes nothing. With
-        ``keep_body`` a session without a phase is kept until its pass, which then need not read it again.
+        ``keep_body`` a session that has no phase, or has ended, is kept until its pass, which then need not read it.
         """
         meta = raw["metadata"]
         key, entry = SessionKey(meta.get("namespace", ""), meta["name"]), read_entry(raw)
@@ -86,12 +90,16 @@ class Index:
         if old is not None and old.uid != entry.uid:
             self._leave(key, old)
         self._entries[key] = entry
+        if entry.is_admitted:
+            self._admitting.discard(entry.uid)
         self._settle(key, entry)
         if old is not None and entry.is_like(old):
             return False
         self._bodies.pop(key, None)
+        limit = MAX_ENDED_BODIES if entry.is_final else MAX_BODIES
         may_keep = keep_body and (not entry.phase or entry.is_final) and not entry.is_deleting
-        if may_keep and len(self._bodies) < MAX_BODIES and is_small((raw.get("spec") or {}).get("inputs")):
+        spec = raw.get("spec") or {}
+        if may_keep and len(self._bodies) < limit and is_small([spec.get("inputs"), spec.get("turns")]):
             self._bodies[key] = raw
         return True
 
@@ -106,11 +114,12 @@ class Index:
         return self._bodies.pop(key, None)
 
     def forget_session(self, key: SessionKey, uid: str = "") -> Entry | None:
-        """Drop a session that is gone; with ``uid`` only if it is that one. Return what was remembered."""
+        """Drop a deleted session; with ``uid`` only if it is that one. Return its entry."""
         entry = self._entries.get(key)
         if entry is None or (uid and entry.uid != uid):
             return None
         self._leave(key, entry)
+        self._admitting.discard(entry.uid)
         del self._entries[key]
         self._bodies.pop(key, None)
         self._jobs.pop(key, None)
@@ -126,12 +135,31 @@ class Index:
     def release(self, key: SessionKey) -> None:
         """Take a reserved slot back where no Job came to be."""
         if (entry := self._entries.get(key)) is not None:
+            self._admitting.discard(entry.uid)
             self._settle(key, entry)
 
+    def reserve_conversation(self, key: SessionKey) -> None:
+        """Count a conversation before its status says that it was admitted."""
+        if (entry := self._entries.get(key)) is not None and not entry.is_admitted:
+            self._admitting.add(entry.uid)
+
     def queue_of(self, key: SessionKey) -> Queue:
-        """Return how full the workflow is for this session."""
+        """Return how full the workflow is for this session, and the namespace for a conversation that is new."""
         entry = self._entries.get(key)
-        return self.slots.queue_of(key, entry) if entry is not None else Queue()
+        if entry is None:
+            return Queue()
+        queue = self.slots.queue_of(key, entry)
+        if not entry.is_conversation or entry.is_admitted:
+            return queue
+        return replace(queue, conversations=self._count_conversations(key))
+
+    def _count_conversations(self, key: SessionKey) -> int:
+        """Return how many other conversations of the namespace were admitted and have not ended."""
+        return sum(
+            (each.is_admitted or each.uid in self._admitting) and not each.is_final
+            for other, each in self._entries.items()
+            if other.namespace == key.namespace and other != key and each.is_conversation
+        )
 
     # -- children
 
@@ -239,7 +267,7 @@ class Index:
         return self._definitions.get(key)
 
     def list_checkpoint_ttls(self, namespace: str) -> list[tuple[DefinitionKey, CheckpointTtl]]:
-        """Return what the workflows that a namespace's sessions may run say of how long checkpoints are kept."""
+        """Return the checkpoint retention of the workflows that a namespace's sessions may run."""
         found = []
         for key, definition in self._definitions.items():
             project = definition.status.project
@@ -271,5 +299,6 @@ def _essence(definition: Definition) -> tuple[object, ...]:
         definition.metadata.uid,
         definition.metadata.generation,
         ready.status if ready is not None else None,
+        ready.reason if ready is not None else None,
         ready.observed_generation if ready is not None else None,
     )

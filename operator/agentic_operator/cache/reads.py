@@ -1,4 +1,4 @@
-"""Reads for a pass over a session: from memory where that is enough, else from the API server."""
+"""Reads objects for a pass over a session: from memory if that is enough, else from the API server."""
 
 import logging
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.children import JOB_NAME_LABEL, ObservedJob, ObservedPod, observe_job, observe_pod
 from agentic_operator.sessions.keys import DefinitionKey, SessionKey
 from agentic_operator.sessions.status import is_withdrawn, last_run
+from agentic_operator.sessions.turns import has_work
 
 logger: Final = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def workflow_of(session: AgenticSession) -> DefinitionKey:
 
 
 class Reads:
-    """Reads, first from memory where that is enough, else from the API server."""
+    """Reads from memory if that is enough, else from the API server."""
 
     def __init__(
         self, kube: Kube, index: Index, faults: Faults | None = None, *, has_cluster_definitions: bool = True
@@ -48,7 +49,7 @@ class Reads:
         self._faults = faults or Faults()
 
     async def fetch_session(self, key: SessionKey) -> tuple[AgenticSession, Json] | None:
-        """Return a session; None where it is gone.
+        """Return a session; None if it was deleted.
 
         A body kept from its event is good enough for a session that was never written to: whatever is made from it has
         a derived name and a precondition. For everything else the latest is read.
@@ -83,10 +84,10 @@ class Reads:
         return definition
 
     async def refresh_children(self, session: AgenticSession, key: SessionKey) -> None:
-        """Read what a decision over this session must not get wrong from memory alone.
+        """Read the objects whose state in memory is not reliable enough for a decision about this session.
 
-        A Job is looked up by the name that follows from its run, whatever its labels; that it is gone is believed of
-        nobody but the API server.
+        A Job is looked up by the name derived from its run, whatever its labels. Only the API server decides that it is
+        gone.
         """
         status, uid = session.status, session.metadata.uid
         phase = status.phase or Phase.PENDING
@@ -96,12 +97,14 @@ class Reads:
         names = self._index.doubts_of(key) & known.keys()
         # Derived: the name that the status shows is for people.
         current_name = job_name(key.name, status.run) if status.run else ""
-        if current_name and phase is not Phase.SUSPENDED and current_name not in known:
+        # Nothing is to run for a conversation that has nothing to do: thousands may be idle when a process starts.
+        is_resting = phase is Phase.SUSPENDED or (phase is Phase.IDLE and not has_work(session))
+        if current_name and not is_resting and current_name not in known:
             names |= {current_name}
         unfinished = {job.name for job in known.values() if not job.is_finished}
-        is_ending = _is_ending(session) and (phase is not Phase.SUSPENDED or bool(unfinished))
+        is_ending = _is_ending(session) and (not is_resting or bool(unfinished))
         if is_ending:
-            # One that was made just before a crash is not told of yet.
+            # There is no event yet for a Job that was created just before a crash.
             last = last_run(session)
             names |= {*unfinished, *(job_name(session.name, run) for run in (last, last + 1) if run)}
         for name in sorted(names):
@@ -127,7 +130,7 @@ class Reads:
             self._index.forget_job(key, name)
 
     async def _look_at_pod(self, key: SessionKey, name: str) -> ObservedPod | None:
-        """Return a pod that was known, as it is now; None where it is gone."""
+        """Return the current state of a known pod; None if it is gone."""
         known = next((pod for pod in self._index.pods_of(key) if pod.name == name), None)
         raw = await self._kube.find(PODS, key.namespace, name)
         pod = observe_pod(raw) if raw is not None else None

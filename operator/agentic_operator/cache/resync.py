@@ -4,21 +4,24 @@ It reads pages and forgets them. On a cluster where all is well it changes nothi
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 from agentic_core.lifecycle import Phase
 from agentic_core.names import INSPECTION_NAMESPACE, MANAGED_BY, MANAGED_BY_LABEL
 from agentic_core.reading import read_session
+from agentic_operator.batch_writer import write_apart
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
+from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.sessions.children import owner_of
 from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
-from agentic_operator.sessions.record import build_record
-from agentic_store.protocols import Sessions
-from agentic_store.records import SessionRecord
+from agentic_operator.sessions.record import build_record, build_turns
+from agentic_store.protocols import Sessions, Turns
+from agentic_store.records import SessionRecord, TurnRecord
 
 INTERVAL_SECONDS: Final = 600.0
 FIRST_SECONDS: Final = 15.0
@@ -26,16 +29,26 @@ FIRST_SECONDS: Final = 15.0
 logger: Final = logging.getLogger(__name__)
 
 
-def _settled_record(raw: Json) -> list[SessionRecord]:
+def _settled_record(raw: Json, now: datetime) -> list[SessionRecord]:
     """Return the row of a session, unless its runner writes that itself at the moment."""
     session = read_session(raw).session
-    if session.status.phase in (Phase.RUNNING, Phase.WAITING_FOR_INPUT):
+    status = session.status
+    if status.phase in (Phase.RUNNING, Phase.WAITING_FOR_INPUT) or (status.phase is Phase.IDLE and status.turn):
         return []
-    return [build_record(session)]
+    return [build_record(session, now)]
+
+
+def describe_record(record: SessionRecord) -> dict[str, str]:
+    """Return which session a row is of, as logs name it."""
+    return {"namespace": record.project_name, "session": record.session_name}
 
 
 async def keep_results(_uid: str) -> None:
     """Remove nothing: there is no object store."""
+
+
+async def _record_nothing(_records: Sequence[SessionRecord]) -> None:
+    """Write nothing: there is no database."""
 
 
 class Resync:
@@ -53,7 +66,11 @@ class Resync:
         inspections: str = INSPECTION_NAMESPACE,
         *,
         observed: tuple[str, ...] | None = None,
+        record_rows: Callable[[Sequence[SessionRecord]], Awaitable[object]] | None = None,
+        now: Callable[[], datetime] = utc_now,
+        turns: Turns | None = None,
     ) -> None:
+        """``record_rows`` writes rows; whoever deletes some at the same time gives one that knows of it."""
         self._kube = kube
         self._index = index
         self._queue = queue
@@ -62,8 +79,11 @@ class Resync:
         with_inspections = (*namespaces, inspections) if namespaces else ()
         self._observed = (with_inspections if observed is None else observed) or ("",)
         self._rows = rows
+        self._record_rows = record_rows or (rows.record_sessions if rows is not None else _record_nothing)
+        self._turns = turns
         self._remove_results = remove_results
         self._faults = faults or Faults()
+        self._now = now
 
     async def run(self) -> None:
         """Go round for ever."""
@@ -74,13 +94,13 @@ class Resync:
         uids = await self._compare_sessions()
         await self._compare_children()
         if self._rows is None or self._namespaces != ("",):
-            # An operator of some namespaces cannot know which sessions exist in the others.
+            # An operator of some namespaces does not see the sessions of others.
             return
         outage, removed = Outage(), set[str]()
         for uid in await self._rows.find_orphans(uids):
             # Where results stay, the row is what the next round finds them by; the others need not wait.
             with self._faults.apart("sweep", uid=uid):
-                # A store is its namespace's: that it is away says nothing of the others.
+                # Each namespace may have its own store: if one is unavailable, others may work.
                 await self._remove_results(uid)
                 removed.add(uid)
             if uid not in removed:
@@ -95,6 +115,7 @@ class Resync:
         outage = Outage()
         async for page in self._pages(SESSIONS):
             records: list[SessionRecord] = []
+            turns: list[TurnRecord] = []
             for raw in page:
                 key = SessionKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
                 before.discard(key)
@@ -103,23 +124,35 @@ class Resync:
                     if self._index.see_session(raw):
                         self._queue.add(key, urgent=False)
                     if self._rows is not None:
-                        records += _settled_record(raw)
-            if self._rows is not None and records:
-                await self._record(self._rows, records, outage)
+                        records += _settled_record(raw, self._now())
+                    if self._turns is not None and (raw.get("spec") or {}).get("mode") == "Conversation":
+                        turns += build_turns(read_session(raw).session)
+            if records:
+                await self._record(records, outage)
+            if self._turns is not None and turns:
+                await self._record_turns(self._turns, turns, outage)
         for key in before:
             # Their pass finds out whether they are gone or only newer than the list.
             self._queue.add(key, urgent=False)
         return uids
 
-    async def _record(self, rows: Sessions, records: list[SessionRecord], outage: Outage) -> None:
-        """Write a page of rows at once, or each by itself where one of them is refused."""
-        try:
-            await rows.record_sessions(records)
-        except Exception as error:  # noqa: BLE001  (told below, with the name of the one that it is about)
-            logger.info("batch of rows failed, writing them one by one: %s", type(error).__name__)
-            for record in records:
-                with self._faults.apart("sweep", outage, namespace=record.project_name, session=record.session_name):
-                    await rows.record_sessions([record])
+    async def _record(self, records: list[SessionRecord], outage: Outage) -> None:
+        """Write a page of rows."""
+
+        def settle(record: SessionRecord, error: Exception | None) -> None:
+            if error is not None:
+                self._faults.tell("sweep", error, **describe_record(record))
+
+        await write_apart(records, self._record_rows, settle, outage)
+
+    async def _record_turns(self, rows: Turns, turns: list[TurnRecord], outage: Outage) -> None:
+        """Write the rows of a page's turns: those that are there and ended are left alone."""
+
+        def settle(record: TurnRecord, error: Exception | None) -> None:
+            if error is not None:
+                self._faults.tell("sweep", error, namespace=record.project_name, session=record.session_name)
+
+        await write_apart(turns, rows.record, settle, outage)
 
     async def _compare_children(self) -> None:
         owners = self._index.child_owners()

@@ -1,4 +1,4 @@
-"""Slots of ``maxActiveSessions``: which sessions of a workflow hold one, and which wait for one, oldest first."""
+"""Slots of ``maxActiveSessions``: which sessions of a workflow hold one, and which wait for one, in which order."""
 
 import bisect
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from agentic_operator.sessions.keys import DefinitionKey, SessionKey
 
 
 class Slot(Enum):
-    """What a session is to its workflow's ``maxActiveSessions``."""
+    """How a session counts for its workflow's ``maxActiveSessions``."""
 
     NONE = "none"
     WAITING = "waiting"
@@ -21,25 +21,32 @@ class Slot(Enum):
 
 
 def find_slot(entry: Entry, *, has_job: bool) -> Slot:
-    """Return what a session is to its workflow."""
+    """Return how a session counts for its workflow."""
     if entry.is_final or entry.is_deleting:
         return Slot.NONE
     if entry.phase in ("Creating", "Running") or (has_job and entry.phase in ("", "Pending")):
         return Slot.ACTIVE
-    # Those that the API server refuses must not hold up the others behind them.
+    if entry.phase == "Idle" and entry.turn > entry.ended_turn:
+        # The pod that is there takes the turn.
+        return Slot.ACTIVE
+    has_turn = entry.has_waiting_turn or entry.turn > entry.ended_turn
+    if entry.is_conversation and entry.phase in ("", "Pending") and not has_turn:
+        return Slot.NONE
+    # Sessions that the API server refuses must not block those behind them.
     if entry.phase in ("", "Pending") and entry.reason not in HOLDING:
         return Slot.WAITING
-    # The reason alone says nothing: a runner may write it, and whoever never takes a turn would hold up all behind it.
-    # In line is who has no pod that could have written it, and something to run for.
+    # The reason alone proves nothing: a runner may write it, and a session that never starts would block the others.
+    # A session is in the queue if it has no pod that could have written the reason, and has something to run for.
     is_in_line = entry.reason == "Queued" and not has_job
     may_run = entry.phase == "Suspended" or (entry.phase == "WaitingForInput" and entry.is_answered)
+    may_run = may_run or (entry.phase == "Idle" and entry.has_waiting_turn)
     return Slot.WAITING if is_in_line and may_run else Slot.NONE
 
 
 class _Waiter(NamedTuple):
-    """A session in the line: by age, then by name."""
+    """A session in the line: by when it came there, then by name."""
 
-    created: str
+    since: str
     name: str
     key: SessionKey
 
@@ -69,20 +76,23 @@ class Slots:
         self._find_limit = find_limit
         self._slots: dict[str, Slot] = {}
         self._workflows: dict[DefinitionKey, _Workflow] = {}
+        self._waiters: dict[str, _Waiter] = {}
+        """Where each session that waits is in its line, by uid."""
 
     def put(self, key: SessionKey, entry: Entry, slot: Slot) -> None:
         """Give a session this slot instead of the one that it had."""
         old = self._slots.get(entry.uid, Slot.NONE)
         if old is slot:
             return
-        self._remove(key, entry)
+        self._remove(entry)
         if slot is not Slot.NONE:
             workflow = self._workflows.setdefault(entry.workflow, _Workflow())
             self._slots[entry.uid] = slot
             if slot is Slot.ACTIVE:
                 workflow.active.add(entry.uid)
             else:
-                bisect.insort(workflow.waiting, _Waiter(entry.created, key.name, key))
+                self._waiters[entry.uid] = _Waiter(entry.waits_since, key.name, key)
+                bisect.insort(workflow.waiting, self._waiters[entry.uid])
         if Slot.ACTIVE in (old, slot):
             self._wake_later(entry.workflow)
         if slot is Slot.NONE or old is Slot.ACTIVE:
@@ -93,7 +103,8 @@ class Slots:
         workflow = self._workflows.get(entry.workflow)
         if workflow is None:
             return Queue()
-        ahead = bisect.bisect_left(workflow.waiting, _Waiter(entry.created, key.name, key))
+        place = self._waiters.get(entry.uid) or _Waiter(entry.waits_since, key.name, key)
+        ahead = bisect.bisect_left(workflow.waiting, place)
         return Queue(active=len(workflow.active) - (entry.uid in workflow.active), ahead=ahead)
 
     def count_active(self, workflow: DefinitionKey) -> int:
@@ -102,24 +113,23 @@ class Slots:
         return len(found.active) if found is not None else 0
 
     def waiting_for(self, workflow: DefinitionKey, limit: int | None = None) -> list[SessionKey]:
-        """Return the sessions that wait for a slot, oldest first."""
+        """Return the sessions that wait for a slot, those that came first before the others."""
         found = self._workflows.get(workflow)
         return [waiter.key for waiter in found.waiting[:limit]] if found is not None else []
 
-    def _remove(self, key: SessionKey, entry: Entry) -> None:
+    def _remove(self, entry: Entry) -> None:
         slot = self._slots.pop(entry.uid, Slot.NONE)
         workflow = self._workflows.get(entry.workflow)
         if workflow is None or slot is Slot.NONE:
             return
         workflow.active.discard(entry.uid)
         if slot is Slot.WAITING:
-            position = bisect.bisect_left(workflow.waiting, _Waiter(entry.created, key.name, key))
-            del workflow.waiting[position]
+            del workflow.waiting[bisect.bisect_left(workflow.waiting, self._waiters.pop(entry.uid))]
         if not workflow.active and not workflow.waiting:
             del self._workflows[entry.workflow]
 
     def _wake_next(self, workflow: DefinitionKey) -> None:
-        """Wake those in line whose turn it may be now."""
+        """Wake the queued sessions that may start now."""
         limit = self._find_limit(workflow)
         if limit is not None:
             for key in self.waiting_for(workflow, max(limit - self.count_active(workflow), 0)):

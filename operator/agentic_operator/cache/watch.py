@@ -1,14 +1,14 @@
 """Watches by Kopf: the only module that knows it. Every event goes to the index and the work queue.
 
-Plain event handlers, because the others write: ``on.create`` and its kin keep the last-handled state in annotations
-of the objects, need twice the time in a burst, and fail on specs over 256 KiB. Here Kopf is an informer; it writes
-neither annotations nor finalizers (decision 1).
+All handlers are ``on.event`` handlers: ``on.create`` and similar ones keep the last-handled state in annotations of the
+objects, need twice the time in a burst, and fail for specs over 256 KiB. Kopf is only the informer; it writes neither
+annotations nor finalizers (decision 1).
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import kopf
@@ -20,7 +20,9 @@ from agentic_core.names import GROUP, INSPECTION_NAMESPACE, MANAGED_BY, MANAGED_
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.reads import parse_definition
 from agentic_operator.cache.workqueue import WorkQueue
+from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults
+from agentic_operator.kube.client import PAGE
 from agentic_operator.kube.connection import Connection
 from agentic_operator.sessions.children import observe_job, observe_pod, owner_of
 from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
@@ -29,9 +31,8 @@ from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
 # 250 MiB. Workers that leave at once need no more.
 WORKER_LIMIT: Final = 64
 IDLE_SECONDS: Final = 0.05
-# A watch that a dead connection keeps open says nothing any more: it is opened anew after this time.
+# A watch on a dead connection gets no events: it is reopened after this time.
 WATCH_SECONDS: Final = 30
-PAGE: Final = 200
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
 GONE: Final = 410
 RELIST_SECONDS: Final = 1.0
@@ -89,10 +90,10 @@ def build_settings() -> kopf.OperatorSettings:
 
 
 class Handlers:
-    """Events in, keys out. ``on_unrun`` is told the uid of a session that went before it ever ran.
+    """Turns events into keys. ``on_unrun`` is called with the uid of a session that was deleted before it ever ran.
 
-    ``on_change`` is told every session that is there. Of the ``inspections``' namespace, which is watched beside those
-    that are served (all where empty), only inspections count; and those of the cluster's definitions only from there.
+    ``on_change`` is called with every existing session. The namespace ``inspections`` is watched in addition to the
+    served ones (all if empty): only its inspections count, and inspections of cluster definitions count only there.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Handlers:
         if self._index.see_definition(key, definition):
             for session in self._index.slots.waiting_for(key):
                 self._queue.add(session)
-        # Always: that a session's pass has read the definition before says nothing of the definition's own pass.
+        # Always: a session's pass may have read the definition already, but the definition's own pass has not.
         self._queue.add(key, urgent=False)
 
     def on_job(self, kind: str | None, raw: Raw) -> None:
@@ -185,7 +186,7 @@ class Handlers:
         return not self._served or namespace in self._served
 
     def _find_owner(self, raw: Raw) -> Key | None:
-        """Return whose a Job or pod is; None where nobody's that is served."""
+        """Return the owner's key of a Job or pod; None if no served object owns it."""
         owner = owner_of(dict(raw), self._inspections)
         return owner if owner is not None and (not owner.namespace or self._is_served(owner.namespace)) else None
 
@@ -240,7 +241,7 @@ def build_registry(functions: Functions, connection: Connection) -> kopf.Operato
             private_key_data=connection.key,
             token=await asyncio.to_thread(connection.read_token),
             # The kubelet renews the token's file: it is read again well before the old one ends.
-            expiration=datetime.now(UTC) + LOGIN_LIFETIME if connection.token_file is not None else None,
+            expiration=utc_now() + LOGIN_LIFETIME if connection.token_file is not None else None,
         )
 
     return registry
@@ -272,7 +273,7 @@ async def watch_cluster(
         except kopf_errors.APIError as error:
             if error.status != GONE:
                 raise
-            # Kopf lists anew where a watch is told so in its stream, and ends where that is the answer itself.
+            # Kopf lists again after a 410 in a watch's stream, but ends if 410 is the response itself.
             logger.warning("watch expired (resourceVersion too old), listing again")
             await asyncio.sleep(RELIST_SECONDS)
         else:

@@ -1,7 +1,7 @@
 """The work queue: each key at most once in line, one worker a key, delays and two priorities.
 
-Handlers only add keys; what happened is looked up by the pass that takes the key. A key that is added while its pass
-runs is handled once more afterwards, so no event is lost and none is handled twice at a time (decision 1).
+Handlers only add keys; the pass that takes a key reads the state. A key that is added during its pass is handled once
+more afterwards, so no event is lost and no key has two passes at a time (decision 1).
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class WorkQueue(Generic[K]):
         self._changed.set()
 
     def add_at(self, key: K, due: float) -> None:
-        """Put a key in line at ``due``, or earlier where it is due earlier already."""
+        """Queue a key for ``due``, or earlier if it is due earlier already."""
         known = self._due.get(key)
         if known is not None and known <= due:
             return
@@ -70,8 +70,12 @@ class WorkQueue(Generic[K]):
         heapq.heappush(self._heap, (due, next(self._numbers), key))
         self._changed.set()
 
+    def add_after(self, key: K, seconds: float) -> None:
+        """Queue a key after so many seconds, or earlier if it is due earlier already."""
+        self.add_at(key, self._clock() + seconds)
+
     def forget(self, key: K) -> None:
-        """Drop what is known of a key whose object is gone; a pass that runs goes on."""
+        """Drop the state of a key whose object is gone; a running pass continues."""
         self._due.pop(key, None)
         self._failures.pop(key, None)
 

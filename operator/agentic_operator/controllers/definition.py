@@ -1,9 +1,8 @@
 """The definition controller: carries out the plan of a pass: schema checks, inspection Jobs and their reports."""
 
 import logging
-import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from agentic_core.conditions import Reason, find_condition
@@ -15,7 +14,7 @@ from agentic_core.run_settings import find_settings_problems
 from agentic_core.times import seconds_until
 from agentic_core.writable_paths import find_mount_problems
 from agentic_operator.cache.reads import definition_kind, parse_definition
-from agentic_operator.controllers.session import Dependencies
+from agentic_operator.controllers.dependencies import Dependencies
 from agentic_operator.definitions.decide import (
     DefinitionSeen,
     Report,
@@ -26,7 +25,8 @@ from agentic_operator.definitions.decide import (
 )
 from agentic_operator.kube.client import JOBS, PODS, Json
 from agentic_operator.kube.errors import AlreadyExists, Blocked, NotFound
-from agentic_operator.manifests.jobs import Definition, build_inspection_job, inspection_fingerprint
+from agentic_operator.manifests.inspection_jobs import build_inspection_job, inspection_fingerprint
+from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.blockers import hold_definition
 from agentic_operator.sessions.children import ObservedJob, observe_job, observe_pod
 from agentic_operator.sessions.diagnosis import newest
@@ -68,7 +68,7 @@ class DefinitionReconciler:
         self._see(key, definition)
         namespace = inspection_namespace(definition, self._of_cluster)
         seen = await self._observe(key, definition, namespace)
-        now = datetime.now(UTC)
+        now = self._parts.now()
         plan = decide_definition(definition, seen, now, self._parts.rules, namespace)
         for name in plan.delete_jobs:
             await self._kube.delete(JOBS, namespace, name)
@@ -93,7 +93,7 @@ class DefinitionReconciler:
         for name in plan.delete_pods:
             await self._kube.delete(PODS, namespace, name)
         if plan.wake_at is not None:
-            self._parts.queue.add_at(key, time.monotonic() + seconds_until(plan.wake_at, now))
+            self._parts.queue.add_after(key, seconds_until(plan.wake_at, now))
 
     async def _create_job(self, namespace: str, manifest: Json) -> Json:
         try:

@@ -2,49 +2,28 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import Conflict, Problem, TransientError
-from agentic_core.input_rules import find_unknown_keys
+from agentic_core.errors import Conflict, TransientError
 from agentic_core.names import FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, SESSION_LABEL
 from agentic_core.resources import AgenticSession, SessionStatus
 from agentic_core.times import seconds_until
-from agentic_operator.cache.index import Index
-from agentic_operator.cache.reads import Reads, workflow_of
-from agentic_operator.cache.workqueue import WorkQueue
-from agentic_operator.controllers.schema_checker import Checker, find_input_problems
-from agentic_operator.controllers.stuck_pods import StuckPods
-from agentic_operator.database.session_rows import Recorder
-from agentic_operator.database.trail_rows import TrailKeeper
-from agentic_operator.faults import Faults
-from agentic_operator.kube.client import CLAIMS, JOBS, PODS, SESSIONS, Json, Kube
+from agentic_operator.controllers.dependencies import Dependencies
+from agentic_operator.controllers.session_observer import SessionObserver
+from agentic_operator.kube.client import CLAIMS, JOBS, PODS, SESSIONS, Json
 from agentic_operator.kube.errors import AlreadyExists, Blocked, Forbidden, Invalid, NotFound
-from agentic_operator.kube.event_recorder import EventRecorder
-from agentic_operator.kube.events import Event
-from agentic_operator.manifests.jobs import Definition
 from agentic_operator.manifests.pods import Manifest
-from agentic_operator.namespaces.prepare import Namespaces
-from agentic_operator.sessions.admission import (
-    Refused,
-    check_fork,
-    find_input_rules,
-    list_input_problems,
-    measure_inputs,
-    refuse_inputs,
-)
-from agentic_operator.sessions.answers import AnswerChecks, find_checks, find_managers
-from agentic_operator.sessions.blockers import Blocker, find_blocker, hold_session
+from agentic_operator.sessions.blockers import hold_session
 from agentic_operator.sessions.children import find_controller, observe_job
-from agentic_operator.sessions.decide import decide, needs_input_check, wants_end
+from agentic_operator.sessions.decide import decide
 from agentic_operator.sessions.ending import DELETION_PATIENCE
-from agentic_operator.sessions.keys import Key, SessionKey
-from agentic_operator.sessions.observation import Observation, Rules, find_pending
+from agentic_operator.sessions.keys import SessionKey
+from agentic_operator.sessions.observation import Observation
 from agentic_operator.sessions.plan import Plan, Repair
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.starting import find_run_account
@@ -59,44 +38,6 @@ UNREPAIRED_SECONDS: Final = 10.0
 logger: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Dependencies:
-    """What the reconcilers work with; made once by ``main``."""
-
-    kube: Kube
-    index: Index
-    queue: WorkQueue[Key]
-    lookup: Reads
-    namespaces: Namespaces
-    event_recorder: EventRecorder
-    checker: Checker
-    rules: Rules
-    stalls: StuckPods
-    recorder: Recorder | None = None
-    trails: TrailKeeper | None = None
-    faults: Faults = field(default_factory=Faults)
-    fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
-    """Asks the database; None where there is none."""
-
-    async def tell(
-        self,
-        error: Exception,
-        key: Key,
-        namespace: str,
-        subject: AgenticSession | Definition,
-        action: str,
-        write: Callable[[Blocker], Awaitable[bool]],
-    ) -> None:
-        """Say in a status and an Event why there is no Job yet; ``write`` says whether that was not said already."""
-        obstacle = find_blocker(error, namespace, self.queue.failures_of(key) + 1)
-        if obstacle is None:
-            return
-        # What cannot be written now is written with the next try; the error at hand says when that is.
-        with suppress(NotFound, TransientError):
-            if await write(obstacle):
-                self.event_recorder.announce(subject, Event(obstacle.reason, obstacle.message, "Warning", action))
-
-
 class SessionReconciler:
     """One pass over a session at a time."""
 
@@ -104,8 +45,7 @@ class SessionReconciler:
         self._parts = parts
         self._kube = parts.kube
         self._index = parts.index
-        self._asked: dict[SessionKey, tuple[str, frozenset[str]]] = {}
-        """The questions of each session that has begun and not ended, by its uid, as its last pass found them."""
+        self._observer = SessionObserver(parts)
 
     async def reconcile(self, key: SessionKey) -> None:
         """Look at a session, decide, and do it. Raises our errors; the queue decides when to try again."""
@@ -114,87 +54,25 @@ class SessionReconciler:
             self._forget(key)
             return
         session, body = found
-        seen = await self._observe(session, key)
-        now = datetime.now(UTC)
-        seen = replace(seen, managers=find_managers(body.get("metadata", {}).get("managedFields")))
-        if not wants_end(session) and (session.spec.responses or session.spec.input_deadline is not None):
-            seen = replace(seen, answers=await self._check_answers(session, now))
-        seen = replace(seen, fresh=self._find_fresh(key, session))
-        if self._parts.trails is not None:
-            self._parts.trails.submit(session)
-            seen = replace(seen, stored=self._parts.trails.find(session.metadata.uid))
+        seen = await self._observer.look(key, session)
+        now = self._parts.now()
+        seen = await self._observer.check(key, session, body, seen, now)
         plan = decide(session, replace(seen, queue=self._index.queue_of(key)), now, self._parts.rules)
-        if plan.job is not None:
-            self._index.reserve(key)
+        self._reserve(key, session, plan)
         try:
             await self._apply(key, session, body, seen, plan, now)
         except BaseException:
             self._index.release(key)
             raise
-        self._remember_questions(key, session)
+        self._observer.remember(key, session)
 
-    def _find_fresh(self, key: SessionKey, session: AgenticSession) -> frozenset[str]:
-        """Return the questions that were asked since the last pass; none where this process made none before."""
-        uid, known = self._asked.get(key, ("", frozenset()))
-        if uid != session.metadata.uid:
-            return frozenset()
-        return frozenset(each.id for each in session.status.interrupts) - known
-
-    def _remember_questions(self, key: SessionKey, session: AgenticSession) -> None:
-        """Keep in mind which questions a pass that was carried out has looked at."""
-        phase = session.status.phase
-        if phase is None or phase.is_final or session.metadata.deletion_timestamp is not None:
-            self._asked.pop(key, None)
-        else:
-            self._asked[key] = session.metadata.uid, frozenset(each.id for each in session.status.interrupts)
-
-    async def _observe(self, session: AgenticSession, key: SessionKey) -> Observation:
-        # What people want does not hang on what others wrote: to stop, nothing of the definition is needed.
-        definition = None if wants_end(session) else await self._parts.lookup.fetch_definition(workflow_of(session))
-        await self._parts.lookup.refresh_children(session, key)
-        refused: Refused | None = None
-        warning = ""
-        jobs = self._index.jobs_of(key, session.metadata.uid)
-        if not find_pending(session, jobs) and needs_input_check(session, definition, self._parts.rules):
-            refused, warning = await self._check_inputs(session, definition)
-        pods = self._index.pods_of(key)
-        return Observation(
-            definition=definition,
-            jobs=jobs,
-            pods=pods,
-            refused_inputs=refused,
-            input_warning=warning,
-            stall=self._parts.stalls.find(key, jobs, pods),
-        )
-
-    async def _check_inputs(self, session: AgenticSession, definition: Definition | None) -> tuple[Refused | None, str]:
-        """Return why the inputs are refused, and a warning of what in them nobody reads."""
-        if session.spec.fork_from is not None:
-            return check_fork(session), ""
-        too_large = measure_inputs(session)
-        if too_large is not None or definition is None:
-            return too_large, ""
-        rules = find_input_rules(session, definition)
-        refused = refuse_inputs(await find_input_problems(self._parts.checker, rules, session.spec.inputs))
-        return refused, list_input_problems(find_unknown_keys(rules, session.spec.inputs))
-
-    async def _check_answers(self, session: AgenticSession, now: datetime) -> AnswerChecks:
-        checker = self._parts.checker
-        faults: dict[tuple[str, str], tuple[Problem, ...]] = {}
-        default_faults: dict[str, tuple[Problem, ...]] = {}
-        for check in find_checks(session, now):
-            found = await checker.check_instance(check.schema, check.value)
-            if found and await checker.check_schema(check.schema):
-                # The author's schema cannot be used: it must not keep the session waiting for ever.
-                continue
-            problems = tuple(Problem(fault.pointer, fault.message) for fault in found)
-            if check.is_default:
-                default_faults[check.interrupt_id] = problems
-            else:
-                faults[check.interrupt_id, check.by] = problems
-        return AnswerChecks(faults, default_faults)
-
-    # -- carrying out
+    def _reserve(self, key: SessionKey, session: AgenticSession, plan: Plan) -> None:
+        """Hold what a plan takes before it is carried out, so that two passes cannot take the same."""
+        has_new_turn = plan.status is not None and plan.status.turn not in (None, session.status.turn)
+        if plan.job is not None or has_new_turn:
+            self._index.reserve(key)
+        if session.is_conversation and plan.status is not None and plan.status.workflow is not None:
+            self._index.reserve_conversation(key)
 
     async def _apply(
         self, key: SessionKey, session: AgenticSession, body: Json, seen: Observation, plan: Plan, now: datetime
@@ -221,6 +99,8 @@ class SessionReconciler:
                 if self._parts.queue.failures_of(key) >= PATIENT_CONFLICTS:
                     await self._withdraw(key, session, plan.status, plan.delete_jobs, uids)
                 raise
+        if plan.prune_turns or plan.prune_responses:
+            await self._prune_spec(key, session, plan)
         for repair in plan.repairs:
             await self._repair(key, repair)
         for name in plan.delete_jobs:
@@ -234,7 +114,7 @@ class SessionReconciler:
         if plan.delete_session:
             await self._kube.delete(SESSIONS, key.namespace, key.name, uid=session.metadata.uid)
         if plan.wake_at is not None:
-            self._parts.queue.add_at(key, time.monotonic() + seconds_until(plan.wake_at, now))
+            self._parts.queue.add_after(key, seconds_until(plan.wake_at, now))
         if has_news or plan.job is not None:
             self._announce(session, plan)
 
@@ -249,7 +129,7 @@ class SessionReconciler:
         annotations = template.service_account_annotations if template is not None else None
         if account or not self._parts.rules.pods.has_shared_annotations:
             annotations = None
-        now = datetime.now(UTC)
+        now = self._parts.now()
         try:
             await self._parts.namespaces.prepare_for_runs(key.namespace, annotations)
             if account:
@@ -360,7 +240,7 @@ class SessionReconciler:
         if not change:
             return False
         version = session.metadata.resource_version
-        if not change.keys().isdisjoint(("interrupts", "answers", "workflow", "trail")):
+        if not change.keys().isdisjoint(("interrupts", "answers", "workflow", "trail", "result")):
             # Questions, answers and a definition's config are people's values: a null in them is one, too.
             is_first = "status" not in session.model_fields_set
             operations = build_exact_patch(version, session.status, status, is_first=is_first)
@@ -372,6 +252,8 @@ class SessionReconciler:
         written = session.model_copy(update={"status": status})
         if self._parts.recorder is not None:
             self._parts.recorder.submit(written)
+        if self._parts.turns is not None:
+            self._parts.turns.submit(written, session.status)
         if self._parts.trails is not None:
             self._parts.trails.submit(written)
         if status.phase is not session.status.phase or status.reason != session.status.reason:
@@ -383,6 +265,27 @@ class SessionReconciler:
                 extra={"namespace": key.namespace, "session": key.name, "uid": session.metadata.uid, "run": status.run},
             )
         return True
+
+    async def _prune_spec(self, key: SessionKey, session: AgenticSession, plan: Plan) -> None:
+        """Remove old turns and answers from the spec where they were seen; nothing where a list is another by now."""
+        turns = [index for index, turn in enumerate(session.spec.turns) if turn.name in plan.prune_turns]
+        operations: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": session.metadata.uid}]
+        for index in reversed(turns):
+            place, name = f"/spec/turns/{index}", session.spec.turns[index].name
+            operations.append({"op": "test", "path": f"{place}/name", "value": name})
+            operations.append({"op": "remove", "path": place})
+        for index in reversed(plan.prune_responses):
+            place, id_ = f"/spec/responses/{index}", session.spec.responses[index].interrupt_id
+            operations.append({"op": "test", "path": f"{place}/interruptId", "value": id_})
+            operations.append({"op": "remove", "path": place})
+        try:
+            raw = await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations)
+        except Invalid as error:
+            logger.debug("nothing removed, a list is another one by now: %s", error)
+            self._parts.queue.add(key, urgent=False)
+            return
+        if self._index.see_session(raw):
+            self._parts.queue.add(key, urgent=False)
 
     async def _delete_job(self, key: SessionKey, name: str, uid: str) -> None:
         # By its identity: a Job of a session made again under this name may have it by now.
@@ -407,7 +310,7 @@ class SessionReconciler:
             return
         except (Forbidden, Invalid) as error:
             self._index.doubt(key, repair.name)
-            self._parts.queue.add_at(key, time.monotonic() + UNREPAIRED_SECONDS)
+            self._parts.queue.add_after(key, UNREPAIRED_SECONDS)
             logger.warning(
                 "restoring labels and owner of %s %s failed: %s", repair.kind, repair.name, error, extra=about
             )
@@ -428,6 +331,8 @@ class SessionReconciler:
                 raise TransientError(
                     "the trail of a deleted session is not stored yet: the database is slow"
                 ) from error
+        if self._parts.turns is not None:
+            self._parts.turns.forget(session.metadata.uid)
         if self._parts.recorder is not None:
             try:
                 async with asyncio.timeout(PURGE_SECONDS):
@@ -436,7 +341,7 @@ class SessionReconciler:
                 left = (since + DELETION_PATIENCE - now).total_seconds()
                 if left > 0:
                     key = SessionKey(session.namespace, session.name)
-                    self._parts.queue.add_at(key, time.monotonic() + left)
+                    self._parts.queue.add_after(key, left)
                     raise TransientError(f"rows of a deleted session are not purged yet: {error}") from error
                 logger.warning(
                     "released a deleted session before its rows were purged; the resync purges them: %s",
@@ -459,6 +364,6 @@ class SessionReconciler:
             self._parts.event_recorder.announce(session, note)
 
     def _forget(self, key: SessionKey) -> None:
-        self._asked.pop(key, None)
+        self._observer.forget(key)
         self._index.forget_session(key)
         self._parts.queue.forget(key)

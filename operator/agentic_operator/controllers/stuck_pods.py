@@ -9,13 +9,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from agentic_core.conditions import Reason
 from agentic_core.times import EARLIEST, parse_time
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
+from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import EVENTS, Json, Kube
 from agentic_operator.kube.errors import REASONS, REMEDIES, Cause, find_cause
@@ -65,8 +66,9 @@ class StuckPods:
         index: Index,
         queue: WorkQueue[Key],
         namespaces: Prepares,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
         *,
+        clock: Callable[[], float] = time.monotonic,
         inspection_namespace: str = "",
         faults: Faults | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class StuckPods:
         self._queue = queue
         self._namespaces = namespaces
         self._now = now
+        self._clock = clock
         self._inspection_namespace = inspection_namespace
         self._faults = faults or Faults()
         self._found: dict[Key, StuckPod] = {}
@@ -112,10 +115,10 @@ class StuckPods:
         """Return whether to ask about a namespace: at once where another run is late, else ever less often."""
         due, seconds, known = self._pauses.get(namespace, (0.0, 0.0, frozenset()))
         is_news = not keys <= known
-        if not is_news and time.monotonic() < due:
+        if not is_news and self._clock() < due:
             return False
         seconds = ROUND_SECONDS if is_news else min(2 * seconds, LONGEST_SECONDS)
-        self._pauses[namespace] = (time.monotonic() + seconds, seconds, keys)
+        self._pauses[namespace] = (self._clock() + seconds, seconds, keys)
         return True
 
     def _list_late(self) -> Iterable[_Late]:
@@ -190,9 +193,9 @@ class StuckPods:
         return found
 
     async def _mend(self, namespace: str) -> None:
-        if time.monotonic() - self._mended_at.get(namespace, -MEND_SECONDS) < MEND_SECONDS:
+        if self._clock() - self._mended_at.get(namespace, -MEND_SECONDS) < MEND_SECONDS:
             return
-        self._mended_at[namespace] = time.monotonic()
+        self._mended_at[namespace] = self._clock()
         self._namespaces.forget(namespace)
         await self._namespaces.prepare_for_runs(namespace)
 

@@ -49,13 +49,14 @@ async def _work(
                 await definitions.reconcile(key)
             queue.succeed(key)
         except Exception as error:  # noqa: BLE001  (whatever a pass raises, the others go on and this one is tried again)
-            _try_again(queue, key, error)
+            schedule_retry(queue, key, error)
         finally:
             queue.done(key)
             observe("session" if isinstance(key, SessionKey) else "definition", time.monotonic() - began)
 
 
-def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
+def schedule_retry(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
+    """Log the error of a pass and put its key in line again, later each time that it fails."""
     failures = queue.fail(key)
     about = {"namespace": key.namespace, "session" if isinstance(key, SessionKey) else "definition": key.name}
     if isinstance(error, ValidationError):
@@ -73,4 +74,4 @@ def _try_again(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
         logger.error("retrying in %.1f s: %s", delay, error, extra=about)
     else:
         logger.error("retrying in %.1f s after an unexpected error", delay, exc_info=error, extra=about)
-    queue.add_at(key, time.monotonic() + delay)
+    queue.add_after(key, delay)

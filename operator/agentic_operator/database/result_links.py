@@ -7,16 +7,18 @@ written into the status, is good for an hour, and needs no credentials of the st
 import asyncio
 import base64
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agentic_core.contract import RESULT_STORE_SECRET
 from agentic_core.errors import AgenticError, PermanentError, TransientError
 from agentic_core.names import DOWNLOAD_ANNOTATION
 from agentic_core.times import CLOCK_TOLERANCE, add, add_seconds, parse_time
+from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import SECRETS, SESSIONS, Json, Kube
 from agentic_operator.sessions.keys import SessionKey
@@ -29,6 +31,8 @@ REMOVAL_SECONDS: Final = 10.0
 FAILED_SECONDS: Final = 5.0
 MAX_THREADS: Final = 32
 _KNOWN_SECONDS: Final = 60.0
+# Of an object below its session's folder; a turn's results have a folder of their own there.
+_NAME: Final = re.compile(r"(?:turn-[0-9]{1,9}/)?[^/]+")
 _MAX_WAITING: Final = 1000
 
 logger: Final = logging.getLogger(__name__)
@@ -44,7 +48,7 @@ class Stores:
         self._known: dict[str, tuple[float, ObjectStore | None]] = {}
 
     async def find(self, namespace: str) -> ObjectStore | None:
-        """Return a namespace's store, that of all namespaces where it has none of its own; None without either."""
+        """Return a namespace's own store, else the common one; None without either."""
         until, store = self._known.get(namespace, (0.0, None))
         if self._clock() >= until:
             store = await self._read(namespace)
@@ -64,7 +68,7 @@ class Stores:
 
 
 class ResultRemover:
-    """Removes what a session has in the object store, before its row goes that says so."""
+    """Removes a session's objects from the object store before the row that refers to them."""
 
     def __init__(self, stores: Stores, sessions: Sessions, clock: Callable[[], float] = time.monotonic) -> None:
         self._stores = stores
@@ -76,7 +80,7 @@ class ResultRemover:
         self._failed: dict[str, float] = {}
 
     async def remove(self, session_uid: str) -> None:
-        """Remove the session's objects and unfinished uploads; raise ``TransientError`` where that has to wait."""
+        """Remove the session's objects and unfinished uploads; raise ``TransientError`` if that has to wait."""
         row = await self._sessions.get(session_uid)
         if row is None or row.run == 0:
             return
@@ -122,7 +126,7 @@ class ResultLinks:
         self,
         kube: Kube,
         stores: Stores,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
         faults: Faults | None = None,
     ) -> None:
         self._kube = kube
@@ -164,8 +168,8 @@ class ResultLinks:
         prefix = store.key(key.namespace, raw["metadata"]["uid"])
         base = store.url(prefix)
         url: str = raw["status"]["resultRef"]["url"]
-        # A status may be written by others than us: what it says gives nobody another session's result.
-        if not url.startswith(base) or "/" in url.removeprefix(base):
+        # Others can write a status: its content must not give anybody another session's result.
+        if not url.startswith(base) or _NAME.fullmatch(url.removeprefix(base)) is None:
             raise PermanentError(f"{url!r} is not where this session's result would be ({base!r})")
         link = await asyncio.to_thread(store.presign, prefix + url.removeprefix(base), seconds=LINK_SECONDS)
         expires_at = self._now() + timedelta(seconds=LINK_SECONDS)

@@ -1,21 +1,21 @@
 """Retention: removes checkpoints of finished sessions, in small steps with pauses.
 
-Nothing is remembered: a round looks at what the database lists, compares every session with its resource as the
-registry knows it, and removes step by step. It can end, or be killed, between any two
-(decision 13).
+It has no state of its own: a round lists the due rows, compares every session with its resource in the index, and
+removes step by step. It can end, or be killed, between any two steps (decision 13).
 """
 
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, TypeAlias
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
 from agentic_core.errors import DatabaseUnavailable, TransientError
 from agentic_operator.cache.index import Index
+from agentic_operator.clock import utc_now
+from agentic_operator.database.removal_steps import Done, Progress, Take, pause, take_steps
 from agentic_operator.database.retention_policy import (
     MAX_CLOCK_DIFFERENCE,
     InvalidDays,
@@ -31,7 +31,7 @@ from agentic_operator.kube.errors import Forbidden
 from agentic_operator.kube.events import Event
 from agentic_operator.sessions.keys import DefinitionKey, SessionKey
 from agentic_store.protocols import Trails
-from agentic_store.retention import Ended, Gone, KeptCheckpoints, PostgresRetention, Step
+from agentic_store.retention import Ended, KeptCheckpoints, PostgresRetention, Step
 
 INTERVAL_SECONDS: Final = 3600.0
 # LangGraph's own default. Runners return no item that has expired, unless the project asks for those.
@@ -49,10 +49,6 @@ PIECES: Final = 10
 PIECE_REST: Final = 0.0009
 SESSIONS: Final = 100
 THREADS: Final = 200
-# A step is followed by a pause of a fiftieth of its own time.
-REST: Final = 0.02
-LONGEST_REST: Final = 2.0
-
 logger: Final = logging.getLogger(__name__)
 
 
@@ -62,26 +58,6 @@ class Announce(Protocol):
     def announce_about(self, raw: Json, note: Event) -> None:
         """Queue the note."""
         ...
-
-
-@dataclass
-class Progress:
-    """What rounds have done since the process began, for the metrics."""
-
-    gone: Gone = field(default_factory=Gone)
-    threads: Counter[str] = field(default_factory=Counter)
-    """By what was done: removed, pruned, ownerless."""
-    expired: int = 0
-    """Items of the long-term store."""
-    rounds: int = 0
-    failures: int = 0
-    is_running: bool = False
-    ended_at: float = 0.0
-    """Unix time of the last round that went to its end."""
-    seconds: float = 0.0
-    """How long that one took."""
-    busy_seconds: float = 0.0
-    """How long all steps took, without the pauses between them."""
 
 
 class Retention:
@@ -97,7 +73,8 @@ class Retention:
         keep: Keep,
         *,
         rows: int = ROWS,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
         faults: Faults | None = None,
         trails: Trails | None = None,
         trail_days: int = 0,
@@ -112,6 +89,7 @@ class Retention:
         self._keep = keep
         self._rows = rows
         self._clock = clock
+        self._monotonic = monotonic
         self._ownerless_from = 0.0
         self._faults = faults or Faults()
         self.progress = Progress()
@@ -128,7 +106,7 @@ class Retention:
         )
 
     async def run_expiry(self) -> None:
-        """Delete, for ever, the items of the long-term store whose time is over."""
+        """Delete expired items of the long-term store, without end."""
         await repeat(
             "expiry",
             self._count_failure(self.expire_items),
@@ -148,7 +126,7 @@ class Retention:
         return counted
 
     async def expire_items(self) -> int:
-        """Delete, once, the items of the long-term store whose time is over; return how many they were.
+        """Delete the expired items of the long-term store once; return their number.
 
         Their times are the database's own, and no other clock is asked.
         """
@@ -159,7 +137,7 @@ class Retention:
             expired += gone
             if gone < self._rows // SMALL:
                 break
-            await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
+            await pause(began)
         if expired:
             self.progress.expired += expired
             logger.info("deleted %d expired items of the long-term store", expired)
@@ -179,14 +157,14 @@ class Retention:
             projects = await self._store.list_projects()
             outage, failures = Outage(), self._faults.counts["retention"]
             for project, keep in (await self._read_keeps(projects)).items():
-                # What one project's rows hold must not keep the checkpoints of the others.
+                # A fault in one project's rows must not stop the retention of others.
                 with self._faults.apart("retention", outage, namespace=project):
                     await self._serve(project, keep, now)
             self.progress.failures += self._faults.counts["retention"] - failures
         finally:
             self.progress.is_running = False
         self.progress.rounds += 1
-        self.progress.ended_at = time.time()
+        self.progress.ended_at = self._clock().timestamp()
         self.progress.seconds = time.monotonic() - began
 
     async def _agree_on_time(self) -> datetime | None:
@@ -203,7 +181,7 @@ class Retention:
         return min(theirs, ours)
 
     async def _read_keeps(self, projects: list[str]) -> dict[str, tuple[Json, Keep]]:
-        """Return how long the namespaces of these projects want checkpoints kept; leave out what is not ours."""
+        """Return the retention of these projects' namespaces; omit projects that are not ours."""
         wanted = {project for project in projects if not self._namespaces or project in self._namespaces}
         found: dict[str, Json] = {}
         try:
@@ -213,7 +191,7 @@ class Retention:
             else:
                 outage = Outage()
                 for name in sorted(wanted):
-                    # One that may not be read keeps its checkpoints, and the others are looked at.
+                    # A namespace that may not be read keeps its checkpoints; continue with the others.
                     with self._faults.apart("retention", outage, namespace=name):
                         if (raw := await self._kube.find(NAMESPACES, "", name)) is not None:
                             found[name] = raw
@@ -224,7 +202,7 @@ class Retention:
             if (raw := found.get(project)) is None:
                 continue
             try:
-                # Objects of a list do not say what they are.
+                # Objects of a list lack kind and apiVersion.
                 raw = {**raw, "apiVersion": "v1", "kind": "Namespace"}
                 keeps[project] = raw, read_keep(raw["metadata"].get("annotations") or {}, self._keep)
             except InvalidDays as error:
@@ -257,7 +235,7 @@ class Retention:
                 self._event_recorder.announce_about(raw, Event(name, message, action="Retain"))
 
     def _read_terms(self, project: str) -> "list[_Term]":
-        """Return what the workflows of a project's sessions say of their own: ``checkpointer.ttl``."""
+        """Return the own retention of the workflows of a project's sessions: ``checkpointer.ttl``."""
         terms = []
         for key, ttl in self._index.list_checkpoint_ttls(project):
             leaves = KeptCheckpoints.NONE if ttl.strategy == "delete" else KeptCheckpoints.NEEDED
@@ -265,8 +243,8 @@ class Retention:
             terms.append(_Term(leaves, timedelta(seconds=ttl.seconds), said, key))
         return terms
 
-    async def _remove(self, project: str, term: "_Term", now: datetime) -> "_Done":
-        done, limit = _Done(), self._rows // SMALL
+    async def _remove(self, project: str, term: "_Term", now: datetime) -> Done:
+        done, limit = Done(), self._rows // SMALL
         for kept in (KeptCheckpoints.ALL, KeptCheckpoints.NEEDED):
             async for batch in self._find_due(project, kept, term, now):
                 began = time.monotonic()
@@ -275,29 +253,32 @@ class Retention:
                 small = [uid for uid in batch if sizes.get(uid, 0) <= limit]
                 for uids in pack(small, sizes, self._rows):
                     pieces = pack(uids, sizes, self._rows // PIECES)
-                    done += await self._work("removed", uids, self._emptying(pieces))
+                    done += await take_steps("removed", uids, self._emptying(pieces), self.progress)
                 for uid in batch:
                     if uid not in small:
-                        done += await self._work("removed", [uid], self._removing)
+                        done += await take_steps("removed", [uid], self._removing, self.progress)
         return done
 
     def _removing(self, uids: Sequence[str]) -> Awaitable[Step]:
         return self._store.remove(uids, rows=self._rows)
 
-    def _emptying(self, pieces: Sequence[Sequence[str]]) -> "_Take":
+    def _emptying(self, pieces: Sequence[Sequence[str]]) -> Take:
         return lambda _: self._store.empty(pieces, rest=PIECE_REST)
 
-    async def _prune(self, project: str, term: "_Term", now: datetime) -> "_Done":
-        done = _Done()
+    def _pruning(self, uids: Sequence[str]) -> Awaitable[Step]:
+        return self._store.prune(uids[0], rows=self._rows)
+
+    async def _prune(self, project: str, term: "_Term", now: datetime) -> Done:
+        done = Done()
         async for batch in self._find_due(project, KeptCheckpoints.ALL, term, now):
             for uid in batch:
-                done += await self._work("pruned", [uid], lambda uids: self._store.prune(uids[0], rows=self._rows))
+                done += await take_steps("pruned", [uid], self._pruning, self.progress)
         return done
 
     async def _find_due(
         self, project: str, kept: KeptCheckpoints, term: "_Term", now: datetime
     ) -> AsyncIterator[list[str]]:
-        """Yield the sessions of a project whose time has come, some at a time, oldest first."""
+        """Yield the due sessions of a project in batches, oldest first."""
         before, last = now - term.age, None
         workflow = term.of.name if term.of is not None else None
         while True:
@@ -337,7 +318,7 @@ class Retention:
 
     async def _look_for_ownerless(self, now: datetime) -> None:
         """Remove, once a day, the threads without an owner; what keeps from it keeps from nothing else."""
-        if self._namespaces or time.monotonic() < self._ownerless_from:
+        if self._namespaces or self._monotonic() < self._ownerless_from:
             return
         try:
             await self._remove_ownerless(now)
@@ -347,10 +328,10 @@ class Retention:
             self.progress.failures += 1
             logger.warning("search for orphaned threads failed, repeating it in the next round: %s", error)
         else:
-            self._ownerless_from = time.monotonic() + OWNERLESS_SECONDS
+            self._ownerless_from = self._monotonic() + OWNERLESS_SECONDS
 
     async def _remove_ownerless(self, now: datetime) -> None:
-        """Remove the threads that neither a session nor a fence stands for: nobody will."""
+        """Remove the threads without a session and without a fence: nothing else removes them."""
         last = ""
         while True:
             page = await self._store.list_threads(after=last, limit=THREADS)
@@ -360,7 +341,7 @@ class Retention:
                 if (owner := find_owner(thread, days=self._keep.days, now=now)) is not None
             }
             if owners:
-                done = await self._work("ownerless", list(owners), self._removing_ownerless(owners))
+                done = await take_steps("ownerless", list(owners), self._removing_ownerless(owners), self.progress)
                 if done.sessions:
                     logger.info("removed %d orphaned threads, %d rows", done.sessions, done.gone.total)
             if len(page) < THREADS:
@@ -368,53 +349,19 @@ class Retention:
             last = page[-1].thread_id
             await asyncio.sleep(0)
 
-    def _removing_ownerless(self, owners: Mapping[str, tuple[str, str]]) -> "_Take":
+    def _removing_ownerless(self, owners: Mapping[str, tuple[str, str]]) -> Take:
         def take(threads: Sequence[str]) -> Awaitable[Step]:
             return self._store.remove_ownerless({thread: owners[thread] for thread in threads}, rows=self._rows)
 
         return take
 
-    async def _work(self, action: str, wanted: Sequence[str], take: "_Take") -> "_Done":
-        """Take steps, with a pause after each, until nothing is left of what is wanted."""
-        done, left = _Done(), tuple(wanted)
-        while left:
-            began = time.monotonic()
-            try:
-                step = await take(left)
-            except DatabaseUnavailable:
-                raise
-            except TransientError as error:
-                # Somebody holds what we would wait for: the next round finds it again.
-                self.progress.failures += 1
-                logger.warning("left %d sessions for the next round: %s", len(left), error)
-                return done
-            left = step.left
-            done += _Done(len(step.finished), step.gone)
-            self.progress.busy_seconds += time.monotonic() - began - step.rested
-            self.progress.gone += step.gone
-            self.progress.threads[action] += len(step.finished)
-            await asyncio.sleep(min((time.monotonic() - began) * REST, LONGEST_REST))
-        return done
-
 
 @dataclass(frozen=True)
 class _Term:
-    """When something of a session's checkpoints goes, and what is left of them then; an age of zero is never."""
+    """The age at which checkpoints of a session are removed, and which of them stay; an age of zero means never."""
 
     leaves: KeptCheckpoints
     age: timedelta
     said: str
     of: DefinitionKey | None = None
-    """The workflow whose sessions are meant; None for all of a project."""
-
-
-_Take: TypeAlias = Callable[[Sequence[str]], Awaitable[Step]]
-
-
-@dataclass(frozen=True)
-class _Done:
-    sessions: int = 0
-    gone: Gone = field(default_factory=Gone)
-
-    def __add__(self, other: "_Done") -> "_Done":
-        return _Done(self.sessions + other.sessions, self.gone + other.gone)
+    """The workflow that it applies to; None for all of a project."""

@@ -1,8 +1,8 @@
 """Which sessions are due for retention.
 
-Three clocks had a hand in a session's times: the database's, the operator's and the runner's, any of which may have
-been wrong. So the latest of all counts, except a time that is still to come: a session is kept too long rather than too
-short. Whether it lives is never a question of time: that its row and its resource both say it ended comes first.
+Three clocks wrote a session's times: the database's, the operator's and the runner's, and any may have been wrong. So
+the latest time counts, except a time in the future: a session is kept too long rather than too short. Times never
+decide whether a session is active: its row and its resource must both be final first.
 """
 
 import re
@@ -28,7 +28,7 @@ _THREAD: Final = re.compile(r"project-(?P<project>[a-z0-9-]+):(?:user-[^:]+:)?se
 
 
 class InvalidDays(ValueError):
-    """An annotation that is no number of days; the message says what to write."""
+    """An annotation that is not a number of days; the message gives the form."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Keep:
 
 
 def read_keep(annotations: Mapping[str, str], default: Keep) -> Keep:
-    """Return what a namespace's annotations say, or the default; raise :class:`InvalidDays`."""
+    """Return the days of a namespace's annotations, or the default; raise :class:`InvalidDays`."""
     return Keep(
         _read_days(annotations, RETENTION_ANNOTATION, default.days),
         _read_days(annotations, PRUNE_ANNOTATION, default.prune_days),
@@ -65,7 +65,7 @@ def is_due(seen: Ended, entry: Entry | None, *, age: timedelta, now: datetime) -
 
 
 def find_owner(thread: Thread, *, days: int, now: datetime) -> tuple[str, str] | None:
-    """Return the project and session that a thread without a fence names, where it is one of ours and old enough."""
+    """Return project and session from the id of a thread without a fence, if it is ours and old enough."""
     if thread.is_fenced or (named := _THREAD.fullmatch(thread.thread_id)) is None:
         return None
     times = [read_time(thread.ts), read_id_time(thread.checkpoint_id)]
@@ -76,7 +76,7 @@ def find_owner(thread: Thread, *, days: int, now: datetime) -> tuple[str, str] |
 
 
 def read_time(text: str | None) -> datetime | None:
-    """Return the time that a checkpoint says it was written at, None where that is no time."""
+    """Return the time of writing in a checkpoint; None if it is invalid."""
     if text is None:
         return None
     try:
@@ -86,7 +86,7 @@ def read_time(text: str | None) -> datetime | None:
 
 
 def read_id_time(checkpoint_id: str | None) -> datetime | None:
-    """Return the time in a checkpoint's id, a UUID of version 6; None where it is something else."""
+    """Return the time in a checkpoint's id, a UUID of version 6; None for other ids."""
     match = _UUID6.fullmatch(checkpoint_id or "")
     if match is None:
         return None

@@ -25,10 +25,11 @@ from agentic_core.resources import (
     WorkflowStatus,
 )
 from agentic_operator.author_pods import find_account, list_pod_problems
-from agentic_operator.kube.errors import REASONS
 from agentic_operator.kube.events import Event
-from agentic_operator.manifests.jobs import Definition, build_inspection_job, inspection_fingerprint
+from agentic_operator.manifests.inspection_jobs import build_inspection_job, inspection_fingerprint
+from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.admission import check_image, list_problems, refuse_pod
+from agentic_operator.sessions.blockers import NOT_STARTED
 from agentic_operator.sessions.children import ObservedJob, ObservedPod, StuckPod
 from agentic_operator.sessions.diagnosis import classify_failure, clip, find_trouble, newest
 from agentic_operator.sessions.held import find_held
@@ -44,15 +45,6 @@ MAX_RETRY: Final = timedelta(minutes=10)
 COUNT_INTERVAL: Final = timedelta(seconds=5)
 VECTORS_INTERVAL: Final = timedelta(minutes=5)
 MAX_IGNORED: Final = 32
-_NOT_STARTED: Final = frozenset(
-    {
-        Reason.IMAGE_PULL_FAILED,
-        Reason.CONTAINER_CONFIG_ERROR,
-        Reason.POD_NOT_STARTED,
-        Reason.SECRET_MISSING,
-        *REASONS.values(),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -78,25 +70,25 @@ class Vectors:
 
 @dataclass(frozen=True)
 class DefinitionSeen:
-    """What was observed beside the definition itself."""
+    """The observed state besides the definition itself."""
 
     schema_problems: tuple[Problem, ...] = ()
     jobs: tuple[ObservedJob, ...] = ()
     """Inspection Jobs of this definition, by uid."""
     pods: tuple[ObservedPod, ...] = ()
     stall: StuckPod | None = None
-    """What keeps the inspection's pod from starting, where the cluster says so."""
+    """The obstacle to the start of the inspection's pod, if the cluster reports one."""
     report: Report | None = None
-    """The report of the current inspection Job, where it completed."""
+    """The report of the current inspection Job, if it completed."""
     vectors: Vectors | None = None
-    """Those of the database; None where it could not be looked at."""
+    """Those of the database; None if it could not be read."""
     active_sessions: int = 0
     counted_at: datetime | None = None
     """When the count was last written by this process."""
 
 
 def read_report(log: str) -> Report | None:
-    """Return the last report in the inspector's output; None where there is none that can be read."""
+    """Return the last report in the inspector's output; None if there is no readable one."""
     raw = find_report(log)
     if raw is None:
         return None
@@ -325,10 +317,8 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
         # The pod may still start, until the Job's deadline ends it and it is tried again.
         condition = build_condition("Inspected", "False", trouble.reason, trouble.message, now, generation)
         return _Step(condition, delete_jobs=stale)
-    if trouble.fatal_at is None:
-        return _Step(_keep(definition, old, now, trouble.message, trouble.reason), delete_jobs=stale)
-    message = f"{trouble.reason}: {trouble.message}"
-    return _Step(_keep(definition, old, now, message), delete_jobs=stale, wake_at=trouble.fatal_at)
+    kept = _keep(definition, old, now, trouble.message, trouble.reason)
+    return _Step(kept, delete_jobs=stale, wake_at=trouble.fatal_at)
 
 
 def _keep(
@@ -385,11 +375,11 @@ def _failed(
     pod = newest(pods)
     is_told = old is not None and old.status == "False" and old.observed_generation == definition.metadata.generation
     if old is not None and is_told and pod is None and reason is not Reason.DEADLINE_EXCEEDED:
-        # Its pod was cleared away after that was told.
+        # Its pod was removed after that was reported.
         return _retry(old, old, job, pods, stale, now)
     if reason is Reason.DEADLINE_EXCEEDED:
-        if old is not None and old.reason in _NOT_STARTED:
-            # Its pod went with the deadline: what kept it from starting was told before.
+        if old is not None and old.reason in NOT_STARTED:
+            # Its pod was removed at the deadline: the obstacle was reported before.
             reason, message = Reason(old.reason), old.message
         elif (trouble := find_trouble(pods, now)) is not None:
             reason, message = trouble.reason, trouble.message
@@ -427,5 +417,5 @@ def _next_try(failing: Condition, last: datetime) -> datetime:
 
 
 def inspection_namespace(definition: Definition, of_cluster: str) -> str:
-    """Return where a definition's inspection runs: beside it, or in the one for those that have no namespace."""
+    """Return the namespace of a definition's inspection: its own, or the one for cluster definitions."""
     return of_cluster if isinstance(definition, ClusterWorkflowDefinition) else definition.namespace

@@ -18,7 +18,7 @@ SERVICE_ACCOUNT_DIR: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount
 
 
 class NoConnection(ValueError):
-    """There is no usable description of the cluster; the message says what to set."""
+    """There is no usable connection to a cluster; the message names the setting."""
 
 
 @dataclass(frozen=True, repr=False)

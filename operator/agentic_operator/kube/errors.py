@@ -1,7 +1,7 @@
 """Errors of the API server, and the cause of a refusal, which is read from its message.
 
-The same words come as an answer to us and in the Events of controllers that were refused a pod. What is not known here
-counts as a missing right or as a policy, and is shown as it was said.
+The same texts occur in responses to us and in Events of controllers whose pod was refused. An unknown text counts as a
+missing right or as a policy, and is shown unchanged.
 """
 
 import re
@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from agentic_core.conditions import Reason
-from agentic_core.errors import AgenticError, Conflict, PermanentError, TransientError
+from agentic_core.errors import AgenticError, ApiUnavailable, Conflict, PermanentError, TransientError
 
 
 class Cause(StrEnum):
-    """What stands behind a refusal; each can go away without the object being changed."""
+    """The cause of a refusal; each can disappear without a change of the object."""
 
     RIGHTS = "rights"
     QUOTA = "quota"
@@ -61,14 +61,14 @@ REMEDIES: Final = {
 
 
 def find_cause(message: str) -> Cause:
-    """Return what stands behind a refusal that says this."""
+    """Return the cause of a refusal with this message."""
     if _RIGHTS.search(message):
         return Cause.RIGHTS
     return next((cause for cause, pattern in _PATTERNS if pattern.search(message)), Cause.RIGHTS)
 
 
 def is_of_policy(message: str) -> bool:
-    """Return whether an object was refused by a policy rather than for what it is: policies choose their own codes."""
+    """Return whether a policy refused an object, instead of its validation: policies choose their own codes."""
     return find_cause(message) is Cause.POLICY
 
 
@@ -100,10 +100,6 @@ class Forbidden(PermanentError):
 
 class Invalid(PermanentError):
     """The API server does not take the object as it is."""
-
-
-class ApiUnavailable(TransientError):
-    """The API server does not answer, or not now."""
 
 
 class AdmissionUnavailable(TransientError):
@@ -139,7 +135,7 @@ def translate_status(code: int, body: object, retry_after: str | None = None) ->
 
 
 class Blocked(TransientError):
-    """Something that stands in the way and that has a reason of its own."""
+    """An obstacle with its own reason."""
 
     def __init__(self, reason: Reason, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, retry_after_seconds=retry_after_seconds)

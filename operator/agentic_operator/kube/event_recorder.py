@@ -1,7 +1,7 @@
 """Records Kubernetes Events about our objects. Best effort, with a budget.
 
-A burst of sessions must not double the writes it costs, so there is a budget: what goes beyond it is dropped, as
-Kubernetes' own components do. The status says the same and lasts.
+A burst of sessions must not double its writes, so there is a budget: Events beyond it are dropped, as in Kubernetes'
+own components. The status has the same information and lasts.
 """
 
 import asyncio
@@ -10,13 +10,14 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from agentic_core.display import cut, show_text
 from agentic_core.errors import AgenticError
 from agentic_core.resources import Resource
 from agentic_core.wire import format_time
+from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import EVENTS, Json, Kube
 from agentic_operator.kube.events import Event
@@ -49,19 +50,21 @@ class EventRecorder:
         default_namespace: str,
         clock: Callable[[], float] = time.monotonic,
         faults: Faults | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._kube = kube
         self._identity = identity[:128]
         self._default_namespace = default_namespace
         self._faults = faults or Faults()
         self._clock = clock
+        self._now = now
         self._queue: asyncio.Queue[tuple[_Subject, Event, datetime]] = asyncio.Queue(maxsize=BURST * 4)
         self._tokens = float(BURST)
         self._refilled_at = clock()
         self._last: dict[str, Event] = {}
 
     def announce(self, about: Resource, note: Event) -> None:
-        """Queue a note; drop it where the same was just said or where there are too many."""
+        """Queue an Event; drop it if the same was just sent or if there are too many."""
         uid = about.metadata.uid
         if self._last.get(uid) == note or not self._take_token():
             return
@@ -74,7 +77,7 @@ class EventRecorder:
         self._put(subject, note)
 
     def announce_about(self, raw: Json, note: Event) -> None:
-        """Queue a note about an object of Kubernetes' own; drop it where there are too many."""
+        """Queue an Event about an object of Kubernetes itself; drop it if there are too many."""
         meta = raw["metadata"]
         namespace = meta.get("namespace") or (meta["name"] if raw["kind"] == "Namespace" else "")
         if self._take_token():
@@ -84,7 +87,7 @@ class EventRecorder:
             )
 
     async def run(self) -> None:
-        """Post what is queued, for ever."""
+        """Post the queued Events, without end."""
         while True:
             subject, note, at = await self._queue.get()
             try:
@@ -97,7 +100,7 @@ class EventRecorder:
 
     def _put(self, subject: _Subject, note: Event) -> None:
         try:
-            self._queue.put_nowait((subject, note, datetime.now(UTC)))
+            self._queue.put_nowait((subject, note, self._now()))
         except asyncio.QueueFull:
             logger.debug("dropped an Event: rate limit")
 

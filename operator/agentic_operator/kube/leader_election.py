@@ -12,15 +12,15 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
 from agentic_core.errors import AgenticError, Conflict
 from agentic_core.wire import format_time
-from agentic_operator.config import MAX_LEASE_SECONDS
+from agentic_operator.clock import utc_now
 from agentic_operator.kube.client import LEASES, Json, Kube
 from agentic_operator.kube.errors import AlreadyExists
+from agentic_operator.variables import MAX_LEASE_SECONDS
 
 LEASE_NAME: Final = "agentic-operator"
 _MAX_TRANSITIONS: Final = 2_147_483_647
@@ -69,14 +69,14 @@ class Move(Enum):
 
 
 def observe_lease(known: Observation, found: LeaseRecord | None, now: float) -> Observation:
-    """Return what is known after reading the Lease at ``now`` (monotonic seconds)."""
+    """Return the state after reading the Lease at ``now`` (monotonic seconds)."""
     if found is not None and found.is_same_moment(known.record):
         return replace(known, record=found)
     return Observation(found, now)
 
 
 def decide_lease(identity: str, seen: Observation, now: float) -> Move:
-    """Return what a replica does: renew its own Lease, take one that is free or silent for its duration, or wait."""
+    """Return the next action: renew its own Lease, take one that is free or not renewed for its duration, or wait."""
     record = seen.record
     if record is None:
         return Move.CREATE
@@ -88,7 +88,7 @@ def decide_lease(identity: str, seen: Observation, now: float) -> Move:
 
 
 def is_lost(last_renewed: float, now: float, deadline_seconds: float) -> bool:
-    """Return whether a leader has to give up: it could not renew for longer than the others will wait less a margin."""
+    """Return whether a leader must stop: it could not renew for the time that standbys wait, less a margin."""
     return now - last_renewed >= deadline_seconds
 
 
@@ -100,7 +100,7 @@ def count_transition(old: LeaseRecord | None, *, is_new: bool) -> int:
 
 
 def read_lease(raw: Json) -> LeaseRecord:
-    """Return what a Lease says."""
+    """Return the record of a Lease."""
     spec = raw.get("spec") or {}
     return LeaseRecord(
         holder=spec.get("holderIdentity") or "",
@@ -190,12 +190,12 @@ class Election:
             if move is Move.RENEW:
                 raise
             return False
-        # Counted from before the write: the others may have seen it no earlier than that.
+        # Counted from before the write: standbys saw it later than that.
         self._renewed_at = now
         return True
 
     async def _write(self, old: LeaseRecord | None, *, holder: str) -> None:
-        at = format_time(datetime.now(UTC))
+        at = format_time(utc_now())
         is_new = old is None or old.holder != holder
         if is_new or not self._acquired_at:
             self._acquired_at = at

@@ -7,7 +7,7 @@ from agentic_operator.kube.client import PODS, Kube
 
 
 async def complete_vault(settings: Settings, kube: Kube) -> Settings:
-    """Return settings that name the image of ``vault-init``: where none is given, that of this operator's own pod."""
+    """Return settings with the image of ``vault-init``: by default that of this operator's own pod."""
     vault = settings.jobs.vault
     if vault is None or vault.image:
         return settings

@@ -1,11 +1,11 @@
-"""What the operator has to be allowed where it serves chosen namespaces, and what of that it lacks, told by name, once.
+"""Checks the operator's rights in chosen namespaces, and reports each missing right once, by name.
 
-With Roles in namespaces instead of one ClusterRole, a right can be missing in one namespace and be there in the others.
-A namespace in which the operator may not see what it serves is left out, and the others are served. Once the rights are
-there the process ends, to begin anew with that namespace: what runs there has to be known before the first decision.
-What else is missing is told, too; sessions that need it say so themselves.
+With Roles instead of one ClusterRole, a right can be missing in one namespace only. A namespace whose objects the
+operator may not list and watch is skipped, and the others are served. Once the rights exist, the process ends, to
+restart with that namespace: the operator must know what runs there before its first decision. Other missing rights are
+also reported; sessions that need them report them in their status.
 
-``manifests/namespaced`` and the chart grant exactly these (``tests/unit/operator/test_rights.py``).
+``manifests/namespaced`` and the chart grant exactly these (``tests/unit/operator/kube/test_rights.py``).
 """
 
 import asyncio
@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from agentic_core.errors import TransientError
 from agentic_core.names import GROUP
-from agentic_operator.config import ClusterDefinitions, Settings
+from agentic_operator.config import Settings
 from agentic_operator.kube.client import Kind, Kube
+from agentic_operator.variables import ClusterDefinitions
 
 RULES_REVIEWS: Final = Kind("apis/authorization.k8s.io/v1", "selfsubjectrulesreviews")
 ACCESS_REVIEWS: Final = Kind("apis/authorization.k8s.io/v1", "selfsubjectaccessreviews")
@@ -46,7 +47,7 @@ class Rule:
 
 
 def list_served_rules(settings: Settings) -> tuple[Rule, ...]:
-    """Return what the operator has to be allowed in each namespace that it serves."""
+    """Return the required rights in each served namespace."""
     return (
         Rule(GROUP, "workflowdefinitions", _SEES, is_essential=True),
         Rule(GROUP, "workflowdefinitions/status", ("patch",)),
@@ -73,7 +74,7 @@ def list_served_rules(settings: Settings) -> tuple[Rule, ...]:
 
 
 def list_inspection_rules() -> tuple[Rule, ...]:
-    """Return what it has to be allowed where definitions of the cluster are inspected.
+    """Return the required rights in the namespace of cluster definitions' inspections.
 
     Sessions and definitions are watched there because one list of namespaces is watched for all kinds; none count.
     """
@@ -89,7 +90,7 @@ def list_inspection_rules() -> tuple[Rule, ...]:
 
 
 def list_cluster_rules(settings: Settings) -> tuple[Rule, ...]:
-    """Return what it has to be allowed in the cluster at large: nothing without definitions of the cluster."""
+    """Return the required cluster-wide rights: none without cluster definitions."""
     if settings.cluster_definitions is ClusterDefinitions.OFF:
         return ()
     seen = Rule(GROUP, "clusterworkflowdefinitions", _SEES, is_essential=True)
@@ -151,7 +152,7 @@ class Rights:
         return replace(self._settings, watch_namespaces=served)
 
     async def watch(self, served: tuple[str, ...]) -> None:
-        """Return once a namespace that was left out can be served; tell of rights that go and come meanwhile."""
+        """Return once a skipped namespace can be served; report lost and new rights in the meantime."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
@@ -164,7 +165,7 @@ class Rights:
                 return
 
     async def _look(self) -> tuple[str, ...]:
-        """Tell what has changed, and return the namespaces that can be served."""
+        """Report changes, and return the namespaces that can be served."""
         settings = self._settings
         served = []
         for namespace in settings.watch_namespaces:

@@ -1,33 +1,21 @@
-"""Manifests of the Jobs: a session's run, and the inspection of a definition.
-
-What their pods look like is in ``pods``.
-"""
-
-import json
-from typing import Any, Final
+"""Manifests of a session's run: its Job, and the claim of its workspace; what its pod looks like is in ``pods``."""
 
 from agentic_core.contract import (
     API_DIR,
     ENCRYPTION_DIR,
     ENCRYPTION_SECRET,
     ENCRYPTION_SECRET_KEY,
-    EXPECTED_WORKING_DIR,
-    GRAPH_DEFAULTS,
     PERMANENT_EXIT_CODES,
     POSTGRES_DIR,
     POSTGRES_SECRET_KEY,
     RESULT_STORE_DIR,
     RESULT_STORE_SECRET,
-    SECRET_ENV_DIR,
-    WORKING_DIR,
     WORKSPACE_DIR,
     ExitCode,
 )
 from agentic_core.names import (
     API_VERSION,
     COMPONENT_LABEL,
-    INSPECTION_LABEL,
-    INSPECTOR_SERVICE_ACCOUNT,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     RUN_LABEL,
@@ -36,10 +24,8 @@ from agentic_core.names import (
     SESSION_LABEL,
     SESSION_UID_LABEL,
     WORKFLOW_LABEL,
-    fingerprint,
-    inspection_job_name,
-    inspection_label,
     job_name,
+    notify_channel,
     workspace_name,
 )
 from agentic_core.resources import (
@@ -47,17 +33,15 @@ from agentic_core.resources import (
     ClusterWorkflowDefinition,
     EnvVar,
     Resource,
-    RunDefaults,
     WorkflowDefinition,
     WorkflowSnapshot,
     WorkflowSpec,
 )
 from agentic_core.resources.graph_config import RunLimits
-from agentic_core.resources.pod import EmptyDirVolume, Volume
+from agentic_core.resources.workflow import SessionApi
 from agentic_core.run_settings import merge_settings
-from agentic_core.writable_paths import find_writable_paths
-from agentic_operator.config import JobDefaults
-from agentic_operator.manifests.database_access import build_database_access
+from agentic_operator.config import GatewayAccess, JobDefaults
+from agentic_operator.manifests.database_access import DatabaseAccess, build_database_access
 from agentic_operator.manifests.pods import (
     Manifest,
     add_extra_volumes,
@@ -65,21 +49,19 @@ from agentic_operator.manifests.pods import (
     add_writable_paths,
     build_api_volume,
     build_env,
+    build_gateway_volume,
     build_job_labels,
     build_pod_metadata,
     build_pod_spec,
     build_resources,
+    build_secret_hints,
     build_secret_volume,
     escape_variables,
     limit_scratch,
-    list_secret_sources,
+    list_mounted_paths,
     list_session_labels,
+    reports_to_gateway,
 )
-
-INSPECTION_SECONDS: Final = 300
-INSPECTION_TTL_SECONDS: Final = 3600
-# What an inspection sees of a value that it is not given: most clients take it until they are used.
-PLACEHOLDER: Final = "placeholder"
 
 Definition = WorkflowDefinition | ClusterWorkflowDefinition
 
@@ -136,6 +118,25 @@ def effective_keep_warm(session: AgenticSession, definition: WorkflowSpec | None
     return given or 0
 
 
+def effective_idle_deadline(
+    session: AgenticSession, definition: WorkflowSpec | None, defaults: JobDefaults
+) -> int | None:
+    """Return after how many seconds an idle conversation ends; None for never."""
+    if session.spec.idle_deadline_seconds is not None:
+        return session.spec.idle_deadline_seconds
+    ttl = effective_ttl(session, definition)
+    return ttl if ttl is not None else defaults.retention_days * 86_400 or None
+
+
+def _build_deadline(session: AgenticSession, timeout: int, spec: WorkflowSpec | None) -> dict[str, int]:
+    """Return the Job's deadline; none for one that may serve several turns: the operator holds each to its own.
+
+    A warm pod's wait is no execution, but goes on in its Job.
+    """
+    keep_warm = effective_keep_warm(session, spec)
+    return {} if session.is_conversation and keep_warm else {"activeDeadlineSeconds": timeout + keep_warm}
+
+
 def build_claim(session: AgenticSession, spec: WorkflowSpec) -> Manifest | None:
     """Return the claim of the session's workspace; None where the definition asks for none."""
     if spec.workspace is None:
@@ -185,56 +186,139 @@ def build_job(
     ``snapshot`` says which image and graph; ``spec`` how the pod is furnished, None where nothing was pinned and the
     definition is gone.
     """
-    name = job_name(session.name, run)
-    labels = run_labels(session, run)
-    given = list_session_labels(session, defaults.session_labels)
-    retries = effective_retries(session, spec, defaults)
-    keep_warm = effective_keep_warm(session, spec)
     # Those that the status shows, once it does: the operator's defaults may have changed since.
     limits = session.status.limits or effective_limits(session, spec, defaults)
-    timeout = limits.timeout_seconds or defaults.timeout_seconds
-    env = [
+    access = build_database_access(defaults.vault, session.namespace)
+    given = list_session_labels(session, defaults.session_labels)
+    labels = {**given, **run_labels(session, run)}
+    env = _build_run_env(session, snapshot, spec, run, thread_id, defaults)
+    pod = _build_run_pod(session, snapshot, spec, env, defaults, access, account)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(session.name, run),
+            "namespace": session.namespace,
+            "labels": {**build_job_labels(spec, session), **labels, SESSION_UID_LABEL: session.metadata.uid},
+            "ownerReferences": [owner_reference(session)],
+        },
+        "spec": {
+            "backoffLimit": effective_retries(session, spec, defaults),
+            "completions": 1,
+            "parallelism": 1,
+            "ttlSecondsAfterFinished": defaults.job_ttl_seconds,
+            **_build_deadline(session, limits.timeout_seconds or defaults.timeout_seconds, spec),
+            # A new pod only when the old one is really over: two runners of one thread would only fence each other.
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": [*_failure_rules(), *access.failure_rules]},
+            "template": {"metadata": build_pod_metadata(spec, labels, defaults.gateway), "spec": pod},
+        },
+    }
+
+
+def _build_run_env(
+    session: AgenticSession,
+    snapshot: WorkflowSnapshot,
+    spec: WorkflowSpec | None,
+    run: int,
+    thread_id: str,
+    defaults: JobDefaults,
+) -> list[Manifest]:
+    """Return what the runner's contract tells a run, then the variables of the definition."""
+    return [
         *build_env(
             SESSION_NAME=session.name,
             SESSION_UID=session.metadata.uid,
             NAMESPACE=session.namespace,
             RUN=str(run),
-            JOB_NAME=name,
+            JOB_NAME=job_name(session.name, run),
             THREAD_ID=thread_id,
             GRAPH=escape_variables(snapshot.graph or ""),
             WORKFLOW_IMAGE=snapshot.image_digest or snapshot.image,
-            BACKEND_URL=defaults.backend_url,
-            WEBSOCKET_URL="",
+            **_build_backend(spec, defaults),
             TOKEN_FILE=f"{API_DIR}/token",
-            API_CA_FILE=f"{API_DIR}/ca.crt",
             POSTGRES_CONNECTION_STRING_FILE=f"{POSTGRES_DIR}/{POSTGRES_SECRET_KEY}",
             RESULT_STORE_DIR=RESULT_STORE_DIR if defaults.has_result_store else "",
             ENCRYPTION_KEYS_FILE=f"{ENCRYPTION_DIR}/{ENCRYPTION_SECRET_KEY}" if defaults.has_encryption else "",
             WORKSPACE_DIR=WORKSPACE_DIR,
             CHECKPOINT_RETENTION_DAYS=str(defaults.retention_days),
-            RETRIES=str(retries),
-            KEEP_WARM_SECONDS=str(keep_warm),
+            RETRIES=str(effective_retries(session, spec, defaults)),
+            KEEP_WARM_SECONDS=str(effective_keep_warm(session, spec)),
+            NOTIFY_CHANNEL=notify_channel(session.metadata.uid) if defaults.notifies else "",
+            **_build_session_api(spec),
             DURABILITY="sync",
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)
             SESSION_ENV=",".join(entry.name for entry in session.spec.env if _is_listed(entry, spec)),
-            MOUNTED_PATHS=_list_mounted(spec),
-            **_tell_secrets(spec, session),
+            MOUNTED_PATHS=list_mounted_paths(spec),
+            **build_secret_hints(spec, session),
         ),
         *_merged_env(spec, session),
     ]
-    access = build_database_access(defaults.vault, session.namespace)
+
+
+def _build_session_api(spec: WorkflowSpec | None) -> dict[str, str]:
+    """Return what a run shows of itself beside its status."""
+    said = spec.api if spec is not None and spec.api is not None else SessionApi()
+    return {"STATE_API": said.state or "None", "STREAM_TOKENS": "false" if said.stream_tokens is False else "true"}
+
+
+def _build_backend(spec: WorkflowSpec | None, defaults: JobDefaults) -> dict[str, str]:
+    """Return whom a runner speaks to, and what vouches for them."""
+    gateway = defaults.gateway or GatewayAccess("")
+    websocket = gateway.websocket_url if gateway.url else ""
+    if not reports_to_gateway(spec):
+        return {
+            "BACKEND_URL": defaults.backend_url,
+            "WEBSOCKET_URL": websocket,
+            "API_CA_FILE": f"{API_DIR}/ca.crt",
+        }
+    # Without one, a session that began while there was a gateway has a runner that names the variable.
+    return {
+        "BACKEND_URL": gateway.url,
+        "WEBSOCKET_URL": websocket,
+        "API_CA_FILE": f"{API_DIR}/ca.crt" if gateway.authorities else "",
+    }
+
+
+def _build_run_pod(
+    session: AgenticSession,
+    snapshot: WorkflowSnapshot,
+    spec: WorkflowSpec | None,
+    env: list[Manifest],
+    defaults: JobDefaults,
+    access: DatabaseAccess,
+    account: str,
+) -> Manifest:
+    """Return the pod of a run: the image with our folders, the definition's, and what the database's login needs."""
+    volumes, mounts = _build_run_volumes(session, spec, defaults, access)
+    resources = build_resources(session, spec, defaults)
+    pod = build_pod_spec(
+        spec,
+        service_account=account,
+        image=snapshot.image_digest or snapshot.image,
+        arguments=None,
+        env=env,
+        resources=resources,
+        volumes=limit_scratch(volumes, resources),
+        mounts=mounts,
+        leaves_user=defaults.leaves_user,
+    )
+    if access.init_containers:
+        pod["initContainers"] = list(access.init_containers)
+    return pod
+
+
+def _build_run_volumes(
+    session: AgenticSession, spec: WorkflowSpec | None, defaults: JobDefaults, access: DatabaseAccess
+) -> tuple[list[Manifest], list[Manifest]]:
+    """Return the volumes of a run's pod and where they are mounted: ours, then the definition's."""
+    has_claim = spec is not None and spec.workspace is not None
+    claim = {"persistentVolumeClaim": {"claimName": workspace_name(session.name)}}
     volumes: list[Manifest] = [
         {"name": "tmp", "emptyDir": {}},
-        {
-            "name": "workspace",
-            **(
-                {"persistentVolumeClaim": {"claimName": workspace_name(session.name)}}
-                if spec is not None and spec.workspace is not None
-                else {"emptyDir": {}}
-            ),
-        },
-        build_api_volume(),
+        {"name": "workspace", **(claim if has_claim else {"emptyDir": {}})},
+        build_gateway_volume(defaults.gateway) if reports_to_gateway(spec) else build_api_volume(),
         *access.volumes,
     ]
     mounts: list[Manifest] = [
@@ -252,183 +336,7 @@ def build_job(
     add_secret_sources(spec, volumes, mounts)
     add_extra_volumes(spec, volumes, mounts)
     add_writable_paths(spec, volumes, mounts)
-    resources = build_resources(session, spec, defaults)
-    pod = build_pod_spec(
-        spec,
-        service_account=account,
-        image=snapshot.image_digest or snapshot.image,
-        arguments=None,
-        env=env,
-        resources=resources,
-        volumes=limit_scratch(volumes, resources),
-        mounts=mounts,
-        leaves_user=defaults.leaves_user,
-    )
-    if access.init_containers:
-        pod["initContainers"] = list(access.init_containers)
-    job: Manifest = {
-        "backoffLimit": retries,
-        "completions": 1,
-        "parallelism": 1,
-        "ttlSecondsAfterFinished": defaults.job_ttl_seconds,
-        # A warm pod's wait is no execution, but goes on in its Job.
-        "activeDeadlineSeconds": timeout + keep_warm,
-        # A new pod only when the old one is really over: two runners of one thread would only fence each other.
-        "podReplacementPolicy": "Failed",
-        "podFailurePolicy": {"rules": [*_failure_rules(), *access.failure_rules]},
-        "template": {"metadata": build_pod_metadata(spec, {**given, **labels}), "spec": pod},
-    }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": name,
-            "namespace": session.namespace,
-            "labels": {**build_job_labels(spec, session), **given, **labels, SESSION_UID_LABEL: session.metadata.uid},
-            "ownerReferences": [owner_reference(session)],
-        },
-        "spec": job,
-    }
-
-
-def inspection_fingerprint(spec: WorkflowSpec) -> str:
-    """Return what stands for everything in a definition that its inspection depends on."""
-    parts = spec.model_dump(
-        mode="json",
-        by_alias=True,
-        exclude_none=True,
-        include={
-            "image",
-            "image_pull_policy",
-            "image_pull_secrets",
-            "graph",
-            "env",
-            "env_from",
-            "pod_template",
-            "inspection",
-        },
-    )
-    if given := _graph_defaults(spec):
-        parts["graphDefaults"] = given
-    return fingerprint(json.dumps(parts, sort_keys=True))
-
-
-def _graph_defaults(spec: WorkflowSpec) -> dict[str, Any]:
-    """Return the config and context that all sessions of a definition get; empty where it gives none."""
-    said = spec.defaults or RunDefaults()
-    config = said.config.model_dump(mode="json", by_alias=True, exclude_defaults=True) if said.config else {}
-    return {**({"config": config} if config else {}), **({"context": said.context} if said.context else {})}
-
-
-def _expect_working_dir(spec: WorkflowSpec) -> dict[str, str]:
-    """Return what lets an inspection tell that writable paths are mounted elsewhere than the image works."""
-    template = spec.pod_template
-    if template is None or not template.writable_paths or template.working_dir is not None:
-        return {}
-    return {EXPECTED_WORKING_DIR: WORKING_DIR}
-
-
-def build_inspection_job(definition: Definition, namespace: str, defaults: JobDefaults) -> Manifest:
-    """Return the Job that loads a definition's graph in its own image, without any secret of ours.
-
-    Beside a definition of a namespace it has what sessions have of it. One of the cluster is inspected in a namespace
-    of nobody's, and has nothing that an object of a namespace would have to give.
-    """
-    is_of_cluster = isinstance(definition, ClusterWorkflowDefinition)
-    spec = without_references(definition.spec) if is_of_cluster else definition.spec
-    labels = {
-        INSPECTION_LABEL: inspection_label(definition.kind, definition.name),
-        MANAGED_BY_LABEL: MANAGED_BY,
-        COMPONENT_LABEL: "inspector",
-    }
-    given = _graph_defaults(spec)
-    env = [
-        *build_env(
-            GRAPH=escape_variables(spec.graph or ""),
-            WORKFLOW_IMAGE=spec.image,
-            WORKSPACE_DIR=WORKSPACE_DIR,
-            LANGGRAPH_STRICT_MSGPACK="true",
-            HOME="/tmp",  # noqa: S108
-            MOUNTED_PATHS=_list_mounted(spec),
-            **_tell_secrets(spec),
-            # A dollar sign would begin a reference to another variable.
-            **({GRAPH_DEFAULTS: json.dumps(given, ensure_ascii=False).replace("$", "$$")} if given else {}),
-            **_expect_working_dir(spec),
-        ),
-        *_inspection_env(spec),
-    ]
-    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}, {"name": "workspace", "emptyDir": {}}]
-    mounts: list[Manifest] = [
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-        {"name": "workspace", "mountPath": WORKSPACE_DIR},
-    ]
-    add_secret_sources(spec, volumes, mounts)
-    add_extra_volumes(spec, volumes, mounts)
-    add_writable_paths(spec, volumes, mounts)
-    resources = build_resources(None, spec, defaults)
-    pod = build_pod_spec(
-        spec,
-        service_account=INSPECTOR_SERVICE_ACCOUNT,
-        image=spec.image,
-        arguments=["inspect"],
-        env=env,
-        resources=resources,
-        volumes=limit_scratch(volumes, resources),
-        mounts=mounts,
-        leaves_user=defaults.leaves_user,
-    )
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": inspection_job_name(definition.name, definition.kind, inspection_fingerprint(definition.spec)),
-            "namespace": namespace,
-            "labels": {**build_job_labels(spec), **labels},
-            "ownerReferences": [owner_reference(definition)],
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": INSPECTION_SECONDS,
-            "ttlSecondsAfterFinished": INSPECTION_TTL_SECONDS,
-            "template": {"metadata": build_pod_metadata(spec, labels), "spec": pod},
-        },
-    }
-
-
-def without_references(spec: WorkflowSpec) -> WorkflowSpec:
-    """Return the spec without what Secrets, ConfigMaps and claims give: a placeholder, an empty folder, nothing."""
-    template = spec.pod_template
-    if template is not None:
-        # Whatever source a volume has, now or later: all but scratch space is an object of a namespace.
-        volumes = tuple(
-            Volume(name=each.name, mount_path=each.mount_path, empty_dir=each.empty_dir or EmptyDirVolume())
-            for each in template.volumes
-        )
-        template = template.model_copy(update={"volumes": volumes})
-    env = tuple(entry if entry.value_from is None else EnvVar(name=entry.name, value=PLACEHOLDER) for entry in spec.env)
-    return spec.model_copy(update={"env": env, "env_from": (), "pod_template": template})
-
-
-def _inspection_env(spec: WorkflowSpec) -> list[Manifest]:
-    given = spec.inspection.env if spec.inspection is not None else ()
-    merged = {entry.name: entry.to_wire() for entry in spec.env}
-    merged.update((entry.name, {"name": entry.name, "value": escape_variables(entry.value)}) for entry in given)
-    return list(merged.values())
-
-
-def _tell_secrets(spec: WorkflowSpec | None, session: AgenticSession | None = None) -> dict[str, str]:
-    """Return what lets a runner know which variables hold secrets: names and folders, never a value."""
-    given = (*(spec.env if spec is not None else ()), *(session.spec.env if session is not None else ()))
-    named = dict.fromkeys(each.name for each in given if each.value_from and each.value_from.secret_key_ref)
-    folders = [f"{SECRET_ENV_DIR}/{index}" for index, _ in list_secret_sources(spec)]
-    return {"SECRET_ENV": ",".join(named), "SECRET_ENV_FOLDERS": ":".join(folders)}
-
-
-def _list_mounted(spec: WorkflowSpec | None) -> str:
-    """Return the folders that the image does not fill: no code is loaded from them."""
-    template = spec.pod_template if spec is not None else None
-    volumes = (each.mount_path for each in (template.volumes if template is not None else ()))
-    return ":".join(("/tmp", WORKSPACE_DIR, *volumes, *(path for path, _ in find_writable_paths(spec))))  # noqa: S108
+    return volumes, mounts
 
 
 def _is_listed(entry: EnvVar, spec: WorkflowSpec | None) -> bool:

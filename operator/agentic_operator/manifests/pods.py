@@ -1,24 +1,24 @@
-"""The pods of the Jobs: their security context, what an author may change of them, and what never.
+"""Builds the pods of Jobs: their security context, and the fields that an author may change.
 
-Secrets are files that only the runner's own user reads. Nothing in a definition can change the container's identity,
-take the place of one of our volumes, or reach the node.
+Secrets are files that only the runner's own user can read. Nothing in a definition can change the container's identity,
+replace one of our volumes, or reach the node.
 
-Who the user is, we say, or the cluster does (``leaves_user``): OpenShift gives each namespace a range of users and
-refuses any other. Its user is unknown to the image, its group is 0 and, where the cluster assigns one, ``fsGroup``.
-Files of a Secret belong to root and to that group, or to group 0 without one: mode 0440 lets this user read them in
-both cases, and nobody else. Mode 0400 is enough where there is an ``fsGroup``: the kubelet adds its right.
+We set the user, or the cluster does (``leaves_user``): OpenShift gives each namespace a range of users and refuses any
+other. Such a user is unknown to the image; its groups are 0 and, if the cluster assigns one, ``fsGroup``. Files of a
+Secret belong to root and to that group, or to group 0 without one: mode 0440 lets only this user read them in both
+cases. With an ``fsGroup``, mode 0400 is enough, because the kubelet adds the group's right.
 """
 
 from typing import Any, Final
 
-from agentic_core.contract import SECRET_ENV_DIR
-from agentic_core.names import API_VERSION, RUNNER_CONTAINER
+from agentic_core.contract import GATEWAY_AUDIENCE, SECRET_ENV_DIR, WORKSPACE_DIR
+from agentic_core.names import API_VERSION, GATEWAY_CA_ANNOTATION, RUNNER_CONTAINER
 from agentic_core.quantities import format_bytes, parse_bytes
 from agentic_core.resources import AgenticSession, SessionSpec, WorkflowSpec
 from agentic_core.resources.pod import ObjectName
 from agentic_core.writable_paths import find_writable_paths
 from agentic_operator.author_pods import Listed
-from agentic_operator.config import JobDefaults
+from agentic_operator.config import GatewayAccess, JobDefaults
 
 RUNNER_UID: Final = 65532
 GRACE_SECONDS: Final = 30
@@ -40,15 +40,30 @@ def escape_variables(text: str) -> str:
     return text.replace("$", "$$")
 
 
+def build_secret_hints(spec: WorkflowSpec | None, session: AgenticSession | None = None) -> dict[str, str]:
+    """Return what lets a runner know which variables hold secrets: names and folders, never a value."""
+    given = (*(spec.env if spec is not None else ()), *(session.spec.env if session is not None else ()))
+    named = dict.fromkeys(each.name for each in given if each.value_from and each.value_from.secret_key_ref)
+    folders = [f"{SECRET_ENV_DIR}/{index}" for index, _ in list_secret_sources(spec)]
+    return {"SECRET_ENV": ",".join(named), "SECRET_ENV_FOLDERS": ":".join(folders)}
+
+
+def list_mounted_paths(spec: WorkflowSpec | None) -> str:
+    """Return the folders that the image does not fill: no code is loaded from them."""
+    template = spec.pod_template if spec is not None else None
+    volumes = (each.mount_path for each in (template.volumes if template is not None else ()))
+    return ":".join(("/tmp", WORKSPACE_DIR, *volumes, *(path for path, _ in find_writable_paths(spec))))  # noqa: S108
+
+
 def build_resources(session: AgenticSession | None, spec: WorkflowSpec | None, defaults: JobDefaults) -> Manifest:
-    """Return requests and limits: the session's, else the definition's, else the default, and none that contradict."""
+    """Return consistent requests and limits: the session's, else the definition's, else the default."""
     requests, limits = dict(defaults.requests), dict(defaults.limits)
     for given in (spec.resources if spec is not None else None, session.spec.resources if session else None):
         if given is None:
             continue
         requests.update(given.requests or {})
         limits.update(given.limits or {})
-        # A limit below our default request would be refused: what the author wrote wins.
+        # A limit below our default request would be refused: the author's value wins.
         for name in given.limits or {}:
             if name not in (given.requests or {}):
                 requests[name] = limits[name]
@@ -106,6 +121,21 @@ def build_api_volume() -> Manifest:
     }
 
 
+def reports_to_gateway(spec: WorkflowSpec | None) -> bool:
+    """Return whether a definition's runner speaks to the gateway and never to the API server."""
+    return spec is not None and spec.reports_to == "Gateway"
+
+
+def build_gateway_volume(gateway: GatewayAccess | None) -> Manifest:
+    """Return the volume with a token that only the gateway takes, and what vouches for the gateway."""
+    token = {"path": "token", "audience": GATEWAY_AUDIENCE, "expirationSeconds": TOKEN_SECONDS}
+    sources: list[Manifest] = [{"serviceAccountToken": token}]
+    if gateway is not None and gateway.authorities:
+        field = {"fieldPath": f"metadata.annotations['{GATEWAY_CA_ANNOTATION}']"}
+        sources.append({"downwardAPI": {"items": [{"path": "ca.crt", "fieldRef": field}]}})
+    return {"name": "api", "projected": {"defaultMode": 0o400, "sources": sources}}
+
+
 def build_secret_volume(name: str, secret: str) -> Manifest:
     """Return a volume with all keys of a Secret, for the runner's own uid."""
     return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o400}}
@@ -128,7 +158,7 @@ def add_secret_sources(spec: WorkflowSpec | None, volumes: list[Manifest], mount
 
 
 def add_extra_volumes(spec: WorkflowSpec | None, volumes: list[Manifest], mounts: list[Manifest]) -> None:
-    """Add the volumes that a definition asks for, under names that none of ours has."""
+    """Add the definition's volumes, under names that differ from ours."""
     for volume in spec.pod_template.volumes if spec is not None and spec.pod_template is not None else ():
         wire = volume.to_wire()
         path = wire.pop("mountPath")
@@ -145,21 +175,24 @@ def add_writable_paths(spec: WorkflowSpec | None, volumes: list[Manifest], mount
         mounts.append({"name": f"w-{index}", "mountPath": path})
 
 
-def build_pod_metadata(spec: WorkflowSpec | None, labels: dict[str, str]) -> Manifest:
+def build_pod_metadata(
+    spec: WorkflowSpec | None, labels: dict[str, str], gateway: GatewayAccess | None = None
+) -> Manifest:
     """Return labels and annotations: the author's, without those that mean something to Kubernetes or to us."""
     template = spec.pod_template if spec is not None else None
     metadata: Manifest = {"labels": {**_list_labels(spec), **labels}}
-    if template is not None and template.annotations:
-        metadata["annotations"] = dict(template.annotations)
-    return metadata
+    annotations = dict(template.annotations or {}) if template is not None else {}
+    if gateway is not None and gateway.authorities and reports_to_gateway(spec):
+        annotations[GATEWAY_CA_ANNOTATION] = gateway.authorities
+    return {**metadata, "annotations": annotations} if annotations else metadata
 
 
 def build_job_labels(spec: WorkflowSpec | None, session: AgenticSession | None = None) -> dict[str, str]:
     """Return the author's labels of a Job: those of its pods, and those by which queues for Jobs know it.
 
-    A session says its queue itself. Of its other labels those alone are taken over that the operator's settings list:
-    they could bring its pods under policies and services of others, and what says that a session belongs to an
-    application of GitOps would have the Job deleted as something that Git does not know.
+    A session may name its own queue. Its other labels are copied only if the operator's settings list them: a label
+    could put its pods under other people's policies and services, and a GitOps tool's label on the Job would make that
+    tool delete the Job, because Git does not contain it.
     """
     template = spec.pod_template if spec is not None else None
     given = (template.labels if template is not None else None) or {}

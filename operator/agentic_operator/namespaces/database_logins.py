@@ -1,10 +1,10 @@
-"""Under which role the runners of a namespace log in to the database, and the Secret that tells them.
+"""The database roles of the runners of each namespace, and the Secret with the login.
 
-Where the operator's role can make roles, every namespace has one of its own and PostgreSQL keeps their rows apart.
-Elsewhere all share the connection string that an administrator gave. A Secret that somebody else made is left alone.
+If the operator's role can create roles, every namespace has its own, and PostgreSQL separates their rows. Otherwise all
+share the administrator's connection string. A Secret that somebody else created is not changed.
 
-The role is made before the Secret names it, and the role before stays valid: whatever happens in between, the Secret
-that is there lets runners in.
+The role is created before the Secret names it, and the previous role stays valid: whatever happens in between, the
+existing Secret lets runners log in.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ from agentic_core.conditions import Reason
 from agentic_core.contract import POSTGRES_SECRET, POSTGRES_SECRET_KEY
 from agentic_core.errors import DatabaseUnavailable, PermanentError, TransientError
 from agentic_core.names import GROUP
-from agentic_operator.config import Settings, Tenancy
+from agentic_operator.config import Settings
 from agentic_operator.kube.client import SECRETS, Json, Kube
 from agentic_operator.kube.errors import Blocked
 from agentic_operator.namespaces.secrets import is_ours, read_text, write_secret
+from agentic_operator.variables import Tenancy
 from agentic_store.dsn import Dsn, read_dsn
 from agentic_store.tenants import Credentials, TenantRole
 
@@ -88,13 +89,13 @@ class DatabaseLogins:
                 else:
                     await self._follow_pattern(namespace, there)
         except (DatabaseUnavailable, TimeoutError) as error:
-            # Runners wait for the database by themselves, with what they were given before.
+            # Runners wait for the database by themselves, with the existing Secret.
             if role_name is None:
                 said = str(error) or f"PostgreSQL did not answer within {PATIENCE_SECONDS:g} s"
                 raise DatabaseUnavailable(f"the namespace's login cannot be made yet: {said}") from error
 
     async def rotate(self, namespace: str, request: str) -> str | None:
-        """Give the namespace a new role, once for each ``request``; return its name where that was done."""
+        """Give the namespace a new role, once for each ``request``; return its name if it was created now."""
         there = await self._kube.find(SECRETS, namespace, POSTGRES_SECRET)
         tenants = await self.find_tenants()
         if there is None or not is_ours(there) or tenants is None:

@@ -26,7 +26,7 @@ from agentic_operator.namespaces.shared_secrets import SharedSecrets, find_names
 from agentic_operator.networks import build_runner_policy
 
 TTL_SECONDS: Final = 300.0
-# How long a failure stands for all sessions of a namespace: a thousand of them must not ask the same thousand times.
+# How long a failure counts for all sessions of a namespace: a thousand of them must not repeat the same requests.
 FAILED_SECONDS: Final = 1.0
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
 # How often an account is looked for that a definition names and that is not there, or not marked.
@@ -71,7 +71,7 @@ class Namespaces:
         wanted = {**known.annotations, **(annotations or {})}
         if self._is_prepared(known, wanted):
             return
-        # One at a time: a burst of sessions needs everything once, and asks about what is missing once a second.
+        # One at a time: a burst of sessions needs everything once, and checks for missing objects once a second.
         async with known.lock:
             if self._is_prepared(known, wanted):
                 return
@@ -133,19 +133,20 @@ class Namespaces:
                 await self._logins.place(namespace)
             await self._shared.place(namespace)
         except Invalid as error:
-            # No session and no definition had a say in these.
+            # No session and no definition affects these.
             raise PermanentError(str(error)) from error
 
     async def _close_network(self, namespace: str) -> None:
-        """Make the policy that says where runs and inspections may connect to, or bring ours up to date.
+        """Create or update the policy for the destinations of runs and inspections.
 
-        Where definitions of the cluster are inspected there is no network at all, which a policy of ours would open:
-        policies add up. One of this name that somebody else made stands.
+        The namespace of cluster definitions' inspections has no network at all, and a policy of ours would open it,
+        because policies add up. A policy of this name that somebody else created is not changed.
         """
         egress = self._settings.runner_egress
         if egress is None or namespace == self._settings.inspection_namespace:
             return
-        policy = build_runner_policy(egress)
+        gateway_in = self._settings.namespace if self._settings.jobs.gateway is not None else ""
+        policy = build_runner_policy(egress, gateway_in=gateway_in)
         if await self._create(NETWORK_POLICIES, namespace, policy):
             return
         name = policy["metadata"]["name"]
@@ -173,7 +174,7 @@ class Namespaces:
             self._known[namespace].ready_until.clear()
 
     def _know(self, namespace: str) -> _Known:
-        """Return what is known of a namespace; now and then, drop what is of no more use, as of one that is gone."""
+        """Return the state of a namespace; now and then, drop outdated states, such as those of deleted namespaces."""
         now = self._clock()
         if now >= self._tidy_at:
             self._known = {name: known for name, known in self._known.items() if not known.is_idle(now)}

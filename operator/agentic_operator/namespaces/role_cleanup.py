@@ -1,15 +1,16 @@
-"""What becomes of the database roles of namespaces: rotated when a person asks, removed when nobody needs them.
+"""Rotates the database roles of namespaces on request, and removes unused ones.
 
-Roles are compared with the namespaces every minute. A retired role goes an hour after its last connection, all roles of
-a namespace go with it. Rows are not touched here: those of sessions go with the sessions, and what graphs keep in
-LangGraph's long-term store stays for a namespace of that name, unless told otherwise.
+Roles are compared with the namespaces every minute. A retired role is removed an hour after its last connection, and
+all roles of a namespace with the namespace. Rows are not touched here: those of sessions are removed with the sessions,
+and the items of LangGraph's long-term store stay for a namespace of that name, unless a setting says otherwise.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
+from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import NAMESPACES, Json, Kube
 from agentic_operator.kube.errors import Forbidden
@@ -48,12 +49,14 @@ class RoleCleanup:
         *,
         purges_memory: bool,
         faults: Faults | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._kube = kube
         self._logins = logins
         self._watched = watched
         self._purges_memory = purges_memory
         self._faults = faults or Faults()
+        self._now = now
 
     async def run(self) -> None:
         """Go round for ever."""
@@ -73,7 +76,7 @@ class RoleCleanup:
         # Roles first: a namespace that is made in between is on the list then.
         roles = [role for role in await tenants.list_roles() if not self._watched or role.namespace in self._watched]
         namespaces = await self._list_namespaces()
-        for role in decide_drops(roles, namespaces, datetime.now(UTC)):
+        for role in decide_drops(roles, namespaces, self._now()):
             await self._drop(role, tenants)
         known = roles_by_namespace(roles)
         outage = Outage()

@@ -17,7 +17,7 @@ def is_ours(raw: Mapping[str, Any]) -> bool:
 
 
 def read_text(secret: Json, place: str, name: str, key: str) -> str:
-    """Return the text under a key of a Secret; raise :class:`Blocked`, naming both, where there is none."""
+    """Return the text of a key of a Secret; raise :class:`Blocked` with both names if it is missing."""
     encoded = (secret.get("data") or {}).get(key)
     if not encoded:
         raise Blocked(

@@ -1,8 +1,8 @@
 """Keeps accounts, bindings, Secrets and policies of a namespace in place while runs need them.
 
-Somebody may delete one of them under a run: without its binding a runner writes no status any more, and without its
-Secret a next attempt's pod does not start. Before a run all of it is made where it is missing; here it is looked at
-again every few minutes, in namespaces in which something runs and in no others.
+Somebody may delete one of them during a run: without its binding a runner cannot write its status, and without its
+Secret the next attempt's pod does not start. Missing objects are created before each run; this module checks them again
+every few minutes, only in namespaces with active runs.
 """
 
 from typing import Final, Protocol
@@ -35,7 +35,7 @@ class Upkeep:
         )
 
     async def run_once(self) -> None:
-        """Make, once, what is missing where something runs."""
+        """Create the missing objects of namespaces with active runs, once."""
         outage = Outage()
         for namespace in self._list_namespaces():
             with self._faults.apart("namespaces", outage, namespace=namespace):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentic_core.choices import is_same_json
-from agentic_core.conditions import Reason, find_condition
-from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES
+from agentic_core.conditions import Condition, Reason, find_condition
+from agentic_core.contract import MAX_INPUT_BYTES, MAX_PINNED_SPEC_BYTES, TURNS_CONTRACT
 from agentic_core.errors import Problem
 from agentic_core.input_rules import InputRules, read_rules
 from agentic_core.questions import clip_line, show_json
@@ -23,6 +23,7 @@ from agentic_core.strict_json import find_wide_number
 from agentic_core.writable_paths import find_mount_problems
 from agentic_operator.images import AllowedImages, InvalidImage, parse_image
 from agentic_operator.manifests.jobs import Definition
+from agentic_operator.sessions.blockers import NOT_STARTED
 from agentic_operator.sessions.diagnosis import clip
 from agentic_operator.sessions.snapshot import pin_spec
 
@@ -40,18 +41,22 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Waits:
-    """Not now: something that can change has to change first."""
+    """The session waits until something changes that can change."""
 
     reason: Reason
     message: str
+    is_held: bool = False
+    """Whether something is wrong that people should see: the session's condition ``Scheduled`` says so, too."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Never: the person must change something and make a new session."""
+    """The session can never start: a person has to change something and make a new one."""
 
     reason: Reason
     message: str
+    may_pass: bool = False
+    """Whether the cause may pass by itself: the session waits for a while before it fails."""
 
 
 Admission = Admitted | Waits | Refused
@@ -65,6 +70,8 @@ class Queue:
     """Other sessions that hold a pod."""
     ahead: int = 0
     """Older sessions that wait for one."""
+    conversations: int = 0
+    """Other conversations of the namespace that were admitted and have not ended."""
 
 
 def admit_workflow(session: AgenticSession, definition: Definition | None, allowed: AllowedImages) -> Admission:
@@ -81,13 +88,11 @@ def admit_workflow(session: AgenticSession, definition: Definition | None, allow
         found = find_condition(definition.status.conditions, type_)
         is_current = found is not None and found.observed_generation == generation
         if found is None or not is_current or found.status == "Unknown":
-            return Waits(
-                Reason.WORKFLOW_NOT_READY,
-                f"{ref.kind} {ref.name!r} is still being checked; the session starts once it is Ready",
-            )
+            return _wait_for(f"{ref.kind} {ref.name!r}", found if is_current else None)
         if found.status == "False":
             text = f"{ref.kind} {ref.name!r} cannot run: {found.message or found.reason}"
-            return Refused(_reason(found.reason), clip(text))
+            reason = _reason(found.reason)
+            return Refused(reason, clip(text), may_pass=type_ == "Inspected" and reason in NOT_STARTED)
     if (refusal := check_image(definition.spec.image, allowed)) is not None:
         return refusal
     if definition.spec.suspend:
@@ -110,6 +115,15 @@ def admit_workflow(session: AgenticSession, definition: Definition | None, allow
             spec=pinned,
         )
     )
+
+
+def _wait_for(named: str, found: Condition | None) -> Waits:
+    """Return that a session waits for its workflow, and what keeps the inspection where something does."""
+    reason = _reason(found.reason) if found is not None else Reason.NOT_READY
+    if found is None or reason in (Reason.NOT_READY, Reason.INSPECTING):
+        return Waits(Reason.WORKFLOW_NOT_READY, f"{named} is still being checked; the session starts once it is Ready")
+    said = clip(f"{named} is not Ready", f"{found.reason}: {found.message}" if found.message else found.reason)
+    return Waits(reason, f"{said}; the session starts once it is Ready", is_held=True)
 
 
 def _reason(text: str) -> Reason:
@@ -170,6 +184,17 @@ def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
     return Waits(Reason.QUEUED, f"the workflow runs at most {limit} sessions at once; this one waits its turn")
 
 
+def check_ceiling(session: AgenticSession, queue: Queue, limit: int) -> Waits | None:
+    """Return why a conversation is not admitted yet; None where the namespace has room for it, or no ``limit`` (0)."""
+    if not limit or queue.conversations < limit:
+        return None
+    return Waits(
+        Reason.TOO_MANY_CONVERSATIONS,
+        f"namespace {session.namespace!r} has {limit} conversations, and the operator's MAX_CONVERSATIONS allows no"
+        " more; it begins once one of them has ended (spec.close)",
+    )
+
+
 def is_inspected(session: AgenticSession, definition: Definition) -> bool:
     """Return whether the session runs the graph that was inspected: nothing is known of another one of its image."""
     named = session.spec.workflow_ref.graph
@@ -192,7 +217,7 @@ def warn_of_settings(session: AgenticSession, definition: Definition | None) -> 
 
 
 def find_input_rules(session: AgenticSession, definition: Definition) -> InputRules:
-    """Return by what a session's inputs are judged: the author's schema, else what the inspection saw of the graph.
+    """Return the rules for a session's inputs: the author's schema, else what the inspection saw of the graph.
 
     Nothing is known of another graph of the same image.
     """
@@ -201,9 +226,9 @@ def find_input_rules(session: AgenticSession, definition: Definition) -> InputRu
 
 
 def check_deadline(session: AgenticSession, definition: Definition | None) -> Refused | None:
-    """Return the refusal of an input deadline that would resume with nothing, or with what is not its to answer.
+    """Return the refusal of an input deadline without an answer, or with one that its definition does not allow.
 
-    Asked once, before the first run: sessions that an earlier version accepted keep their deadline.
+    Checked once, before the first run: sessions that an earlier version accepted keep their deadline.
     """
     limit = session.spec.input_deadline
     if limit is None or limit.on_expiry != "Resume":
@@ -232,10 +257,10 @@ def check_deadline(session: AgenticSession, definition: Definition | None) -> Re
 
 
 def check_approval(session: AgenticSession, definition: Definition | None) -> Refused | None:
-    """Return the refusal of a session that its definition's approval rule could not be held to.
+    """Return the refusal of a session to which its definition's approval rule could not be applied.
 
-    Asked once, before the first run. Who started it has to be known where that person may not answer. A fork goes on
-    from a state that its maker chose, behind any question: nobody who approves would ever see it.
+    Checked once, before the first run. If the person who started a session may not answer, the session has to name that
+    person. A fork continues from a state that its maker chose, possibly after a question: nobody would be asked it.
     """
     rule = definition.spec.approval if definition is not None else None
     if rule is None:
@@ -269,8 +294,8 @@ def check_settings(session: AgenticSession, definition: Definition | None) -> Re
 def check_env(session: AgenticSession, definition: Definition | None) -> Refused | None:
     """Return the refusal of variables that the definition does not leave to its sessions.
 
-    Who may create sessions decides what a workflow is asked, and its author which code runs with what: so a session
-    sets what the author lists, and changes nothing of what the author sets.
+    Whoever creates a session decides what the workflow is asked; the author decides which code runs, and with which
+    variables. So a session sets only what the author lists, and overrides nothing that the author sets.
     """
     given = session.spec.env
     if definition is None or not given:
@@ -298,17 +323,26 @@ def check_env(session: AgenticSession, definition: Definition | None) -> Refused
     return Refused(Reason.ENV_NOT_ALLOWED, list_problems(problems)) if problems else None
 
 
-def check_fork(session: AgenticSession) -> Refused | None:
-    """Return the refusal of inputs beside ``forkFrom``: a fork goes on from a state, and would never see them."""
+def has_fork_inputs(session: AgenticSession) -> bool:
+    """Return whether a fork gives inputs to the thread that it copies, rather than only going on with it."""
+    return session.spec.fork_from is not None and session.spec.inputs not in (None, {})
+
+
+def check_fork(session: AgenticSession, definition: Definition | None) -> Refused | None:
+    """Return the refusal of the values that a fork changes, or of its inputs if the image's runner takes none there."""
     fork = session.spec.fork_from
     if fork is None:
         return None
-    if session.spec.inputs in (None, {}):
-        return _refuse_wide(fork.values, "/spec/forkFrom/values")
+    if (refusal := _refuse_wide(fork.values, "/spec/forkFrom/values")) is not None:
+        return refusal
+    contract = (definition.status.runner_contract or 1) if definition is not None else TURNS_CONTRACT
+    if not has_fork_inputs(session) or contract >= TURNS_CONTRACT:
+        return None
+    ref = session.spec.workflow_ref
     return Refused(
         Reason.INVALID_INPUT,
-        "/spec/inputs: a session with forkFrom goes on from a checkpoint and takes no inputs; leave them out, or give"
-        " the state values to change in forkFrom.values",
+        f"/spec/inputs: the image of {ref.kind} {ref.name!r} has a runner that gives no inputs to a fork; build it anew"
+        " on the current base image, or leave them out and give the state values to change in forkFrom.values",
     )
 
 

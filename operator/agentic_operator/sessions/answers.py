@@ -46,6 +46,8 @@ MAX_ANSWERS: Final = 256
 MAX_AUTHORS: Final = 256
 # All that the status keeps together: it has them twice, and etcd takes 1.5 MiB an object.
 ROOM_FOR_ANSWERS: Final = 208 * 1024
+# Turns have the other half there.
+ROOM_IN_CONVERSATIONS: Final = 104 * 1024
 
 # Within this time a question is seen that was just asked; one from longer ago could not be answered until now.
 SEEN_WITHIN: Final = timedelta(seconds=30)
@@ -209,7 +211,7 @@ def _accept_all(
     """Return the accepted answers by question, marked in ``known``; add to ``refused`` those that come second."""
     accepted: dict[str, list[Answer]] = {}
     waiting = [each for each in session.status.answers if _is_needed(known, each)]
-    room, places = ROOM_FOR_ANSWERS - sum(map(_measure, waiting)), MAX_ANSWERS - len(waiting)
+    room, places = _find_room(session) - sum(map(_measure, waiting)), MAX_ANSWERS - len(waiting)
     for id_, given in valid.items():
         asked = known[id_]
         chosen = choose_answers(find_record(session, id_), list(given.values()))
@@ -257,6 +259,21 @@ def _find_recorded(session: AgenticSession, id_: str) -> list[Answer]:
     return [each for each in session.status.answers if each.interrupt_id == id_]
 
 
+def _was_taken_before(session: AgenticSession, response: Response) -> bool:
+    """Return whether an answer was accepted in a turn before: the next one of a conversation drops its questions.
+
+    One whose question this turn, or a session without turns, has lost with its checkpoints is refused.
+    """
+    if not session.is_conversation:
+        return False
+    turn = session.status.turn
+    return any(
+        is_same_json(response.value, each.value)
+        for each in _find_recorded(session, response.interrupt_id)
+        if turn is None or turn.started_at is None or (each.at is not None and each.at <= turn.started_at)
+    )
+
+
 def _find_refusals(
     session: AgenticSession,
     asked: Interrupt | None,
@@ -266,6 +283,8 @@ def _find_refusals(
 ) -> list[Refusal]:
     """Return why an answer is not taken; none for one that is, also where it was before."""
     if asked is None:
+        if _was_taken_before(session, response):
+            return []
         return [(Reason.UNKNOWN_INTERRUPT, _unknown(session, response.interrupt_id, pointer))]
     if not asked.is_open:
         if is_same_json(response.value, asked.answer):
@@ -370,7 +389,7 @@ def _record(
     is_changed = interrupts != session.status.interrupts or approvals != session.status.approvals
     changes = {
         "interrupts": interrupts,
-        "answers": _fit_answers((*session.status.answers, *accepted), known),
+        "answers": _fit_answers((*session.status.answers, *accepted), known, _find_room(session)),
         "approvals": approvals,
         "conditions": conditions,
         "question": describe_open(interrupts, approvals) if is_changed else session.status.question,
@@ -378,10 +397,15 @@ def _record(
     return session.model_copy(update={"status": session.status.model_copy(update=changes)})
 
 
-def _fit_answers(answers: Sequence[Answer], known: Mapping[str, Interrupt]) -> tuple[Answer, ...]:
+def _find_room(session: AgenticSession) -> int:
+    """Return how many bytes of answers the status of a session keeps."""
+    return ROOM_IN_CONVERSATIONS if session.is_conversation else ROOM_FOR_ANSWERS
+
+
+def _fit_answers(answers: Sequence[Answer], known: Mapping[str, Interrupt], room: int) -> tuple[Answer, ...]:
     """Return as many answers as a status keeps: the oldest of those that a run has taken go first."""
     kept = list(answers)
-    surplus = sum(map(_measure, kept)) - ROOM_FOR_ANSWERS
+    surplus = sum(map(_measure, kept)) - room
     for each in answers:
         if surplus <= 0 and len(kept) <= MAX_ANSWERS:
             break

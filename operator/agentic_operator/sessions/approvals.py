@@ -57,9 +57,23 @@ def find_effective_rule(session: AgenticSession, asked: Interrupt) -> tuple[Effe
     rule = combine_rules(*rules)
     if rule is not None and rule.not_creator and not session.spec.created_by:
         problems.append("whoever started the session may not answer, and spec.createdBy does not say who that is")
+    if rule is not None and rule.not_creator and session.status.turn is not None and not session.status.turn.by:
+        problems.append(
+            f"whoever said turn {session.status.turn.name!r} may not answer, and its `by` does not say who that is:"
+            " cancel it, and say it again with your name"
+        )
     if problems:
         return rule or EffectiveRule(), "; ".join(problems)[:4096]
     return rule, ""
+
+
+def find_asker(session: AgenticSession) -> str:
+    """Return whose turn a conversation is at; empty where none is on, and for other sessions.
+
+    A question of a turn is asked on behalf of whoever said it: without this, one person could say a turn in another's
+    conversation, and answer it.
+    """
+    return session.status.turn.by if session.status.turn is not None else ""
 
 
 def record_rules(session: AgenticSession, now: datetime) -> AgenticSession:
@@ -137,6 +151,9 @@ def refuse_by_rule(session: AgenticSession, asked: Interrupt, response: Response
     if rule.not_creator and response.by == session.spec.created_by:
         message = f"{named} is answered by somebody else than {response.by}, who started the session"
         return Reason.ANSWER_NOT_ALLOWED, Problem(f"{pointer}/by", message)
+    if rule.not_creator and response.by == find_asker(session):
+        message = f"{named} is answered by somebody else than {response.by}, whose turn asks it"
+        return Reason.ANSWER_NOT_ALLOWED, Problem(f"{pointer}/by", message)
     if rule.digest == "Required" and response.digest != record.digest:
         message = f"an answer to {named} names its digest, {record.digest}"
         return Reason.ANSWER_NOT_ALLOWED, Problem(f"{pointer}/digest", message)
@@ -161,7 +178,7 @@ def describe_record(session: AgenticSession, asked: Interrupt, record: Approval)
     """Return whose answer to an open question is missing."""
     if record.digest != asked.digest():
         record = record.model_copy(update={"problem": f"it {_CHANGED}"})
-    return describe_missing(record.to_wire(), session.spec.created_by or "")
+    return describe_missing(record.to_wire(), session.spec.created_by or "", find_asker(session))
 
 
 def choose_answers(record: Approval | None, valid: Sequence[Response]) -> list[Response]:

@@ -10,12 +10,19 @@ from datetime import datetime
 from typing import Final
 
 from agentic_core.conditions import Condition, Reason, with_condition
-from agentic_core.errors import AgenticError, Conflict, DatabaseUnavailable, SchemaMismatch, TransientError
+from agentic_core.errors import (
+    AgenticError,
+    ApiUnavailable,
+    Conflict,
+    DatabaseUnavailable,
+    SchemaMismatch,
+    TransientError,
+)
 from agentic_core.lifecycle import Phase
 from agentic_core.resources import AgenticSession, SessionStatus, WorkflowStatus
-from agentic_operator.kube.errors import REASONS, REMEDIES, AdmissionUnavailable, ApiUnavailable, Blocked, Forbidden
+from agentic_operator.kube.errors import REASONS, REMEDIES, AdmissionUnavailable, Blocked, Forbidden
 from agentic_operator.manifests.jobs import Definition
-from agentic_operator.sessions.diagnosis import clip
+from agentic_operator.sessions.diagnosis import MAX_SAID, clip
 from agentic_operator.sessions.status import build_condition, change_session, refresh_session
 
 # Faults that mostly pass by themselves are told of from this failure in a row on: within two seconds.
@@ -35,6 +42,17 @@ HOLDING: Final = frozenset(
         Reason.API_SERVER_UNAVAILABLE,
         Reason.DATABASE_UNAVAILABLE,
         Reason.DATABASE_NOT_MIGRATED,
+        Reason.TOO_MANY_CONVERSATIONS,
+    }
+)
+# Why the pod of an inspection did not start: nothing of it is the image's own fault, and each of these may pass.
+NOT_STARTED: Final = frozenset(
+    {
+        Reason.IMAGE_PULL_FAILED,
+        Reason.CONTAINER_CONFIG_ERROR,
+        Reason.POD_NOT_STARTED,
+        Reason.SECRET_MISSING,
+        *REASONS.values(),
     }
 )
 _CHANGING: Final = re.compile(r"[\w.:/-]*\d[\w.:/-]*")
@@ -116,4 +134,4 @@ def is_same(one: str, other: str) -> bool:
 
 def _explain(namespace: str, said: str, remedy: str) -> str:
     # The remedy counts most: what the API server says may be of any length.
-    return f"{clip(f'in namespace {namespace!r}', said, 1600)}; {remedy}"
+    return f"{clip(f'in namespace {namespace!r}', said, MAX_SAID)}; {remedy}"

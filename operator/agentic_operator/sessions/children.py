@@ -21,7 +21,7 @@ from agentic_core.names import (
     read_inspection_label,
     read_job,
     read_run,
-    read_session,
+    read_session_name,
 )
 from agentic_core.times import parse_time
 from agentic_operator.sessions.keys import DefinitionKey, Key, SessionKey
@@ -133,7 +133,7 @@ def observe_job(raw: Raw) -> ObservedJob:
     conditions = status.get("conditions") or ()
     failed = _condition(conditions, "Failed") or _condition(conditions, "FailureTarget") or {}
     finished = _condition(conditions, "Complete") or failed
-    spec, session = raw.get("spec") or {}, read_session(meta["name"])
+    spec, session = raw.get("spec") or {}, read_session_name(meta["name"])
     run = read_run(session, meta["name"])
     return ObservedJob(
         name=meta["name"],
@@ -205,7 +205,7 @@ def observe_pod(raw: Raw) -> ObservedPod:
         {},
     )
     job = str(owner.get("name") or read_job(meta["name"]))
-    session = read_session(job)
+    session = read_session_name(job)
     return ObservedPod(
         name=meta["name"],
         uid=meta.get("uid", ""),
@@ -295,10 +295,10 @@ def session_of(raw: Raw) -> str | None:
     if owner.get("kind") == "AgenticSession":
         return str(owner["name"])
     if owner.get("kind") == "Job":
-        return read_session(str(owner["name"])) or None
+        return read_session_name(str(owner["name"])) or None
     label = (raw["metadata"].get("labels") or {}).get(SESSION_LABEL)
     # Of two that could be meant by a name alone the Job: a pod without its owner is let go in any case.
-    found = label if isinstance(label, str) else read_session(name) or read_session(read_job(name))
+    found = label if isinstance(label, str) else read_session_name(name) or read_session_name(read_job(name))
     return found or None
 
 

@@ -20,6 +20,13 @@ from agentic_operator.sessions.children import ObservedJob, ObservedPod
 # the cause was first seen, which the session's condition `Scheduled` keeps.
 START_PATIENCE: Final = timedelta(seconds=60)
 
+# What is quoted of others, where a remedy follows that must not be cut off.
+MAX_SAID: Final = 1600
+PULL_REMEDY: Final = (
+    "push the image to its registry or load it onto the nodes, correct its name in the definition's spec.image, or name"
+    " imagePullSecrets there where the registry needs a login"
+)
+
 _HOPELESS_WAITS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _PULL_WAITS: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}
@@ -159,7 +166,9 @@ def _patience(reason: Reason, pod: ObservedPod, now: datetime, told: Mapping[str
 
 
 def _waiting_text(pod: ObservedPod) -> str:
-    return clip(f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason)
+    said = clip(pod.waiting_reason, pod.waiting_message, MAX_SAID)
+    is_pull = pod.waiting_reason in _HOPELESS_WAITS | _PULL_WAITS
+    return f"{said}; {PULL_REMEDY}" if is_pull else said
 
 
 def classify_failure(job: ObservedJob, pods: Iterable[ObservedPod]) -> Diagnosis:

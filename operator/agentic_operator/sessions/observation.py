@@ -12,6 +12,8 @@ from agentic_operator.sessions.answers import AnswerChecks
 from agentic_operator.sessions.children import ObservedJob, ObservedPod, StuckPod
 from agentic_operator.sessions.status import last_run
 from agentic_operator.sessions.trail import Stored
+from agentic_operator.sessions.turn_checks import TurnCheck
+from agentic_store.records import TurnRow
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Rules:
     """Whether ClusterWorkflowDefinitions are looked at at all."""
     has_trail: bool = False
     """Whether a trail of answers is kept: where there is a database."""
+    max_conversations: int = 0
+    """How many conversations a namespace may have; 0 for any number."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ class Observation:
     """What was found out about the answers."""
     stored: Stored | None = None
     """How far the database has the trail, where it said so to this process."""
+    turn: TurnCheck | None = None
+    """What was found out about the turn that could begin; None where none could."""
+    stored_end: TurnRow | None = None
+    """How the turn that is on ended, where a run stored that and nothing of it lives to tell it."""
+    is_end_unknown: bool = False
+    """Whether a run may have stored that, and the database did not say."""
 
 
 def find_job(seen: Observation, run: int | None) -> ObservedJob | None:
@@ -68,6 +78,14 @@ def find_present(jobs: tuple[ObservedJob, ...]) -> list[ObservedJob]:
 def find_pending(session: AgenticSession, jobs: tuple[ObservedJob, ...]) -> list[ObservedJob]:
     """Return the Jobs that were made just before a crash, for a run that the status does not tell yet."""
     return [job for job in jobs if job.run > last_run(session)]
+
+
+def has_living_run(session: AgenticSession, seen: Observation) -> bool:
+    """Return whether anything of the runs that the status tells of may still run, as far as was observed."""
+    pending = {job.name for job in find_pending(session, seen.jobs)}
+    return any(not job.is_finished and job.name not in pending for job in seen.jobs) or any(
+        not pod.is_over and pod.job not in pending for pod in seen.pods
+    )
 
 
 def list_names(jobs: list[ObservedJob]) -> tuple[str, ...]:

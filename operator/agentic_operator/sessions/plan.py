@@ -53,6 +53,10 @@ class Plan:
     """Jobs to delete once the status says so: it has moved on from their runs, or says that they were withdrawn."""
     delete_pods: tuple[str, ...] = ()
     """Pods that go without their Job: something beside their runner keeps them, or nothing controls them any more."""
+    prune_turns: tuple[str, ...] = ()
+    """Turns to remove from the spec once the status has them as ended."""
+    prune_responses: tuple[int, ...] = ()
+    """Places in ``spec.responses`` of answers to remove whose questions are gone."""
     repairs: tuple[Repair, ...] = ()
     """What somebody took off the Jobs and pods of this session, to be put back."""
     purge: bool = False

@@ -34,7 +34,7 @@ MAX_RESTARTS: Final = 3
 
 
 def monitor(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
-    """Return what its Job and pods tell about a session that should run."""
+    """Decide a pass over a session that should run, from its Job and pods."""
     run = session.status.run
     newest_job = max(seen.jobs, key=lambda job: job.run, default=None)
     if newest_job is not None and newest_job.run > last_run(session):
@@ -79,19 +79,19 @@ def monitor(session: AgenticSession, seen: Observation, now: datetime, rules: Ru
 
 
 def _count_restarts(session: AgenticSession) -> int | None:
-    """Return how many runs were lost, where a later Job is there than the status tells of.
+    """Return how many runs were lost if there is a Job of a later run than the status names.
 
-    A run that is on is followed by another one where it was lost, or was withdrawn: what was lost counts, although the
-    process that found it lost did not live to write so, or somebody else wrote first.
+    A later Job is made only after a run was lost or withdrawn. A lost run counts even if the process that found it lost
+    ended before it could write that, or somebody else wrote first.
     """
     known = session.status.restarts
     return known if session.status.run is None or is_withdrawn(session) else (known or 0) + 1
 
 
 def _go_on(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
-    """Follow a run that was withdrawn, as by a suspension that was taken back before it was through, by the next one.
+    """Start the next run after one that was withdrawn, for example by a suspension that was taken back meanwhile.
 
-    Nothing of it lives any more. Its end, however it came, was the operator's own doing: it counts for no loss.
+    Nothing of the withdrawn run is left. The operator ended it, so it does not count as a lost run.
     """
     restarts = session.status.restarts or 0
     if session.status.workflow is None:
@@ -138,7 +138,7 @@ def _given_up_at(pods: tuple[ObservedPod, ...]) -> datetime | None:
 def _watch_start(
     session: AgenticSession, seen: Observation, job: ObservedJob, pods: tuple[ObservedPod, ...], now: datetime
 ) -> Plan:
-    """A Job that is neither done nor failed: say why its pod does not start, if it does not."""
+    """Report why the pod of a Job that is neither done nor failed does not start, if it does not."""
     phase = session.status.phase or Phase.CREATING
     add_finalizer = FINALIZER not in session.metadata.finalizers
     scheduled = find_condition(session.status.conditions, "Scheduled")
@@ -167,7 +167,7 @@ def _watch_start(
 
 
 def _let_start(session: AgenticSession, phase: Phase, now: datetime) -> SessionStatus:
-    """Say that what kept a pod from starting is over; the runner's own word, where it has one already, stands."""
+    """Report that a pod can start again; a phase that the runner has written already stays."""
     status = change_session(session, phase, Reason.JOB_CREATED, "its pod starts", now, conditions={"Scheduled": "True"})
     if phase is Phase.CREATING:
         return status
@@ -192,7 +192,7 @@ def _restart(
     what: str,
     reason: Reason = Reason.RUNNER_LOST,
 ) -> Plan:
-    """Follow a run without a verdict by the next one, which goes on from the last checkpoint; not without end."""
+    """Start the next run after one without a verdict, from the last checkpoint, at most ``MAX_RESTARTS`` times."""
     restarts = (session.status.restarts or 0) + 1
     run = last_run(session) + 1
     if restarts > MAX_RESTARTS:

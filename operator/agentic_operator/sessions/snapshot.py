@@ -33,7 +33,7 @@ def pin_spec(spec: WorkflowSpec) -> dict[str, Any] | None:
 
 
 def find_spec(snapshot: WorkflowSnapshot | None, definition: Definition | None) -> WorkflowSpec | None:
-    """Return the definition's spec as a session pinned it; before it did, as it is now."""
+    """Return the definition's spec as the session pinned it, or as it is now if nothing is pinned yet."""
     if snapshot is not None and snapshot.spec is not None:
         return WorkflowSpec.model_validate(snapshot.spec)
     return definition.spec if definition is not None else None

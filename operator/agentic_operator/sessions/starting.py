@@ -7,10 +7,12 @@ from typing import Final
 from agentic_core.conditions import Condition, Reason, find_condition, with_condition
 from agentic_core.lifecycle import Phase
 from agentic_core.names import FINALIZER, RUNNER_SERVICE_ACCOUNT, job_name
-from agentic_core.resources import AgenticSession, WorkflowSnapshot
+from agentic_core.resources import AgenticSession, SessionStatus, WorkflowSnapshot
+from agentic_core.times import add
 from agentic_operator.author_pods import find_account, list_pod_problems
 from agentic_operator.kube.events import Event
 from agentic_operator.manifests.jobs import Definition, build_claim, build_job, effective_limits
+from agentic_operator.manifests.pods import reports_to_gateway
 from agentic_operator.sessions.admission import (
     Admission,
     Admitted,
@@ -18,6 +20,7 @@ from agentic_operator.sessions.admission import (
     Waits,
     admit_workflow,
     check_approval,
+    check_ceiling,
     check_deadline,
     check_env,
     check_graph,
@@ -28,20 +31,35 @@ from agentic_operator.sessions.admission import (
     refuse_pod,
     warn_of_settings,
 )
-from agentic_operator.sessions.diagnosis import clip
+from agentic_operator.sessions.blockers import HOLDING, Blocker, hold_session
+from agentic_operator.sessions.diagnosis import START_PATIENCE, clip
 from agentic_operator.sessions.ending import LOOK_AGAIN, fail
 from agentic_operator.sessions.observation import Observation, Rules, find_pending
 from agentic_operator.sessions.plan import Plan
 from agentic_operator.sessions.snapshot import find_spec
 from agentic_operator.sessions.status import build_condition, change_session, fail_session, last_run
+from agentic_operator.sessions.turn_checks import check_contract
 
 _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
 
 
 def start(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
-    """The first run, or the next one of a session that went back to the queue."""
+    """Start the first run, or the next one of a session that went back to the queue."""
     if session.status.run and session.status.workflow is not None:
         return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0)
+    admission = admit_session(session, seen, rules)
+    # A Job made just before a crash holds its place already.
+    if isinstance(admission, Admitted) and not find_pending(session, seen.jobs):
+        admission = check_queue(seen.definition, seen.queue) or admission
+    if isinstance(admission, Refused):
+        return refuse_session(session, admission, now)
+    if isinstance(admission, Waits):
+        return hold(session, admission, now)
+    return create_run(session, seen, now, rules, last_run(session) + 1, admission.snapshot)
+
+
+def admit_session(session: AgenticSession, seen: Observation, rules: Rules, *, is_counted: bool = False) -> Admission:
+    """Return whether a session may begin, as its workflow is now; of a conversation that ``is_counted``, a turn."""
     made = find_pending(session, seen.jobs)
     admission: Admission = _admit(session, seen, rules)
     if not isinstance(admission, Refused) and seen.definition is not None and not made:
@@ -51,15 +69,11 @@ def start(session: AgenticSession, seen: Observation, now: datetime, rules: Rule
     if isinstance(admission, Admitted):
         # A Job made just before a crash was made of what had been checked.
         refused = None if made else _check(session, seen)
+        refused = refused or check_contract(admission.snapshot, session)
         admission = refused or seen.refused_inputs or admission
-    # A Job made just before a crash holds its place already.
-    if isinstance(admission, Admitted) and not made:
-        admission = check_queue(seen.definition, seen.queue) or admission
-    if isinstance(admission, Refused):
-        return _refuse(session, admission, now)
-    if isinstance(admission, Waits):
-        return _hold(session, admission, now)
-    return create_run(session, seen, now, rules, last_run(session) + 1, admission.snapshot)
+    if isinstance(admission, Admitted) and session.is_conversation and not is_counted:
+        admission = check_ceiling(session, seen.queue, rules.max_conversations) or admission
+    return admission
 
 
 def _admit(session: AgenticSession, seen: Observation, rules: Rules) -> Admission:
@@ -71,7 +85,18 @@ def _admit(session: AgenticSession, seen: Observation, rules: Rules) -> Admissio
             " ClusterWorkflowDefinitions, by its setting CLUSTER_DEFINITIONS; make a WorkflowDefinition"
             f" {ref.name!r} here, or have that set",
         )
-    return admit_workflow(session, seen.definition, rules.allowed)
+    admission = admit_workflow(session, seen.definition, rules.allowed)
+    if (
+        isinstance(admission, Admitted)
+        and rules.jobs.gateway is None
+        and reports_to_gateway(find_spec(admission.snapshot, None))
+    ):
+        return Waits(
+            Reason.GATEWAY_NOT_CONFIGURED,
+            f"{ref.kind} {ref.name!r} says reportsTo: Gateway, and the operator knows of none: install the gateway and"
+            " set GATEWAY_URL",
+        )
+    return admission
 
 
 def _check(session: AgenticSession, seen: Observation) -> Refused | None:
@@ -81,18 +106,48 @@ def _check(session: AgenticSession, seen: Observation) -> Refused | None:
     return refused or check_env(session, definition) or check_settings(session, definition)
 
 
-def _refuse(session: AgenticSession, refused: Refused, now: datetime) -> Plan:
+def refuse_session(session: AgenticSession, refused: Refused, now: datetime) -> Plan:
+    """Fail a session that can never run; one whose workflow may recover first waits for a minute."""
+    if refused.may_pass:
+        due = add(_find_held_since(session, _name_wait(refused.reason)) or now, START_PATIENCE)
+        if now < due:
+            message = f"{refused.message}; the session starts if that is mended within a minute, and else fails"
+            return replace(hold(session, Waits(refused.reason, message, is_held=True), now), wake_at=due)
+        remedy = f"once it is Ready, `agentic retry {session.name}` runs it again as a new session"
+        refused = replace(refused, message=f"{refused.message}; {remedy}")
     status = fail_session(session, refused.reason, refused.message, now, is_accepted=False, retriable=False)
     return Plan(status=status, notes=(Event(refused.reason, refused.message, "Warning", "Accept"),))
 
 
-def _hold(session: AgenticSession, waits: Waits, now: datetime) -> Plan:
-    """Return why the session waits. Where the phase cannot be Pending again it stays, with the reason."""
-    status = change_session(session, Phase.PENDING, waits.reason, waits.message, now)
+def hold(session: AgenticSession, waits: Waits, now: datetime) -> Plan:
+    """Report why the session waits. A phase that cannot become Pending again stays, with the new reason."""
     note = Event(waits.reason, waits.message, action="Accept")
-    if waits.reason is Reason.WORKFLOW_NOT_FOUND:
+    if waits.is_held or waits.reason is Reason.WORKFLOW_NOT_FOUND:
         note = replace(note, type="Warning")
+    if waits.is_held:
+        blocker = Blocker(_name_wait(waits.reason), waits.message)
+        return Plan(status=hold_session(session, blocker, now), notes=(note,))
+    # What kept an inspection from its pod is over where the workflow is only being checked again.
+    is_over = waits.reason is Reason.WORKFLOW_NOT_READY
+    kept = _drop_held(session.status.conditions) if is_over else session.status.conditions
+    status = change_session(session, Phase.PENDING, waits.reason, waits.message, now, conditions=kept)
     return Plan(status=status, notes=(note,))
+
+
+def _name_wait(reason: Reason) -> Reason:
+    """Return the reason that a waiting session shows: one that keeps it in the queue, so that it is woken."""
+    return Reason.WORKFLOW_NOT_READY if reason in HOLDING else reason
+
+
+def _drop_held(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    return tuple(each for each in conditions if each.type != "Scheduled" or each.status != "False")
+
+
+def _find_held_since(session: AgenticSession, reason: Reason) -> datetime | None:
+    """Return since when the session's condition names this reason; None where it does not."""
+    held = find_condition(session.status.conditions, "Scheduled")
+    is_told = held is not None and held.status == "False" and held.reason == reason
+    return held.last_transition_time if held is not None and is_told else None
 
 
 def create_run(
@@ -160,22 +215,41 @@ def run_again(
     restarts: int,
     message: str = "",
 ) -> Plan:
-    """Make a later run from the pinned workflow, in its turn where it gave its place away."""
+    """Start a later run from the pinned workflow; if the session gave its slot away, it queues again."""
     snapshot = session.status.workflow
     if snapshot is None:
         raise ValueError(f"session {session.name!r} has run {session.status.run!r} but no pinned workflow")
+    obstacle = check_pinned(snapshot, seen, rules)
+    if isinstance(obstacle, Refused):
+        return fail(session, seen, obstacle.reason, obstacle.message, now)
+    if obstacle is not None:
+        return replace(hold(session, obstacle, now), wake_at=now + LOOK_AGAIN)
+    holds_place = session.status.phase in _ACTIVE or any(job.run == run for job in seen.jobs)
+    if not holds_place and (waits := check_queue(seen.definition, seen.queue)) is not None:
+        return hold(session, waits, now)
+    return create_run(session, seen, now, rules, run, snapshot, restarts=restarts, message=message)
+
+
+def check_pinned(snapshot: WorkflowSnapshot, seen: Observation, rules: Rules) -> Refused | Waits | None:
+    """Return why a pinned workflow does not run any more, or not now; None where it does."""
     # The list may have become stricter since the session started.
     refused = check_image(snapshot.image, rules.allowed) or check_mounts(find_spec(snapshot, seen.definition))
     if refused is not None:
-        return fail(session, seen, refused.reason, refused.message, now)
+        return refused
     # What pinned sessions ask of pods was allowed once: they wait for the setting, or for what the definition names.
-    if (refused := _check_pods(snapshot, seen, rules)) is not None:
-        held = _hold(session, Waits(refused.reason, refused.message), now)
-        return replace(held, wake_at=now + LOOK_AGAIN)
-    holds_place = session.status.phase in _ACTIVE or any(job.run == run for job in seen.jobs)
-    if not holds_place and (waits := check_queue(seen.definition, seen.queue)) is not None:
-        return _hold(session, waits, now)
-    return create_run(session, seen, now, rules, run, snapshot, restarts=restarts, message=message)
+    refused = _check_pods(snapshot, seen, rules)
+    return Waits(refused.reason, refused.message) if refused is not None else None
+
+
+def accept_session(session: AgenticSession, snapshot: WorkflowSnapshot, now: datetime) -> SessionStatus:
+    """Return the status of a conversation that is accepted, whether or not its first turn is there."""
+    return session.status.model_copy(
+        update={
+            "conditions": _accept(session, "", now),
+            "thread_id": session.thread,
+            "workflow": snapshot,
+        }
+    )
 
 
 def _check_pods(snapshot: WorkflowSnapshot, seen: Observation, rules: Rules) -> Refused | None:
@@ -195,8 +269,7 @@ def _warn(warning: str) -> tuple[Event, ...]:
 def _accept(session: AgenticSession, warning: str, now: datetime) -> tuple[Condition, ...]:
     """Return the conditions of a session whose run begins: accepted, and whatever kept it from a Job is over."""
     generation = session.metadata.generation
-    old = session.status.conditions
-    kept = tuple(c for c in old if c.type != "Scheduled" or c.status != "False")
+    kept = _drop_held(session.status.conditions)
     known = find_condition(kept, "Accepted")
     if known is not None and known.status == "True":
         return kept

@@ -105,7 +105,7 @@ def is_withdrawn(session: AgenticSession) -> bool:
 
 
 def refresh_session(session: AgenticSession) -> SessionStatus:
-    """Return the status as it is, as of the generation that was looked at."""
+    """Return the status unchanged but for ``observedGeneration``."""
     return observe_generation(session.status, session.metadata.generation)
 
 
@@ -172,7 +172,7 @@ def build_exact_patch(version: str, old: ApiModel, new: ApiModel, *, is_first: b
 
 
 def _show(message: str) -> str:
-    """Return a message as it may be shown: what others wrote is quoted in many."""
+    """Return a message that is safe to show: many quote what others wrote."""
     return cut(show_text(message), MAX_MESSAGE)
 
 

@@ -23,6 +23,7 @@ from agentic_core.resources import AgenticSession, Answer, Approval, SessionStat
 from agentic_core.resources.approval import GivenAnswer
 from agentic_core.strict_json import MAX_DEPTH, JsonRefused, clip, encode_json, has_deeper_nesting
 from agentic_core.trail import EntryKind, Trail
+from agentic_operator.sessions.approvals import find_asker
 from agentic_operator.sessions.plan import Plan, RefusedAnswer
 from agentic_operator.sessions.status import build_condition
 
@@ -144,7 +145,7 @@ def _record_approvals(
                 now,
                 approval.interrupt_id,
                 question=approval.digest,
-                rule={**approval.rule.to_wire(), "creator": session.spec.created_by or ""},
+                rule={**approval.rule.to_wire(), **_name_askers(session)},
             )
             longer = chain.append(longer, root, members, message=approval.problem)
         known = {(each.by, each.value_digest) for each in before.given} if before is not None else set()
@@ -175,7 +176,7 @@ def _find_given(session: AgenticSession, interrupt_id: str, given: GivenAnswer) 
 
 
 def _has_room(trail: Trail) -> bool:
-    """Return whether what is no accepted answer has room: it waits before it takes room from one."""
+    """Return whether an entry that is no accepted answer has room; it never takes room that answers need."""
     return chain.measure(trail) <= ROOM_FOR_REFUSALS and len(trail.pending) <= chain.MAX_PENDING // 2
 
 
@@ -232,8 +233,14 @@ def _say(
     return {**members, "question": question, "reason": reason, "rule": _clean(rule)}
 
 
+def _name_askers(session: AgenticSession) -> dict[str, str]:
+    """Return whom `notCreator` keeps out: who started the session, and of a conversation whose turn it is."""
+    asker = find_asker(session)
+    return {"creator": session.spec.created_by or "", **({"asker": asker} if asker else {})}
+
+
 def _clean(value: Any) -> Any:
-    """Return a value whose texts the database keeps."""
+    """Return the value with texts that the database can store."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, list | tuple):

@@ -23,7 +23,7 @@ from agentic_operator.sessions.trail import find_room
 
 
 def wait_for_input(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
-    """A question is open or just answered: an answer starts the next run, unless a warm pod takes it."""
+    """Decide a pass over a session with an open question: an answer starts the next run, unless a warm pod takes it."""
     job = find_job(seen, session.status.run)
     spent = find_spent(seen.jobs, seen.pods)
     is_warm = job is not None and job not in spent and not job.is_deleting and not is_withdrawn(session)
@@ -44,7 +44,7 @@ def wait_for_input(session: AgenticSession, seen: Observation, now: datetime, ru
 
 
 def resume_suspended(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan:
-    """Neither suspended nor stopped any more: back to its question, or to the next run."""
+    """Resume a session that is no longer suspended: with its question, or with the next run."""
     if not session.status.run or session.status.workflow is None:
         return start(session, seen, now, rules)
     waited = find_condition(session.status.conditions, "WaitingForInput")
@@ -53,7 +53,7 @@ def resume_suspended(session: AgenticSession, seen: Observation, now: datetime, 
         status = change_session(
             session, Phase.WAITING_FOR_INPUT, Reason.WAITING_FOR_INPUT, "waits for an answer in spec.responses", now
         )
-        return Plan(status=status)
+        return Plan(status=status, wake_at=input_deadline(session))
     return run_again(session, seen, now, rules, last_run(session) + 1, restarts=0, message="resumed")
 
 

@@ -1,8 +1,8 @@
-"""LangGraph's saver with what is saved at the same moment in one transaction.
+"""LangGraph's saver, with saves of the same moment in one transaction.
 
 A super-step saves its branches' writes and then the next checkpoint: for the library as many transactions, one after
 another, and each waits for the disk. Here all of them go by way of one queue (``save_queue``), which commits what is
-there together. Nobody is told that something is saved before it is. What is saved, by which statements, stays the
+there together. Nothing is reported as saved before it is. What is saved, by which statements, stays the
 library's (decision 15).
 """
 
@@ -22,6 +22,7 @@ from psycopg import AsyncCursor
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 
+from agentic_runner.checkpoints.new_start import NewStart
 from agentic_runner.checkpoints.save_queue import Commit, RolledBack, SaveQueue, Statement
 
 _OPEN: Final = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -57,8 +58,8 @@ def ignore(_thread_id: str, _checkpoint_id: str) -> None:
     """Tell nobody that a checkpoint is saved."""
 
 
-class BatchingSaver(AsyncPostgresSaver):
-    """The library's saver on a pool; what it writes it hands to a queue instead of to a connection.
+class BatchingSaver(NewStart, AsyncPostgresSaver):
+    """The library's saver on a pool; its writes go into a queue instead of to a connection.
 
     LangGraph copies a saver for every subgraph with types of its own, with another serializer and all else shared. So
     nothing that changes may be a field here, unless it is an object that all copies are to have in common.
@@ -68,6 +69,8 @@ class BatchingSaver(AsyncPostgresSaver):
         super().__init__(connections, serde=serde)
         self._queue = SaveQueue(partial(lend, connections, self.lock))
         self._on_saved = on_saved
+        self.unsaved: list[Exception] = []
+        """Why saves failed. LangGraph raises none of them where a node raised first; whoever runs a graph clears it."""
 
     async def aput(
         self,
@@ -76,7 +79,7 @@ class BatchingSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Save a checkpoint as the library does, and tell of it."""
+        """Save a checkpoint as the library does, and report it."""
         saved = await super().aput(config, checkpoint, metadata, new_versions)
         place = config["configurable"]
         if not place.get("checkpoint_ns"):
@@ -107,7 +110,11 @@ class BatchingSaver(AsyncPostgresSaver):
         statements = _Statements()
         with self._queue.collecting():
             yield cast("AsyncCursor[DictRow]", statements)
-        await self._queue.save(statements.collected)
+        try:
+            await self._queue.save(statements.collected)
+        except Exception as error:
+            self.unsaved.append(error)
+            raise
 
 
 @asynccontextmanager
@@ -148,7 +155,7 @@ async def _execute(conn: psycopg.AsyncConnection[Any], statements: Sequence[Stat
 
 
 def _is_stopped(error: Exception) -> bool:
-    """Whether the server was told to stop, or waited too long for others: the same would happen to each alone."""
+    """Whether the server stopped the statement, or waited too long for a lock: each would fail alone, too."""
     return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in _STOPPED
 
 
@@ -174,7 +181,7 @@ def cut(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
 
 
 def is_light(rows: Sequence[Sequence[Any]], count: int) -> bool:
-    """Return whether there are so many rows and none is large."""
+    """Return whether there are that many rows, all of them small."""
     return len(rows) == count and all(len(value) <= _LIGHT for row in rows for value in row if isinstance(value, bytes))
 
 

@@ -50,7 +50,7 @@ STRUCTURE: Final = frozenset(
         "agentic_fork",
     }
 )
-# What is left of a configuration once the rest of it is in the metadata.
+# The keys of a configuration that remain when the others are in the metadata.
 _PLACE: Final = ("thread_id", "checkpoint_ns", "checkpoint_id")
 _MAX_REMEMBERED: Final = 10_000
 # A longer text is kept among the blobs: written when it changes, and not with every checkpoint. Where nothing is
@@ -112,7 +112,7 @@ class EncryptingSerializer(JsonPlusSerializer):
     # JSON comes back as the library's own JSON does, and nothing in it is taken for a constructor.
 
     def seal_text(self, value: Any) -> str:
-        """Return JSON as a text that holds it, encrypted where there are keys: PostgreSQL takes any such text."""
+        """Return JSON as a JSON text that contains it, encrypted with keys: PostgreSQL takes any such text."""
         type_, data = "json", json.dumps(value).encode()
         if self.keyring.is_encrypting:
             type_, data = self.seal(type_, data)
@@ -200,7 +200,7 @@ class _Boxed:
 
 
 class EncryptedSaver(BatchingSaver):
-    """The saver with what is kept in the checkpoint's own row encrypted: the short there, the long as blobs.
+    """A saver that encrypts the checkpoint's own row: short values stay there, long ones become blobs.
 
     Long texts are blobs without encryption, too, as everything large is for the library but them. A blob costs a
     statement, and a value in the row is written with every checkpoint.
@@ -219,7 +219,7 @@ class EncryptedSaver(BatchingSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Save a checkpoint with long texts as blobs and, where there are keys, what stays in its row encrypted."""
+        """Save a checkpoint with long texts as blobs and, with keys, the rest of its row encrypted."""
         place = config["configurable"]
         versions = dict(new_versions)
         values = dict(checkpoint["channel_values"])
@@ -351,7 +351,7 @@ class EncryptedSaver(BatchingSaver):
 class EncryptedStore(ProjectStore):
     """A project's long-term store with the values of its items encrypted; their keys and namespaces are not.
 
-    The database cannot look into them: what a search filters by is looked for here.
+    The database cannot read them, so a search is filtered here.
     """
 
     def __init__(self, connections: Any, *, label: str, serde: EncryptingSerializer, **options: Any) -> None:
@@ -372,7 +372,7 @@ class EncryptedStore(ProjectStore):
         return results
 
     async def _filter(self, op: SearchOp) -> list[SearchItem]:
-        """Return what a search with a filter finds, newest first, of the items as they are decrypted."""
+        """Return the results of a search with a filter, newest first; items are decrypted one by one."""
         end, limit = op.offset + op.limit, _FIRST_READ
         while True:
             # From the beginning each time: where one ends, a moment later, is no place to go on from.

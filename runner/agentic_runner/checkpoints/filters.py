@@ -18,7 +18,7 @@ _ORDERS: Final[Mapping[str, Callable[[str, str], bool]]] = {
 
 
 def matches(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Return whether an item's value has what a filter asks for; raise ``ValueError`` for an operator there is not."""
+    """Return whether an item's value matches a filter; raise ``ValueError`` for an unknown operator."""
     return all(
         _has(value, key, name, operand)
         for key, expected in wanted.items()

@@ -1,7 +1,7 @@
 """Checkpoints that were acknowledged and are missing after a failover or a restore.
 
-Found by comparing what the status tells of with what the database has, whenever a run enters its thread. The run goes
-on from what is there, and the session says so: what was lost runs again, nothing is skipped, nobody is left to guess.
+Each run compares the status with the database when it enters its thread. It continues from the saved checkpoints, and
+the status reports the loss: lost steps run again, and none is skipped.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class LostCheckpoints:
     steps: int
     """Super-steps that were acknowledged."""
     latest: str | None
-    """The last checkpoint that is there; None where none is."""
+    """The last saved checkpoint; None without one."""
     steps_left: int
 
     def describe(self) -> str:
@@ -29,7 +29,7 @@ class LostCheckpoints:
 
 
 def find_loss(tip: ThreadEnd, known: str | None, steps: int, *, first_step: int) -> LostCheckpoints | None:
-    """Return what is lost where a thread ends at ``tip`` and ``known`` was acknowledged after ``steps`` super-steps."""
+    """Return the loss of a thread that ends at ``tip`` if ``known`` was acknowledged after ``steps`` super-steps."""
     if known is None or tip.has_known:
         return None
     left = 0 if tip.step is None else max(0, tip.step - first_step + 1)

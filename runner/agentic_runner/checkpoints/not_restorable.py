@@ -17,7 +17,7 @@ _PLACES: Final[Mapping[str, str]] = {
 
 
 class NotRestorable(PermanentError):
-    """A value of a state could not be made again from a checkpoint: ``type`` names its type, ``reason`` says why.
+    """A value of a state could not be restored from a checkpoint: ``type`` names its type, ``reason`` is for people.
 
     ``channel``, ``task_id`` and ``node`` are known to who saves it.
     """

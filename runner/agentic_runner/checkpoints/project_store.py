@@ -6,7 +6,7 @@ does not notice: it gives and gets namespaces without the label (decision 18).
 
 A search by meaning that cannot be done is never answered with something else in silence. Where the project asks for an
 index that does not work, it is refused with the reason. Where it asks for none, LangGraph's store returns the newest
-items, and so does this one, and says so once.
+items, and so does this one, and warns once.
 """
 
 import math
@@ -40,7 +40,7 @@ Warn = Callable[[str], Awaitable[None]]
 
 
 def explain_unstorable(ops: Iterable[Op]) -> str | None:
-    """Return which item the database cannot take, and where in it; None where that is not what it refused."""
+    """Return the item that the database cannot store, and the place in it; None for other errors."""
     for op in ops:
         if isinstance(op, PutOp) and op.value is not None:
             item: dict[str, Any] = {"": [*op.namespace, op.key]}
@@ -88,7 +88,7 @@ class ProjectStore(AsyncPostgresStore):
         obstacle: str | None = None,
         warn: Warn | None = None,
     ) -> None:
-        """``obstacle`` says why the index that the project asks for does not work; ``warn`` is told what to tell."""
+        """``obstacle`` is why the index that the project asks for does not work; ``warn`` is called with a warning."""
         super().__init__(connections, index=index, ttl=ttl)
         self._label = label
         self._obstacle = obstacle
@@ -113,25 +113,25 @@ class ProjectStore(AsyncPostgresStore):
             if (said := explain_unstorable(wanted)) is None:
                 raise
             raise PermanentError(said) from error
-        await self._tell(wanted)
+        await self._warn_of(wanted)
         return [self._without_label(result) for result in results]
 
     def _refuse_query(self, query: str | None) -> None:
         if query and self._obstacle is not None:
             raise PermanentError(f"the long-term store cannot be searched by meaning: {self._obstacle}")
 
-    async def _tell(self, ops: list[Op]) -> None:
-        """Warn once of what is not done as its author may expect."""
+    async def _warn_of(self, ops: list[Op]) -> None:
+        """Warn once of a setting that does not work as its author may expect."""
         if self.index_config is not None:
             return
         if any(isinstance(op, SearchOp) and op.query for op in ops):
-            await self._tell_once(NO_INDEX)
+            await self._warn_once(NO_INDEX)
         if self._obstacle is not None and any(
             isinstance(op, PutOp) and op.value is not None and op.index is not False for op in ops
         ):
-            await self._tell_once(f"items are put without vectors: {self._obstacle}")
+            await self._warn_once(f"items are put without vectors: {self._obstacle}")
 
-    async def _tell_once(self, warning: str) -> None:
+    async def _warn_once(self, warning: str) -> None:
         if self._warn is not None and warning not in self._warned:
             self._warned.add(warning)
             await self._warn(warning)

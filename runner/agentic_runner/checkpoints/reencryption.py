@@ -1,7 +1,7 @@
-"""Re-encrypts what an older key encrypted, or nothing did yet.
+"""Re-encrypts values that are encrypted with an older key, or not at all.
 
-It works beside sessions that run: each row is replaced where it is still what was read, in transactions of one page,
-and what was killed half-way is begun again. Blobs are decrypted and encrypted, and never deserialized.
+It works beside running sessions: a row is replaced only if it is unchanged since it was read, in transactions of one
+page. After a kill it starts again. Blobs are decrypted and encrypted, and never deserialized.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class _Work:
         self._page = page
 
     async def walk(self, name: str, key: Sequence[str]) -> int:
-        """Go through a table once; what is written meanwhile is under the first key already."""
+        """Process a table once; rows written in the meantime already use the first key."""
         replace: Mapping[str, Callable[[Cursor, DictRow], Any]] = {
             "checkpoints": self._replace_checkpoint,
             "blobs": self._replace_blob,

@@ -1,4 +1,4 @@
-"""The save queue: many wait, one writer commits what is there in one transaction.
+"""The save queue: many callers wait, one writer commits all waiting units in one transaction.
 
 One queue belongs to one database pool and one event loop. A saver and all its copies hold the same queue by reference;
 nothing of it is copied with them.
@@ -36,7 +36,7 @@ import psycopg
 # How many rounds of the event loop the writer lets pass before it takes what waits: LangGraph hands over the writes of
 # a super-step and the checkpoint that follows within so many. It costs microseconds.
 _ROUNDS: Final = 6
-# How long it then waits at most for what is still being serialized in threads. Nothing but speed depends on either.
+# How long it then waits at most for values that threads are serializing. Both only affect speed.
 _COLLECT_SECONDS: Final = 0.02
 # What one transaction carries at most, unless a single unit is larger: no transaction grows with the width of a graph.
 MOST_UNITS: Final = 64
@@ -51,11 +51,11 @@ Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Commit]]
 
 
 class RolledBack(Exception):
-    """Nothing of a transaction was committed, and the connection is well: its cause lies in the statements."""
+    """Nothing of a transaction was committed, and the connection works: the cause is in the statements."""
 
 
 class WriterStopped(psycopg.OperationalError):
-    """The writer was stopped before it could say whether this was saved."""
+    """The writer was stopped before the result of the save was known."""
 
 
 @dataclass(eq=False)
@@ -85,12 +85,12 @@ class _Unit:
             self.settled.set_result(None)
         else:
             self.settled.set_exception(error)
-            # A caller who is cancelled at this very moment does not look at it any more.
+            # A caller that is cancelled at this moment does not read it any more.
             self.settled.exception()
 
 
 class SaveQueue:
-    """Saves what is handed over, in order, several at a time. See the module for what holds."""
+    """Saves units in order, several at a time. The module's docstring states the invariant."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -191,7 +191,7 @@ class SaveQueue:
             self._waiting.appendleft(unit)
 
     def _end(self, writer: asyncio.Task[None]) -> None:
-        """Let what a writer left behind fail; it leaves something only if it was stopped."""
+        """Fail the remaining units of a writer; there are some only if it was stopped."""
         if self._writer is not writer:
             return
         self._writer = None

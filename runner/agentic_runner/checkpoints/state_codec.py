@@ -67,7 +67,7 @@ class StateCodec:
 
     def __init__(self, state_types: StateTypes) -> None:
         self._types = state_types
-        # The library's own function, with what is inside of an object packed by us: it names no hook for that.
+        # The library's own function has no hook for the content of objects, so we pack that ourselves.
         function = jsonplus._msgpack_default  # noqa: SLF001  (docs/private-seams.md)
         self._library: Callable[[Any], Any] = types.FunctionType(
             function.__code__, {**function.__globals__, "_msgpack_enc": self.pack}, "pack_object"
@@ -150,7 +150,7 @@ class StateCodec:
 
 
 def is_fitting(code: int, found: Restorable, method: str) -> bool:
-    """Return whether a type may be made again in this way: a checkpoint chooses none that the library would not."""
+    """Return whether a type may be restored in this way: a checkpoint can only choose the library's own ways."""
     if code == jsonplus.EXT_METHOD_SINGLE_ARG:
         if found.make is Make.SAFE:
             return (found.type.__module__, found.type.__name__, method) in library.SAFE_MSGPACK_METHODS

@@ -43,7 +43,7 @@ _DEEPEST: Final = 8
 
 
 class Make(StrEnum):
-    """How an object of a type is made again from what was saved of it."""
+    """How an object of a type is restored from its saved form."""
 
     MODEL = "a pydantic model"
     OLD_MODEL = "a model of pydantic 1"
@@ -99,12 +99,12 @@ class StateTypes:
         self._savable: dict[type, str | None] = {}
 
     def note_loaded(self) -> None:
-        """Note what is loaded now, with the graph: what a node imports later, another process does not have."""
+        """Record the modules loaded with the graph: another process lacks those that a node imports later."""
         self._loaded = frozenset(sys.modules)
         self._imported = None
 
     def find(self, module: object, name: object) -> Restorable | None:
-        """Return the type that a checkpoint names by module and name; None where it is not to be restored."""
+        """Return the type that a checkpoint names by module and name; None if it must not be restored."""
         if not (isinstance(module, str) and isinstance(name, str)):
             return None
         key = (module, name)

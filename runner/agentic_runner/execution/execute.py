@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentic_runner.config import Durability
 from agentic_runner.drain import Drain
+from agentic_runner.execution.stream_events import StreamEvent
 from agentic_runner.execution.thread_entry import Entry, EntryAction, PendingInterrupt, decide_entry, read_thread
-from agentic_runner.execution.tracking import STREAM_MODES, StreamEvent, Tracker
+from agentic_runner.execution.tracking import MESSAGES, STREAM_MODES, Tracker
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -64,7 +65,7 @@ async def find_entry(
 
 
 def build_input(entry: Entry, inputs: Any) -> Any:
-    """Return what the graph is given for an entry. Never the inputs again: they would restart a thread that is on."""
+    """Return the graph's input for an entry. It is never the inputs again: they would restart an existing thread."""
     match entry.action:
         case EntryAction.START:
             return {} if inputs is None else inputs
@@ -81,17 +82,20 @@ async def execute(
     config: "RunnableConfig",
     given: Any,
     *,
+    thread: "RunnableConfig | None" = None,
     context: Any = None,
     durability: Durability,
     tracker: Tracker,
     drain: Drain,
     grace_seconds: float,
     on_events: OnEvents,
+    with_messages: bool = True,
 ) -> Outcome:
     """Run the graph until it ends, asks, is drained or raises.
 
     A drain lets the super-step end and be saved; when the grace is over the step is given up, and the next run does it
-    again.
+    again. ``thread`` names the thread alone, where ``config`` addresses one of its checkpoints. ``with_messages`` asks
+    models for their answers token by token.
     """
     from langgraph.errors import GraphDrained
     from langgraph.runtime import RunControl
@@ -106,7 +110,7 @@ async def execute(
             given,
             config,
             context=context,
-            stream_mode=list(STREAM_MODES),
+            stream_mode=[*STREAM_MODES, MESSAGES] if with_messages else list(STREAM_MODES),
             # What `ainvoke` returns: the graph's output schema, not its whole state.
             output_keys=graph.output_channels,
             subgraphs=True,
@@ -135,5 +139,5 @@ async def execute(
             await patience
     if tracker.is_finished:
         return Finished(tracker.output)
-    thread = read_thread(await graph.aget_state(config))
-    return Waits(thread.questions or (thread.breakpoint,))
+    state = read_thread(await graph.aget_state(thread or config))
+    return Waits(state.questions or (state.breakpoint,))

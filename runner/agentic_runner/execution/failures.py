@@ -1,6 +1,6 @@
-"""Classifies exceptions of a run: whose fault it is, and whether a retry can help."""
+"""Classifies exceptions of a run: graph or infrastructure, and whether a retry can help."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import Final, TypeVar
 from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, PermanentError, SchemaMismatch, Superseded, TransientError
 from agentic_runner.checkpoints.not_restorable import NotRestorable
-from agentic_runner.execution.source_location import find_source
 from agentic_runner.execution.tracking import Tracker
 from agentic_runner.keyring import CannotDecrypt
-from agentic_runner.redaction import bounded, describe
+from agentic_runner.output.redaction import bounded, describe
+from agentic_runner.project.source_location import find_source
 from agentic_store.errors import Unfenced, translate
 
 E = TypeVar("E", bound=BaseException)
@@ -42,7 +42,15 @@ class Failure:
     node: str | None = None
     is_retriable: bool = True
     reason: Reason = Reason.GRAPH_ERROR
-    """Of a graph's failure: what the session's status calls it."""
+    """The reason in the session's status for a failure of the graph."""
+
+
+class RunFailed(AgenticError):
+    """The graph raised an exception; ``failure`` describes it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 # Names, so that LangGraph need not be imported to compare them. Each says that the graph itself is wrong: the state
@@ -90,6 +98,16 @@ def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool, root
     )
 
 
+def find_lost_save(unsaved: Iterable[Exception]) -> Failure | None:
+    """Return why what a run did is not saved, where that is no fault of the graph's.
+
+    A node's error may come before the loss of a save beside it: such a run ended nowhere that the next one can go on
+    from, as if its process had died.
+    """
+    failures = (classify(error, Tracker(), takes_inputs=False) for error in unsaved)
+    return next((each for each in failures if each.kind is not FailureKind.GRAPH), None)
+
+
 def _name(error: BaseException) -> str:
     return bounded(type(error).__name__, 256)
 
@@ -110,7 +128,7 @@ def _persistence_failure(meaning: AgenticError) -> Failure:
 
 
 def find_undecryptable(error: BaseException) -> CannotDecrypt | None:
-    """Return what says that a checkpoint could not be decrypted, where ``error`` came of that."""
+    """Return the error of a checkpoint that could not be decrypted, where ``error`` came of that."""
     return find_link(error, CannotDecrypt)
 
 

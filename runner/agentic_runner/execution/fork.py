@@ -1,18 +1,20 @@
 """Forks: copies another session's thread up to a checkpoint and applies changes.
 
-Each step is there or not, and looks whether it is: a run that died in between is followed by one that goes on from the
-last step that was reached. The other session is only read.
+Each step is atomic and checks whether it was done: if a run dies in between, the next one continues from the last
+completed step. The other session is only read.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, PermanentError
 from agentic_core.resources.session import ForkFrom
+from agentic_core.strict_json import json_pointer
 from agentic_core.threads import can_read
 from agentic_runner.checkpoints.checkpoint_ids import follow
 from agentic_runner.config import RunConfig
-from agentic_runner.redaction import describe
+from agentic_runner.output.redaction import describe
 from agentic_store.database import Database
 from agentic_store.errors import translate
 from agentic_store.threads import CheckpointNotFound, ForkPoint
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ForkRefused(PermanentError):
-    """The session cannot start where ``forkFrom`` says; ``reason`` is the session's."""
+    """The session cannot start from ``forkFrom``; ``reason`` is the session's."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -34,7 +36,7 @@ class ForkRefused(PermanentError):
 async def enter_fork(
     graph: "Graph", graph_config: "RunnableConfig", database: Database, config: RunConfig, fork: ForkFrom
 ) -> ForkPoint:
-    """Bring the session's thread to where it starts, unless an earlier run did; return where it left the source.
+    """Copy the source's thread, unless an earlier run did; return the point at which they separate.
 
     Raises :class:`ForkRefused` where the source, the checkpoint or the values are wrong.
     """
@@ -86,7 +88,9 @@ async def _change(
     try:
         state = await graph.aget_state(graph_config)
         if state.config.get("configurable", {}).get("checkpoint_id") != point.checkpoint_id:
+            # It was written, by this graph or by an earlier one whose state had other keys.
             return
+        require_known_keys(graph, fork.values or {})
         values: Any = fork.values or None
         await graph.aupdate_state(graph_config, values, as_node=fork.as_node if is_changed else "__copy__")
     except AgenticError:
@@ -98,3 +102,20 @@ async def _change(
         raise ForkRefused(
             Reason.INVALID_INPUT, f"/spec/forkFrom/values: the graph refuses them: {describe(error)}{hint}"
         ) from error
+
+
+def list_state_keys(graph: "Graph") -> set[str]:
+    """Return the keys of the graph's state; none if its state is not an object."""
+    names = graph.stream_channels_list
+    return {name for name in names if not name.startswith("__")}
+
+
+def require_known_keys(graph: "Graph", values: Mapping[str, Any]) -> None:
+    """Raise :class:`ForkRefused` for a key that the graph's state lacks: LangGraph ignores it without an error."""
+    known = list_state_keys(graph)
+    unknown = next((key for key in values if known and key not in known), None)
+    if unknown is not None:
+        place = json_pointer(["spec", "forkFrom", "values", unknown])
+        raise ForkRefused(
+            Reason.INVALID_INPUT, f"{place}: the state of the graph has no such key; it has {', '.join(sorted(known))}"
+        )

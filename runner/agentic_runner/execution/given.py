@@ -12,7 +12,7 @@ from agentic_core.contract import GRAPH_DEFAULTS
 from agentic_core.errors import PermanentError
 from agentic_core.resources.graph_config import GraphConfig
 from agentic_core.run_settings import RunSettings, find_reserved, merge_settings
-from agentic_runner.redaction import describe
+from agentic_runner.output.redaction import describe
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -24,18 +24,23 @@ class SettingsRefused(PermanentError):
     """The session's config or context cannot be given to the graph."""
 
 
-def build_config(thread_id: str, run: int, settings: RunSettings | None = None) -> "RunnableConfig":
+def build_config(
+    thread_id: str, run: int, settings: RunSettings | None = None, *, turn: str | None = None, place: str = "/spec"
+) -> "RunnableConfig":
     """Return LangGraph's config of a run, a copy of its own that no node's changes outlive.
 
-    Raises :class:`SettingsRefused` where the settings name what is not theirs to set.
+    ``turn`` labels each checkpoint that is written with it (``turn_entry``). Raises :class:`SettingsRefused` where the
+    settings, which stand at ``place``, name what is not theirs to set.
     """
     given = copy.deepcopy(settings or RunSettings())
     if problems := find_reserved(given):
-        raise SettingsRefused("; ".join(f"/spec{problem}" for problem in problems))
+        raise SettingsRefused("; ".join(f"{place}{problem}" for problem in problems))
     config: RunnableConfig = {
         "configurable": {**given.configurable, "thread_id": thread_id},
         "metadata": {**given.metadata, "agentic_run": run},
     }
+    if turn is not None:
+        config["metadata"]["agentic_turn"] = turn
     if given.tags:
         config["tags"] = list(given.tags)
     if given.recursion_limit is not None:
@@ -44,7 +49,7 @@ def build_config(thread_id: str, run: int, settings: RunSettings | None = None) 
 
 
 def read_defaults(environ: Mapping[str, str]) -> RunSettings:
-    """Return what the definition gives to all of its sessions, as an inspection is told it."""
+    """Return the definition's settings for all of its sessions, from the variables of an inspection."""
     given = json.loads(environ.get(GRAPH_DEFAULTS) or "{}")
     return merge_settings(GraphConfig.model_validate(given.get("config") or {}), given.get("context"))
 
@@ -60,11 +65,12 @@ def copy_context(settings: RunSettings) -> dict[str, Any] | None:
     return None if settings.context is None else copy.deepcopy(dict(settings.context))
 
 
-def build_context(schema: Any, settings: RunSettings) -> dict[str, Any] | None:
+def build_context(schema: Any, settings: RunSettings, *, place: str = "/spec") -> dict[str, Any] | None:
     """Return the context for LangGraph to make an instance of ``schema`` from; None for none.
 
     Where nobody gives one, LangGraph's context is None and so it stays if the schema cannot be made of nothing; if it
-    can, its defaults are the context. Raises :class:`SettingsRefused` where the schema refuses what is given.
+    can, its defaults are the context. Raises :class:`SettingsRefused` where the schema refuses what is given at
+    ``place``.
     """
     given = copy_context(settings) or {}
     if not _is_called(schema):
@@ -75,7 +81,9 @@ def build_context(schema: Any, settings: RunSettings) -> dict[str, Any] | None:
         if not given:
             log.info("no context given: %s needs values: %s", schema.__name__, describe(error))
             return None
-        raise SettingsRefused(f"/spec/context: the graph's {schema.__name__} refuses it: {describe(error)}") from error
+        raise SettingsRefused(
+            f"{place}/context: the graph's {schema.__name__} refuses it: {describe(error)}"
+        ) from error
     return given
 
 

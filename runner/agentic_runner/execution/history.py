@@ -5,7 +5,7 @@ from typing import Final
 
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.resources.session import HistoryEntry
-from agentic_runner.redaction import bounded
+from agentic_runner.output.redaction import bounded
 from agentic_store.threads import CheckpointRow
 
 _MAX_NODES: Final = 256
@@ -17,7 +17,7 @@ def join_nodes(names: Iterable[str]) -> str | None:
 
 
 def recall(rows: Sequence[CheckpointRow]) -> tuple[HistoryEntry, ...]:
-    """Return what the database says of the last checkpoints: a run that was killed did not tell its last ones."""
+    """Return the last checkpoints from the database: a killed run did not report its last ones."""
     return tuple(
         HistoryEntry(
             id=row.checkpoint_id, step=row.step, node=join_nodes(row.nodes), next=join_nodes(row.next), at=row.at
@@ -27,7 +27,7 @@ def recall(rows: Sequence[CheckpointRow]) -> tuple[HistoryEntry, ...]:
 
 
 def extend(known: Iterable[HistoryEntry], new: Iterable[HistoryEntry]) -> tuple[HistoryEntry, ...]:
-    """Return ``known`` and what is new, at most the last ones that fit; who told of a checkpoint first knew it best."""
+    """Return ``known`` with the new checkpoints, at most the last ones that fit; the first entry of each stays."""
     entries = {entry.id: entry for entry in known}
     for entry in new:
         entries.setdefault(entry.id, entry)

@@ -31,7 +31,7 @@ class PendingInterrupt:
 
 @dataclass(frozen=True)
 class ThreadState:
-    """What the thread's last checkpoint says."""
+    """The state of a thread's last checkpoint."""
 
     exists: bool = False
     is_input: bool = False
@@ -41,6 +41,10 @@ class ThreadState:
     questions: tuple[PendingInterrupt, ...] = ()
     has_unfinished: bool = False
     """Whether a task of the super-step neither asks nor has ended: its process died."""
+    turn: str | None = None
+    """The turn that the checkpoint belongs to; None for one of no turn."""
+    is_branch: bool = False
+    """Whether the checkpoint was made by a branch or an update, and not by a super-step or an input."""
 
     @property
     def breakpoint(self) -> PendingInterrupt:
@@ -99,13 +103,15 @@ def decide_entry(
 
 
 def read_thread(snapshot: "StateSnapshot") -> ThreadState:
-    """Return what a snapshot of the thread's latest state says."""
+    """Return the state of a snapshot of the thread."""
     if snapshot.metadata is None:
         return ThreadState()
     pending = {interrupt.id for interrupt in snapshot.interrupts}
     return ThreadState(
         exists=True,
         is_input=snapshot.metadata.get("source") == "input",
+        is_branch=snapshot.metadata.get("source") in ("update", "fork"),
+        turn=turn if isinstance(turn := dict(snapshot.metadata).get("agentic_turn"), str) else None,
         next=snapshot.next,
         checkpoint_id=snapshot.config.get("configurable", {}).get("checkpoint_id"),
         questions=tuple(

@@ -14,21 +14,15 @@ from typing import Any, Final
 from agentic_core.contract import MAX_HISTORY
 from agentic_core.resources.session import HistoryEntry
 from agentic_runner.execution.history import join_nodes
-from agentic_runner.redaction import bounded, describe
+from agentic_runner.execution.message_stream import MessageStream
+from agentic_runner.execution.stream_events import StreamEvent
+from agentic_runner.output.redaction import bounded, describe
 
 STREAM_MODES: Final = ("tasks", "checkpoints", "custom", "values")
+MESSAGES: Final = "messages"
 
 MAX_CUSTOM_BYTES: Final = 8 * 1024
 _MAX_NAME: Final = 256
-
-
-@dataclass(frozen=True)
-class StreamEvent:
-    """One event for the log; a droppable one is only of interest until the next."""
-
-    type: str
-    data: dict[str, Any]
-    is_droppable: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,8 @@ class Progress:
 def keep_saved(progress: Progress, saved: str | None) -> Progress:
     """Return how far a run is by what is saved: up to the checkpoint ``saved``, of which ids are ordered by time.
 
-    The stream tells of a checkpoint as it is made. Told to others before it is saved, it would count as lost where the
-    process dies in between.
+    The stream shows a checkpoint as it is made. Reported before it is saved, it would count as lost where the process
+    dies in between.
     """
     if progress.checkpoint_id is None or (saved is not None and progress.checkpoint_id <= saved):
         return progress
@@ -73,7 +67,9 @@ class Tracker:
         self._running: dict[str, str] = {}
         self._nodes: dict[str, str] = {}
         self._last_node: str | None = None
+        self._messages = MessageStream()
         self._progress: str | None = None
+        self._share = 0.0
         self._message: str | None = None
         self._steps = 0
         self.checkpoint_id: str | None = None
@@ -82,6 +78,10 @@ class Tracker:
         self.has_started = False
         """Whether a node of the author's ran: before that, an error is about the inputs."""
         self.failure: tuple[str, BaseException] | None = None
+        self.has_stepped = False
+        """Whether there was a checkpoint, and with it perhaps another output, since somebody set it to false."""
+        self.has_news = False
+        """Whether there was anything but messages since somebody set it to false: these change no progress."""
 
     @property
     def progress(self) -> Progress:
@@ -95,11 +95,15 @@ class Tracker:
         )
 
     def find_node(self, task_id: str) -> str | None:
-        """Return the node of a task of this super-step, in a subgraph, too; None where there is none."""
+        """Return the node of a task of this super-step, also in a subgraph; None without one."""
         return self._nodes.get(task_id)
 
     def see(self, namespace: tuple[str, ...], mode: str, data: Any) -> list[StreamEvent]:
         """Take one part of the stream and return the events that it is worth."""
+        if mode == MESSAGES:
+            message, metadata = data
+            return self._messages.see(_join_path(namespace, metadata.get("langgraph_node") or ""), message, metadata)
+        self.has_news = True
         if mode == "tasks":
             return self._see_task(namespace, data)
         if mode == "custom":
@@ -107,19 +111,27 @@ class Tracker:
         if namespace:
             return []  # a subgraph's checkpoints and values are its parent's business
         if mode == "checkpoints":
+            self.has_stepped = True
             self._see_checkpoint(data)
         elif mode == "values":
             self.output = data
         return []
 
     def _see_task(self, namespace: tuple[str, ...], task: Mapping[str, Any]) -> list[StreamEvent]:
-        path = bounded("/".join([*(part.partition(":")[0] for part in namespace), task["name"]]), _MAX_NAME)
+        path = _join_path(namespace, task["name"])
         about = {"node": path, "task": task["id"]}
         if "result" not in task and "error" not in task:
             self.has_started = True
             self._running[task["id"]] = self._nodes[task["id"]] = self._last_node = path
             return [StreamEvent("node_started", about)]
         self._running.pop(task["id"], None)
+        # What a node was saying ends before the node does.
+        said = self._messages.end_task(task["id"])
+        return [*said, *self._end_task(namespace, path, about, task)]
+
+    def _end_task(
+        self, namespace: tuple[str, ...], path: str, about: dict[str, Any], task: Mapping[str, Any]
+    ) -> list[StreamEvent]:
         if (error := task.get("error")) is not None:
             if isinstance(error, BaseException) and not namespace:
                 self.failure = (path, error)
@@ -152,15 +164,26 @@ class Tracker:
     def _see_custom(self, namespace: tuple[str, ...], data: Any) -> StreamEvent:
         node = "/".join(part.partition(":")[0] for part in namespace) or None
         if (share := _share(data)) is not None:
+            # Nodes at once, and one that runs again, may be behind what was told.
+            share = self._share = max(share, self._share)
             self._progress = f"{math.floor(share * 100)}%"
             self._message = bounded(str(message), _MAX_NAME) if (message := data.get("message")) is not None else None
-            said = {"progress": share, **({"message": self._message} if self._message else {})}
+            at = next(reversed(self._running.values()), self._last_node)
+            said = {
+                "progress": share,
+                **({"message": self._message} if self._message else {}),
+                **({"node": at} if at else {}),
+            }
             return StreamEvent("progress", said, is_droppable=True)
         return StreamEvent("custom", {"data": small_json(data), **({"node": node} if node else {})})
 
 
+def _join_path(namespace: tuple[str, ...], name: str) -> str:
+    return bounded("/".join([*(part.partition(":")[0] for part in namespace), name]), _MAX_NAME)
+
+
 def _share(data: Any) -> float | None:
-    """Return how far ``{"progress": 0..1}`` says the graph is, None for anything else."""
+    """Return the progress of ``{"progress": 0..1}``; None for anything else."""
     value = data.get("progress") if isinstance(data, dict) else None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
@@ -168,7 +191,7 @@ def _share(data: Any) -> float | None:
 
 
 def small_json(value: Any) -> Any:
-    """Return ``value`` as plain JSON where that is small; else say how large it is."""
+    """Return ``value`` as plain JSON if that is small, else its size as text."""
     try:
         text = json.dumps(value, default=repr, allow_nan=False)
     except (ValueError, TypeError, RecursionError):

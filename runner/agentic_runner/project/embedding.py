@@ -7,9 +7,9 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import ensure_embeddings
 
 from agentic_core.errors import GraphLoadError, PermanentError
+from agentic_runner.output.redaction import describe
 from agentic_runner.project.langgraph_json import Target
 from agentic_runner.project.loading import import_attribute
-from agentic_runner.redaction import describe
 
 if TYPE_CHECKING:
     from agentic_runner.project.langgraph_json import Project
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CheckedEmbeddings(Embeddings):
-    """A project's embeddings; what they return is looked at before a database refuses it in words of its own."""
+    """A project's embeddings; their results are checked before the database could refuse them with its own message."""
 
     def __init__(self, inner: Embeddings, dims: int) -> None:
         self._inner = inner
@@ -51,7 +51,7 @@ class CheckedEmbeddings(Embeddings):
 
 
 def load_embeddings(project: "Project", index: "Index") -> CheckedEmbeddings:
-    """Return the embeddings of an index; raise :class:`GraphLoadError` that says what keeps them from being loaded."""
+    """Return the embeddings of an index; raise :class:`GraphLoadError` with the reason if they cannot be loaded."""
     target = _find_target(index.embed)
     try:
         inner = ensure_embeddings(index.embed if target is None else _check_kind(import_attribute(project, target)))
@@ -61,11 +61,11 @@ def load_embeddings(project: "Project", index: "Index") -> CheckedEmbeddings:
 
 
 def _find_target(embed: str) -> Target | None:
-    """Return the project's own attribute that ``embed`` names, None where it is a provider's model."""
+    """Return the project's own attribute that ``embed`` names; None if it names a provider's model."""
     where, _, attribute = embed.rpartition(":")
     if where.endswith(".py") or "/" in where:
         return Target("store.index.embed", where, None, attribute)
-    # A provider is one word; what is in a package of the project's has a dot.
+    # A provider is one word; the path of a project's attribute contains a dot.
     if "." in where and all(part.isidentifier() for part in [*where.split("."), attribute]):
         return Target("store.index.embed", None, where, attribute)
     return None

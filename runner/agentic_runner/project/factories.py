@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Role = Literal["config", "runtime"]
 
-# LangGraph's server tells factories by it whether the graph will run or is only looked at.
+# By it, LangGraph's server tells factories whether the graph will run or is only inspected.
 IS_FOR_EXECUTION: Final = "__is_for_execution__"
 _BY_NAME: Final[Mapping[str, Role]] = {"config": "config", "runtime": "runtime", "server_runtime": "runtime"}
 _NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

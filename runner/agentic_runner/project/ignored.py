@@ -1,4 +1,4 @@
-"""Settings of ``langgraph.json`` that have no effect here: the inspection names them, so none is ignored in silence.
+"""Finds settings of ``langgraph.json`` without effect here, so that the inspection can report them.
 
 Settings of the build (``python_version``, ``dockerfile_lines``, …) need no word: the image is built already. Those of
 ``store`` and ``checkpointer`` are judged in ``memory``.

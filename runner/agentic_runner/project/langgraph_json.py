@@ -61,11 +61,11 @@ class Project:
     dependencies: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The whole of it, as it stands there."""
+    """The whole file, unchanged."""
 
 
 def read_project(file: Path, environ: Mapping[str, str] | None = None, *, built_folder: Path = BUILT_FOLDER) -> Project:
-    """Read ``langgraph.json``; raise :class:`GraphLoadError` that says what is wrong in it.
+    """Read ``langgraph.json``; raise :class:`GraphLoadError` with the problem if it is invalid.
 
     Graphs of ``LANGSERVE_GRAPHS`` come before those of the file: they name the same ones by where the build put them.
     So are the local dependencies, which are installed from there; where the file says that they lie is the author's
@@ -172,7 +172,7 @@ def read_env_file(file: Path) -> dict[str, str]:
 
 
 def confine(root: Path, path: str) -> Path:
-    """Return the real path of ``path`` below ``root``; raise :class:`GraphLoadError` where it leads outside."""
+    """Return the real path of ``path`` below ``root``; raise :class:`GraphLoadError` if it leads outside."""
     resolved = locate(root, path)
     if not resolved.is_relative_to(root):
         raise GraphLoadError(f"{path!r} leads out of the project {str(root)!r}: keep the graph's files inside of it")
@@ -222,7 +222,7 @@ def _parse_target(name: str, text: str, *, is_authors: bool = True) -> Target:
 
 
 def enter_project(project: Project, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Make the project importable and set its variables, as the LangGraph CLI does; what the pod sets wins.
+    """Make the project importable and set its variables, as the LangGraph CLI does; the pod's variables win.
 
     Its folders come last: a file of the project that is called as a module of the standard library, or as an installed
     one, takes neither's place.

@@ -1,11 +1,10 @@
 """Loading a graph: a compiled one, a builder, or a factory of either, bound to our checkpointer and store.
 
-LangGraph is imported inside the functions: whoever asks for a graph has imported it already or wants to now.
+LangGraph is imported inside the functions, because callers that need no graph must not import it.
 """
 
 import importlib
 import inspect
-import traceback
 from collections.abc import AsyncIterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -19,12 +18,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agentic_core.errors import GraphLoadError
+from agentic_runner.output.redaction import describe
 from agentic_runner.project.factories import FactoryInput, build_arguments
 from agentic_runner.project.ignored import is_javascript
 from agentic_runner.project.langgraph_json import Project, Target, confine, enter_project, locate
 from agentic_runner.project.modules import import_file, run_in_import_thread
 from agentic_runner.project.mounted import refuse_mounted
-from agentic_runner.redaction import describe
+from agentic_runner.project.source_location import find_source
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -58,12 +58,12 @@ def import_attribute(project: Project, target: Target) -> Any:
     except SystemExit as error:
         raise GraphLoadError(
             f"graph {target.name!r}: {target} calls sys.exit({error.code!r}) while it is imported:"
-            f' guard it by `if __name__ == "__main__":`{_where(error, project.root)}'
+            f' guard it by `if __name__ == "__main__":`{_name_place(error, project.root)}'
         ) from error
     except BaseException as error:
         raise GraphLoadError(
             f"graph {target.name!r}: importing {target.path or target.module} failed: {describe(error)}"
-            f"{_where(error, project.root)}{_hint(error, project.root)}"
+            f"{_name_place(error, project.root)}{_hint(error, project.root)}"
         ) from error
     if not target.attribute:
         return _only_graph(module, target)
@@ -100,13 +100,10 @@ def _hint(error: BaseException, root: Path) -> str:
     return f": install what provides {name!r} in the image"
 
 
-def _where(error: BaseException, root: Path) -> str:
-    """Return `` (file:line)`` of the last frame in the author's own files."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = Path(frame.filename)
-        if file.is_absolute() and file.resolve().is_relative_to(root) and "site-packages" not in file.parts:
-            return f" ({file.resolve().relative_to(root)}:{frame.lineno})"
-    return ""
+def _name_place(error: BaseException, root: Path) -> str:
+    """Return `` (file:line)`` of the last frame in the author's own files; empty where there is none."""
+    found = find_source(error, root)
+    return f" ({found})" if found else ""
 
 
 def _graphs_in(module: ModuleType) -> dict[str, Any]:
@@ -177,7 +174,7 @@ async def _made(value: Any, target: Target, given: FactoryInput, wanted: tuple[t
 
 
 async def _enter(value: Any, target: Target, stack: AsyncExitStack) -> Any:
-    """Return what a context manager or a generator gives; it is left when the run ends."""
+    """Return the value of a context manager or a generator; it is closed when the run ends."""
     if inspect.isasyncgen(value):
         generated = value
         value = asynccontextmanager(lambda: generated)()
@@ -217,5 +214,5 @@ async def _call_factory(factory: Any, target: Target, given: FactoryInput) -> An
 
 
 def _failed(target: Target, error: BaseException) -> GraphLoadError:
-    place = _where(error, Path.cwd())
+    place = _name_place(error, Path.cwd())
     return GraphLoadError(f"graph {target.name!r}: the factory {target} failed: {describe(error)}{place}")

@@ -1,4 +1,4 @@
-"""What ``langgraph.json`` says of the long-term store and of how long threads are kept: the parts that have an effect.
+"""Reads the settings of ``langgraph.json`` for the long-term store and the retention of threads.
 
 ``store.index`` makes items searchable by meaning, ``store.ttl`` lets them expire, ``checkpointer.ttl`` is the
 operator's to carry out. Whatever else stands in ``store`` and ``checkpointer`` is named as without effect.
@@ -77,7 +77,7 @@ class Memory:
 
 
 class _Wrong(ValueError):
-    """A value that is not what the setting takes; the message says what is."""
+    """An invalid value of a setting; the message gives the valid form."""
 
     def __init__(self, pointer: str, message: str) -> None:
         super().__init__(message)
@@ -85,7 +85,7 @@ class _Wrong(ValueError):
 
 
 def read_memory(settings: Mapping[str, Any]) -> Memory:
-    """Return what a project's ``langgraph.json`` says; what is wrong in it is among the ignored, with the remedy."""
+    """Return the settings of a project's ``langgraph.json``; invalid ones are listed as ignored, with the remedy."""
     ignored: list[Ignored] = []
 
     def read(section: str, name: str) -> Mapping[str, Any]:

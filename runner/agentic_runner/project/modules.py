@@ -42,7 +42,7 @@ def _importer() -> ThreadPoolExecutor:
 
 
 def import_file(file: Path, root: Path) -> ModuleType:
-    """Import a Python file; raise whatever it raises, or :class:`GraphLoadError` where it is none."""
+    """Import a Python file; raise whatever it raises, or :class:`GraphLoadError` if it is none."""
     if file.suffix != ".py":
         raise GraphLoadError(f"{str(file)!r} is no Python file: name one that ends in .py")
     top = _find_package(file)
@@ -95,7 +95,7 @@ def _leads_to(name: str, file: Path) -> bool:
 
 
 def _import_shadowed(file: Path, top: Path) -> ModuleType | None:
-    """Import a file of a package whose name is taken by another one; None where its name is its own."""
+    """Import a file of a package whose name another package has; None if the name is not taken."""
     known = sys.modules.get(top.name)
     if top.name not in sys.stdlib_module_names and str(top) in map(str, getattr(known, "__path__", [str(top)])):
         return None

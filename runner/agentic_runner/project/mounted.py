@@ -15,7 +15,7 @@ VARIABLE: Final = "MOUNTED_PATHS"
 
 
 def refuse_mounted(path: Path, what: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise :class:`GraphLoadError` where ``path`` lies in a folder that is mounted into the pod."""
+    """Raise :class:`GraphLoadError` if ``path`` is in a folder that is mounted into the pod."""
     real = path.resolve()
     for folder in filter(None, environ.get(VARIABLE, "").split(":")):
         if real.is_relative_to(Path(folder).resolve()):

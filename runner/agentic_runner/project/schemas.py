@@ -27,7 +27,7 @@ _ROOT = "__root__"
 
 
 def derive_input_schema(graph: "Graph") -> dict[str, Any]:
-    """Return the JSON Schema of what the graph takes; raise whatever the author's types cause."""
+    """Return the JSON Schema of the graph's input; raise whatever the author's types raise."""
     builder = getattr(graph, "builder", None)
     declared = getattr(builder, "input_schema", None)
     if builder is None or declared is None:
@@ -47,7 +47,7 @@ def derive_input_schema(graph: "Graph") -> dict[str, Any]:
 
 
 def derive_context_schema(graph: "Graph") -> dict[str, Any] | None:
-    """Return the JSON Schema of the graph's context; None where it has none.
+    """Return the JSON Schema of the graph's context; None without one.
 
     ``GRAPH_ACCEPTS`` says what LangGraph cannot make the context of: a dataclass takes no other keys than its fields,
     a model lacks what it requires. It makes nothing of a ``TypedDict``, which therefore takes anything.
@@ -74,7 +74,7 @@ def derive_context_schema(graph: "Graph") -> dict[str, Any] | None:
 
 
 def derive_config_schema(graph: "Graph") -> dict[str, Any] | None:
-    """Return the JSON Schema of ``config["configurable"]``, which refuses nothing; None where the graph declares none.
+    """Return the JSON Schema of ``config["configurable"]``, which refuses nothing; None if the graph declares none.
 
     LangGraph takes a ``config_schema``, as it was called before, for the schema of the context, and the other way
     round: a graph may read the same keys in both places.
@@ -97,7 +97,7 @@ def _describe_context(declared: Any) -> dict[str, Any]:
 
 
 def _list_keywords(declared: Any) -> list[str] | None:
-    """Return the names that a class takes when it is called; None where it leaves them open."""
+    """Return the parameter names of a class; None if it takes any."""
     if not inspect.isclass(declared) or typing.is_typeddict(declared):
         return None
     parameters = inspect.signature(declared).parameters.values()
@@ -107,7 +107,7 @@ def _list_keywords(declared: Any) -> list[str] | None:
 
 
 def derive_output_schema(graph: "Graph") -> dict[str, Any]:
-    """Return the JSON Schema of what the graph gives."""
+    """Return the JSON Schema of the graph's output."""
     builder = getattr(graph, "builder", None)
     declared = getattr(builder, "output_schema", None)
     if builder is None or declared is None:
@@ -135,7 +135,7 @@ def _list_inputs(builder: Any, declared: Any) -> list[str]:
 
 
 def _list_required(state: Any) -> list[str]:
-    """Return the fields that a class cannot be called without; none of a class that may fill them in itself."""
+    """Return the required fields of a class; none for a class that may fill them in itself."""
     from pydantic import BaseModel
 
     if not inspect.isclass(state):
@@ -160,7 +160,7 @@ def _list_required(state: Any) -> list[str]:
 
 
 def _describe_whole(model: Callable[[], Any], plain: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the schema of a graph that takes one value, with messages as people write them where that works."""
+    """Return the schema of a graph that takes one value, if possible with messages as people write them."""
     try:
         return place_messages(model().model_json_schema(schema_generator=_generator()))
     except Exception:  # noqa: BLE001  (whatever an author's type causes; the library's own way may still do)
@@ -181,7 +181,7 @@ def _describe(builder: Any, declared: Any, names: list[str]) -> dict[str, Any]:
 
 
 def _open_root(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema whose root says what it is: of a class that refers to itself, pydantic writes a reference."""
+    """Return a schema with its root inlined: for a class that refers to itself, pydantic writes a reference."""
     reference = schema.get("$ref")
     target = (schema.get("$defs") or {}).get(str(reference).rpartition("/")[2])
     return {**target, "$defs": schema["$defs"]} if reference and isinstance(target, dict) else schema
@@ -214,7 +214,7 @@ def _find_hints(builder: Any, declared: Any, names: list[str]) -> dict[str, Any]
 
 
 def _strip(hint: Any) -> Any:
-    """Return what a hint says of the value, without whether its key is required or read-only."""
+    """Return the type of a hint, without the markers for required or read-only keys."""
     import typing_extensions
 
     marks = (typing_extensions.Required, typing_extensions.NotRequired, typing_extensions.ReadOnly)
@@ -248,7 +248,7 @@ def _made_portable(hint: Any) -> Any:
 
 
 def _generator() -> Any:
-    """Return the class that writes schemas: messages are marked, what has no schema is any value."""
+    """Return the class that generates schemas: messages are marked, types without a schema become any value."""
     from langchain_core.messages import BaseMessage
     from pydantic.json_schema import GenerateJsonSchema
 

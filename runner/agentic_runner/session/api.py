@@ -18,7 +18,7 @@ from agentic_core.names import GROUP, VERSION
 from agentic_core.reading import read_session
 from agentic_core.resources.session import AgenticSession, SessionStatus
 from agentic_runner.config import RunConfig, TokenSource
-from agentic_runner.redaction import Redactor, bounded
+from agentic_runner.output.redaction import Redactor, bounded
 from agentic_runner.server_clock import ServerClock
 from agentic_runner.session.status import build_patch
 
@@ -83,7 +83,7 @@ def _refused(response: httpx.Response) -> Exception:
 
 
 def _has_causes(response: httpx.Response) -> bool:
-    """Return whether fields were refused by what they hold; a patch that could not be applied names none."""
+    """Return whether fields were refused because of their values; a patch that could not be applied names none."""
     with contextlib.suppress(ValueError, AttributeError):
         return bool((response.json().get("details") or {}).get("causes"))
     return False

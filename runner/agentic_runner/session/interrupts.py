@@ -15,7 +15,7 @@ from agentic_core.resources.session import AnswerOption, Interrupt
 from agentic_core.strict_json import spell_wide_integers
 from agentic_core.wire import ApiModel
 from agentic_runner.execution.thread_entry import PendingInterrupt
-from agentic_runner.redaction import bounded, describe
+from agentic_runner.output.redaction import bounded, describe
 from agentic_store.errors import UnstorableOutput
 from agentic_store.results.output import encode_output
 
@@ -28,7 +28,7 @@ MAX_RULE_BYTES: Final = 16 * 1024
 
 
 def build_interrupts(questions: Iterable[PendingInterrupt]) -> list[Interrupt]:
-    """Return the questions for the status; when they were asked is for whoever writes it to say."""
+    """Return the questions for the status; its writer adds the times."""
     room = ROOM_FOR_QUESTIONS
     built = []
     for question in questions:
@@ -36,6 +36,19 @@ def build_interrupts(questions: Iterable[PendingInterrupt]) -> list[Interrupt]:
         room = max(0, room - _measure(interrupt))
         built.append(interrupt)
     return built
+
+
+def describe_question(interrupt: Interrupt) -> dict[str, Any]:
+    """Return what the event log says of a question: what it asks, and the options as the graph gave them."""
+    value = interrupt.value
+    given = value.get("options") if isinstance(value, dict) else None
+    options = given if isinstance(given, list) else [option.value for option in interrupt.options]
+    return {
+        "interrupt": interrupt.id,
+        "prompt": interrupt.prompt,
+        "options": options,
+        **({"node": interrupt.node} if interrupt.node else {}),
+    }
 
 
 def fit_interrupts(interrupts: Sequence[Interrupt]) -> tuple[Interrupt, ...]:
@@ -78,7 +91,7 @@ def _build(question: PendingInterrupt, room: int) -> Interrupt:
 
 
 def _fit_rule(rule: Any) -> Any:
-    """Return a question's approval rule; of one that is no rule by its size, that it is none: nobody answers then."""
+    """Return a question's approval rule; one of invalid size becomes an unreadable rule, which nobody satisfies."""
     return rule if len(json.dumps(rule)) <= MAX_RULE_BYTES else {"truncated": True}
 
 
@@ -89,7 +102,7 @@ def _to_json(value: Any, room: int) -> tuple[Any, Any]:
     except (OutputTooLarge, UnstorableOutput) as error:
         lost: dict[str, Any] = {"truncated": True, "reason": describe(error)}
         if find_rule(value) is not None or getattr(value, "approval", None) is not None:
-            # A rule that is lost with its value must not become none.
+            # If a value is dropped, its rule must not disappear.
             lost["approval"] = {"truncated": True}
         return lost, lost
     plain = spell_wide_integers(encoded.value())

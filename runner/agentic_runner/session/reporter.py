@@ -1,7 +1,7 @@
-"""Writes the session's status while the run goes on, without blocking it.
+"""Writes the session's status during the run, without blocking it.
 
 Phase changes are delivered in order; progress is the latest, at most once a second. While the API server is away the
-graph goes on; only the last word has to arrive, and it is repeated for a bounded patience.
+graph goes on; only the last report has to arrive, and it is repeated for a bounded patience.
 """
 
 import asyncio
@@ -17,11 +17,13 @@ from agentic_core.conditions import Reason
 from agentic_core.errors import AgenticError, Conflict, PermanentError, Superseded, TransientError
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.resources.session import AgenticSession, SessionStatus
+from agentic_core.resources.turns import CurrentTurn
 from agentic_runner.checkpoints.lost_checkpoints import LostCheckpoints
 from agentic_runner.config import RunConfig
 from agentic_runner.execution.tracking import Progress
 from agentic_runner.session import status as statuses
 from agentic_runner.session.api import SessionApi
+from agentic_runner.session.turn_status import find_current, require_on
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +32,10 @@ Change = Callable[[AgenticSession, datetime], SessionStatus]
 
 _FIRST_DELAY: Final = 0.2
 _LONGEST_DELAY: Final = 5.0
+_ANSWER_PATIENCE: Final = 2.0
 
 
-class ApiUnavailable(TransientError):
+class ApiRetriesExhausted(TransientError):
     """The API server could not be reached within the runner's patience."""
 
 
@@ -63,7 +66,10 @@ def compute_delay(attempt: int, wish_seconds: float | None, chance: float) -> fl
 
 
 async def persist(call: Callable[[], Awaitable[T]], patience_seconds: float | None = None) -> T:
-    """Repeat ``call`` over passing faults; raise :class:`ApiUnavailable` when the patience (None: endless) is over."""
+    """Repeat ``call`` over passing faults.
+
+    Raises :class:`ApiRetriesExhausted` when the patience (None: endless) is over.
+    """
     last: TransientError | None = None
     attempt = 0
     try:
@@ -76,12 +82,12 @@ async def persist(call: Callable[[], Awaitable[T]], patience_seconds: float | No
                     log.warning("trying again: %s", error, extra={"attempt": attempt})
                     await asyncio.sleep(compute_delay(attempt, error.retry_after_seconds, random.random()))  # noqa: S311
     except TimeoutError as error:
-        said = last or "it does not answer"
-        raise ApiUnavailable(f"no success within {patience_seconds:g} s of trying: {said}") from error
+        trouble = last or "it does not answer"
+        raise ApiRetriesExhausted(f"no success within {patience_seconds:g} s of trying: {trouble}") from error
 
 
 class Reporter:
-    """Writes one session's status. ``on_lost`` is told once that the session is not ours any more."""
+    """Writes one session's status. ``on_lost`` is called once, when the session is not ours any more."""
 
     def __init__(
         self,
@@ -96,24 +102,49 @@ class Reporter:
         self._api = api
         self._config = config
         self._session = session
+        self._is_current = True
+        """Whether every write was answered: until then the session may be what was read or what was written."""
+        self._writing = asyncio.Lock()
         self._on_lost = on_lost
         self._interval = interval_seconds
         self.now = now
         self._progress = Progress()
-        # What Running says; also where a run ended before it could be told.
+        # How Running is reported; also where a run ended before it could be.
         self._begin: Change = statuses.running
         self._trouble: tuple[Reason, str] | None = None
+        self._turn: CurrentTurn | None = None
+        self._owes_begin = False
+        """Whether the run is on and that is not written yet."""
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._read_last_seq: Callable[[], int] = lambda: 0
+
+    @property
+    def last_seq(self) -> int | None:
+        """The highest number of an event that this process or the status knows of."""
+        return max(self._session.status.last_seq or 0, self._read_last_seq()) or None
+
+    def follow_events(self, read_last_seq: Callable[[], int]) -> None:
+        """Write the number of the last event with whatever is written from now on."""
+        self._read_last_seq = read_last_seq
 
     @property
     def session(self) -> AgenticSession:
         """The session as last read."""
         return self._session
 
+    def follow_turn(self, turn: CurrentTurn) -> None:
+        """Report this turn of a conversation from now on, and nothing once it is not on any more."""
+        self._turn = turn
+        self._begin = statuses.running
+        self._owes_begin = False
+        self._progress = Progress()
+        self._trouble = None
+
     def start(self, begin: Change) -> None:
-        """Report from now on: ``begin`` first, then the latest that :meth:`update` was told."""
+        """Report from now on: ``begin`` first, then the latest of :meth:`update`."""
         self._begin = begin
+        self._owes_begin = True
         self._task = asyncio.create_task(self._report(), name="report")
 
     def update(self, progress: Progress) -> None:
@@ -123,23 +154,27 @@ class Reporter:
             self._trouble = None
             self._wanted.set()
 
-    def say(self, reason: Reason, message: str) -> None:
-        """Tell what keeps the run from going on; over once :meth:`update` has news."""
+    def report_trouble(self, reason: Reason, message: str) -> None:
+        """Report what keeps the run from going on; over once :meth:`update` has news."""
         self._trouble = (reason, message)
         self._wanted.set()
 
     async def close(self) -> None:
         """Stop reporting; progress not written yet is dropped."""
         if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                # Abandoned, a write could still arrive behind the next one that writes nothing new.
+                async with asyncio.timeout(_ANSWER_PATIENCE), self._writing:
+                    self._task.cancel()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
 
     async def conclude(self, change: Change, *, patience_seconds: float | None = None) -> None:
-        """Write this run's last word at once, over faults, for as long as the patience lasts.
+        """Write this run's last report at once, over faults, for as long as the patience lasts.
 
-        Raises :class:`ApiUnavailable` after that, ``Superseded`` when the session is not ours any more, and
+        Raises :class:`ApiRetriesExhausted` after that, ``Superseded`` when the session is not ours any more, and
         :class:`SessionSuspended` when it is suspended.
         """
         await self.close()
@@ -150,11 +185,19 @@ class Reporter:
             await persist(lambda: self._write(change), patience_seconds)
         except Superseded:
             # Our own write can succeed and its answer be lost.
-            if self._session.status.phase is not wanted or self._session.metadata.uid != self._config.session_uid:
+            if not self._is_written(wanted):
                 raise
 
+    def _is_written(self, wanted: Phase | None) -> bool:
+        """Return whether the session, as last read, has what this run wanted to write last."""
+        status = self._session.status
+        is_ours = self._session.metadata.uid == self._config.session_uid and status.phase is wanted
+        if self._turn is None or wanted is not Phase.IDLE:
+            return is_ours
+        return is_ours and status.turn_end is not None and status.turn_end.number == self._turn.number
+
     async def rewind(self, loss: LostCheckpoints) -> None:
-        """Tell at once that checkpoints were lost, and forget what was told of them.
+        """Report at once that checkpoints were lost, and forget what was reported of them.
 
         Raises as :meth:`conclude` does.
         """
@@ -162,17 +205,17 @@ class Reporter:
         self._trouble = None
         await persist(partial(self._write, partial(statuses.rewound, loss=loss)), self._config.api_patience_seconds)
 
-    async def await_begin(self) -> AgenticSession:
-        """Return the session once the operator has said that its first run begins, and pinned what its runs are given.
+    async def await_begin(self, *, run: int = 1) -> AgenticSession:
+        """Return the session once the operator has written that run ``run`` begins, and what its runs are given.
 
         The Job is made before that is written. Raises as :meth:`conclude` does.
         """
 
         async def fetch() -> None:
-            if not self._session.status.run:
+            if (self._session.status.run or 0) < run:
                 await self._read_again()
-            if not self._session.status.run:
-                raise TransientError("the operator has not said yet that the session's first run begins")
+            if (self._session.status.run or 0) < run:
+                raise TransientError(f"the operator has not written yet that run {run} begins")
 
         await persist(fetch, self._config.api_patience_seconds)
         return self._session
@@ -186,6 +229,16 @@ class Reporter:
         if self._session.status.phase is not Phase.WAITING_FOR_INPUT:
             return None
         return any(each.id in questions and each.is_pending for each in self._session.status.interrupts)
+
+    async def find_turn(self) -> bool | None:
+        """Read the session; return whether a turn is on that has not ended, None where it waits for none any more.
+
+        Raises ``TransientError``, and ``Superseded`` when the session is not ours any more.
+        """
+        await self._read_again()
+        if self._session.status.phase not in (Phase.IDLE, Phase.CREATING, Phase.RUNNING):
+            return None
+        return find_current(self._session) is not None
 
     async def _report(self) -> None:
         loop = asyncio.get_running_loop()
@@ -211,28 +264,53 @@ class Reporter:
         return statuses.progressing(session, self._progress)
 
     async def _write(self, change: Change) -> None:
-        """Write ``change``; go by way of Running where the table wants it; re-read where somebody else wrote."""
-        while True:
+        """Write ``change``; go by way of Running where the table wants it; re-read where somebody else wrote.
+
+        Invariant: when this returns, the status on the server is what ``change`` made of a status that it was read
+        with. So nothing is decided on a session of which a write is not answered: compared with what was read before,
+        ``change`` may seem to be there already.
+        """
+        async with self._writing:
+            while not await self._try_to_write(change):
+                pass
+
+    async def _try_to_write(self, change: Change) -> bool:
+        """Write once; return whether that was ``change``, and no step on its way."""
+        try:
+            if not self._is_current:
+                await self._read_again()
             old = self._session.status.phase
+            if self._turn is not None:
+                require_on(self._session, self._turn)
             status = change(self._session, self.now())
             new = status.phase or Phase.PENDING
             if old is Phase.SUSPENDED:
                 raise SessionSuspended(f"session {self._config.namespace}/{self._config.session_name} is suspended")
-            try:
-                if is_legal(old, new, Actor.RUNNER):
-                    self._session = await self._api.write_status(self._session, status)
-                    return
-                if is_legal(old, Phase.RUNNING, Actor.RUNNER):
-                    begun = self._begin(self._session, self.now())
-                    self._session = await self._api.write_status(self._session, begun)
-                    continue
-            except Conflict:
-                await self._read_again()
-                continue
+            is_due = self._owes_begin and change is not self._begin
+            if is_legal(old, new, Actor.RUNNER) and not is_due:
+                await self._put(status)
+                self._owes_begin = self._owes_begin and change is not self._begin
+                return True
+            if is_legal(old, Phase.RUNNING, Actor.RUNNER):
+                await self._put(self._begin(self._session, self.now()))
+                self._owes_begin = False
+                return False
+        except Conflict:
             await self._read_again()
-            if self._session.status.phase is old:
-                raise TransientError(f"the session is {old or 'new'}: waiting for the operator to say Creating")
+            return False
+        await self._read_again()
+        if self._session.status.phase is old:
+            raise TransientError(f"the session is {old or 'new'}: waiting for the operator to write Creating")
+        return False
+
+    async def _put(self, status: SessionStatus) -> None:
+        # After rows were lost, the next process knows by it which numbers were given.
+        status = status.model_copy(update={"last_seq": self.last_seq})
+        self._is_current = False
+        self._session = await self._api.write_status(self._session, status)
+        self._is_current = True
 
     async def _read_again(self) -> None:
         self._session = await self._api.fetch()
+        self._is_current = True
         check_ours(self._session, self._config)

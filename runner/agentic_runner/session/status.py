@@ -14,21 +14,22 @@ from agentic_core.errors import AgenticError, GraphLoadError
 from agentic_core.lifecycle import Phase
 from agentic_core.questions import describe_open
 from agentic_core.resources.graph_config import RunLimits
-from agentic_core.resources.session import AgenticSession, Interrupt, ResultRef, RunError, SessionStatus
+from agentic_core.resources.results import ResultRef, RunError
+from agentic_core.resources.session import AgenticSession, Interrupt, SessionStatus
 from agentic_runner.checkpoints.lost_checkpoints import LostCheckpoints
 from agentic_runner.execution.history import extend
 from agentic_runner.execution.tracking import Progress
-from agentic_runner.redaction import bounded
+from agentic_runner.output.redaction import bounded
 from agentic_runner.session.interrupts import fit_interrupts
 
 
 class AnswersPending(AgenticError):
-    """A question that was to be asked is answered already: the run goes on instead."""
+    """A question that was about to be asked is already answered: the run continues."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A stored result: its JSON value where it is small enough for the status, and what refers to it."""
+    """A stored result: its JSON value if it is small enough for the status, else a reference."""
 
     size: int
     sha256: str
@@ -55,7 +56,10 @@ class RunFailure:
     retriable: bool = False
 
 
-def _conditions(session: AgenticSession, now: datetime, *changes: tuple[str, ConditionStatus, Reason, str]) -> Any:
+def with_changes(
+    session: AgenticSession, now: datetime, *changes: tuple[str, ConditionStatus, Reason, str]
+) -> tuple[Condition, ...]:
+    """Return the session's conditions with these changes: type, status, reason and message of each."""
     conditions = list(session.status.conditions)
     for type_, status, reason, message in changes:
         conditions = with_condition(
@@ -91,7 +95,7 @@ def _take(
 def _acted_before_loss(session: AgenticSession, answered: Interrupt) -> bool:
     """Return whether an answer acted before checkpoints were lost, and so may have to act again.
 
-    Read from the status, so that a process which takes over from one that told of the loss knows it, too.
+    Read from the status, so that a process which takes over from one that reported the loss knows it, too.
     """
     lost = find_condition(session.status.conditions, "CheckpointsLost")
     if lost is None or answered.resumed_at is None:
@@ -121,7 +125,7 @@ def running(
             "message": session.status.message if session.status.reason == Reason.RETRYING else None,
             "start_time": session.status.start_time or now,
             "limits": limits if limits != RunLimits() else session.status.limits,
-            "conditions": _conditions(session, now, *changes),
+            "conditions": with_changes(session, now, *changes),
             "interrupts": interrupts,
             "question": describe_open(interrupts, session.status.approvals),
         }
@@ -129,7 +133,7 @@ def running(
 
 
 def rewound(session: AgenticSession, now: datetime, *, loss: LostCheckpoints) -> SessionStatus:
-    """The run goes on from an earlier checkpoint than the last one that was told of."""
+    """The run continues from an earlier checkpoint than the last reported one."""
     message = bounded(loss.describe(), contract.MAX_MESSAGE_LENGTH)
     begun = session.model_copy(update={"status": running(session, now)})
     # Of several losses the last one counts: its time says which answers acted before it.
@@ -143,13 +147,13 @@ def rewound(session: AgenticSession, now: datetime, *, loss: LostCheckpoints) ->
             "checkpoint_id": loss.latest,
             # Ids are ordered by time.
             "history": tuple(entry for entry in begun.status.history if entry.id <= (loss.latest or "")),
-            "conditions": _conditions(begun, now, ("CheckpointsLost", "True", Reason.CHECKPOINTS_LOST, message)),
+            "conditions": with_changes(begun, now, ("CheckpointsLost", "True", Reason.CHECKPOINTS_LOST, message)),
         }
     )
 
 
 def progressing(session: AgenticSession, progress: Progress) -> SessionStatus:
-    """The run moved on; a trouble that was told before is over."""
+    """The run moved on; a trouble that was reported before is over."""
     is_over = session.status.reason == Reason.DATABASE_UNAVAILABLE
     return session.status.model_copy(
         update={
@@ -171,7 +175,7 @@ def retrying(session: AgenticSession, now: datetime, message: str) -> SessionSta
 
 
 def troubled(session: AgenticSession, reason: Reason, message: str) -> SessionStatus:
-    """The phase stays; the reason says what keeps the run from going on."""
+    """The phase stays; the reason is what keeps the run from going on."""
     return session.status.model_copy(
         update={"reason": reason.value, "message": bounded(message, contract.MAX_MESSAGE_LENGTH)}
     )
@@ -203,7 +207,7 @@ def waiting(
     if pending := [q.id for q in questions if q.id in known and known[q.id].is_pending]:
         raise AnswersPending(f"answered already: {', '.join(pending)}")
     asked = tuple(q.model_copy(update={"asked_at": now}) for q in questions if q.id not in known)
-    # An answer to a question that is not asked any more acted: in a run that was killed before it said so.
+    # An answer to a question that is not asked any more acted: in a run that was killed before it reported that.
     acted = [each.id for each in known.values() if each.is_pending]
     interrupts = fit_interrupts((*_take(session, known.values(), now, acted), *asked))
     count = len(questions)
@@ -219,7 +223,7 @@ def waiting(
             "current_node": questions[0].node if questions else status.current_node,
             "interrupts": interrupts,
             "question": describe_open(interrupts, session.status.approvals),
-            "conditions": _conditions(
+            "conditions": with_changes(
                 session,
                 now,
                 ("Running", "False", Reason.WAITING_FOR_INPUT, ""),
@@ -257,7 +261,7 @@ def completed(session: AgenticSession, now: datetime, result: Result, progress: 
             if result.is_inline
             else ResultRef(size=result.size, sha256=result.sha256, url=result.url),
             "error": None,
-            "conditions": _conditions(
+            "conditions": with_changes(
                 session,
                 now,
                 ("Running", "False", Reason.COMPLETED, ""),
@@ -284,7 +288,7 @@ def failed(session: AgenticSession, now: datetime, verdict: RunFailure, progress
                 node=verdict.node and bounded(verdict.node, 256),
                 retriable=verdict.retriable,
             ),
-            "conditions": _conditions(
+            "conditions": with_changes(
                 session, now, ("Running", "False", verdict.reason, ""), ("Failed", "True", verdict.reason, message)
             ),
         }

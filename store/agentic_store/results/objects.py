@@ -30,7 +30,7 @@ FILES: Final = ("endpoint", "bucket", "access-key", "secret-key")
 _OPTIONAL_FILES: Final = ("region", "prefix", "public-endpoint", "ca.crt")
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 60.0
-# What a server may say beside objects, lists and errors, and for how long: who has a namespace chooses its store.
+# Limits of other answers than objects, lists and errors, in size and time: a namespace's admin chooses its store.
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 _ANSWER_SECONDS: Final = 60.0
 _DELETE_SECONDS: Final = 60.0
@@ -43,7 +43,7 @@ _PASSING_CODES: Final = frozenset(
 
 
 class ObjectStoreError(AgenticError):
-    """The object store did not do what it was asked to."""
+    """The object store failed a request."""
 
 
 class ObjectStoreUnavailable(ObjectStoreError, TransientError):
@@ -77,7 +77,7 @@ class ObjectStoreConfig:
 
 
 def read_object_store(files: Callable[[str], str | None]) -> ObjectStoreConfig:
-    """Return the store that a Secret describes; ``files`` returns the text under a key, None where there is none.
+    """Return the store that a Secret describes; ``files`` returns the text of a key, None if it is missing.
 
     Raises ``PermanentError`` naming every key that is missing or wrong.
     """
@@ -181,7 +181,7 @@ class ObjectStore:
             return client.presigned_get_object(self._config.bucket, key, expires=timedelta(seconds=seconds))
 
     def abort_uploads(self, prefix: str) -> int:
-        """Remove what is left of uploads that never ended; return how many there were."""
+        """Remove unfinished uploads; return their number."""
         count = 0
         with self._translated():
             # The client has these two for its own use alone. Its public ones go back to neither.
@@ -271,7 +271,7 @@ class ObjectStore:
 
 @functools.cache
 def _build_bounded_pool() -> "type[urllib3.PoolManager]":
-    """Return a pool that reads no answer without bounds of size and time; objects that are streamed have none."""
+    """Return a pool that bounds answers in size and time, except for streamed objects."""
     import urllib3
 
     class BoundedPool(urllib3.PoolManager):
@@ -309,7 +309,7 @@ def _read_whole(answer: "urllib3.BaseHTTPResponse", method: str, url: str) -> "u
 
 
 def _find_distrust(error: BaseException | None) -> str:
-    """Return why a certificate was not trusted; nothing where that is not what went wrong."""
+    """Return why a certificate was not trusted; empty for other errors."""
     import ssl
 
     while isinstance(error, BaseException):

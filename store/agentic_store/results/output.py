@@ -66,7 +66,7 @@ class EncodedOutput:
     replacements: tuple[Replacement, ...] = ()
 
     def value(self) -> Json:
-        """Return the value as whoever reads the JSON will see it."""
+        """Return the value as readers of the JSON get it."""
         parsed: Json = json.loads(self.text)
         return parsed
 
@@ -116,7 +116,7 @@ def dump(value: object) -> str:
 
 
 class Walk:
-    """Turns any value into what JSON has, noting what it had to replace."""
+    """Converts any value to JSON types, and records the replacements."""
 
     def __init__(self) -> None:
         self.replacements: list[Replacement] = []
@@ -191,7 +191,7 @@ class Walk:
         return int(value)
 
     def note(self, path: tuple[str, ...], reason: str, instead: Json) -> Json:
-        """Note a replacement and return what stands there instead."""
+        """Record a replacement and return the new value."""
         if len(self.replacements) < _MAX_NOTED:
             steps = (step.replace("~", "~0").replace("/", "~1") for step in path)
             self.replacements.append(Replacement("".join(f"/{step}" for step in steps), reason))

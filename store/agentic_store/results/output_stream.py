@@ -1,7 +1,7 @@
-"""Results of any size as JSON, piece by piece: the same text as ``output`` makes, never a second copy of the whole.
+"""Encodes results of any size as JSON in pieces: the same text as ``output``, without a second copy of the whole.
 
-What is small is left to the C encoder, a batch at a time; what is large is taken apart. So a result of 500 MB costs its
-own memory and that of a few pieces.
+The C encoder gets small values in batches; large ones are split. So a result of 500 MB needs its own memory and that
+of a few pieces.
 """
 
 import base64
@@ -29,10 +29,10 @@ _BASE64_PIECE: Final = PIECE // 4 * 3
 
 
 class OutputStream:
-    """A value as pieces of JSON in UTF-8, made while they are read; reading anew starts anew.
+    """A value as pieces of JSON in UTF-8, encoded while they are read; a new iteration starts from the beginning.
 
-    ``replacements`` lists what could not be stored as it was, of what was read so far. Raises ``UnstorableOutput``
-    where there is no JSON for the value.
+    ``replacements`` lists the values that were replaced in the pieces read so far. Raises ``UnstorableOutput`` if there
+    is no JSON for the value.
     """
 
     def __init__(self, value: object) -> None:
@@ -185,7 +185,7 @@ def _is_large(value: object) -> bool:
 
 
 def _weigh(value: object, budget: int = PIECE) -> int:
-    """Return about how long a value's JSON is; more than ``budget`` where it is longer or cannot be told in passing."""
+    """Return the approximate length of a value's JSON; more than ``budget`` if it is longer or not quickly known."""
     try:
         return _add_weights(value, budget)
     except RecursionError:
@@ -219,5 +219,5 @@ def _add_weights(value: Any, budget: int) -> int:
                     break
             return total
         case _:
-            # A date is short, but an object may be anything: what is converted is weighed again.
+            # A date is short, but an object may have any size: estimate again after the conversion.
             return 64 if type(value).__module__ in ("datetime", "uuid", "decimal") else budget + 1

@@ -1,10 +1,9 @@
 """Apply and undo the SQL files of ``migrations/``.
 
 A migration and its record are one transaction, and one session-level advisory lock lets a single process work at a
-time: killed at any point, the next attempt finds either all of a migration or nothing of it. A file that says so is
-run statement by statement outside a transaction, as building an index beside writers demands; it is repeated until it
-went through whole. Files are known by their checksum, so that an applied file that was edited afterwards is refused
-instead of silently differing.
+time: after a kill at any point, the next attempt finds either all of a migration or nothing of it. A file marked for it
+runs statement by statement outside a transaction, which building an index beside writers requires; it is repeated until
+it has completed. Files are identified by their checksum, so an applied file that was edited afterwards is refused.
 """
 
 import asyncio
@@ -69,7 +68,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class Status:
-    """The files beside the database's records, by version."""
+    """The migration files and the database's records, by version."""
 
     migrations: tuple[Migration, ...]
     applied: Mapping[int, Applied]
@@ -222,7 +221,7 @@ async def locked(dsn: Dsn, wait_seconds: float, report: Report) -> AsyncIterator
 
 
 async def _lock(conn: Connection, report: Report) -> None:
-    """Take the advisory lock, however long it takes, naming whoever has it."""
+    """Wait for the advisory lock, and report its holder."""
     last = ""
     # Asked again and again: a waiting statement holds a snapshot, and building an index concurrently under the lock
     # would wait for that in turn.
@@ -241,7 +240,7 @@ async def _fetch_value(conn: Connection, statement: str) -> object:
 
 
 async def read_status(conn: Connection, migrations: tuple[Migration, ...]) -> Status:
-    """Compare the files with what the database records."""
+    """Compare the files with the database's records."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(_SQL["table_exists"])
         if not await cursor.fetchone():
@@ -307,7 +306,7 @@ async def _note(conn: Connection, record: tuple[str, dict[str, Any]] | None) -> 
 
 
 async def _drop_unfinished_index(conn: Connection, statement: str) -> None:
-    """Drop what a killed build left behind: it has the index's name, costs every write and serves no reader."""
+    """Drop the remains of a killed build: they have the index's name, slow every write and serve no reader."""
     match = _CONCURRENT_INDEX.search(statement)
     if match is None:
         return
@@ -330,7 +329,7 @@ def _explain(script: Script, error: psycopg.DatabaseError) -> AgenticError:
 
 
 class Patience:
-    """Waits for whoever else uses the tables, for a bounded time in all, and says who that is."""
+    """Waits for other users of the tables, for a bounded total time, and reports who they are."""
 
     def __init__(self, seconds: float, report: Report) -> None:
         self._deadline = time.monotonic() + seconds

@@ -39,7 +39,7 @@ class Script:
 
     @property
     def loss(self) -> str:
-        """The first paragraph of the file's comment, which says what the file deletes."""
+        """The first paragraph of the file's comment: what the file deletes."""
         lines = itertools.takewhile(lambda line: line.startswith("-- "), self.text.splitlines())
         return " ".join(line.removeprefix("-- ") for line in lines if line != OUTSIDE_A_TRANSACTION)
 

@@ -13,14 +13,14 @@ from agentic_core.errors import SchemaMismatch
 from agentic_store.errors import translated
 
 # The number of the newest file in migrations/.
-SCHEMA_VERSION: Final = 17
+SCHEMA_VERSION: Final = 21
 
 MIGRATIONS_TABLE: Final = "agentic_migrations"
 
 
 @dataclass(frozen=True)
 class SchemaState:
-    """The versions that a database has, beside those that this program wants."""
+    """The versions of a database and those that this program needs."""
 
     database: int
     program: int = SCHEMA_VERSION
@@ -41,7 +41,7 @@ class SchemaState:
         return self.checkpoint_program is not None and (self.checkpoint_database or 0) < self.checkpoint_program
 
     def describe(self) -> str:
-        """Say in one line what is there, what is wanted and what to do."""
+        """Return found versions, needed versions and the remedy in one line."""
         if self.elsewhere:
             return (
                 f"the tables are in schema {self.elsewhere!r}, which this role's search_path does not name: "

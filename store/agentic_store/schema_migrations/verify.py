@@ -1,7 +1,7 @@
-"""Compare a database with what the migrations make, down to each column, key, index and rule.
+"""Compares a database with the result of the migrations, down to each column, key, index and rule.
 
-What is expected, and the query that compares, stand in ``migrations/verification.sql``: the shell script beside it
-runs the same one.
+The expected schema and the query that compares are in ``migrations/verification.sql``; the shell script beside it runs
+the same query.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ COUNT: Final = 7
 
 @dataclass(frozen=True)
 class Check:
-    """One of the seven checks and what it found."""
+    """One of the seven checks and its findings."""
 
     number: int
     title: str
@@ -62,7 +62,7 @@ async def verify(
     wait_seconds: float = 0,
     report: Callable[[str], None] = lambda _: None,
 ) -> Verification:
-    """Run the checks; this reads and changes nothing. Raises where there is no connection."""
+    """Run the checks, which only read. Raises an error without a connection."""
     directory = directory or find_directory()
     statements = split_statements(_read(directory / VERIFICATION))
     async with connected(dsn, wait_seconds, report) as conn:

@@ -88,6 +88,11 @@ FOR UPDATE;
 -- name: delete_fences
 DELETE FROM thread_fences WHERE thread_id = ANY(%(threads)s);
 
+-- What was shown of their states goes with the checkpoints that it was of.
+
+-- name: delete_values
+DELETE FROM thread_values WHERE session_uid = ANY(%(uids)s);
+
 -- name: mark
 UPDATE workflow_sessions SET checkpoints_kept = %(kept)s WHERE session_uid = ANY(%(uids)s);
 
@@ -119,6 +124,9 @@ gone_blobs AS (
 ),
 gone_events AS (
     DELETE FROM session_events WHERE session_uid = ANY(%(uids)s) RETURNING pg_column_size(data) AS size
+),
+gone_values AS (
+    DELETE FROM thread_values WHERE session_uid = ANY(%(uids)s)
 ),
 gone_fences AS (
     DELETE FROM thread_fences WHERE thread_id = ANY(%(threads)s)

@@ -145,11 +145,11 @@ copied AS (
         %(target)s, wanted.checkpoint_ns, wanted.checkpoint_id, original.parent_checkpoint_id, original.type,
         original.checkpoint,
         CASE WHEN wanted.is_chosen
-            THEN original.metadata || jsonb_build_object(
+            THEN original.metadata - 'agentic_turn' || jsonb_build_object(
                 'agentic_fork',
                 jsonb_build_object('thread', %(source)s::text, 'is_past', (SELECT is_past FROM chosen))
             )
-            ELSE original.metadata - 'agentic_fork'
+            ELSE original.metadata - '{agentic_fork,agentic_turn}'::text[]
         END
     FROM wanted
     CROSS JOIN LATERAL (

@@ -7,6 +7,9 @@ from langchain_core.messages import AIMessage, ToolCall
 class Scripted(GenericFakeChatModel):
     """Calls the tool once, then answers, by what the conversation holds and nothing else."""
 
+    # Nor does it say a call of a tool in parts.
+    disable_streaming: bool = True
+
     def bind_tools(self, tools, **kwargs):
         return self
 

@@ -9,7 +9,6 @@ import pytest
 from agentic_cli.kube.client import compute_delay, split_lines
 from agentic_cli.kube.errors import (
     AlreadyExists,
-    ApiUnavailable,
     Call,
     Expired,
     Forbidden,
@@ -20,7 +19,7 @@ from agentic_cli.kube.errors import (
     build_error,
 )
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, PODS, SESSIONS, WORKFLOWS, read_name
-from agentic_core.errors import Conflict, PermanentError
+from agentic_core.errors import ApiUnavailable, Conflict, PermanentError
 
 SERVER = "https://api:6443"
 
@@ -150,6 +149,29 @@ INVALID = {
             id="an invalid field",
         ),
         pytest.param(
+            a_call("patch"),
+            422,
+            a_status(
+                422, "the server rejected our request due to an error in our request", reason="Invalid", details={}
+            ),
+            Conflict,
+            "was changed by somebody else",
+            id="a JSON patch whose test fails",
+        ),
+        pytest.param(
+            a_call("patch"),
+            422,
+            a_status(
+                422,
+                "long",
+                reason="Invalid",
+                details={"name": "s", "causes": [{"reason": "FieldValueDuplicate", "field": "spec.turns[1]"}]},
+            ),
+            Conflict,
+            "was changed by somebody else",
+            id="a name in a list that is taken",
+        ),
+        pytest.param(
             a_call("create"), 400, a_status(400, "unknown field"), Refused, "unknown field", id="an unknown field"
         ),
         pytest.param(a_call("watch"), 410, a_status(410, "too old"), Expired, "too old", id="too old"),
@@ -160,6 +182,16 @@ INVALID = {
             ApiUnavailable,
             "cannot answer now (503): apiserver not",
             id="not ready",
+        ),
+        pytest.param(
+            a_call("patch"),
+            500,
+            a_status(
+                500, "failed to create typed patch object (n/a; g/v, Kind=K): .spec.x: field not declared in schema"
+            ),
+            Refused,
+            ".spec.x: field not declared in schema",
+            id="an unknown field of an apply",
         ),
         pytest.param(a_call(), 500, b"\xff", ApiUnavailable, "cannot answer now (500)", id="no text at all"),
     ],

@@ -3,13 +3,16 @@
 import io
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import click
 import pytest
 
-from agentic_cli.main import COMMANDS, agentic, find_program_name
+from agentic_cli.main import COMMANDS, agentic, explain_unexpected, find_program_name
 from agentic_cli.output.terminal import wants_colour
-from tests.support.commands import clean_environment, run_agentic
+from agentic_core import __version__
+from tests.support.commands import ROOT, clean_environment, run_agentic
 
 
 class Terminal(io.StringIO):
@@ -32,6 +35,17 @@ def test_help_names_the_commands_and_where_the_connection_string_comes_from() ->
         pytest.param(["migrate", "down"], "Missing option '--to'", id="down without an end"),
         pytest.param(["migrate", "up", "--to", "soon"], "'soon' is not a valid integer", id="not a version"),
         pytest.param(["migrate", "up", "--wait", "-1"], "-1", id="negative patience"),
+        pytest.param(["runn"], "No such command 'runn'. Did you mean 'run'?", id="a mistyped command"),
+        pytest.param(["migrate", "stats"], "Did you mean 'status'?", id="a mistyped command of a group"),
+        pytest.param(["workflows", "gett", "w"], "Did you mean 'get'?", id="a mistyped command of another group"),
+        pytest.param(["-n", "team", "migrate", "up"], "--namespace has no effect on `migrate`", id="no cluster asked"),
+        pytest.param(
+            ["run", "w", "--timeout", "5m"], "--timeout has no effect without --wait or --watch", id="timeout"
+        ),
+        pytest.param(["retry", "s", "--no-answer"], "--no-answer has no effect without", id="no answer to nothing"),
+        pytest.param(
+            ["result", "s", "--timeout", "5m"], "--timeout has no effect without --wait", id="a result at once"
+        ),
     ],
 )
 def test_wrong_usage_exits_2_and_says_what(arguments: list[str], complaint: str) -> None:
@@ -147,3 +161,29 @@ def test_migrate_needs_click_alone() -> None:
     probe += "; from agentic_cli.main import run; sys.exit(run(['agentic', 'migrate', '--help']))"
 
     subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True)
+
+
+def test_the_version_is_the_packages_also_where_it_is_not_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert __version__ == project["version"]
+    for environment in (clean_environment(), clean_environment(PYTHONPATH=":".join(sys.path))):
+        done = run_agentic("--version", env=environment)
+        assert (done.returncode, done.stdout) == (0, f"agentic, version {__version__}\n"), done.stderr
+
+
+def test_a_file_that_cannot_be_used_is_no_fault_of_the_program(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "file"
+    error = FileNotFoundError(2, "No such file or directory", str(missing))
+    assert explain_unexpected(error) == f"'{missing}': No such file or directory"
+    assert "this is a fault of agentic" in explain_unexpected(KeyError("x"))
+
+
+def test_a_gateway_is_of_use_to_watch_and_chat_alone() -> None:
+    for option in ("--server", "--ca"):
+        done = run_agentic(option, "x", "list", env=clean_environment())
+        assert done.returncode == 2
+        assert f"{option} has no effect on `list`, which asks the cluster itself" in done.stderr
+    for command in ("watch", "chat"):
+        done = run_agentic(command, "--help", env=clean_environment(AGENTIC_SERVER="https://gateway.example.org"))
+        assert "--server URL" in done.stdout
+        assert "--ca FILE" in done.stdout

@@ -1,5 +1,6 @@
 """The objects and patches that are sent."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,14 +10,15 @@ from agentic_cli.model.manifests import (
     build_fork,
     build_retry,
     build_session,
-    generate_prefix,
     replaces_answer,
     sign,
 )
 from agentic_cli.model.sessions import parse_session
 from agentic_core.errors import PermanentError
+from agentic_core.names import generate_prefix
 from tests.support.raw_sessions import a_raw_session, a_waiting_session
 
+WHOLE = "1f1eb7c9-9999-6d21-8000-000000000009"
 FAILED = {"phase": "Failed", "startTime": "2026-05-01T10:00:05Z", "checkpointId": "c9"}
 
 
@@ -102,13 +104,42 @@ def test_what_did_not_fail_is_not_retried(phase: str, complaint: str) -> None:
     ("checkpoint", "values", "origin"),
     [
         (None, None, {"session": "s"}),
-        ("c1", None, {"session": "s", "checkpointId": "c1"}),
-        ("c1", {"threshold": 3}, {"session": "s", "checkpointId": "c1", "values": {"threshold": 3}}),
+        (WHOLE, None, {"session": "s", "checkpointId": WHOLE}),
+        (WHOLE, {"threshold": 3}, {"session": "s", "checkpointId": WHOLE, "values": {"threshold": 3}}),
     ],
 )
 def test_a_fork_says_where_it_starts(checkpoint: str | None, values: Any, origin: dict[str, Any]) -> None:
     source = parse_session(a_raw_session(status={**FAILED, "phase": "Completed"}))
     assert build_fork(source, name="f", checkpoint=checkpoint, values=values)["spec"]["forkFrom"] == origin
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        pytest.param("1f1eb7c9", "1f1eb7c9-85a3-6d21-8000-000000000001", id="the beginning of one"),
+        pytest.param(WHOLE, WHOLE, id="a whole id that the status lists no more"),
+        pytest.param("1f1e", "is the beginning of 2 checkpoints: 1f1eb7c9-", id="the beginning of two"),
+        pytest.param("1f1eb7c9-95", "lists no checkpoint '1f1eb7c9-95': see `agentic checkpoints s`", id="none"),
+    ],
+)
+def test_a_checkpoint_is_named_by_its_beginning(wanted: str, found: str) -> None:
+    history = [{"id": "1f1eb7c9-85a3-6d21-8000-000000000001"}, {"id": "1f1e0000-85a3-6d21-8000-000000000001"}]
+    source = parse_session(a_raw_session(status={**FAILED, "history": history}))
+    if " " not in found:
+        body = build_fork(source, name="f", checkpoint=wanted, values=None)
+        assert body["spec"]["forkFrom"]["checkpointId"] == found
+        return
+    with pytest.raises(PermanentError, match=re.escape(found)):
+        build_fork(source, name="f", checkpoint=wanted, values=None)
+
+
+@pytest.mark.parametrize("reason", ["InvalidInput", "InvalidConfig", "EnvNotAllowed"])
+def test_a_session_that_its_own_spec_failed_is_retried_only_by_force(reason: str) -> None:
+    status = {"phase": "Failed", "reason": reason, "message": "/inputs/a: is no number"}
+    failed = parse_session(a_raw_session("bad", status=status, inputs={"a": "b"}))
+    with pytest.raises(PermanentError, match=rf"failed with {reason}, and a retry would too: /inputs/a: is no number"):
+        build_retry(failed, name=None)
+    assert build_retry(failed, name=None, force=True)["spec"]["inputs"] == {"a": "b"}
 
 
 def test_a_fork_of_what_never_ran_is_refused() -> None:

@@ -201,3 +201,23 @@ def test_what_a_graph_asks_cannot_steer_the_terminal() -> None:
     assert "\\u001b[2J" in person.transcript
     assert "\x9b" not in person.transcript
     assert "\u202e" not in person.transcript
+
+
+def test_true_or_false_is_asked_for_as_yes_or_no() -> None:
+    question = read_question(Interrupt("i1", "ask", {"prompt": "Ok?", "schema": {"type": "boolean"}}))
+    person = Script(["maybe", "yes"])
+    assert ask_answer(person, question) is True
+    assert "answer (yes/no):" in person.transcript
+    schema = {"type": "object", "required": ["deep"], "properties": {"deep": {"type": "boolean"}}}
+    person = Script(["n"])
+    assert fill_form(person, schema, None) == {"deep": False}
+    assert "deep (yes/no):" in person.transcript
+
+
+def test_data_of_a_question_that_fills_more_than_a_line_is_shown_in_several() -> None:
+    rows = [{"row": number, "value": "x" * 20} for number in range(5)]
+    person = Script(["ok"])
+    ask_answer(person, read_question(Interrupt("i1", "ask", {"prompt": "Ok?", "rows": rows, "count": 5})))
+    assert "  count: 5" in person.told
+    assert "  rows:" in person.told
+    assert '        "row": 4,' in person.told

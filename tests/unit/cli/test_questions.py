@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agentic_cli.commands.respond import split_words
 from agentic_cli.inputs.questions import check_answer, choose_question, read_answer, read_question
 from agentic_cli.model.sessions import Interrupt, parse_session
 from agentic_core.errors import InvalidResource, PermanentError
@@ -223,3 +224,75 @@ def test_a_schema_that_cannot_be_used_keeps_nobody_from_answering() -> None:
     check_answer(question, {"yes": True})
     with pytest.raises(InvalidResource):
         check_answer(question, {"yes": "x" * 40_000})
+
+
+IDS = ("6f1e2a00", "6f1e9900", "97b63d11")
+
+
+def asking(*answered: str) -> Any:
+    """Return a session with a question for each id; some are answered."""
+    return parse_session(
+        a_waiting_session(
+            *(an_interrupt(id_, **({"answeredAt": "2026-05-01T10:02:00Z"} if id_ in answered else {})) for id_ in IDS)
+        )
+    )
+
+
+def test_a_question_is_named_by_the_beginning_of_its_id() -> None:
+    assert choose_question(asking(), "97").id == "97b63d11"
+    with pytest.raises(PermanentError, match="'6f1e' is the beginning of 2 questions: 6f1e2a00, 6f1e9900"):
+        choose_question(asking(), "6f1e")
+    with pytest.raises(PermanentError, match="asks no question '12'"):
+        choose_question(asking(), "12")
+
+
+def test_an_answered_question_does_not_hide_an_open_one() -> None:
+    assert choose_question(asking("6f1e9900"), "6f1e").id == "6f1e2a00"
+    with pytest.raises(PermanentError, match="the question '6f1e9900' was answered"):
+        choose_question(asking("6f1e9900"), "6f1e99")
+
+
+@pytest.mark.parametrize(
+    ("words", "id_", "has_file", "expected"),
+    [
+        pytest.param(("yes",), None, False, (None, "yes"), id="a value"),
+        pytest.param(("97b63d",), None, False, ("97b63d", None), id="six characters of an id"),
+        pytest.param(("97b63",), None, False, (None, "97b63"), id="five may be a value"),
+        pytest.param(("97",), None, True, ("97", None), id="beside a file any beginning"),
+        pytest.param(("97", "yes"), None, False, ("97", "yes"), id="an id and a value"),
+        pytest.param(("yes",), "97", False, ("97", "yes"), id="the id as an option"),
+        pytest.param(("97b63d11",), "6f1e2a", False, ("6f1e2a", "97b63d11"), id="beside --id a word is the value"),
+        pytest.param((), "97", True, ("97", None), id="the id as an option and a file"),
+    ],
+)
+def test_words_are_an_id_a_value_or_both(
+    words: tuple[str, ...], id_: str | None, has_file: bool, expected: tuple[str | None, str | None]
+) -> None:
+    assert split_words(words, asking(), id_, has_file=has_file) == expected
+
+
+OBJECTS: dict[str, Any] = {
+    "prompt": "Approve?",
+    "options": [{"decision": "approve"}, {"decision": "reject"}],
+    "schema": {"type": "object", "properties": {"decision": {"type": "string"}, "reason": {"type": "string"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "answer"),
+    [
+        pytest.param(OBJECTS, "approve", {"decision": "approve"}, id="the only word of an option"),
+        pytest.param(OBJECTS, "Approve", {"decision": "approve"}, id="its only word in another case"),
+        pytest.param(OBJECTS, '{"decision": "reject"}', {"decision": "reject"}, id="as JSON"),
+        pytest.param(OBJECTS, '{"reason": "late"}', {"reason": "late"}, id="an answer of one's own"),
+        pytest.param(CHOICE, "APPROVE", "approve", id="a label in another case"),
+        pytest.param({"prompt": "?", "options": ["a", "A"]}, "a", "a", id="the exact one of two"),
+    ],
+)
+def test_an_option_is_named_by_its_word(value: dict[str, Any], text: str, answer: Any) -> None:
+    assert read_answer(ask(value, value.get("schema")), text) == answer
+
+
+def test_a_word_that_names_no_option_is_told_the_options() -> None:
+    with pytest.raises(PermanentError, match="'maybe' is none of the options: "):
+        read_answer(ask(OBJECTS, OBJECTS["schema"]), "maybe")

@@ -14,12 +14,13 @@ from agentic_cli.output.live import build_view, read_percent
 from agentic_cli.output.rendering import (
     describe_change,
     describe_open_questions,
+    describe_refusal,
     describe_session,
     describe_workflow,
     read_table,
     strip_noise,
 )
-from agentic_cli.output.terminal import print_json
+from agentic_cli.output.terminal import fit_columns, print_json
 from tests.support.raw_sessions import a_raw_session, a_raw_workflow, a_waiting_session, an_interrupt
 
 NOW = datetime(2026, 5, 1, 10, 5, tzinfo=UTC)
@@ -236,3 +237,74 @@ def test_the_live_view_shows_phase_nodes_progress_and_steps() -> None:
     text = captured.get()
     for part in ("s  Running", "✓ load · ● detect · report", "40%", "step 3", "half\\u001b[2J way"):
         assert part in text
+
+
+def test_a_session_that_no_operator_takes_up_says_so_after_a_while() -> None:
+    fresh = describe_session(parse_session(a_raw_session()), datetime(2026, 5, 1, 10, 0, 5, tzinfo=UTC))
+    assert not any("no operator" in line for line in fresh)
+    told = describe_session(parse_session(a_raw_session()), NOW)
+    assert "no operator has taken it up: is one running that serves namespace 'team'?" in "\n".join(told)
+    taken_up = describe_session(parse_session(a_raw_session(status={"phase": "Pending"})), NOW)
+    assert not any("no operator" in line for line in taken_up)
+
+
+REFUSED = {"type": "InputAccepted", "status": "False", "reason": "InvalidAnswer", "message": "/a: no number"}
+
+
+def test_a_refused_answer_and_other_problems_are_shown() -> None:
+    lost = {"type": "CheckpointsLost", "status": "True", "reason": "CheckpointsLost", "message": "3 steps run again"}
+    fine = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "all is well"}
+    raw = a_waiting_session(responses=[{"interruptId": "i1", "value": "x"}])
+    raw["status"]["conditions"] = [REFUSED, lost, fine]
+    text = "\n".join(describe_session(parse_session(raw), NOW))
+    assert "InputAccepted=False (InvalidAnswer): /a: no number" in text
+    assert "CheckpointsLost=True (CheckpointsLost): 3 steps run again" in text
+    assert "all is well" not in text
+    assert describe_refusal(parse_session(raw)) == "answer refused (InvalidAnswer): /a: no number"
+    raw["status"]["phase"] = "Completed"
+    assert "InputAccepted" not in "\n".join(describe_session(parse_session(raw), NOW))
+
+
+def test_a_rule_that_is_not_met_yet_is_no_refusal() -> None:
+    raw = a_waiting_session()
+    raw["status"]["conditions"] = [{**REFUSED, "reason": "ApprovalsMissing"}]
+    assert describe_refusal(parse_session(raw)) == ""
+    assert "InputAccepted" not in "\n".join(describe_session(parse_session(raw), NOW))
+
+
+HEADER = ("NAME", "WORKFLOW", "PHASE", "REASON", "NODE", "PROGRESS", "QUESTION", "AGE")
+WAITING = (
+    "seattle-weather-approval",
+    "outliers",
+    "WaitingForInput",
+    "WaitingForInput",
+    "ask_person",
+    "40%",
+    "Approve outlier removal?",
+    "12m",
+)
+RUNNING_ROW = ("nightly-outliers-x7k2p", "outliers-of-weather", "Running", "Running", "find_outliers", "25%", "", "3s")
+
+
+@pytest.mark.parametrize("width", [80, 100, 132])
+def test_each_row_of_a_table_is_one_line_of_the_terminal(width: int) -> None:
+    header, *rows = fit_columns([HEADER, WAITING, RUNNING_ROW], width)
+    columns = list(zip(header, *rows, strict=True))
+    assert sum(max(map(len, column)) for column in columns) + 2 * (len(columns) - 1) <= width
+    for row, whole in zip(rows, (WAITING, RUNNING_ROW), strict=True):
+        found = dict(zip(header, row, strict=True))
+        assert (found["NAME"], found["PHASE"], found["AGE"]) == (whole[0], whole[2], whole[7])
+    assert "QUESTION" in header
+
+
+def test_empty_columns_are_left_out_before_others() -> None:
+    header, row = fit_columns([HEADER, RUNNING_ROW], 84)
+    assert "QUESTION" not in header
+    assert {"REASON", "NODE", "PROGRESS"} <= set(header)
+    assert row[0] == RUNNING_ROW[0]
+
+
+def test_without_a_width_only_very_long_cells_are_cut() -> None:
+    assert fit_columns([HEADER, WAITING], 0) == [HEADER, WAITING]
+    (_, cut) = fit_columns([("NAME", "MESSAGE"), ("a", "x" * 500)], 0)
+    assert cut == ("a", "x" * 79 + "…")

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -104,3 +105,12 @@ def test_what_people_write_stays_as_it_is(text: str) -> None:
 )
 def test_what_would_deceive_is_written_out(text: str, shown: str) -> None:
     assert show_text(text) == shown
+
+
+def test_the_consoles_list_of_what_hides_is_this_one() -> None:
+    """`console/src/lib/text.test.ts` holds the console's own rule against that list."""
+    listed: set[int] = set()
+    for line in (Path(__file__).parents[3] / "console/src/lib/hidden-characters.txt").read_text("ascii").split():
+        first, _, last = line.partition("-")
+        listed.update(range(int(first, 16), int(last or first, 16) + 1))
+    assert listed == {number for number in range(0x110000) if hides(f"a{chr(number)}b")} - {0x0D}

@@ -12,6 +12,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tests.support.examples import load_example
+from tests.support.waiting import PATIENCE_SECONDS
 
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
 
@@ -57,7 +58,7 @@ async def test_parts_that_were_done_do_not_run_again(
     monkeypatch.setattr(example.asyncio, "sleep", sleep)
     inputs = {"parts": 9, "wave_size": 3, "seconds": 1}
     run = asyncio.create_task(graph.ainvoke(inputs, CONFIG, durability="sync"))
-    await asyncio.wait_for(second_wave.wait(), 10)
+    await asyncio.wait_for(second_wave.wait(), PATIENCE_SECONDS)
     run.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await run

@@ -16,7 +16,7 @@ LOCKED = dict(
 
 
 def test_there_are_the_examples() -> None:
-    assert {"outliers", "fanout", "agent", "approval-chain", "tool-approval", "two-people"} <= set(NAMES)
+    assert {"outliers", "fanout", "agent", "approval-chain", "tool-approval", "two-people", "chat"} <= set(NAMES)
 
 
 def test_the_session_that_asks_is_the_outliers_session_with_a_question() -> None:
@@ -52,8 +52,14 @@ def test_session_is_valid_and_its_inputs_fit_the_schema(name: str) -> None:
     assert not unknown_fields(manifest["spec"], session.spec.to_wire())
     assert session.spec.workflow_ref.name == name
     schema = read_manifest(name, "definition.yaml")["spec"]["inputSchema"]
-    assert check_instance(schema, session.spec.inputs) == ()
-    assert check_instance(schema, {**session.spec.inputs, "mistyped": 1}) != ()
+    inputs = session.spec.inputs
+    if manifest["spec"].get("mode") == "Conversation":
+        assert not {"inputs", "turns"} & set(manifest["spec"]), (
+            "turns are said by people, and no manifest declares them"
+        )
+        inputs = {"messages": [{"role": "user", "content": "Hello"}]}
+    assert check_instance(schema, inputs) == ()
+    assert check_instance(schema, {**inputs, "mistyped": 1}) != ()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agentic_operator.config import OPTIONS
+from agentic_gateway.config import Variables
+from agentic_operator.variables import OPTIONS
 from hack.chart.places import CHART
 from hack.chart.templates import Place, StalePlace, Template, cut
 from hack.kubectl import ROOT
@@ -23,7 +24,7 @@ spec:
 """
 # What the chart sets by other values, and what cannot be otherwise in a pod of it.
 SET_BY_THE_CHART = {
-    "RUNNER_USER", "RUNNER_EGRESS", "CLUSTER_DEFINITIONS",
+    "GATEWAY_URL", "GATEWAY_CA_FILE", "RUNNER_USER", "RUNNER_EGRESS", "CLUSTER_DEFINITIONS",
     "OPERATOR_NAMESPACE", "POD_NAME", "WATCH_NAMESPACES", "ALLOWED_IMAGES", "POSTGRES_CONNECTION_STRING_FILE",
     "RUNNER_POSTGRES_SECRET", "RUNNER_CLUSTER_ROLE", "INSPECTION_NAMESPACE", "CREDENTIALS", "LIVENESS_PORT",
     "KUBECONFIG",
@@ -90,6 +91,19 @@ def test_every_setting_of_the_operator_can_be_given(schema: dict[str, Any]) -> N
         | {"VAULT_ADDR"}
         == known
     )
+
+
+# What the chart sets itself, and what is the pod's own.
+SET_FOR_THE_GATEWAY = {
+    "PORT", "HOST", "METRICS_PORT", "POSTGRES_CONNECTION_STRING_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE",
+    "KUBERNETES_API", "KUBERNETES_CA_FILE", "KUBERNETES_TOKEN_FILE",
+}  # fmt: skip
+
+
+def test_every_setting_of_the_gateway_can_be_given(schema: dict[str, Any]) -> None:
+    known = schema["properties"]["gateway"]["properties"]["settings"]["properties"].keys()
+
+    assert set(known) == set(Variables.model_fields) - SET_FOR_THE_GATEWAY
 
 
 def test_the_schema_and_the_page_know_every_value(schema: dict[str, Any]) -> None:

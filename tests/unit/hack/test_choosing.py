@@ -78,6 +78,61 @@ def test_the_first_choice_holds_until_down(tmp_path: Path) -> None:
     assert isinstance(choose(state, None, quiet(), {"PATH": ""}), OneNode)
 
 
+@pytest.mark.parametrize("command", ["up", "down", "status", "load", "deps"])
+@pytest.mark.parametrize(
+    ("made", "folders"), [("one-node", ("run",)), ("kind", ())], ids=["the node of this machine", "kind"]
+)
+def test_a_named_cluster_beside_one_that_was_made_is_refused_and_nothing_is_written(
+    made: str,
+    folders: tuple[str, ...],
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state, named = tmp_path / "cluster", tmp_path / "named"
+    named.write_text("{}")
+    for each in folders:
+        (state / each).mkdir(parents=True)
+    remember(state, KindCluster(state, quiet()) if made == "kind" else OneNode(state, quiet()))
+    (state / "kubeconfig").write_text("its own")
+    before = read_all(state)
+    monkeypatch.setenv("AGENTIC_CLUSTER_DIR", str(state))
+    monkeypatch.setenv("AGENTIC_KUBECONFIG", str(named))
+    assert main([command, *(["image"] if command == "load" else [])]) == 1
+    assert "end that one with `make cluster-down`" in capsys.readouterr().err
+    assert read_all(state) == before
+
+
+def test_a_kubeconfig_that_is_not_there_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "cluster"
+    monkeypatch.setenv("AGENTIC_CLUSTER_DIR", str(state))
+    monkeypatch.setenv("AGENTIC_KUBECONFIG", "/nonexistent")
+    assert main(["up"]) == 1
+    assert "there is no file '/nonexistent'" in capsys.readouterr().err
+    assert not state.exists()
+
+
+def test_a_named_cluster_that_does_not_answer_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, named = tmp_path / "cluster", tmp_path / "named"
+    named.write_text("{}")
+    monkeypatch.setenv("AGENTIC_CLUSTER_DIR", str(state))
+    monkeypatch.setenv("AGENTIC_KUBECONFIG", str(named))
+    fake_program(tmp_path, "kubectl", 1)
+    monkeypatch.setattr("hack.cluster.binaries.kubectl", lambda **_: tmp_path / "kubectl")
+    assert main(["up"]) == 1
+    assert "/readyz" in capsys.readouterr().err
+    assert not state.exists()
+
+
+def read_all(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize("context", ["kind-dev", "k3d-dev", "minikube"])
 def test_images_are_loaded_by_the_tool_of_the_cluster(context: str) -> None:
     assert build_load_command(context, Path("/i.tar"))[0] == context.partition("-")[0]

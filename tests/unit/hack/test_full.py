@@ -23,4 +23,8 @@ def test_each_command_of_a_part_exists(name: str) -> None:
 def test_parts_on_the_cluster_prepare_it_first() -> None:
     titles = [title for title, _ in build_steps(PARTS["vault"])]
     assert titles[:4] == ["local cluster", "programs that tests start", "images", "operator"]
-    assert [title for title, _ in build_steps(PARTS["kills"])] == ["-m bench.kills --kills 200"]
+    assert [title for title, _ in build_steps(PARTS["kills"])] == [
+        "-m bench.kills --kills 200",
+        "-m bench.conversation_kills --kills 200",
+        "-m bench.turn_kills --kills 200",
+    ]

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from hack.cluster import binaries, gobuild, gotoolchain
+from hack.cluster import binaries, debian, gobuild, gotoolchain
 from hack.cluster.download import Sites, Unreachable, build_source, download, parse_sum
 from hack.cluster.errors import ClusterError, MissingTool
 from hack.cluster.gotoolchain import parse_go_version
@@ -264,3 +266,47 @@ def test_the_built_name_of_a_versioned_module_has_no_version() -> None:
     assert PROGRAMS["etcd"].built_name == "server"
     assert PROGRAMS["kubelet"].built_name == "kubelet"
     assert PROGRAMS["coredns"].built_name == "coredns"
+
+
+def pack(folder: Path, program: str) -> Path:
+    """Make a package of Debian with one program in it."""
+    tree = folder / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        "Package: prometheus\nVersion: 1\nArchitecture: all\nMaintainer: nobody <a@b.c>\nDescription: test\n"
+    )
+    (tree / "usr/bin").mkdir(parents=True)
+    (tree / "usr/bin" / program).write_bytes(CONTENT)
+    (tree / "usr/bin" / program).chmod(0o755)
+    package = folder / "prometheus_1_all.deb"
+    subprocess.run(["dpkg-deb", "--build", str(tree), str(package)], check=True, capture_output=True)
+    return package
+
+
+@pytest.mark.parametrize(
+    ("program", "holds", "is_taken"),
+    [("promtool", "promtool", True), ("promtool", "other", False), ("helm", "helm", False)],
+)
+def test_a_program_is_taken_out_of_a_package_without_installing_it(
+    program: str, holds: str, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pack(tmp_path, holds)
+    apt = tmp_path / "bin/apt-get"
+    apt.parent.mkdir()
+    apt.write_text(f'#!/bin/sh\ntest "$1 $2 $3" = "download -q prometheus" && cp {package} .\n')
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{apt.parent}:/usr/bin:/bin")
+    target = tmp_path / "program"
+    assert debian.take(PROGRAMS[program], tmp_path / "scratch", target, Progress()) is is_taken
+    assert target.exists() is is_taken
+    if is_taken:
+        assert target.read_bytes() == CONTENT
+        assert os.access(target, os.X_OK)
+
+
+def test_a_package_that_is_not_to_be_had_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text("#!/bin/sh\nexit 100\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert not debian.take(PROGRAMS["promtool"], tmp_path / "scratch", tmp_path / "program", Progress())

@@ -11,8 +11,22 @@ import pytest
 from hack.cluster.errors import ClusterError
 from hack.cluster.pause import build_archive
 from hack.images.base import BASES, build_debian_command, parse_suite
-from hack.images.build import ON_OTHER_PYTHON, OTHER_PYTHON, ROOT, Image, compute_hash, find_images, select
-from hack.images.builders import build_mounts, build_pip_configuration, build_uv_configuration
+from hack.images.build import (
+    CONSOLE_SOURCES,
+    ON_OTHER_PYTHON,
+    OTHER_PYTHON,
+    ROOT,
+    Image,
+    compute_hash,
+    find_images,
+    select,
+)
+from hack.images.builders import (
+    build_mounts,
+    build_npm_configuration,
+    build_pip_configuration,
+    build_uv_configuration,
+)
 from hack.images.store import ImageStore
 
 
@@ -29,7 +43,7 @@ def test_what_an_image_stands_on_is_built_before_it() -> None:
 
 
 def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ClusterError, match="no image 'nothing': known are operator, runner"):
+    with pytest.raises(ClusterError, match="no image 'nothing': known are operator, gateway, runner"):
         select(find_images(), ["nothing"])
 
 
@@ -139,6 +153,28 @@ def test_uv_inside_a_build_gets_its_packages_as_pip_does() -> None:
         "index": [{"url": "https://mirror/simple", "default": True}],
     }
     assert build_uv_configuration({}) == ""
+
+
+def test_npm_inside_a_build_gets_its_packages_as_the_machine_does(tmp_path: Path) -> None:
+    (tmp_path / "npmrc").write_text(
+        "cafile = /etc/ssl/own.pem\n//x/:_authToken=s3cret\nregistry=https://of-the-file/\n"
+    )
+    files = [tmp_path / "missing", tmp_path / "npmrc"]
+    assert build_npm_configuration({}, files) == "cafile=/etc/ssl/own.pem\nregistry=https://of-the-file/\n"
+    environment = {"PIP_CERT": "/etc/ssl/certs/ca-certificates.crt", "NPM_CONFIG_REGISTRY": "https://other/"}
+    written = build_npm_configuration(environment, files)
+    assert written == "cafile=/etc/ssl/certs/ca-certificates.crt\nregistry=https://other/\n"
+    assert build_npm_configuration({}) == ""
+    assert "/c/npmrc:/etc/npmrc:ro" in build_mounts({}, Path("/c/pip.conf"), Path("/c/pip"), None, Path("/c/npmrc"))
+
+
+def test_the_gateway_is_built_anew_where_the_console_changed_and_copies_all_of_its_sources() -> None:
+    image = find_images()["gateway"]
+    text = image.containerfile.read_text(encoding="utf-8")
+    for name in CONSOLE_SOURCES:
+        assert ROOT / "console" / name in image.inputs
+        assert f"console/{name} " in text, name
+    assert not any("node_modules" in path.parts for path in image.inputs)
 
 
 def test_an_ordinary_machine_lends_only_its_cache() -> None:

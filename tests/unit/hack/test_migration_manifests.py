@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,15 @@ def test_a_component_makes_it_a_hook_with_the_files_before_the_job(
         assert annotations.items() <= found.items()
     for kind in ("ConfigMap", "NetworkPolicy"):
         assert int(hooks[kind][order]) < int(hooks["Job"][order]) < 0
+
+
+def test_a_restore_makes_every_role_that_a_dump_names() -> None:
+    files = (ROOT / "migrations").glob("*.up.sql")
+    named = {
+        role
+        for file in files
+        for role in re.findall(r"\bTO\s+(agentic_[a-z]+)", re.sub(r"--.*", "", file.read_text(encoding="utf-8")))
+    }
+    found = re.search(r"^for role in (.*); do$", (ROOT / "manifests/backup/restore.sh").read_text(), re.MULTILINE)
+    assert found is not None
+    assert named == set(found[1].split())

@@ -11,6 +11,7 @@ import pytest
 from hack.cluster.errors import ClusterError
 from hack.cluster.processes import Identity, Processes, observe_identity, parse_identity, parse_stat, send
 from hack.cluster.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -99,5 +100,5 @@ def test_the_processes_of_a_killed_owner_end_with_it(tmp_path: Path) -> None:
     )
     assert guard.stdin is not None
     guard.stdin.close()
-    assert guard.wait(10) == 0
+    assert guard.wait(PATIENCE_SECONDS) == 0
     assert observe_identity(identity.pid) != identity

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agentic_operator.config import OPTIONS, InvalidSetting, build_parser, build_table, read_settings
+from agentic_operator.config import InvalidSetting, read_settings
+from agentic_operator.variables import OPTIONS, build_parser, build_table
 
 
 def read(*arguments: str, **environ: str) -> object:

@@ -21,14 +21,14 @@ from agentic_operator.faults import Faults, Outage, Quiet, repeat
 from agentic_operator.kube.event_recorder import EventRecorder
 from agentic_operator.kube.events import Event
 from agentic_operator.kube.leader_election import LeaseRecord, count_transition, read_lease
-from agentic_operator.metrics import Metrics, Sources
+from agentic_operator.metrics import Metrics, Sources, sample_database
 from agentic_operator.namespaces.role_cleanup import RoleCleanup
-from agentic_operator.sampler import sample_database
 from agentic_operator.sessions.keys import Key, SessionKey
 from agentic_store.records import SessionRecord
 from agentic_store.tenants import TenantRole
 from tests.support.builders import NOW, a_job, a_session, wire_time
 from tests.support.memory_store import MemorySessions
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 def test_a_fault_is_told_counted_and_over(caplog: pytest.LogCaptureFixture) -> None:
@@ -84,7 +84,7 @@ async def test_a_loop_goes_on_after_any_error() -> None:
         raise [OverflowError("x"), TransientError("x"), KeyError("x"), ValueError("x")][(rounds[0] - 1) % 4]
 
     running = asyncio.create_task(repeat("sweep", run_once, faults, first_seconds=0, seconds=0))
-    await asyncio.wait_for(enough.wait(), 10)
+    await asyncio.wait_for(enough.wait(), PATIENCE_SECONDS)
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -124,7 +124,7 @@ async def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pyte
 
     with caplog.at_level(logging.INFO):
         running = asyncio.create_task(repeat("stuck pods", run_once, Faults(), first_seconds=0, seconds=0))
-        await asyncio.wait_for(over.wait(), 10)
+        await asyncio.wait_for(over.wait(), PATIENCE_SECONDS)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert [each.getMessage() for each in caplog.records] == [
@@ -137,7 +137,7 @@ class Picky(MemorySessions):
     """Rows, of which those of one session fail."""
 
     def __init__(self, refused: str, error: Callable[[], Exception]) -> None:
-        super().__init__({}, {}, {}, lambda: datetime.now(UTC))
+        super().__init__({}, {}, {}, {}, lambda: datetime.now(UTC))
         self._refused = refused
         self._error = error
 
@@ -169,7 +169,7 @@ async def test_the_rows_of_others_are_written_beside_one_that_fails(error: Calla
         while [name for name in ("a", "c", "d", "e") if await rows.find("team", name) is None]:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
-    await asyncio.wait_for(written(), 10)
+    await asyncio.wait_for(written(), PATIENCE_SECONDS)
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -331,7 +331,7 @@ async def test_the_events_of_others_are_posted_beside_one_that_cannot_be() -> No
         while cluster.posted != ["a", "c"]:  # noqa: ASYNC110  (nothing tells of it)
             await asyncio.sleep(0)
 
-    await asyncio.wait_for(posted(), 10)
+    await asyncio.wait_for(posted(), PATIENCE_SECONDS)
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -353,7 +353,7 @@ async def test_the_database_is_sampled_again_after_any_error() -> None:
         while sources.database is None:  # noqa: ASYNC110  (nothing tells of it)
             await asyncio.sleep(0)
 
-    await asyncio.wait_for(sampled(), 10)
+    await asyncio.wait_for(sampled(), PATIENCE_SECONDS)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert (sources.is_database_up, sources.faults.counts["sampler"]) == (True, 1)

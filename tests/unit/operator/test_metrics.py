@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from agentic_core.errors import DatabaseUnavailable
 from agentic_core.lifecycle import Phase
 from agentic_operator.cache.index import Index
-from agentic_operator.database.retention import Progress
+from agentic_operator.database.event_logs import LogProgress
+from agentic_operator.database.removal_steps import Progress
 from agentic_operator.metrics import Metrics
 from agentic_store.retention import Gone
 from agentic_store.statistics import DatabaseStatistics, IndexSize, StatementTime, TableSize
@@ -27,6 +28,7 @@ def read(metrics: Metrics) -> dict[str, float]:
 def fill(metrics: Metrics, index: Index) -> None:
     sources = metrics.sources
     sources.index, sources.is_leader, sources.queue_length = index, True, lambda: 7
+    sources.event_logs = LogProgress(messages=4, joined_rows=40, removed_rows=7, trimmed=1, rounds=2, failures=3)
     sources.retention = Progress(gone=Gone({"blobs": 3}, 99), ended_at=12.0)
     sources.retention.threads["removed"] += 2
     sources.database = DatabaseStatistics(
@@ -67,6 +69,12 @@ def test_everything_that_is_promised_is_there() -> None:
             "agentic_jobs_created_total": 1,
             "agentic_reconcile_duration_seconds_count{session}": 1,
             "agentic_database_errors_total{DatabaseUnavailable}": 1,
+            "agentic_event_logs_joined_messages_total": 4,
+            "agentic_event_logs_joined_rows_total": 40,
+            "agentic_event_logs_removed_rows_total": 7,
+            "agentic_event_logs_trimmed_total": 1,
+            "agentic_event_logs_rounds_total": 2,
+            "agentic_event_logs_failures_total": 3,
             "agentic_retention_removed_rows_total{blobs}": 3,
             "agentic_retention_freed_bytes_total": 99,
             "agentic_retention_threads_total{removed}": 2,

@@ -28,9 +28,9 @@ def floor() -> set[str]:
 def runner() -> set[str]:
     """What a runner has imported when it loads the author's graph."""
     return _modules_after(
-        "import agentic_runner.process, agentic_runner.run; agentic_runner.run.import_langgraph();"
-        "import agentic_runner.checkpoints.factory, agentic_runner.project.loading;"
-        "import agentic_runner.project.langgraph_json"
+        "import agentic_runner.process, agentic_runner.run;"
+        "from agentic_runner.running.imports import import_langgraph; import_langgraph();"
+        "import agentic_runner.running.graph"
     )
 
 
@@ -56,7 +56,9 @@ def test_what_only_the_operator_needs_is_not_imported(runner: set[str]) -> None:
 
 def test_the_thread_imports_all_that_the_runner_needs_of_langgraph(runner: set[str]) -> None:
     """What it left out would be imported by the event loop, which has better to do."""
-    alone = _modules_after("import agentic_runner.run; agentic_runner.run.import_langgraph()")
+    alone = _modules_after(
+        "import agentic_runner.run; from agentic_runner.running.imports import import_langgraph; import_langgraph()"
+    )
     assert {"langgraph.graph", "langgraph.checkpoint.postgres.aio", "langgraph.store.postgres.aio"} <= alone
     assert not {name for name in runner - alone if not name.startswith("agentic_")}
 

@@ -6,6 +6,7 @@ from agentic_store.records import Event, NewEvent
 from agentic_store.signals import follow, hint_for
 from tests.support.memory_store import MemoryStore
 from tests.support.store_conformance import a_record
+from tests.support.waiting import PATIENCE_SECONDS
 
 UID = "uid-team-report"
 
@@ -26,7 +27,7 @@ async def test_a_follower_gets_what_was_there_and_then_what_comes() -> None:
     watching = asyncio.create_task(watch())
     for number in range(3, 5):
         await store.events.append(UID, 1, [NewEvent("x", {"n": number})])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await enough.wait()
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
@@ -42,7 +43,7 @@ async def test_a_hint_that_never_came_is_made_up_for_by_looking() -> None:
     following = asyncio.ensure_future(anext(follow(store.events, deaf, UID, poll_seconds=0.01)))
     await store.events.append(UID, 1, [NewEvent("x", {})])
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await following).seq == 1
 
 

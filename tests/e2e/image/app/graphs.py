@@ -46,6 +46,33 @@ def hello(state: State) -> dict[str, Any]:
 quick = StateGraph(State).add_node(hello).add_edge(START, "hello").add_edge("hello", END).compile()
 
 
+class Letter(TypedDict):
+    """A state as most people write it: no key is optional, and what a node fills in later is a key like any other."""
+
+    topic: str
+    draft: str
+    words: int
+
+
+def write(state: Letter) -> dict[str, Any]:
+    return {"draft": f"Dear reader, {state['topic']}."}
+
+
+def count(state: Letter) -> dict[str, Any]:
+    return {"words": len(state["draft"].split())}
+
+
+plain = (
+    StateGraph(Letter)
+    .add_node(write)
+    .add_node(count)
+    .add_edge(START, "write")
+    .add_edge("write", "count")
+    .add_edge("count", END)
+    .compile()
+)
+
+
 def step(state: State) -> dict[str, Any]:
     """One super-step of many, each of which takes a moment."""
     number = len(state.get("done", [])) + 1

@@ -1,0 +1,71 @@
+"""The console in a real browser, before a real gateway, API server and database."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from hack.cluster.controlplane import ControlPlane
+from hack.console import CONSOLE, build, install_modules
+from tests.gateway.conftest import events as events
+from tests.gateway.conftest import somebody as somebody
+from tests.support.browser import Visitor, open_visitor, running_chromium
+from tests.support.gateway import Gateway, running_gateway
+from tests.support.postgres import PostgresDatabase
+
+
+@pytest.fixture(scope="session")
+def dist() -> Path:
+    """The built console: once for all processes of a run."""
+    with (CONSOLE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install_modules()
+        return build()
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    control_plane: ControlPlane, events: PostgresDatabase, dist: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway that serves the console."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with running_gateway(control_plane, events, folder, CONSOLE_DIR=str(dist)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chromium(gateway: Gateway) -> Iterator[Browser]:
+    """A browser for the tests of a file.
+
+    While it is open its event loop counts as this thread's: ``asyncio.run`` needs another thread then. So the servers
+    are started before it, and it is closed before another file's tests.
+    """
+    del gateway
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_window(chromium: Browser, gateway: Gateway) -> Iterator[Callable[..., Visitor]]:
+    """Opens windows; at the end no page may have thrown, broken its policy, or fetched anything from elsewhere."""
+    opened: list[Visitor] = []
+
+    def open_one(address: str = "", **options: Any) -> Visitor:
+        visitor = open_visitor(chromium, address or gateway.address, **options)
+        opened.append(visitor)
+        return visitor
+
+    yield open_one
+    faults = [fault for visitor in opened for fault in visitor.faults]
+    for visitor in opened:
+        visitor.context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def visitor(open_window: Callable[..., Visitor]) -> Visitor:
+    """One window, with nobody signed in."""
+    return open_window()
