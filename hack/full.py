@@ -90,7 +90,7 @@ PARTS: Final[Mapping[str, Part]] = {
         "other_python",
         images=tuple(f"{name}-{OTHER_PYTHON}" for name in ON_OTHER_PYTHON),
     ),
-    "restore": _on_cluster("backup, restore, checklist and lost parts", "operations", "disruptions"),
+    "restore": _on_cluster("backup, restore, checks and lost parts", "operations", "disruptions"),
     "vault": replace(
         _tests_on_cluster("credentials from a real Vault", *WITH_VAULT),
         preparations=(("Vault", ("hack.cluster", "binaries", "vault")),),

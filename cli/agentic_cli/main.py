@@ -22,6 +22,7 @@ DEBUG_VARIABLE: Final = "AGENTIC_DEBUG"
 
 # Where each command is, and its line in `agentic --help`: that is shown, and completed, without loading any of them.
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "check": ("agentic_cli.commands.check:check", "Check that the operator is installed as it should be."),
     "init": ("agentic_cli.commands.init:init", "Write what a LangGraph project needs on a cluster."),
     "build": ("agentic_cli.commands.init:build", "Build the image of a LangGraph project."),
     "deploy": ("agentic_cli.commands.deploy:deploy", "Bring a LangGraph project to the cluster."),

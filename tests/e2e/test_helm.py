@@ -7,6 +7,7 @@ import base64
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -319,7 +320,7 @@ def installed_by_helm(kubectl: Kubectl, cluster: Cluster) -> Iterator[Callable[.
         install(kubectl, version=image_version())
 
 
-def test_an_installation_by_kustomize_is_taken_over_and_passes_the_checklist(
+def test_an_installation_by_kustomize_is_taken_over_and_passes_all_checks(
     installed_by_helm: Callable[..., None], project: Project
 ) -> None:
     chart = ("install", "agentic-operator", str(CHART), "--set", "image.tag=dev", "--wait", "--timeout", "3m")
@@ -332,12 +333,12 @@ def test_an_installation_by_kustomize_is_taken_over_and_passes_the_checklist(
     project.define("steps")
     project.start("steps", inputs={"count": 1, "seconds": 0})
     project.wait_phase("Completed")
-    checklist = subprocess.run(
-        ["manifests/checklist.sh"],
+    checks = subprocess.run(
+        [sys.executable, "-m", "agentic_cli", "check"],
         cwd=ROOT,
         env=read_environment(project.kubectl),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert checklist.stdout.splitlines()[-1] == "all 8 checks passed", checklist.stdout
+    assert checks.stdout.splitlines()[-1] == "all 8 checks passed", checks.stdout

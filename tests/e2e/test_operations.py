@@ -1,4 +1,4 @@
-"""The guide to operations on the real cluster: its commands as they stand, the checklist, a database that is lost.
+"""The guide to operations on the real cluster: its commands as they stand, `agentic check`, a database that is lost.
 
 They change the installation, so nothing else may run beside them.
 """
@@ -6,6 +6,7 @@ They change the installation, so nothing else may run beside them.
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,23 +27,28 @@ POLICY = "inputs-are-immutable.agentic-operator.dev"
 
 def check(kubectl: Kubectl) -> tuple[int, list[str]]:
     done = subprocess.run(
-        ["manifests/checklist.sh"], cwd=ROOT, env=read_environment(kubectl), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "agentic_cli", "check"],
+        cwd=ROOT,
+        env=read_environment(kubectl),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr == ""
     return done.returncode, done.stdout.splitlines()
 
 
-def wait_checklist(kubectl: Kubectl) -> None:
-    """Wait until the checklist passes: a cluster that came up a moment ago does not know yet what of it is ready."""
-    what = "the checklist"
+def wait_checked(kubectl: Kubectl) -> None:
+    """Wait until all checks pass: a cluster that came up a moment ago does not know yet what of it is ready."""
+    what = "the checks"
     wait_for(lambda: check(kubectl)[0], lambda status: status == 0, what=what, every=1)
 
 
-def test_the_checklist_passes_and_a_defect_is_named_with_the_command_that_mends_it(
+def test_all_checks_pass_and_a_defect_is_named_with_the_command_that_mends_it(
     kubectl: Kubectl, cluster: Cluster
 ) -> None:
     passed = [f"PASS  {number}  {name}" for number, name in enumerate(NAMES, start=1)]
-    wait_checklist(kubectl)
+    wait_checked(kubectl)
     assert check(kubectl) == (0, [*passed, "all 8 checks passed"])
 
     cluster.delete(POLICY_BINDING, POLICY)
@@ -123,7 +129,7 @@ def test_a_session_that_waits_goes_on_after_its_database_was_lost_and_restored_b
     guide.follow("-k manifests/migrate")
     guide.follow("-k manifests/migrate", "migrations.md")
     guide.follow("--replicas=2")
-    wait_checklist(kubectl)
+    wait_checked(kubectl)
 
     assert project.status()["phase"] == "WaitingForInput"
     project.answer({question["id"]: "yes"})

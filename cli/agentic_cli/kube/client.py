@@ -28,7 +28,7 @@ from agentic_cli.kube.errors import (
     build_error,
 )
 from agentic_cli.kube.kubeconfig import ClusterConnection
-from agentic_cli.model.kinds import IDENTITY, PODS, Kind
+from agentic_cli.model.kinds import IDENTITY, PODS, SERVER_VERSION, Kind
 from agentic_core.errors import AgenticError, ApiUnavailable, PermanentError
 
 CHUNK: Final = 500
@@ -86,6 +86,11 @@ class Api:
         """Return one object."""
         call = self._call("get", kind, namespace, name)
         return self._request(call, "GET", _path(kind, namespace, name), accept=accept)
+
+    def fetch_version(self) -> str:
+        """Return the version of the API server, as `v1.35.4`."""
+        call = self._call("get", SERVER_VERSION, None)
+        return str(self._request(call, "GET", _path(SERVER_VERSION, None)).get("gitVersion") or "unknown")
 
     def fetch_username(self) -> str:
         """Return the user's name as the API server authenticated it, read once; empty if it does not report it."""

@@ -44,6 +44,48 @@ CLUSTER_WORKFLOWS: Final = Kind(
 )
 PODS: Final = Kind("/api/v1", "pods", "pod", "Pod", "pod")
 DEPLOYMENTS: Final = Kind("/apis/apps/v1", "deployments", "deployment", "Deployment", "deployment", "apps")
+JOBS: Final = Kind("/apis/batch/v1", "jobs", "job", "Job", "job", "batch")
+SECRETS: Final = Kind("/api/v1", "secrets", "secret", "Secret", "secret")
+CONFIG_MAPS: Final = Kind("/api/v1", "configmaps", "configmap", "ConfigMap", "configmap")
+LEASES: Final = Kind("/apis/coordination.k8s.io/v1", "leases", "lease", "Lease", "lease", "coordination.k8s.io")
+CUSTOM_RESOURCES: Final = Kind(
+    "/apis/apiextensions.k8s.io/v1",
+    "customresourcedefinitions",
+    "customresourcedefinition",
+    "CustomResourceDefinition",
+    "custom resource definition",
+    "apiextensions.k8s.io",
+    is_namespaced=False,
+)
+_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
+POLICIES: Final = Kind(
+    _ADMISSION,
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicy",
+    "ValidatingAdmissionPolicy",
+    "admission policy",
+    "admissionregistration.k8s.io",
+    is_namespaced=False,
+)
+POLICY_BINDINGS: Final = Kind(
+    _ADMISSION,
+    "validatingadmissionpolicybindings",
+    "validatingadmissionpolicybinding",
+    "ValidatingAdmissionPolicyBinding",
+    "binding of an admission policy",
+    "admissionregistration.k8s.io",
+    is_namespaced=False,
+)
+ACCESS_REVIEWS: Final = Kind(
+    "/apis/authorization.k8s.io/v1",
+    "subjectaccessreviews",
+    "subjectaccessreview",
+    "SubjectAccessReview",
+    "review of a right",
+    "authorization.k8s.io",
+    is_namespaced=False,
+)
+SERVER_VERSION: Final = Kind("", "version", "version", "Version", "version", is_namespaced=False)
 NAMESPACES: Final = Kind("/api/v1", "namespaces", "namespace", "Namespace", "namespace", is_namespaced=False)
 IDENTITY: Final = Kind(
     "/apis/authentication.k8s.io/v1",

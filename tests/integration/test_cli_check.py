@@ -1,8 +1,7 @@
-"""The checklist of a deployment: eight steps that pass where all is well, and are named with a remedy where not."""
+"""`agentic check`: eight steps that pass where all is well, and are named with a remedy where not."""
 
 import contextlib
-import os
-import subprocess
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hack.cluster.errors import ClusterError
 from hack.kubectl import Kubectl
 from tests.support.commands import ROOT
 from tests.support.kube import SYSTEM
+from tests.support.person import Person
 from tests.support.settled import name_account, wait_for_policies, wait_for_rights
 
 NAMES = ("cluster", "resources", "namespace", "credentials", "migration", "rights", "admission", "operator")
@@ -59,22 +59,9 @@ def deployed(control_plane: ControlPlane, kubectl: Kubectl) -> Iterator[ControlP
     wait_for_policies(control_plane)
 
 
-def check(kubeconfig: Path, **environment: str) -> tuple[int, dict[str, str], str]:
-    """Run the script; return its status, the problems by the names of their checks, and all it said."""
-    kubectl = Kubectl(kubeconfig)
-    folder = Path(kubectl.program).parent
-    done = subprocess.run(
-        ["sh", str(ROOT / "manifests/checklist.sh")],
-        env={
-            "PATH": f"{folder}:{os.environ['PATH']}",
-            "HOME": str(kubeconfig.parent),
-            "KUBECONFIG": str(kubeconfig),
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def check(person: Person, *arguments: str) -> tuple[int, dict[str, str], str]:
+    """Run the command; return its status, the problems by the names of their steps, and all it said."""
+    done = person.run("check", *arguments)
     lines = done.stdout.splitlines()
     problems = {}
     for place, line in enumerate(lines):
@@ -86,7 +73,7 @@ def check(kubeconfig: Path, **environment: str) -> tuple[int, dict[str, str], st
 
 
 def test_where_all_is_well_all_eight_pass_and_no_secret_is_read(deployed: ControlPlane) -> None:
-    status, problems, said = check(deployed.kubeconfig)
+    status, problems, said = check(Person.using(deployed.kubeconfig))
     assert (status, problems) == (0, {}), said
     for number, name in enumerate(NAMES, start=1):
         assert f"PASS  {number}  {name}\n" in said
@@ -113,7 +100,7 @@ def test_each_missing_part_is_named(deployed: ControlPlane, kubectl: Kubectl) ->
     )
     kubectl.run("label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
     try:
-        status, problems, said = check(deployed.kubeconfig)
+        status, problems, said = check(Person.using(deployed.kubeconfig))
     finally:
         kubectl.run("label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
         kubectl.run(*system, "delete", "job", "agentic-migrate", "--wait=false")
@@ -128,11 +115,29 @@ def test_each_missing_part_is_named(deployed: ControlPlane, kubectl: Kubectl) ->
     assert "6 of 8 checks failed" in said
 
 
-def test_without_a_cluster_every_step_fails_by_name(tmp_path: Path) -> None:
+def test_who_may_not_look_is_told_which_right_is_missing(deployed: ControlPlane) -> None:
+    person = Person.using(deployed.kubeconfig_for_user("outsider", namespace="default"))
+    status, problems, said = check(person)
+    assert status == 1
+    assert problems.keys() == {*NAMES} - {"cluster"}, said
+    for name, right in (
+        ("resources", "'get' on customresourcedefinitions of apiextensions.k8s.io"),
+        ("credentials", "'get' on secrets in namespace 'agentic-system'"),
+        ("rights", "'create' on subjectaccessreviews of authorization.k8s.io"),
+        ("operator", "'get' on deployments of apps"),
+    ):
+        assert right in problems[name], problems[name]
+
+
+def test_programs_get_the_steps_as_json(deployed: ControlPlane) -> None:
+    checks = json.loads(Person.using(deployed.kubeconfig).out("check", "-o", "json"))["checks"]
+    assert [(each["name"], each["passed"], each["problem"]) for each in checks] == [(name, True, "") for name in NAMES]
+
+
+def test_without_a_cluster_one_step_says_so_and_the_others_are_not_looked_at(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("apiVersion: v1\nkind: Config\n")
-    status, problems, _ = check(config)
-    assert status == 1
-    assert problems["cluster"].endswith("does not answer")
-    assert {"cluster", "resources", "namespace", "credentials", "rights", "admission", "operator"} <= problems.keys()
-    assert check(config, KUBECTL="no-such-kubectl")[0] == 2
+    status, problems, _ = check(Person.using(config))
+    assert (status, set(problems)) == (1, {*NAMES})
+    assert {problem for name, problem in problems.items() if name != "cluster"} == {"not looked at"}
+    assert "names no current context" in problems["cluster"]
