@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from agentic_cli.interaction.interrupts import interruptible
 from agentic_cli.interaction.prompting import NoAnswer, TerminalDialogue
 from agentic_cli.output import terminal
 
@@ -52,7 +53,8 @@ class LineEditor:
         if restored:
             self._readline.set_startup_hook(lambda: self._insert(restored))
         try:
-            return input(_style(prompt))
+            with interruptible():
+                return input(_style(prompt))
         except EOFError:
             terminal.note("")
             raise NoAnswer from None

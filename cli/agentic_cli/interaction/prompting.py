@@ -14,6 +14,7 @@ from agentic_cli.inputs.checks import find_form_problems
 from agentic_cli.inputs.forms import Field, list_fields, list_missing
 from agentic_cli.inputs.questions import AskedQuestion, check_answer, read_answer
 from agentic_cli.inputs.values import find_types, put, read_several, read_value
+from agentic_cli.interaction.interrupts import interruptible
 from agentic_cli.output import terminal
 from agentic_cli.output.rendering import describe_details
 from agentic_core.choices import find_item_choices
@@ -48,7 +49,8 @@ class TerminalDialogue:
     def ask(self, prompt: str) -> str:
         """Return the line typed."""
         click.echo(f"{click.style(prompt, bold=True)} ", nl=False, err=True, color=terminal.wants_colour(sys.stderr))
-        line = sys.stdin.readline()
+        with interruptible():
+            line = sys.stdin.readline()
         if not line:
             self.tell("")
             raise NoAnswer
