@@ -9,13 +9,15 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from hack.cluster import deps
 from hack.cluster.errors import ClusterError, MissingTool
 from hack.cluster.folders import cache_folder
 from hack.cluster.progress import Progress
 
+# How often a command is started at most where the kernel refuses its start.
+_STARTS: Final = 5
 BuilderName = Literal["docker", "podman", "buildah"]
 
 _CERTIFICATES = Path("/etc/ssl/certs")
@@ -205,6 +207,15 @@ def find_builder(progress: Progress) -> Builder:
     return Builder("buildah")
 
 
+def is_start_refused(status: int, said: str) -> bool:
+    """Return whether buildah could not start itself for a step, which says nothing about the step.
+
+    It runs each step from a sealed copy of itself in memory. The kernel refuses the seal with EBUSY while anything
+    else still counts a page of the copy, which on a busy machine outlasts the 150 ms that it waits.
+    """
+    return status != 0 and "sealing memfd copy: Device or resource busy" in said
+
+
 def _answers(argv: Sequence[str]) -> bool:
     """Return whether a builder works; a docker command without its engine does not."""
     if shutil.which(argv[0]) is None:
@@ -216,6 +227,9 @@ def _answers(argv: Sequence[str]) -> bool:
 
 
 def _run(argv: Sequence[str]) -> None:
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    for _ in range(_STARTS):
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if not is_start_refused(done.returncode, done.stdout):
+            break
     if done.returncode != 0:
         raise ClusterError(f"`{' '.join(argv[:3])} …` failed:\n{done.stdout.strip()[-3000:]}")

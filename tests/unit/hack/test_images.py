@@ -26,6 +26,7 @@ from hack.images.builders import (
     build_npm_configuration,
     build_pip_configuration,
     build_uv_configuration,
+    is_start_refused,
 )
 from hack.images.store import ImageStore
 
@@ -204,3 +205,15 @@ def test_postgres_has_the_user_of_the_official_image() -> None:
     command = build_debian_command(BASES["base-postgres"], "bookworm", Path("/x.tar"))
     assert any("postgres:x:999:999:" in part for part in command)
     assert command[-2:] == ["bookworm", "/x.tar"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "expected"),
+    [
+        (1, "Close_Fd sealing memfd copy: Device or resource busy\nsubprocess exited with status 1", True),
+        (0, "Close_Fd sealing memfd copy: Device or resource busy", False),
+        (1, "mount: Device or resource busy", False),
+    ],
+)
+def test_only_a_step_that_the_kernel_did_not_start_is_started_again(status: int, said: str, expected: bool) -> None:
+    assert is_start_refused(status, said) is expected
