@@ -37,15 +37,15 @@ def interruptible() -> Iterator[None]:
         signal.set_wakeup_fd(previous)
         left.set()
         os.close(noting)
-        # A second Ctrl-C may have come before the thread began: then there is none to wait for.
+        # Ctrl-C may have come while the thread began: then it ends by itself.
         with suppress(RuntimeError):
             watcher.join()
-        os.close(noted)
         signal.signal(_NUDGE, before)
 
 
 def _nudge(noted: int, left: threading.Event) -> None:
-    while numbers := os.read(noted, 256):
-        while signal.SIGINT in numbers and not left.is_set():
-            signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
-            left.wait(_NUDGE_SECONDS)
+    with open(noted, "rb", buffering=0) as numbers:
+        while number := numbers.read(1):
+            while number[0] == signal.SIGINT and not left.is_set():
+                signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
+                left.wait(_NUDGE_SECONDS)

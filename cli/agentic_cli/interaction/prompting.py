@@ -48,8 +48,9 @@ class TerminalDialogue:
 
     def ask(self, prompt: str) -> str:
         """Return the line typed."""
-        click.echo(f"{click.style(prompt, bold=True)} ", nl=False, err=True, color=terminal.wants_colour(sys.stderr))
+        colour = terminal.wants_colour(sys.stderr)
         with interruptible():
+            click.echo(f"{click.style(prompt, bold=True)} ", nl=False, err=True, color=colour)
             line = sys.stdin.readline()
         if not line:
             self.tell("")
