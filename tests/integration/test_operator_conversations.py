@@ -336,7 +336,8 @@ def test_a_conversation_ends_when_it_is_closed_and_when_nobody_says_anything(
     converse(space, "one", "two")
     space.change("s", close=True)
     run_turn(space, 1)
-    run_turn(space, 2)
+    # The last pod is deleted once its turn has ended: who plays it may come too late to end it.
+    run_turn(space, 2, is_warm=True)
     status = space.wait_status("s", "Completed", "Closed")
     assert [each["phase"] for each in status["turns"]] == ["Completed", "Completed"]
     assert next(each for each in status["conditions"] if each["type"] == "Complete")["status"] == "True"
