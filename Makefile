@@ -11,7 +11,7 @@ TESTS ?= tests/faults
 SOURCES := core store operator runner gateway client cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors chaos scan sbom release-files full console console-check console-types
+.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors chaos scan sbom release-files install-file full console console-check console-types
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -80,6 +80,10 @@ sbom: venv deps ## What is in the images, as CycloneDX, in build/release
 release-files: venv deps ## The chart's package, SBOMs and an unsigned provenance statement, in build/release
 	@$(BIN)/python -m hack.images build --no-load operator runner gateway
 	@$(BIN)/python -m hack.provenance $(ARGS)
+
+install-file: venv ## All of an installation as one file for kubectl, build/install.yaml (IMAGE=…; ALLOWED=prefix of images)
+	@test -n "$(IMAGE)" || { echo "error: name the operator's image: make install-file IMAGE=registry.example.com/agentic-operator/operator:TAG" >&2; exit 2; }
+	@$(BIN)/python -m hack.install_file --image "$(IMAGE)" $(if $(ALLOWED),--allowed "$(ALLOWED)") -o build/install.yaml
 
 full: venv test-deps ## One part of the long tests and measurements (PART=kills; `python -m hack.full --help` lists them)
 	@test -n "$(PART)" || { $(BIN)/python -m hack.full --help; exit 2; }

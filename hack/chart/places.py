@@ -218,7 +218,7 @@ def build_migration() -> tuple[Template, ...]:
     job = Template(
         "manifests/migrate/job.yaml",
         (
-            named("agentic-migrate", name("migrate")),
+            named("agentic-migrate", '{{ include "agentic-operator.migration" . }}'),
             Place("backoffLimit: 3\n", "backoffLimit: {{ .Values.migrate.backoffLimit }}\n"),
             Place(
                 "ttlSecondsAfterFinished: 86400\n",
@@ -558,6 +558,40 @@ def build_extras() -> tuple[Template, ...]:
     return monitor, of_gateway, rules, claim, cronjob, scripts
 
 
+def build_trial() -> tuple[Template, ...]:
+    """Return a PostgreSQL for trying things out, which is off by default and goes with the release."""
+    enabled = f"and {_OPERATES} .Values.trial.enabled"
+    own = name("trial-postgres")
+    server = Template(
+        "manifests/postgres/postgres.yaml",
+        (
+            named("postgres", own, 2),
+            Place("app.kubernetes.io/name: postgres\n", f"app.kubernetes.io/name: {own}\n", 4),
+            Place("  serviceName: postgres\n", f"  serviceName: {own}\n{_TRIAL_CLAIM}"),
+            Place("image: docker.io/library/postgres:16\n", "image: {{ .Values.trial.image }}\n"),
+            Place("in the Secret postgres-superuser.\n", f"in the Secret {own}.\n"),
+            Place("secretName: postgres-superuser\n", f"secretName: {own}\n"),
+            Place("            storage: 1Gi\n", "            storage: {{ .Values.trial.size }}\n"),
+        ),
+        enabled,
+    )
+    network = Template(
+        "manifests/postgres/network.yaml",
+        (
+            named("postgres", own),
+            Place("      app.kubernetes.io/name: postgres\n", f"      app.kubernetes.io/name: {own}\n"),
+        ),
+        f"and ({enabled}) .Values.networkPolicies.enabled",
+    )
+    return server, network
+
+
+_TRIAL_CLAIM: Final = """\
+  # With the release goes its Secret, and without that nobody reads the data any more.
+  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete, whenScaled: Retain}
+"""
+
+
 def build_scripts() -> dict[str, object]:
     """Return the ConfigMap that kustomize makes of the backup's scripts."""
     return {
@@ -587,4 +621,5 @@ def build_templates() -> tuple[Template, ...]:
         *build_networks(),
         *build_gateway(),
         *build_extras(),
+        *build_trial(),
     )

@@ -7,7 +7,6 @@ import base64
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +30,11 @@ from tests.support.cluster import (
     POLICY_BINDING,
     SECRET,
     SERVICE_ACCOUNT,
+    VOLUME_CLAIM,
     Cluster,
     Json,
 )
+from tests.support.commands import run_agentic
 from tests.support.guide import find_console, read_consoles, reads_like, run_commands
 
 PARTS = ("owner", "operator", "runner")
@@ -249,8 +250,8 @@ class Page:
 
 
 def test_the_commands_of_the_page_install_upgrade_roll_back_and_uninstall(release: Release, tmp_path: Path) -> None:
-    # Also: the parts of an admin and a team (tests/integration/test_chart.py), and how to run these tests.
-    assert len(read_consoles("helm.md")) == 9, "the page has other blocks than this test knows"
+    # Also: a trial, the parts of an admin and a team (tests/integration/test_chart.py), and how to run these tests.
+    assert len(read_consoles("helm.md")) == 10, "the page has other blocks than this test knows"
     project, database = release.project, release.name.replace("-", "_")
     values = json.loads(release.values.read_text()) | {"crds": {"install": False}}
     release.values.write_text(json.dumps(values))
@@ -302,6 +303,51 @@ def test_the_commands_of_the_page_install_upgrade_roll_back_and_uninstall(releas
     page.follow("logs job/agentic-migrate", status=1)
 
 
+def test_a_trial_brings_its_database_keeps_its_passwords_and_goes_with_its_data(
+    project: Project, tmp_path: Path
+) -> None:
+    values = {
+        "image": {"tag": "dev"},
+        "trial": {"enabled": True, "image": "agentic-operator/postgres:dev"},
+        "watchNamespaces": [project.name],
+        # The rest is the installation's that is there.
+        "crds": {"install": False},
+        "parts": {"shared": False},
+        "sharedName": "agentic",
+        "replicas": 1,
+    }
+    (tmp_path / "values.yaml").write_text(json.dumps(values), encoding="utf-8")
+    trial = Release(project, ensure(["helm"])["helm"], tmp_path / "values.yaml")
+    passwords = f"{trial.name}-agentic-trial-postgres"
+
+    def check() -> set[str]:
+        """Return the steps that failed, but for that of the namespace: a test's admits other pods, too."""
+        operator = ("-n", trial.name, "--name", f"{trial.name}-agentic-operator")
+        done = run_agentic("check", *operator, "-o", "json", env=read_environment(project.kubectl))
+        return {each["name"] for each in json.loads(done.stdout)["checks"] if each["problem"]} - {"namespace"}
+
+    def wait_migrated(revision: int) -> None:
+        for job in (f"{trial.name}-agentic-migrate-{revision}", f"{passwords}-logins-{revision}"):
+            project.run_kubectl("wait", "--for=condition=complete", f"job/{job}", "--timeout=180s")
+
+    try:
+        done = trial.install()
+        assert done.returncode == 0, done.stderr
+        wait_migrated(1)
+        assert check() == set()
+        made = project.get(SECRET, passwords)["data"]
+        done = trial.install("--set", "podAnnotations.release=second")
+        assert done.returncode == 0, done.stderr
+        wait_migrated(2)
+        assert project.get(SECRET, passwords)["data"] == made
+        assert check() == set()
+    finally:
+        done = trial.run("uninstall", trial.name, "--wait")
+    assert done.returncode == 0, done.stderr
+    assert project.find(SECRET, passwords) is None
+    project.cluster.wait_gone(VOLUME_CLAIM, f"data-{passwords}-0", project.name)
+
+
 @pytest.fixture
 def installed_by_helm(kubectl: Kubectl, cluster: Cluster) -> Iterator[Callable[..., None]]:
     """Installs over the installation that is there, under the names of the guide; at the end that is back."""
@@ -333,12 +379,5 @@ def test_an_installation_by_kustomize_is_taken_over_and_passes_all_checks(
     project.define("steps")
     project.start("steps", inputs={"count": 1, "seconds": 0})
     project.wait_phase("Completed")
-    checks = subprocess.run(
-        [sys.executable, "-m", "agentic_cli", "check"],
-        cwd=ROOT,
-        env=read_environment(project.kubectl),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    checks = run_agentic("check", env=read_environment(project.kubectl))
     assert checks.stdout.splitlines()[-1] == "all 8 checks passed", checks.stdout

@@ -5,8 +5,6 @@ They change the installation, so nothing else may run beside them.
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from hack.install import NAMESPACE, image_version, install, make_logins
 from hack.kubectl import ROOT, Kubectl
 from tests.e2e.conftest import Project, read_environment
 from tests.support.cluster import JOB, POLICY_BINDING, STATEFUL_SET, VOLUME_CLAIM, Cluster
+from tests.support.commands import run_agentic
 from tests.support.guide import find_console, reads_like, run_commands
 from tests.support.waiting import wait_for
 
@@ -26,14 +25,7 @@ POLICY = "inputs-are-immutable.agentic-operator.dev"
 
 
 def check(kubectl: Kubectl) -> tuple[int, list[str]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "agentic_cli", "check"],
-        cwd=ROOT,
-        env=read_environment(kubectl),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_agentic("check", env=read_environment(kubectl))
     assert done.stderr == ""
     return done.returncode, done.stdout.splitlines()
 

@@ -14,7 +14,9 @@ import yaml
 
 from hack.chart.places import CHART
 from hack.cluster.binaries import ensure, kubectl
-from hack.kubectl import ROOT
+from hack.cluster.controlplane import ControlPlane
+from hack.install_file import build_install
+from hack.kubectl import ROOT, Kubectl
 from hack.scan import STRICT_RULES
 
 Json = dict[str, Any]
@@ -229,6 +231,67 @@ def test_two_teams_share_the_shared_part_and_nothing_else(helm: Path) -> None:
         if "bind" in rule["verbs"]
     ]
     assert bound == [["agentic-runner"]] * 4
+
+
+def test_the_one_file_for_kubectl_makes_what_kustomize_does(tmp_path: Path) -> None:
+    written = [one for one in yaml.safe_load_all(build_install("agentic-operator/operator:dev")) if one]
+    assert index(written) == index(kustomize(tmp_path, ["crds", "manifests/operator"], []))
+
+
+def test_a_trial_database_comes_with_passwords_and_without_a_hook(helm: Path, control_plane: ControlPlane) -> None:
+    documents = template(helm, "--set", "trial.enabled=true,gateway.enabled=true")
+    assert not [one for one in documents if "helm.sh/hook" in json.dumps(one)]
+    secrets = {one["metadata"]["name"]: one["stringData"] for one in documents if one["kind"] == "Secret"}
+    passwords = secrets.pop("agentic-trial-postgres")
+    assert len(set(passwords.values())) == len(passwords) == 4
+    assert secrets.keys() == {f"agentic-postgres-{part}" for part in ("owner", "operator", "runner", "gateway")}
+    host = "agentic-trial-postgres.agentic-system.svc:5432/agentic"
+    assert secrets["agentic-postgres-owner"] == {"dsn": f"postgresql://postgres:{passwords['password']}@{host}"}
+    assert secrets["agentic-postgres-operator"] == {
+        "dsn": f"postgresql://agentic_operator_login:{passwords['operator']}@{host}"
+    }
+    jobs = {one["metadata"]["name"] for one in documents if one["kind"] == "Job"}
+    assert jobs == {"agentic-migrate-1", "agentic-trial-postgres-logins-1"}
+
+    beside = {(one["kind"], one["metadata"]["name"]) for one in documents} - {
+        (one["kind"], one["metadata"]["name"]) for one in template(helm, "--set", "gateway.enabled=true")
+    }
+    text = yaml.safe_dump_all(one for one in documents if (one["kind"], one["metadata"]["name"]) in beside)
+    Kubectl(control_plane.kubeconfig).run("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=text)
+
+
+def test_a_trial_database_is_refused_beside_vault(helm: Path) -> None:
+    done = run(
+        helm, "template", "x", str(CHART), "--set", f"trial.enabled=true,vault.enabled=true,vault.address={VAULT}"
+    )
+    assert done.returncode != 0
+    assert "/vault/enabled" in done.stderr
+
+
+def read_values(page: str) -> list[tuple[str, Json]]:
+    """Return the values for the chart in the manifests of a page, each with its kind."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.M | re.S)
+    documents = [one for block in blocks for one in yaml.safe_load_all(block)]
+    found = []
+    for one in documents:
+        source = (one.get("spec") or {}).get("source") or {}
+        values = source.get("helm", {}).get("valuesObject") or (one.get("spec") or {}).get("values")
+        if values:
+            found.append((one["kind"], values))
+    return found
+
+
+@pytest.mark.parametrize("page", ["helm.md", "installing-examples.md"])
+def test_the_values_of_written_out_examples_render(helm: Path, tmp_path: Path, page: str) -> None:
+    found = read_values(page)
+    assert found
+    for kind, values in found:
+        (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+        (deployment,) = (
+            one for one in template(helm, "-f", str(tmp_path / "values.yaml")) if one["kind"] == "Deployment"
+        )
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["image"].startswith("registry.example.com/agentic-operator/operator:"), kind
 
 
 def test_the_chart_passes_helms_own_checks(helm: Path) -> None:

@@ -22,14 +22,18 @@ KUSTOMIZATION = re.compile(
 PAGES = sorted(
     path.name for path in (ROOT / "docs").glob("*.md") if KUSTOMIZATION.search(path.read_text(encoding="utf-8"))
 )
-MIGRATED = "kubectl -n agentic-system wait --for=condition=complete"
+WAITS = ("kubectl -n agentic-system wait --for=condition=complete", "kubectl -n agentic-system rollout status")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what a reader has before them."""
-    for name in ("crds", "manifests", "migrations"):
+    for name in ("crds", "manifests", "migrations", "hack", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    # Its environment is made already.
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     return tmp_path
 
 
@@ -78,16 +82,22 @@ def test_the_commands_of_the_page_install_upgrade_and_remove(plane: ControlPlane
     client = Kubectl(plane.kubeconfig)
 
     def run(block: str) -> str:
-        lines = [line for line in block.splitlines() if not line.startswith(MIGRATED)]
+        lines = [line for line in block.splitlines() if not line.startswith(WAITS)]
         return run_commands("\n".join(lines), env=env, folder=checkout)
 
     run(install)
     for kind, name in (
         ("deployment", "agentic-operator"),
         ("job", "agentic-migrate"),
+        ("validatingadmissionpolicybinding", "turns-are-their-authors.agentic-operator.dev"),
         *(("secret", f"agentic-postgres-{role}") for role in ("owner", "operator", "runner")),
     ):
         assert client.get("-n", "agentic-system", kind, name) is not None, f"{kind}/{name}"
+    image = "registry.example.com/agentic-operator/operator:0.1.0"
+    assert f"image: {image}\n" in client.run("-n", "agentic-system", "get", "deployment,job", "-o", "yaml")
+    # What the file makes is what kustomize would make.
+    kinds = {each["kind"] for each in yaml.safe_load_all((checkout / "build/install.yaml").read_text())}
+    assert {"CustomResourceDefinition", "Deployment", "NetworkPolicy", "PodDisruptionBudget"} <= kinds
     first = client.get("-n", "agentic-system", "job", "agentic-migrate")
     run(upgrade)
     second = client.get("-n", "agentic-system", "job", "agentic-migrate")

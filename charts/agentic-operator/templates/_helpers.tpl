@@ -28,6 +28,14 @@
 {{- ternary "agentic-operator.dev" (printf "%s.agentic-operator.dev" $name) (eq $name "agentic-operator") }}
 {{- end }}
 
+{{- /* The migration's Job. Beside a trial database it is no hook, and a Job's template cannot change: each revision has one. */ -}}
+{{- define "agentic-operator.migration" -}}
+{{- printf "%s-migrate" (include "agentic-operator.base" .) }}
+{{- if .Values.trial.enabled }}
+{{- printf "-%d" .Release.Revision }}
+{{- end }}
+{{- end }}
+
 {{- define "agentic-operator.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -164,7 +172,8 @@ topologySpreadConstraints:
 {{- define "agentic-operator.hook" -}}
 {{- $values := (index . 0).Values }}
 {{- $order := index . 1 }}
-{{- if and $values.migrate.enabled (eq $values.migrate.hook "helm") -}}
+{{- if $values.trial.enabled }}
+{{- else if and $values.migrate.enabled (eq $values.migrate.hook "helm") -}}
 annotations:
   helm.sh/hook: pre-install,pre-upgrade
   helm.sh/hook-weight: {{ $order | quote }}

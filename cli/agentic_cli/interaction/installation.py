@@ -5,7 +5,7 @@ from agentic_cli.kube.errors import NotFound, NotInstalled
 from agentic_cli.model.installation import (
     DSN_KEY,
     LEASE,
-    POLICIES,
+    MIGRATIONS,
     RESOURCES,
     RIGHT_TO_ALL_NAMESPACES,
     RIGHT_TO_ONE_NAMESPACE,
@@ -48,12 +48,12 @@ def observe_installation(api: Api, place: Place) -> Seen:
         namespace=_look(api, NAMESPACES, None, place.namespace),
         vault=_look(api, CONFIG_MAPS, place.namespace, place.vault_config),
         secrets={name: _has_key(api, place.namespace, name) for name in SECRETS},
-        migration=_look(api, JOBS, place.namespace, place.migration),
+        migration=_find_migration(api, place),
         missing_rights=missing,
         rights_trouble=trouble,
         policies={
-            f"{kind.singular}/{name}": _look(api, kind, None, f"{name}.{place.domain}")
-            for name in POLICIES
+            f"{kind.singular}/{name}": _look(api, kind, None, name)
+            for name in place.name_policies(deployment)
             for kind in (POLICY_KIND, POLICY_BINDINGS)
         },
         deployment=deployment,
@@ -68,6 +68,19 @@ def _look(api: Api, kind: Kind, namespace: str | None, name: str) -> Look:
         return Look()
     except AgenticError as error:
         return Look(trouble=str(error))
+
+
+def _find_migration(api: Api, place: Place) -> Look:
+    """Read the migration's Job; one that is named by its revision is known by its label, and the newest counts."""
+    named = _look(api, JOBS, place.namespace, place.migration)
+    if named.found or named.trouble:
+        return named
+    try:
+        pages = api.list_pages(JOBS, place.namespace, selector=MIGRATIONS)
+        jobs = [each for page in pages for each in page.get("items") or ()]
+    except AgenticError as error:
+        return Look(trouble=str(error))
+    return Look(max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None))
 
 
 def _has_key(api: Api, namespace: str, name: str) -> bool | str:

@@ -17,6 +17,9 @@ POLICIES: Final = (
     "runners-are-the-operators",
     "sessions-leave-room",
     "turns-are-their-authors",
+)
+# Those of all releases: one of them makes these.
+SHARED_POLICIES: Final = (
     "inputs-are-immutable",
     "reserved-config-keys",
     "names-are-their-bearers",
@@ -25,6 +28,8 @@ POLICIES: Final = (
 SECRETS: Final = ("agentic-postgres-owner", "agentic-postgres-operator", "agentic-postgres-runner")
 DSN_KEY: Final = "dsn"
 LEASE: Final = "agentic-operator"
+# Labels of the Jobs that migrate.
+MIGRATIONS: Final = "app.kubernetes.io/part-of=agentic-operator,app.kubernetes.io/component=migrate"
 DEFAULT_NAMESPACE: Final = "agentic-system"
 DEFAULT_NAME: Final = "agentic-operator"
 _LEVEL: Final = "pod-security.kubernetes.io/enforce"
@@ -65,10 +70,14 @@ class Place:
     namespace: str = DEFAULT_NAMESPACE
     name: str = DEFAULT_NAME
 
-    @property
-    def domain(self) -> str:
-        """The end of its policies' names."""
-        return GROUP if self.name == DEFAULT_NAME else f"{self.name}.{GROUP}"
+    def name_policies(self, deployment: "Look") -> list[str]:
+        """Return its policies; an operator's variables say who made the shared ones, by the name of a role."""
+        role = read_variable(deployment, "RUNNER_CLUSTER_ROLE") or "agentic-runner"
+        shared = f"{role.removesuffix('-runner')}-operator"
+        return [
+            *(f"{policy}.{_name_domain(self.name)}" for policy in POLICIES),
+            *(f"{policy}.{_name_domain(shared)}" for policy in SHARED_POLICIES),
+        ]
 
     @property
     def migration(self) -> str:
@@ -220,7 +229,9 @@ def _judge_rights(seen: Seen) -> str:
 def _judge_admission(seen: Seen) -> str:
     troubles = [each.trouble for each in seen.policies.values() if each.trouble]
     missing = [name for name, look in seen.policies.items() if not look.trouble and look.found is None]
-    return _join(f"missing: {' '.join(missing)}" if missing else "", *troubles)
+    # Their group says nothing that is not known.
+    shown = [name.removesuffix(f".{GROUP}") for name in missing]
+    return _join(f"missing: {' '.join(shown)}" if missing else "", *troubles)
 
 
 def _judge_operator(seen: Seen) -> str:
@@ -241,10 +252,19 @@ def _find_release(look: Look, place: Place) -> str:
 
 def list_served(deployment: Look) -> list[str]:
     """Return the namespaces that an operator serves, by its variables; none for all."""
+    value = read_variable(deployment, "WATCH_NAMESPACES")
+    return [name for each in value.split(",") if (name := each.strip())]
+
+
+def read_variable(deployment: Look, name: str) -> str:
+    """Return a variable of a Deployment's containers; empty where it has none."""
     spec = (((deployment.found or {}).get("spec") or {}).get("template") or {}).get("spec") or {}
     variables = [each for container in spec.get("containers") or () for each in container.get("env") or ()]
-    value = next((str(each.get("value") or "") for each in variables if each.get("name") == "WATCH_NAMESPACES"), "")
-    return [name for each in value.split(",") if (name := each.strip())]
+    return next((str(each.get("value") or "") for each in variables if each.get("name") == name), "")
+
+
+def _name_domain(release: str) -> str:
+    return GROUP if release == DEFAULT_NAME else f"{release}.{GROUP}"
 
 
 def _list_conditions(found: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from agentic_cli.model.installation import (
-    POLICIES,
     RESOURCES,
     RIGHT_TO_ALL_NAMESPACES,
     RIGHT_TO_ONE_NAMESPACE,
@@ -36,7 +35,7 @@ def a_cluster(**changes: Any) -> Seen:
         resources={plural: having("Established") for plural in RESOURCES},
         namespace=Look({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
         secrets=dict.fromkeys(SECRETS, True),
-        policies={f"validatingadmissionpolicy/{name}": Look({}) for name in POLICIES},
+        policies={f"validatingadmissionpolicy/{name}": Look({}) for name in Place().name_policies(Look())},
         deployment=having("Available"),
         lease=Look({"spec": {"holderIdentity": "a"}}),
     )
@@ -86,7 +85,7 @@ CASES: dict[str, tuple[Seen, dict[str, str]]] = {
     ),
     "nobody may ask for rights": (a_cluster(rights_trouble="not allowed"), {"rights": "not allowed"}),
     "a policy is missing": (
-        a_cluster(policies={"validatingadmissionpolicybinding/x": Look()}),
+        a_cluster(policies={"validatingadmissionpolicybinding/x.agentic-operator.dev": Look()}),
         {"admission": "missing: validatingadmissionpolicybinding/x"},
     ),
     "no operator": (a_cluster(deployment=Look()), {"operator": "no replica is available"}),
@@ -111,17 +110,26 @@ def test_a_release_of_helm_is_mended_by_helm_and_goes_by_its_own_names() -> None
     seen = a_cluster(deployment=having("Available", labels=labels), missing_rights=["list pods"])
     (failed,) = [each for each in judge(seen, place) if each.problem]
     assert failed.remedy == "helm upgrade platform charts/agentic-operator -n platform --reset-then-reuse-values"
-    assert (place.domain, place.migration, place.account) == (
-        "platform-agentic-operator.agentic-operator.dev",
+    assert (place.migration, place.account) == (
         "platform-agentic-migrate",
         "system:serviceaccount:platform:platform-agentic-operator",
     )
 
 
-def test_the_namespaces_that_an_operator_serves_are_read_from_its_variables() -> None:
-    def deployment(*env: dict[str, str]) -> Look:
-        return Look({"spec": {"template": {"spec": {"containers": [{"env": list(env)}]}}}})
+def deployment(*env: dict[str, str]) -> Look:
+    return Look({"spec": {"template": {"spec": {"containers": [{"env": list(env)}]}}}})
 
+
+def test_policies_are_those_of_the_release_and_of_whoever_made_the_shared_ones() -> None:
+    place = Place("platform", "platform-agentic-operator")
+    own = "runner-writes-own-session.platform-agentic-operator.agentic-operator.dev"
+    alone = place.name_policies(deployment({"name": "RUNNER_CLUSTER_ROLE", "value": "platform-agentic-runner"}))
+    assert {own, "inputs-are-immutable.platform-agentic-operator.agentic-operator.dev"} <= set(alone)
+    beside = place.name_policies(deployment())
+    assert {own, "inputs-are-immutable.agentic-operator.dev"} <= set(beside)
+
+
+def test_the_namespaces_that_an_operator_serves_are_read_from_its_variables() -> None:
     assert list_served(Look()) == []
     assert list_served(deployment({"name": "WATCH_NAMESPACES", "value": "a, b"})) == ["a", "b"]
     assert list_served(deployment({"name": "ALLOWED_IMAGES", "value": "*"})) == []
@@ -134,7 +142,7 @@ def read_documents(path: str) -> list[dict[str, Any]]:
 def test_the_steps_know_every_policy_that_is_delivered() -> None:
     documents = read_documents("operator/admission.yaml")
     names = {each["metadata"]["name"] for each in documents if each["kind"] == POLICY_KIND.kind}
-    assert names == {f"{name}.{Place().domain}" for name in POLICIES}
+    assert names == set(Place().name_policies(Look()))
 
 
 @pytest.mark.parametrize(
