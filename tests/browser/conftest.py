@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from agentic_store.database import Database
 from hack.cluster.controlplane import ControlPlane
 from hack.console import CONSOLE, build, install_modules
+from tests.browser.stories import Backstage, running_backstage
 from tests.gateway.conftest import events as events
 from tests.gateway.conftest import somebody as somebody
 from tests.support.browser import Visitor, open_visitor, running_chromium
 from tests.support.gateway import Gateway, running_gateway
+from tests.support.link import Link
 from tests.support.postgres import PostgresDatabase
+from tests.trust.roles import Client
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +73,29 @@ def open_window(chromium: Browser, gateway: Gateway) -> Iterator[Callable[..., V
 def visitor(open_window: Callable[..., Visitor]) -> Visitor:
     """One window, with nobody signed in."""
     return open_window()
+
+
+@pytest.fixture
+def alice(somebody: Callable[..., Client]) -> Client:
+    """Somebody who may look and act in the test's namespace."""
+    return somebody("alice", "agentic-view", "agentic-edit")
+
+
+@pytest.fixture(scope="module")
+def backstage(gateway: Gateway) -> Iterator[Backstage]:
+    """A loop beside the browser's, for a file's stories and links."""
+    del gateway
+    with running_backstage() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def store(backstage: Backstage, events: PostgresDatabase) -> Database:
+    """The store that stories are written into."""
+    return backstage.open_store(events)
+
+
+@pytest.fixture
+def link(backstage: Backstage, gateway: Gateway) -> Link:
+    """A way to the gateway that a test cuts."""
+    return backstage.open_link(gateway.address)

@@ -1,39 +1,19 @@
 """A conversation: what is said is there at once and stays, can be said otherwise, and can be stopped."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from agentic_store.database import Database
-from tests.browser.stories import Backstage, Story, begin_story, running_backstage
+from tests.browser.stories import Backstage, Story, begin_story
 from tests.support.browser import Visitor
-from tests.support.gateway import Gateway
 from tests.support.kube import Space
-from tests.support.postgres import PostgresDatabase
 from tests.support.waiting import wait_for
 from tests.trust.roles import Client
 
 Json = dict[str, Any]
 AT = "2026-03-01T12:00:00Z"
-
-
-@pytest.fixture(scope="module")
-def backstage(gateway: Gateway) -> Iterator[Backstage]:
-    del gateway
-    with running_backstage() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def store(backstage: Backstage, events: PostgresDatabase) -> Database:
-    return backstage.open_store(events)
-
-
-@pytest.fixture
-def alice(somebody: Callable[..., Client]) -> Client:
-    return somebody("alice", "agentic-view", "agentic-edit")
 
 
 @pytest.fixture

@@ -66,11 +66,6 @@ KINDS: Json = {
 
 
 @pytest.fixture
-def alice(somebody: Somebody) -> Client:
-    return somebody("alice", "agentic-view", "agentic-edit")
-
-
-@pytest.fixture
 def page(visitor: Visitor, alice: Client) -> Page:
     """A window of somebody who may start sessions."""
     visitor.sign_in(alice.token)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,9 +15,8 @@ from agentic_core.lifecycle import Phase
 from agentic_store.database import Database
 from agentic_store.results.output import encode_output
 from agentic_store.thread_values import ThreadValues
-from tests.browser.stories import Backstage, Story, begin_story, running_backstage
+from tests.browser.stories import Backstage, Story, begin_story
 from tests.support.browser import Visitor
-from tests.support.gateway import Gateway
 from tests.support.kube import Space
 from tests.support.link import Link
 from tests.support.postgres import PostgresDatabase
@@ -47,34 +46,11 @@ QUESTION = {
 }
 
 
-@pytest.fixture(scope="module")
-def backstage(gateway: Gateway) -> Iterator[Backstage]:
-    del gateway
-    with running_backstage() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def store(backstage: Backstage, events: PostgresDatabase) -> Database:
-    return backstage.open_store(events)
-
-
 @pytest.fixture
 def story(space: Space, backstage: Backstage, store: Database) -> Story:
     """A session that runs, of a workflow with a graph."""
     space.define(status={"graph": GRAPH})
     return begin_story(space, backstage, store, inputs={"file": "rivers.csv", "limit": 1234567890123456789})
-
-
-@pytest.fixture
-def alice(somebody: Somebody) -> Client:
-    return somebody("alice", "agentic-view", "agentic-edit")
-
-
-@pytest.fixture
-def link(backstage: Backstage, gateway: Gateway) -> Link:
-    """A way to the gateway that is cut."""
-    return backstage.open_link(gateway.address)
 
 
 def open_session(visitor: Visitor, client: Client, story: Story, *, tab: str = "") -> Page:
@@ -200,12 +176,6 @@ def test_a_session_is_the_same_after_a_reload_at_each_step(visitor: Visitor, ali
 # -- the connection
 
 
-def forgive_losses(visitor: Visitor) -> None:
-    """Take out of the faults what Chromium says of connections that the test broke."""
-    said = re.compile(r"net::ERR_(CONNECTION|EMPTY|SOCKET|ABORTED|NETWORK)|WebSocket connection to .* failed")
-    visitor.faults[:] = [fault for fault in visitor.faults if not said.search(fault)]
-
-
 def test_the_connection_is_shown_as_it_is(
     open_window: Callable[..., Visitor], alice: Client, story: Story, link: Link, backstage: Backstage
 ) -> None:
@@ -235,7 +205,7 @@ def test_the_connection_is_shown_as_it_is(
     expect(page.locator("[data-result]")).to_be_visible()
     assert sockets == []
     assert not any("/tickets" in request.url for request in visitor.requests[asked:])
-    forgive_losses(visitor)
+    visitor.forgive_losses()
 
 
 def test_a_session_that_is_deleted_or_no_longer_readable_says_so(
@@ -266,7 +236,7 @@ def test_nothing_is_lost_or_doubled_over_broken_connections(
     expect(page.locator("[data-item=said]")).to_have_attribute("data-open", "false")
     assert page.locator("[data-item=gap]").count() == 0
     assert page.locator("[data-item=said]").count() == 1
-    forgive_losses(visitor)
+    visitor.forgive_losses()
 
 
 def test_what_is_no_longer_kept_is_shown_as_a_gap(
@@ -294,7 +264,7 @@ def test_what_is_no_longer_kept_is_shown_as_a_gap(
     gap = page.locator("[data-item=gap]")
     expect(gap).to_contain_text("2 to 400")
     expect(feed.get_by_text("number 401", exact=False)).to_be_visible()
-    forgive_losses(visitor)
+    visitor.forgive_losses()
 
 
 # -- what came of it

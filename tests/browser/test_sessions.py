@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.samples import fill_space
@@ -14,11 +13,6 @@ from tests.support.kube import Space
 from tests.trust.roles import Client
 
 Somebody = Callable[..., Client]
-
-
-@pytest.fixture
-def alice(somebody: Somebody) -> Client:
-    return somebody("alice", "agentic-view", "agentic-edit")
 
 
 def row(page: Page, name: str) -> Locator:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import Visitor
@@ -13,11 +12,6 @@ from tests.support.prefix_proxy import running_prefix
 from tests.trust.roles import Client
 
 Somebody = Callable[..., Client]
-
-
-@pytest.fixture
-def alice(somebody: Somebody) -> Client:
-    return somebody("alice", "agentic-view", "agentic-edit")
 
 
 def test_a_person_signs_in_with_a_token_that_is_in_no_address(visitor: Visitor, space: Space, alice: Client) -> None:
@@ -97,8 +91,7 @@ def test_a_lost_gateway_is_said_and_what_was_shown_stays(visitor: Visitor, space
     visitor.check_accessibility()
     visitor.context.set_offline(False)
     expect(page.get_by_text("The gateway does not answer")).to_have_count(0)
-    # What the browser said of requests that it could not send.
-    visitor.faults[:] = [fault for fault in visitor.faults if "ERR_INTERNET_DISCONNECTED" not in fault]
+    visitor.forgive_losses()
 
 
 def test_an_address_that_no_page_has_says_so(visitor: Visitor, alice: Client) -> None:

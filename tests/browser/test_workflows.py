@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.samples import define_all
@@ -12,11 +11,6 @@ from tests.support.kube import Space
 from tests.trust.roles import Client
 
 Somebody = Callable[..., Client]
-
-
-@pytest.fixture
-def alice(somebody: Somebody) -> Client:
-    return somebody("alice", "agentic-view", "agentic-edit")
 
 
 def test_workflows_say_whether_they_are_ready_and_why_not(visitor: Visitor, space: Space, alice: Client) -> None:

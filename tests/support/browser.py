@@ -42,6 +42,11 @@ FLAGS: Final = (
 )
 # Chromium says this of every answer that is a refusal; that one came is what the test is about.
 _EXPECTED: Final = re.compile(r"Failed to load resource: the server responded with a status of \d+")
+_LOSS: Final = re.compile(
+    r"net::ERR_(CONNECTION|EMPTY|SOCKET|ABORTED|NETWORK|INTERNET|FAILED)|WebSocket connection to .* failed"
+    # axe, which reads the page's styles.
+    r"|Couldn't load preload assets"
+)
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
@@ -92,6 +97,10 @@ class Visitor:
             f"{each['id']}: {node['html'][:300]} {node['failureSummary']}" for each in found for node in each["nodes"]
         ]
         assert not shown, "\n\n".join(shown)
+
+    def forgive_losses(self) -> None:
+        """Take out of the faults what Chromium says of connections that the test broke."""
+        self.faults[:] = [fault for fault in self.faults if not _LOSS.search(fault)]
 
     def take_pictures(self, name: str) -> None:
         """Write the page as it is, wide and as on a phone, light and dark, where pictures are wanted."""

@@ -1,13 +1,8 @@
 /** Every address of the console. Pages are loaded when they are first shown. */
 import type { QueryClient } from '@tanstack/react-query';
-import {
-  createRootRouteWithContext,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  redirect,
-} from '@tanstack/react-router';
+import { createRootRouteWithContext, createRoute, createRouter, redirect } from '@tanstack/react-router';
 import { isSignedOut, myselfQuery } from '@/auth/myself';
+import { makePage } from '@/components/Part';
 import { ROOT } from './base';
 import { Loading, NotFound, PageError } from './errors';
 import * as search from './search';
@@ -23,7 +18,7 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: '/sign-in',
   validateSearch: search.readSignInSearch,
-  component: lazyRouteComponent(() => import('@/pages/sign-in/index')),
+  component: makePage(() => import('@/pages/sign-in/index'), <Loading />),
 });
 
 /** What only people who are known see: with navigation around it. */
@@ -53,21 +48,21 @@ const inbox = createRoute({
   getParentRoute: () => shell,
   path: '/inbox',
   validateSearch: search.readInboxSearch,
-  component: lazyRouteComponent(() => import('@/pages/inbox/index')),
+  component: makePage(() => import('@/pages/inbox/index'), <Loading />),
 });
 
 const workflows = createRoute({
   getParentRoute: () => shell,
   path: '/workflows',
   validateSearch: search.readWorkflowsSearch,
-  component: lazyRouteComponent(() => import('@/pages/workflows/index')),
+  component: makePage(() => import('@/pages/workflows/index'), <Loading />),
 });
 
 /** A definition of the whole cluster has the namespace `-`, which no namespace can be called. */
 const workflow = createRoute({
   getParentRoute: () => shell,
   path: '/workflows/$namespace/$name',
-  component: lazyRouteComponent(() => import('@/pages/workflow/index')),
+  component: makePage(() => import('@/pages/workflow/index'), <Loading />),
 });
 
 /** For a definition of the whole cluster the workflow is written `-.name`, with the namespace of the session before it. */
@@ -75,33 +70,33 @@ const newSession = createRoute({
   getParentRoute: () => shell,
   path: '/new/$namespace/$workflow',
   validateSearch: search.readNewSessionSearch,
-  component: lazyRouteComponent(() => import('@/pages/new-session/index')),
+  component: makePage(() => import('@/pages/new-session/index'), <Loading />),
 });
 
 const sessions = createRoute({
   getParentRoute: () => shell,
   path: '/sessions',
   validateSearch: search.readSessionsSearch,
-  component: lazyRouteComponent(() => import('@/pages/sessions/index')),
+  component: makePage(() => import('@/pages/sessions/index'), <Loading />),
 });
 
 const session = createRoute({
   getParentRoute: () => shell,
   path: '/sessions/$namespace/$name',
   validateSearch: search.readSessionSearch,
-  component: lazyRouteComponent(() => import('@/pages/session/index')),
+  component: makePage(() => import('@/pages/session/index'), <Loading />),
 });
 
 const chat = createRoute({
   getParentRoute: () => shell,
   path: '/chat/$namespace/$name',
-  component: lazyRouteComponent(() => import('@/pages/chat/index')),
+  component: makePage(() => import('@/pages/chat/index'), <Loading />),
 });
 
 const settings = createRoute({
   getParentRoute: () => shell,
   path: '/settings',
-  component: lazyRouteComponent(() => import('@/pages/settings/index')),
+  component: makePage(() => import('@/pages/settings/index'), <Loading />),
 });
 
 const tree = root.addChildren([

@@ -1,18 +1,17 @@
 /** The same value as text: JSON or YAML, in step with the form. */
-import { useEffect, useId, useState } from 'react';
+import { useId, useState } from 'react';
 
 import { parseJson, writeJson } from '@/api';
+import { makePart } from '@/components/Part';
 import { Textarea } from '@/components/ui/input';
+import { Skeleton } from '@/components/ui/skeleton';
 import { showLine } from '@/lib/text';
 import { formStrings } from '@/strings/form';
 import { type FormValue, toForm } from './numbers';
 
 const strings = formStrings.form;
 
-export type Language = 'json' | 'yaml';
-
-interface RawEditorProps {
-  readonly language: Language;
+export interface TextProps {
   readonly value: FormValue | undefined;
   /** Called with the value of each text that is one, and with why it is none otherwise. */
   readonly onChange: (value: FormValue | undefined, problem: string | null) => void;
@@ -20,42 +19,50 @@ interface RawEditorProps {
   readonly isDisabled: boolean;
 }
 
-async function write(language: Language, value: FormValue | undefined): Promise<string> {
-  if (value === undefined) return '';
-  return language === 'json' ? writeJson(value, 2) : (await import('./manifest')).writeYaml(value);
+export interface Notation {
+  readonly write: (value: FormValue) => string;
+  /** Raises an `Error` for a text that is no value. */
+  readonly read: (text: string) => FormValue;
 }
 
-async function read(language: Language, text: string): Promise<FormValue | undefined> {
-  if (text.trim() === '') return undefined;
-  return language === 'json' ? toForm(parseJson(text)) : (await import('./manifest')).readYaml(text);
+const JSON_NOTATION: Notation = {
+  write: (value) => writeJson(value, 2),
+  read: (text) => toForm(parseJson(text)),
+};
+
+const YamlEditor = makePart(async () => (await import('./YamlEditor')).YamlEditor, {
+  waiting: () => <Skeleton className="h-52" />,
+});
+
+export function RawEditor({ language, ...props }: TextProps & { readonly language: 'json' | 'yaml' }) {
+  return language === 'json' ? <TextEditor notation={JSON_NOTATION} {...props} /> : <YamlEditor {...props} />;
 }
 
-export function RawEditor({ language, value, onChange, label, isDisabled }: RawEditorProps) {
+export function TextEditor({
+  notation,
+  value,
+  onChange,
+  label,
+  isDisabled,
+}: TextProps & { readonly notation: Notation }) {
   const id = useId();
-  const [text, setText] = useState<string | null>(null);
-  const [known, setKnown] = useState<{ value: FormValue | undefined; language: Language } | null>(null);
+  const write = (written: FormValue | undefined) => (written === undefined ? '' : notation.write(written));
+  const [text, setText] = useState(() => write(value));
+  const [known, setKnown] = useState(value);
   const [problem, setProblem] = useState<string | null>(null);
 
   // A value that did not come from this text replaces it.
-  useEffect(() => {
-    if (known !== null && known.language === language && known.value === value) return;
-    let isCurrent = true;
-    void write(language, value).then((written) => {
-      if (!isCurrent) return;
-      setText(written);
-      setKnown({ value, language });
-      setProblem(null);
-    });
-    return () => {
-      isCurrent = false;
-    };
-  }, [language, value, known]);
+  if (known !== value) {
+    setKnown(value);
+    setText(write(value));
+    setProblem(null);
+  }
 
-  const change = async (typed: string) => {
+  const change = (typed: string) => {
     setText(typed);
     try {
-      const found = await read(language, typed);
-      setKnown({ value: found, language });
+      const found = typed.trim() === '' ? undefined : notation.read(typed);
+      setKnown(found);
       setProblem(null);
       onChange(found, null);
     } catch (error) {
@@ -72,15 +79,15 @@ export function RawEditor({ language, value, onChange, label, isDisabled }: RawE
       </label>
       <Textarea
         id={id}
-        rows={Math.min(Math.max((text ?? '').split('\n').length + 1, 10), 32)}
+        rows={Math.min(Math.max(text.split('\n').length + 1, 10), 32)}
         spellCheck={false}
         autoComplete="off"
         className="resize-y font-mono text-xs"
-        value={text ?? ''}
-        disabled={isDisabled || text === null}
+        value={text}
+        disabled={isDisabled}
         aria-invalid={problem !== null || undefined}
         aria-describedby={`${id}-problem`}
-        onChange={({ target }) => void change(target.value)}
+        onChange={({ target }) => change(target.value)}
       />
       <p
         id={`${id}-problem`}

@@ -14,7 +14,7 @@ import { fillRequired, toDisplay } from './display';
 import { dropDraft, keepDraft, readDraft } from './drafts';
 import { ErrorSummary } from './ErrorSummary';
 import type { FormValue } from './numbers';
-import { type Language, RawEditor } from './RawEditor';
+import { RawEditor } from './RawEditor';
 import { SchemaForm } from './SchemaForm';
 import { withoutSecrets } from './secrets';
 import { type Fault, FormValidator, type Schema, prepareFor, withoutGaps } from './validator';
@@ -23,7 +23,7 @@ import { joinPointer, splitPointer } from './validator/pointers';
 const strings = formStrings.form;
 const DRAFT_MILLISECONDS = 250;
 
-type Mode = 'form' | Language;
+type Mode = 'form' | 'json' | 'yaml';
 
 export interface ValueFormProps {
   /** What the form is drawn from; null where any value is taken. */
@@ -147,6 +147,7 @@ export function ValueForm(props: ValueFormProps) {
     setKept(false);
     setValue(start.initial);
     setGeneration((count) => count + 1);
+    setUnread(null);
     setAttempts(0);
     setRefusals([]);
   };
@@ -198,6 +199,7 @@ export function ValueForm(props: ValueFormProps) {
         />
       ) : (
         <RawEditor
+          key={generation}
           language={mode}
           value={value}
           label={label}

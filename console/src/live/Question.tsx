@@ -1,21 +1,16 @@
 /** An open question: what is asked, who may answer, who has, and the form to answer by. */
 
 import { Users } from 'lucide-react';
-import { Suspense, lazy, useMemo } from 'react';
+import { useMemo } from 'react';
 import { JsonView } from '@/components/JsonView';
 import { Badge } from '@/components/ui/badge';
-import { Skeleton } from '@/components/ui/skeleton';
 import type { ShownQuestion } from '@/form/AnswerForm';
+import { AnswerPart } from '@/form/AnswerPart';
 import { showLine, showText } from '@/lib/text';
 import { strings } from '@/strings/session';
 import { countGiven, describeNeeded } from './approvals';
 import { formatFull, parseTime } from './durations';
 import { type Question, type Session, findDeadline } from './session';
-
-// The engine of forms is loaded with the first question.
-const AnswerForm = lazy(() =>
-  import('@/form/AnswerForm').then(({ AnswerForm }) => ({ default: AnswerForm })),
-);
 
 function Approvals({ question, session }: { question: Question; session: Session }) {
   const { approval } = question;
@@ -95,9 +90,7 @@ export function QuestionCard({ question, session }: { question: Question; sessio
       data-question={question.id}
       className="border-warning/40 bg-warning/5 space-y-3 rounded-lg border p-4"
     >
-      <Suspense fallback={<Skeleton className="h-24" />}>
-        <AnswerForm question={shown} />
-      </Suspense>
+      <AnswerPart question={shown} />
       <Approvals question={question} session={session} />
       {refusal !== undefined && (
         <p role="alert" className="text-destructive text-[13px] break-words">

@@ -1,18 +1,17 @@
 /** The graph of a session's workflow; what draws it is loaded when it is shown. */
 
 import { useQuery } from '@tanstack/react-query';
-import { Suspense, lazy, useMemo } from 'react';
+import { useMemo } from 'react';
 import { Problem } from '@/api';
 import { Skeleton } from '@/components/ui/skeleton';
 import { showLine } from '@/lib/text';
 import { strings } from '@/strings/live';
+import { GraphPart } from './graph/GraphPart';
 import type { Known } from './graph/states';
 import { graphQuery } from './queries';
 import type { Session } from './session';
 import type { SessionStore } from './store';
 import { useVersion } from './use-session-store';
-
-const GraphView = lazy(() => import('./graph/GraphView'));
 
 export function SessionGraph({ session, store }: { session: Session; store: SessionStore }) {
   const version = useVersion(store, 'timeline');
@@ -33,9 +32,7 @@ export function SessionGraph({ session, store }: { session: Session; store: Sess
       {graph.data === undefined ? (
         <Skeleton className="m-4 h-64" />
       ) : (
-        <Suspense fallback={<Skeleton className="m-4 h-64" />}>
-          <GraphView nodes={graph.data.nodes} edges={graph.data.edges} session={live} />
-        </Suspense>
+        <GraphPart nodes={graph.data.nodes} edges={graph.data.edges} session={live} />
       )}
     </div>
   );

@@ -1,15 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  type Connection,
-  type Effect,
-  type Happening,
-  LONGEST_PAUSE_MS,
-  MOST_BROKEN,
-  advance,
-  begin,
-  computePause,
-} from './connection';
+import { LONGEST_PAUSE_MS, computePause } from '@/lib/backoff';
+import { type Connection, type Effect, type Happening, MOST_BROKEN, advance, begin } from './connection';
 import { aMessage } from './testing';
 
 /** Returns the connection after everything happened, with all effects. */

@@ -9,6 +9,7 @@
  * that one, so none comes twice and none is left out silently, whatever is sent on however many connections.
  */
 
+import { computePause } from '@/lib/backoff';
 import type { StreamMessage } from './message';
 
 export type Phase = 'connecting' | 'connected' | 'disconnected' | 'closed';
@@ -78,8 +79,6 @@ export interface Step {
   readonly effects: readonly Effect[];
 }
 
-export const FIRST_PAUSE_MS = 500;
-export const LONGEST_PAUSE_MS = 30_000;
 /** So often in a row messages may be missing before the hole is shown as a gap. */
 export const MOST_BROKEN = 2;
 
@@ -104,18 +103,6 @@ export function begin(after = 0): Connection {
     isEnding: false,
     isRenewed: false,
   };
-}
-
-/**
- * Returns the milliseconds before the next attempt: a random share of a pause that doubles up to 30 s (full jitter), so
- * that a thousand pages of a gateway that went away do not come back at one moment.
- *
- * `failures` counts from 1. What the server asks for (`Retry-After`) is waited at least.
- */
-export function computePause(failures: number, chance: number, retryAfterSeconds = 0): number {
-  const longest = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 30), LONGEST_PAUSE_MS);
-  const wish = Math.min(Math.max(retryAfterSeconds, 0) * 1000, 10 * LONGEST_PAUSE_MS);
-  return Math.round(wish + longest * Math.min(Math.max(chance, 0), 1));
 }
 
 /** Returns the connection after something happened, and what is to be done, in order. */

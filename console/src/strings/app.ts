@@ -55,6 +55,8 @@ export const strings = {
   failedTitle: 'This page failed',
   failed: 'Something in the console itself went wrong. Loading it again often helps; nothing was lost.',
   reload: 'Load again',
+  partFailedTitle: 'This page could not be loaded',
+  partFailed: 'This could not be loaded: the gateway does not answer. It is tried again by itself.',
   newVersionTitle: 'There is a newer version',
   newVersion: 'The console was updated while this page was open. Load it again to go on.',
   problems: {

@@ -35,6 +35,7 @@ export const strings = {
         ? `Message ${String(first)} is not here.`
         : `Messages ${String(first)} to ${String(last)} are not here.`,
     gapWhy: 'They are no longer kept, or were never stored.',
+    plain: 'Shown as plain text: what draws it could not be loaded.',
     thinking: 'Reasoning',
     calls: 'calls',
     arguments: 'Arguments',

@@ -5,6 +5,7 @@
  * up a page for minutes. So the most that a pattern can cost on a text is estimated first, and what may cost too much is
  * left to the server.
  */
+import { Part } from '@/lib/part';
 import { Undecided } from './undecided';
 
 export interface Pattern {
@@ -31,11 +32,16 @@ export function compilePattern(source: string): Pattern {
 /** Returns a test that is linear in the text; undefined for a pattern that needs to backtrack. */
 type Linear = (source: string) => ((text: string) => boolean) | undefined;
 let linear: Linear | undefined;
+const engine = new Part(() => import('./linear'));
 
-/** Loads the engine for patterns that could take too long here, if a schema has any; call it before the first check. */
+/** Loads the engine for patterns that could take too long here, if a schema has any; call it before the first check.
+ *
+ * Where it cannot be fetched, what needs it stays undecided: the server judges it.
+ */
 export async function prepareFor(schema: unknown): Promise<void> {
   if (linear !== undefined || !hasCostlyPattern(schema)) return;
-  linear = (await import('./linear')).compileLinear;
+  await engine.load();
+  linear = engine.read().value?.compileLinear;
 }
 
 function hasCostlyPattern(value: unknown): boolean {

@@ -1,8 +1,9 @@
 /** The rows of a feed: one for each item of the model, drawn again only when its item has a new version. */
 
 import { Bot, CircleAlert, CircleHelp, Info, TriangleAlert, Unplug } from 'lucide-react';
-import { Suspense, lazy, memo } from 'react';
+import { memo } from 'react';
 import { JsonView } from '@/components/JsonView';
+import { PartFailure, makePart } from '@/components/Part';
 import { cn } from '@/lib/cn';
 import { showLine, showText } from '@/lib/text';
 import { strings } from '@/strings/live';
@@ -11,7 +12,19 @@ import type { AskedItem, Block, GapItem, Item, NoteItem, SaidItem, ToolItem } fr
 import { LongText } from './LongText';
 import { ToolCall } from './ToolCall';
 
-const Markdown = lazy(() => import('./Markdown'));
+function PlainText({ text }: { text: string }) {
+  return <p className="whitespace-pre-wrap">{showText(text)}</p>;
+}
+
+const Markdown = makePart(async () => (await import('./Markdown')).default, {
+  waiting: ({ text }) => <PlainText text={text} />,
+  failed: ({ text }, part) => (
+    <>
+      <PlainText text={text} />
+      <PartFailure part={part} text={strings.feed.plain} />
+    </>
+  ),
+});
 
 /** Markdown of that length is shown as plain text: reading it would hold the page up. */
 const LONGEST_MARKDOWN = 60_000;
@@ -52,11 +65,7 @@ function Time({ at }: { at: number }) {
 
 export function SaidText({ text, isGrowing }: { text: string; isGrowing: boolean }) {
   if (text.length > LONGEST_MARKDOWN) return <LongText text={text} />;
-  return (
-    <Suspense fallback={<p className="whitespace-pre-wrap">{showText(text)}</p>}>
-      <Markdown text={text} isGrowing={isGrowing} />
-    </Suspense>
-  );
+  return <Markdown text={text} isGrowing={isGrowing} />;
 }
 
 function BlockView({ block, item }: { block: Block; item: SaidItem }) {

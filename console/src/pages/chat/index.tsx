@@ -3,7 +3,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, getRouteApi } from '@tanstack/react-router';
 import { CircleAlert, MessageSquare, Pencil, RefreshCw, User } from 'lucide-react';
-import { useMemo, useState } from 'react';
+import { type ReactNode, useMemo, useState } from 'react';
 import { type Json, api } from '@/api';
 import { useTitle } from '@/app/title';
 import { useMyself } from '@/auth/myself';
@@ -33,7 +33,7 @@ import { useDraft } from './draft';
 
 const route = getRouteApi('/shell/chat/$namespace/$name');
 
-export default function ChatPage() {
+export default function ChatPage(): ReactNode {
   const { namespace, name } = route.useParams();
   const found = useQuery(sessionQuery({ namespace, name }));
   useTitle(name);

@@ -1,9 +1,8 @@
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { ArrowLeft, ExternalLink, Inbox as InboxIcon, MailCheck } from 'lucide-react';
-import { Suspense, lazy, useEffect, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import type { InboxItem } from '@/api';
-import { Loading } from '@/app/errors';
 import { identify, inboxQuery } from '@/app/inbox';
 import { useShortcuts } from '@/app/keys';
 import { useTitle } from '@/app/title';
@@ -15,16 +14,14 @@ import { Time } from '@/components/Time';
 import { Button } from '@/components/ui/button';
 import { Kbd } from '@/components/ui/kbd';
 import { Skeleton } from '@/components/ui/skeleton';
+import { AnswerPart } from '@/form/AnswerPart';
 import { cn } from '@/lib/cn';
 import { useNow } from '@/lib/useNow';
 import { strings } from '@/strings/inbox';
 
-// The form of an answer is large, and most who look at the list need none.
-const AnswerForm = lazy(async () => ({ default: (await import('@/form/AnswerForm')).AnswerForm }));
-
 const SOON_MS = 60 * 60_000;
 
-export default function InboxPage() {
+export default function InboxPage(): ReactNode {
   useTitle(strings.title);
   const search = useSearch({ from: '/shell/inbox' });
   const navigate = useNavigate({ from: '/inbox' });
@@ -229,9 +226,7 @@ function Question({ item, onAnswered }: { item: InboxItem; onAnswered: () => voi
           </Link>
         </Button>
       </header>
-      <Suspense fallback={<Loading />}>
-        <AnswerForm question={item} onAnswered={onAnswered} />
-      </Suspense>
+      <AnswerPart question={item} onAnswered={onAnswered} />
     </article>
   );
 }

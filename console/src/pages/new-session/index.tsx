@@ -1,7 +1,7 @@
 /** A new session of one workflow, by the form of its schema. */
 import { useQuery } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 
 import { type Json, type JsonObject, Problem, api, asObject } from '@/api';
 import { useTitle } from '@/app/title';
@@ -22,7 +22,7 @@ import { type Kind, buildSpec, isConversational, readRules, splitWorkflow } from
 
 const route = getRouteApi('/shell/new/$namespace/$workflow');
 
-export default function Page() {
+export default function Page(): ReactNode {
   const { namespace, workflow } = route.useParams();
   const { from } = route.useSearch();
   const { name, kind } = splitWorkflow(workflow);

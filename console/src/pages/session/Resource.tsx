@@ -1,18 +1,17 @@
-/** The session's resource as YAML, as `kubectl get -o yaml` shows it. */
+/** The session's resource as YAML, as `kubectl get -o yaml` shows it. Fetched with what writes it when it is shown first. */
 
-import { useEffect, useState } from 'react';
+import { useMemo, useState } from 'react';
+import { Document } from 'yaml';
 import { type JsonObject, asObject, isLosslessNumber } from '@/api';
 import { CopyButton } from '@/components/CopyLine';
 import { Card } from '@/components/ui/card';
 import { Checkbox } from '@/components/ui/checkbox';
-import { Skeleton } from '@/components/ui/skeleton';
 import { showText } from '@/lib/text';
 import type { Session } from '@/live/session';
 import { strings } from '@/strings/session';
 
-/** Returns YAML with all digits; the library that writes it is loaded with the first one. */
-export async function writeYaml(value: JsonObject): Promise<string> {
-  const { Document } = await import('yaml');
+/** Returns YAML with all digits. */
+export function writeYaml(value: JsonObject): string {
   const number = {
     tag: 'tag:yaml.org,2002:float',
     default: true,
@@ -31,18 +30,8 @@ function withoutManagedFields(raw: JsonObject): JsonObject {
 
 export function Resource({ session }: { session: Session }) {
   const [hasManaged, setManaged] = useState(false);
-  const [text, setText] = useState<string | null>(null);
   const { raw } = session;
-  useEffect(() => {
-    let isGone = false;
-    void writeYaml(hasManaged ? raw : withoutManagedFields(raw)).then((made) => {
-      if (!isGone) setText(made);
-    });
-    return () => {
-      isGone = true;
-    };
-  }, [raw, hasManaged]);
-  if (text === null) return <Skeleton className="h-96" />;
+  const text = useMemo(() => writeYaml(hasManaged ? raw : withoutManagedFields(raw)), [raw, hasManaged]);
   return (
     <div className="space-y-3">
       <div className="flex items-center justify-between text-[13px]">

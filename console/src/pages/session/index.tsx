@@ -7,6 +7,7 @@ import type { ReactNode } from 'react';
 import { useTitle } from '@/app/title';
 import { EmptyState } from '@/components/EmptyState';
 import { JsonView } from '@/components/JsonView';
+import { makePart } from '@/components/Part';
 import { ProblemPanel } from '@/components/ProblemPanel';
 import { Card, CardHeader, CardTitle } from '@/components/ui/card';
 import { Skeleton } from '@/components/ui/skeleton';
@@ -29,15 +30,18 @@ import { Audit } from './Audit';
 import { Checkpoints } from './Checkpoints';
 import { Header } from './Header';
 import { Logs } from './Logs';
-import { Resource } from './Resource';
 import { Result } from './Result';
 
 const route = getRouteApi('/shell/sessions/$namespace/$name');
 
+const Resource = makePart(async () => (await import('./Resource')).Resource, {
+  waiting: () => <Skeleton className="h-96" />,
+});
+
 const TABS = ['activity', 'result', 'checkpoints', 'logs', 'audit', 'resource'] as const;
 type Tab = (typeof TABS)[number];
 
-export default function SessionPage() {
+export default function SessionPage(): ReactNode {
   const { namespace, name } = route.useParams();
   const found = useQuery(sessionQuery({ namespace, name }));
   useTitle(name);

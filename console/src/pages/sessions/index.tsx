@@ -1,6 +1,6 @@
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { FolderSearch, Layers, ListFilter, Plus } from 'lucide-react';
-import { useCallback, useMemo, useState } from 'react';
+import { type ReactNode, useCallback, useMemo, useState } from 'react';
 import { useShortcuts } from '@/app/keys';
 import type { SessionsSearch } from '@/app/search';
 import { useTitle } from '@/app/title';
@@ -26,7 +26,7 @@ function findInputProblem(namespace: string | null, search: SessionsSearch): str
   return search.labels === undefined ? '' : strings.inputWithLabels;
 }
 
-export default function SessionsPage() {
+export default function SessionsPage(): ReactNode {
   useTitle(strings.title);
   const search = useSearch({ from: '/shell/sessions' });
   const navigate = useNavigate({ from: '/sessions' });

@@ -18,7 +18,7 @@ const SESSION_VERBS = ['list', 'get', 'create', 'patch', 'respond', 'delete'] as
 const WORKFLOW_VERBS = ['list', 'get', 'create', 'patch', 'delete'] as const;
 const PREFIX = 'agentic.';
 
-export default function SettingsPage() {
+export default function SettingsPage(): ReactNode {
   useTitle(strings.title);
   const { data: myself } = useMyself();
   const { namespace } = useNamespace(undefined);

@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { LogIn } from 'lucide-react';
-import { type FormEvent, useEffect, useState } from 'react';
+import { type ReactNode, type FormEvent, useEffect, useState } from 'react';
 import { Problem } from '@/api';
 import { ROOT, addressOf } from '@/app/base';
 import { useTitle } from '@/app/title';
@@ -15,7 +15,7 @@ import { Label } from '@/components/ui/label';
 import { strings } from '@/strings/signIn';
 import { readReturn } from './return';
 
-export default function SignInPage() {
+export default function SignInPage(): ReactNode {
   useTitle(strings.title);
   const search = useSearch({ from: '/sign-in' });
   const navigate = useNavigate();

@@ -1,15 +1,13 @@
 import { useQuery } from '@tanstack/react-query';
-import { Suspense, lazy } from 'react';
 import { type Graph, Problem, api } from '@/api';
 import { Shown } from '@/components/Shown';
 import { Skeleton } from '@/components/ui/skeleton';
+import { GraphPart } from '@/live/graph/GraphPart';
 import { CLUSTER } from '@/pages/workflows/definitions';
 import { strings } from '@/strings/workflows';
 
-const GraphView = lazy(() => import('@/live/graph/GraphView'));
-
 /** The graph of a workflow before any run. */
-export default function WorkflowGraph({ namespace, name }: { namespace: string; name: string }) {
+export function WorkflowGraph({ namespace, name }: { namespace: string; name: string }) {
   const graph = useQuery({
     queryKey: ['workflow', namespace, name, 'graph'],
     queryFn: ({ signal }): Promise<Graph> =>
@@ -33,9 +31,7 @@ export default function WorkflowGraph({ namespace, name }: { namespace: string; 
   if (data === undefined) return <Skeleton className="m-4 h-48" />;
   return (
     <div className="h-72">
-      <Suspense fallback={<Skeleton className="m-4 h-48" />}>
-        <GraphView nodes={data.nodes} edges={data.edges} />
-      </Suspense>
+      <GraphPart nodes={data.nodes} edges={data.edges} />
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { CircleAlert, CircleCheck, CircleDashed, List, Play } from 'lucide-react';
-import { Suspense, lazy } from 'react';
+import type { ReactNode } from 'react';
 import { type DefinitionSchemas, api } from '@/api';
 import { Loading } from '@/app/errors';
 import { useTitle } from '@/app/title';
@@ -16,16 +16,15 @@ import { Time } from '@/components/Time';
 import { Badge } from '@/components/ui/badge';
 import { Button } from '@/components/ui/button';
 import { Card, CardContent, CardHeader, CardTitle } from '@/components/ui/card';
-import { Skeleton } from '@/components/ui/skeleton';
 import { showLine } from '@/lib/text';
 import { CLUSTER, type Check, type Definition, readDefinition } from '@/pages/workflows/definitions';
 import { StartButton } from '@/pages/workflows/StartButton';
 import { strings } from '@/strings/workflows';
+import { WorkflowGraph } from './WorkflowGraph';
 
-const WorkflowGraph = lazy(() => import('./WorkflowGraph'));
 const INTERVAL_MS = 10_000;
 
-export default function WorkflowPage() {
+export default function WorkflowPage(): ReactNode {
   const { namespace, name } = useParams({ from: '/shell/workflows/$namespace/$name' });
   const definition = useQuery({
     queryKey: ['workflow', namespace, name],
@@ -85,9 +84,7 @@ export default function WorkflowPage() {
                 <CardTitle>{strings.graph}</CardTitle>
               </CardHeader>
               <CardContent className="p-0">
-                <Suspense fallback={<Skeleton className="m-4 h-48" />}>
-                  <WorkflowGraph namespace={namespace} name={name} />
-                </Suspense>
+                <WorkflowGraph namespace={namespace} name={name} />
               </CardContent>
             </Card>
             {schemas.data && <Schemas schemas={schemas.data} />}

@@ -1,6 +1,6 @@
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { FolderSearch, GitBranch, ListFilter, Play, Search } from 'lucide-react';
-import { useState } from 'react';
+import { type ReactNode, useState } from 'react';
 import { useShortcuts } from '@/app/keys';
 import type { WorkflowsSearch } from '@/app/search';
 import { useTitle } from '@/app/title';
@@ -22,7 +22,7 @@ import { CLUSTER, type Definition, matches } from './definitions';
 import { StartButton } from './StartButton';
 import { MOST_NAMESPACES, useDefinitions } from './useDefinitions';
 
-export default function WorkflowsPage() {
+export default function WorkflowsPage(): ReactNode {
   useTitle(strings.title);
   const search = useSearch({ from: '/shell/workflows' });
   const navigate = useNavigate({ from: '/workflows' });
