@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -79,10 +78,8 @@ def read_items(page: Page) -> list[str]:
 def test_what_happens_is_on_the_page_within_seconds(visitor: Visitor, alice: Client, story: Story) -> None:
     page = open_session(visitor, alice, story)
     wait_live(page)
-    began = time.monotonic()
     story.start_node("load")
-    expect(page.locator("[data-task=load][data-state=running]")).to_be_visible(timeout=5000)
-    assert time.monotonic() - began < 5
+    expect(page.locator("[data-task=load][data-state=running]")).to_be_visible()
     expect(page.locator("[data-node=load][data-look=running]")).to_be_visible()
     expect(page.locator("[data-node=publish][data-look=not-yet]")).to_be_visible()
 
@@ -144,7 +141,11 @@ def test_a_session_is_the_same_after_a_reload_at_each_step(visitor: Visitor, ali
     page = open_session(visitor, alice, story)
     wait_live(page)
 
-    def require_same() -> None:
+    def require_same(*shown: str) -> None:
+        items = page.get_by_role("log", name="Messages").locator("[data-item]")
+        expect(items).to_have_count(len(shown))
+        for number, text in enumerate(shown):
+            expect(items.nth(number)).to_contain_text(text)
         before = read_items(page)
         page.reload()
         expect(page.locator("[data-connection]")).to_be_visible()
@@ -154,23 +155,21 @@ def test_a_session_is_the_same_after_a_reload_at_each_step(visitor: Visitor, ali
     require_same()
     message = story.begin_message()
     story.speak(message, "Half of it")
-    expect(page.get_by_text("Half of it")).to_be_visible()
-    require_same()
+    require_same("Half of it")
     story.speak(message, " and the rest")
     story.end_message(message)
-    expect(page.get_by_text("Half of it and the rest")).to_be_visible()
-    require_same()
+    expect(page.locator("[data-item=said]")).to_have_attribute("data-open", "false")
+    require_same("Half of it and the rest")
     story.call_tool("search", "{}")
-    expect(page.locator("[data-tool=search]")).to_be_visible()
-    require_same()
+    require_same("Half of it and the rest", "search")
     story.ask(QUESTION)
     expect(page.locator("[data-question=q1]")).to_be_visible()
-    require_same()
+    require_same("Half of it and the rest", "search", "Publish the report?")
     expect(page.locator("[data-question=q1]")).to_be_visible()
     story.report(phase="Running", interrupts=[{**QUESTION, "answeredAt": "2026-03-01T12:10:00Z"}])
     story.complete(result={"outliers": 3})
     expect(find_connection(page, "closed")).to_have_text("Complete")
-    require_same()
+    require_same("Half of it and the rest", "search", "Publish the report?")
 
 
 # -- the connection

@@ -22,6 +22,7 @@ from playwright.sync_api import (
 )
 
 from hack.console import CONSOLE
+from tests.support.waiting import wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 IMAGES: Final = ROOT / "docs" / "images"
@@ -97,6 +98,11 @@ class Visitor:
             f"{each['id']}: {node['html'][:300]} {node['failureSummary']}" for each in found for node in each["nodes"]
         ]
         assert not shown, "\n\n".join(shown)
+
+    def wait_within_width(self) -> None:
+        """Wait until nothing of the page is beyond its width."""
+        script = "() => [document.documentElement.scrollWidth, innerWidth]"
+        wait_for(lambda: self.page.evaluate(script), lambda widths: widths[0] <= widths[1], what="all within the width")
 
     def forgive_losses(self) -> None:
         """Take out of the faults what Chromium says of connections that the test broke."""

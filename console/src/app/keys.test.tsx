@@ -1,5 +1,6 @@
 import { render, screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
+import { useLayoutEffect } from 'react';
 import { expect, it, vi } from 'vitest';
 import { useShortcuts } from './keys';
 
@@ -38,4 +39,20 @@ it('hears nothing while a dialog is open', async () => {
   );
   await user.keyboard('?');
   expect(help).not.toHaveBeenCalled();
+});
+
+it('finds what is shown when the key is pressed, however short the page is there', () => {
+  const heard: string[] = [];
+  const press = () => {
+    window.dispatchEvent(new KeyboardEvent('keydown', { key: 'j' }));
+  };
+  function Named({ name }: { name: string }) {
+    useShortcuts({ j: () => heard.push(name) });
+    // Somebody presses the key as soon as the page shows the name: before what React leaves for later.
+    useLayoutEffect(press, [name]);
+    return <p>{name}</p>;
+  }
+  const page = render(<Named name="one" />);
+  page.rerender(<Named name="two" />);
+  expect(heard).toEqual(['one', 'two']);
 });

@@ -1,5 +1,5 @@
 /** Keys that do something wherever the focus is, other than in a field that takes them. */
-import { useEffect, useRef } from 'react';
+import { useLayoutEffect, useRef } from 'react';
 
 /** One key (`j`, `?`), or two after another with a space between (`g i`). */
 export type Shortcuts = Readonly<Record<string, (event: KeyboardEvent) => void>>;
@@ -24,11 +24,12 @@ const OPEN = 'dialog[open], [role="menu"], [role="listbox"]';
 
 /** Listen for keys as long as the component is shown. */
 export function useShortcuts(shortcuts: Shortcuts): void {
+  // Before anybody sees the page: a key that is pressed for what is shown finds that, and not what was before it.
   const current = useRef(shortcuts);
-  useEffect(() => {
+  useLayoutEffect(() => {
     current.current = shortcuts;
   });
-  useEffect(() => {
+  useLayoutEffect(() => {
     let first: { key: string; at: number } | null = null;
     const listen = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing)

@@ -43,12 +43,14 @@ export default function SessionsPage(): ReactNode {
   const [order, setOrder] = useState<Order>('newest');
   const sorted = useMemo(() => sortRows(rows, order), [rows, order]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const [cursor, setCursor] = useState(-1);
+  // The row that the keys are at stays that one when others come before it.
+  const [marked, setMarked] = useState('');
+  const cursor = sorted.findIndex(({ key }) => key === marked);
   const chosen = useMemo(() => sorted.filter((row) => selected.has(row.key)), [sorted, selected]);
 
   const change = useCallback(
     (found: SessionsSearch) => {
-      setCursor(-1);
+      setMarked('');
       void navigate({ search: found, replace: true });
     },
     [navigate],
@@ -63,10 +65,10 @@ export default function SessionsPage(): ReactNode {
   const current = sorted[cursor];
   useShortcuts({
     j: () => {
-      setCursor((old) => Math.min(old + 1, sorted.length - 1));
+      setMarked(sorted[Math.min(cursor + 1, sorted.length - 1)]?.key ?? '');
     },
     k: () => {
-      setCursor((old) => Math.max(old - 1, 0));
+      setMarked(sorted[Math.max(cursor - 1, 0)]?.key ?? '');
     },
     x: () => {
       if (current) select([current.key], !selected.has(current.key));
