@@ -147,7 +147,7 @@ class BatchWriter(Generic[T]):
                     # Those behind it go first the next time.
                     self._pending[key] = item
             if error is not None:
-                self._faults.tell(self._loop, error, **self._describe(item))
+                self._faults.report(self._loop, error, **self._describe(item))
                 if not is_left:
                     self._on_refused(item)
 

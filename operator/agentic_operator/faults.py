@@ -34,7 +34,7 @@ class Quiet:
         self._until: dict[Hashable, tuple[float, float]] = {}
 
     def is_due(self, about: Hashable) -> bool:
-        """Return whether to tell now; from then on it is quiet for longer than the time before."""
+        """Return whether to report now; from then on it is quiet for longer than the time before."""
         now = self._clock()
         until, seconds = self._until.get(about, (0.0, 0.0))
         if about in self._until and now < until:
@@ -86,14 +86,14 @@ class Faults:
         except TransientError as error:
             if outage is not None and outage.fail():
                 raise
-            self.tell(loop, error, **about)
+            self.report(loop, error, **about)
         except Exception as error:  # noqa: BLE001  (the boundary between one object and all others)
-            self.tell(loop, error, **about)
+            self.report(loop, error, **about)
         else:
             if outage is not None:
                 outage.succeed()
 
-    def tell(self, loop: str, error: Exception, **about: str) -> None:
+    def report(self, loop: str, error: Exception, **about: str) -> None:
         """Count a fault of one object, and log it: what may pass by itself once, and then ever less often."""
         self.counts[loop] += 1
         if isinstance(error, TransientError) and not self.quiet.is_due((loop, type(error), *sorted(about.items()))):

@@ -65,7 +65,7 @@ async def sample_database(
             logger.debug("sampling the database failed: %s", error)
         except Exception as error:  # noqa: BLE001  (what the database holds must not end the process)
             sources.is_database_up = False
-            sources.faults.tell("sampler", error)
+            sources.faults.report("sampler", error)
         await asyncio.sleep(interval_seconds)
 
 

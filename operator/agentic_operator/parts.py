@@ -136,7 +136,7 @@ class Parts:
             queue=self.queue,
             lookup=Reads(self._kube, self.index, self._faults, has_cluster_definitions=self.has_cluster_definitions),
             namespaces=self._namespaces,
-            stalls=self._stuck_pods,
+            stuck_pods=self._stuck_pods,
             event_recorder=self._event_recorder,
             checker=checker,
             faults=self._faults,

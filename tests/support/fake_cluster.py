@@ -330,7 +330,7 @@ class PlayedOperator:
             event_recorder=self._event_recorder,
             checker=InProcessChecker(),
             rules=Rules(settings.jobs, settings.allowed_images, settings.allowed_pods),
-            stalls=stuck_pods,
+            stuck_pods=stuck_pods,
             recorder=self._recorder,
             turns=self._turns,
             now=now,

@@ -141,7 +141,7 @@ class Resync:
 
         def settle(record: SessionRecord, error: Exception | None) -> None:
             if error is not None:
-                self._faults.tell("sweep", error, **describe_record(record))
+                self._faults.report("sweep", error, **describe_record(record))
 
         await write_apart(records, self._record_rows, settle, outage)
 
@@ -150,7 +150,7 @@ class Resync:
 
         def settle(record: TurnRecord, error: Exception | None) -> None:
             if error is not None:
-                self._faults.tell("sweep", error, namespace=record.project_name, session=record.session_name)
+                self._faults.report("sweep", error, namespace=record.project_name, session=record.session_name)
 
         await write_apart(turns, rows.record, settle, outage)
 

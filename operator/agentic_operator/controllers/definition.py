@@ -34,7 +34,7 @@ from agentic_operator.sessions.keys import DefinitionKey
 from agentic_operator.sessions.status import diff_status
 
 MAX_CHECKED: Final = 1000
-# For what something beside the inspection may write after it.
+# Room for lines that another program in the pod writes after the report.
 SPARE_LINES: Final = 50
 
 logger: Final = logging.getLogger(__name__)
@@ -53,9 +53,9 @@ class DefinitionReconciler:
         self._counted_at: dict[DefinitionKey, datetime] = {}
 
     async def reconcile(self, key: DefinitionKey) -> None:
-        """Look at a definition, decide, and do it. Raises our errors; the queue decides when to try again."""
+        """Observe a definition, decide, and carry out the plan; an error raised here is retried by the queue."""
         if not key.namespace and not self._inspects_cluster:
-            # Another operator's, or nobody's: its status is theirs to write.
+            # Another operator inspects cluster definitions, or none does: this one does not write their status.
             self._parts.queue.forget(key)
             return
         raw = await self._kube.find(definition_kind(key), key.namespace, key.name)
@@ -76,15 +76,13 @@ class DefinitionReconciler:
             try:
                 self._index.see_job(key, observe_job(await self._create_job(namespace, plan.job)))
             except AgenticError as error:
-                await self._parts.tell(
+                await self._parts.report_blocker(
                     error,
                     key,
                     namespace,
                     definition,
                     "Inspect",
-                    lambda obstacle: self._write_status(
-                        key, definition, hold_definition(definition, obstacle, now), now
-                    ),
+                    lambda blocker: self._write_status(key, definition, hold_definition(definition, blocker, now), now),
                 )
                 raise
         if plan.status is not None and await self._write_status(key, definition, plan.status, now):
@@ -129,23 +127,23 @@ class DefinitionReconciler:
                     await self._repair(definition, namespace, job)
                     self._index.see_job(key, job)
                     jobs[name] = job
-            report = await self._look_closer(key, definition, namespace, jobs.get(name))
+            report = await self._read_inspection(key, definition, namespace, jobs.get(name))
         pods = self._index.pods_of(key)
         project = report.project if report is not None else definition.status.project
         wants_vectors = project is not None and project.vector_dims is not None
         return DefinitionSeen(
-            vectors=await self._look_at_vectors() if wants_vectors else None,
+            vectors=await self._read_vectors() if wants_vectors else None,
             schema_problems=problems,
             jobs=tuple(jobs.values()),
             pods=pods,
-            stall=self._parts.stalls.find(key, jobs.values(), pods),
+            stuck_pod=self._parts.stuck_pods.find(key, jobs.values(), pods),
             report=report,
             active_sessions=self._index.slots.count_active(key),
             counted_at=self._counted_at.get(key),
         )
 
     async def _repair(self, definition: Definition, namespace: str, job: ObservedJob) -> None:
-        """Put back what an inspection's Job is watched and garbage-collected by."""
+        """Restore the labels and the owner by which an inspection's Job is watched and garbage-collected."""
         if job.is_finished or job.is_deleting or (job.is_labelled and job.is_controlled):
             return
         made = build_inspection_job(definition, namespace, self._parts.rules.jobs)["metadata"]
@@ -156,7 +154,7 @@ class DefinitionReconciler:
             raise Conflict(str(error)) from error
         logger.warning("restored labels and owner of Job %s", job.name, extra={"namespace": namespace})
 
-    async def _look_at_vectors(self) -> Vectors | None:
+    async def _read_vectors(self) -> Vectors | None:
         if self._parts.fetch_vector_dims is None:
             return None
         try:
@@ -165,10 +163,10 @@ class DefinitionReconciler:
             logger.warning("reading the database's vector dimensions failed: %s", error)
             return None
 
-    async def _look_closer(
+    async def _read_inspection(
         self, key: DefinitionKey, definition: Definition, namespace: str, job: ObservedJob | None
     ) -> Report | None:
-        """Read the pods of a finished inspection, and the report of one that completed."""
+        """Read the pods of a finished inspection, and the report if it completed."""
         known = [pod for pod in self._index.pods_of(key) if job is not None and pod.job == job.name]
         if job is None or not (job.is_finished or any(pod.has_ended for pod in known)):
             return None
@@ -190,7 +188,7 @@ class DefinitionReconciler:
             return None
 
     async def _check_schemas(self, definition: Definition) -> tuple[Problem, ...]:
-        """Check the schemas once for every generation."""
+        """Return the problems of the definition's mounts, schemas and defaults; cached for each generation."""
         version = (definition.metadata.uid, definition.metadata.generation)
         if (known := self._checked.get(version)) is not None:
             return known
@@ -210,7 +208,7 @@ class DefinitionReconciler:
     async def _write_status(
         self, key: DefinitionKey, definition: Definition, status: WorkflowStatus, now: datetime
     ) -> bool:
-        """Write the difference, if there is one; return whether there was."""
+        """Write what differs from the status that was read; return whether a condition changed."""
         change = diff_status(definition.status, status)
         if not change:
             return False

@@ -1,4 +1,4 @@
-"""What the reconcilers work with, and how a pass that failed is told of."""
+"""What the reconcilers share, and how they report why there is no Job yet."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -30,7 +30,7 @@ from agentic_operator.sessions.observation import Rules
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What the reconcilers work with; made once by ``main``."""
+    """What the reconcilers share; built once by ``main``."""
 
     kube: Kube
     index: Index
@@ -40,16 +40,16 @@ class Dependencies:
     event_recorder: EventRecorder
     checker: Checker
     rules: Rules
-    stalls: StuckPods
+    stuck_pods: StuckPods
     recorder: Recorder | None = None
     trails: TrailKeeper | None = None
     turns: TurnRecorder | None = None
     faults: Faults = field(default_factory=Faults)
     now: Callable[[], datetime] = utc_now
     fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
-    """Asks the database; None where there is none."""
+    """Reads the dimensions from the database; None without a database."""
 
-    async def tell(
+    async def report_blocker(
         self,
         error: Exception,
         key: Key,
@@ -58,11 +58,11 @@ class Dependencies:
         action: str,
         write: Callable[[Blocker], Awaitable[bool]],
     ) -> None:
-        """Say in a status and an Event why there is no Job yet; ``write`` says whether that was not said already."""
-        obstacle = find_blocker(error, namespace, self.queue.failures_of(key) + 1)
-        if obstacle is None:
+        """Report in the status and in an Event why there is no Job yet; ``write`` returns whether that is news."""
+        blocker = find_blocker(error, namespace, self.queue.failures_of(key) + 1)
+        if blocker is None:
             return
-        # What cannot be written now is written with the next try; the error at hand says when that is.
+        # If this cannot be written now, the next try writes it; ``error`` decides when that is.
         with suppress(NotFound, TransientError):
-            if await write(obstacle):
-                self.event_recorder.announce(subject, Event(obstacle.reason, obstacle.message, "Warning", action))
+            if await write(blocker):
+                self.event_recorder.announce(subject, Event(blocker.reason, blocker.message, "Warning", action))

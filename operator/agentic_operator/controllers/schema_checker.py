@@ -1,4 +1,4 @@
-"""Interface to the schema checks that controllers ask for."""
+"""The interface through which controllers check schemas and values."""
 
 from typing import Any, Protocol, TypeAlias
 

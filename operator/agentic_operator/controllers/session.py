@@ -30,9 +30,9 @@ from agentic_operator.sessions.starting import find_run_account
 from agentic_operator.sessions.status import build_exact_patch, diff_status, fail_session
 
 PURGE_SECONDS: Final = 5.0
-# After how many conflicts in a row a session's Jobs are withdrawn without the rest of its status.
+# After this many conflicts in a row a session's Jobs are withdrawn without the rest of its status.
 PATIENT_CONFLICTS: Final = 2
-# How often a Job or pod is looked at whose labels cannot be put back: no event tells of it.
+# How often a Job or pod whose labels cannot be restored is read: without labels it raises no watch events.
 UNREPAIRED_SECONDS: Final = 10.0
 
 logger: Final = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class SessionReconciler:
         self._observer = SessionObserver(parts)
 
     async def reconcile(self, key: SessionKey) -> None:
-        """Look at a session, decide, and do it. Raises our errors; the queue decides when to try again."""
+        """Observe a session, decide, and carry out the plan; an error raised here is retried by the queue."""
         found = await self._parts.lookup.fetch_session(key)
         if found is None:
             self._forget(key)
@@ -67,7 +67,7 @@ class SessionReconciler:
         self._observer.remember(key, session)
 
     def _reserve(self, key: SessionKey, session: AgenticSession, plan: Plan) -> None:
-        """Hold what a plan takes before it is carried out, so that two passes cannot take the same."""
+        """Reserve the slots that a plan needs before it is carried out, so that no other pass takes them."""
         has_new_turn = plan.status is not None and plan.status.turn not in (None, session.status.turn)
         if plan.job is not None or has_new_turn:
             self._index.reserve(key)
@@ -85,7 +85,7 @@ class SessionReconciler:
                 await self._write_status(key, session, refused)
                 return
             if not session.status.phase and self._parts.queue.has_urgent:
-                # Others wait for their Job: this one's is made, what is told about it can follow.
+                # Other sessions wait for their Job. This session's Job exists, so its status can be written later.
                 self._index.keep_body(key, body)
                 self._parts.queue.add(key, urgent=False)
                 return
@@ -121,7 +121,7 @@ class SessionReconciler:
     async def _create_job(
         self, key: SessionKey, session: AgenticSession, seen: Observation, plan: Plan, manifest: Manifest
     ) -> SessionStatus | None:
-        """Create the Job and what it needs; return the status that says why not, where it is refused for good."""
+        """Create the Job and what it needs; return a failed status if the API server will never accept the Job."""
         snapshot = plan.status.workflow if plan.status is not None else None
         spec = find_spec(snapshot, seen.definition)
         template = spec.pod_template if spec is not None else None
@@ -142,27 +142,27 @@ class SessionReconciler:
             return fail_session(session, Reason.INVALID_SPEC, str(error), now)
         except Exception as error:
             if isinstance(error, (NotFound, Forbidden)):
-                # Something may have been taken away again that the namespace had, or all of it.
+                # The namespace may have lost what it was prepared with, or may be gone.
                 self._parts.namespaces.forget(key.namespace)
-            await self._parts.tell(
+            await self._parts.report_blocker(
                 error,
                 key,
                 key.namespace,
                 session,
                 "CreateJob",
-                lambda obstacle: self._write_status(key, session, hold_session(session, obstacle, now)),
+                lambda blocker: self._write_status(key, session, hold_session(session, blocker, now)),
             )
             raise
         self._index.see_job(key, observe_job(raw))
         return None
 
     async def _create_claim(self, key: SessionKey, session: AgenticSession, claim: Manifest) -> None:
-        """Create the claim of the workspace, or use the one that is there.
+        """Create the claim of the workspace, or use an existing one that was made for this session's name.
 
-        A claim that is being deleted, or that an earlier session of this name has left to the garbage collector,
-        is about to go: a pod that counted on it would wait for it for ever. One that says by its labels that it was
-        made for a session of this name, as one that was restored, is used. Any other is somebody's: who starts a
-        session chooses its name, and so would choose what is mounted.
+        Raises ``Blocked`` for a claim that is being deleted or belongs to an earlier session of this name: the garbage
+        collector will remove it, and a pod that mounts it would wait for ever. A claim whose labels say that it was
+        made for a session of this name is used; a restored one looks like this. Any other claim is refused, because
+        whoever starts a session chooses its name and could mount any claim that way.
         """
         name = claim["metadata"]["name"]
         with suppress(AlreadyExists):
@@ -203,11 +203,11 @@ class SessionReconciler:
         jobs: Sequence[str],
         uids: Mapping[str, str],
     ) -> None:
-        """Take the Jobs from a session whose status changes faster than it can be read and written.
+        """Delete the Jobs of a session whose status changes faster than it can be read and written.
 
-        Nothing that a runner may write is looked at or written: that the session is still the same, that people want
-        the same of it, and that its run is the one that was looked at, is tested by the API server as it writes. The
-        invariant of ``withdraw`` holds: the status names the run as withdrawn before its Job is deleted.
+        The patch neither tests nor writes a field that a runner may write. The API server tests instead that the uid,
+        the generation and the run are those that were observed. The invariant of ``withdraw`` holds: the status names
+        the run as withdrawn before its Job is deleted.
         """
         if wanted.withdrawn_run == session.status.withdrawn_run or not jobs:
             return
@@ -219,7 +219,7 @@ class SessionReconciler:
         try:
             await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
         except Invalid as error:
-            logger.debug("not withdrawn, it is another session or another run: %s", error)
+            logger.debug("not withdrawn: the session or its run has changed: %s", error)
             return
         for name in jobs:
             await self._delete_job(key, name, uids.get(name, ""))
@@ -235,13 +235,13 @@ class SessionReconciler:
         return session.model_copy(update={"metadata": meta})
 
     async def _write_status(self, key: SessionKey, session: AgenticSession, status: SessionStatus) -> bool:
-        """Write the difference, if there is one, under the version that was read; return whether there was."""
+        """Write what differs from the status that was read, under its version; return whether anything was written."""
         change = diff_status(session.status, status)
         if not change:
             return False
         version = session.metadata.resource_version
         if not change.keys().isdisjoint(("interrupts", "answers", "workflow", "trail", "result")):
-            # Questions, answers and a definition's config are people's values: a null in them is one, too.
+            # These hold values of people and graphs, where null is a value; a merge patch would delete it.
             is_first = "status" not in session.model_fields_set
             operations = build_exact_patch(version, session.status, status, is_first=is_first)
             raw = await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations, subresource="status")
@@ -267,7 +267,7 @@ class SessionReconciler:
         return True
 
     async def _prune_spec(self, key: SessionKey, session: AgenticSession, plan: Plan) -> None:
-        """Remove old turns and answers from the spec where they were seen; nothing where a list is another by now."""
+        """Remove old turns and answers from the spec; nothing is removed if a list has changed since it was read."""
         turns = [index for index, turn in enumerate(session.spec.turns) if turn.name in plan.prune_turns]
         operations: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": session.metadata.uid}]
         for index in reversed(turns):
@@ -281,30 +281,30 @@ class SessionReconciler:
         try:
             raw = await self._kube.patch_exactly(SESSIONS, key.namespace, key.name, operations)
         except Invalid as error:
-            logger.debug("nothing removed, a list is another one by now: %s", error)
+            logger.debug("nothing pruned: a list has changed: %s", error)
             self._parts.queue.add(key, urgent=False)
             return
         if self._index.see_session(raw):
             self._parts.queue.add(key, urgent=False)
 
     async def _delete_job(self, key: SessionKey, name: str, uid: str) -> None:
-        # By its identity: a Job of a session made again under this name may have it by now.
+        # By its uid: a new session of this name may have a Job of the same name by now.
         if not await self._kube.delete(JOBS, key.namespace, name, uid=uid):
-            # No event tells of what was gone already.
+            # The Job was gone already, so no watch event will follow.
             if self._index.forget_job(key, name, uid):
                 self._parts.queue.add(key, urgent=False)
             return
         logger.info("deleted Job %s", name, extra={"namespace": key.namespace, "session": key.name})
 
     async def _repair(self, key: SessionKey, repair: Repair) -> None:
-        """Put back what somebody took off a Job or pod, unless it is gone or another one meanwhile."""
+        """Restore labels and owner that somebody removed from a Job or pod; one that was replaced is left alone."""
         kind = JOBS if repair.kind == "Job" else PODS
         patch = {**repair.patch, "metadata": {**repair.patch.get("metadata", {}), "uid": repair.uid}}
         about = {"namespace": key.namespace, "session": key.name}
         try:
             await self._kube.patch(kind, key.namespace, repair.name, patch)
         except (NotFound, Conflict):
-            # Without labels its end raised no event: the next pass finds out.
+            # Without labels its end raised no watch event: the next pass reads it again.
             self._index.doubt(key, repair.name)
             self._parts.queue.add(key, urgent=False)
             return
@@ -318,9 +318,10 @@ class SessionReconciler:
         logger.warning("restored labels and owner of %s %s", repair.kind, repair.name, extra=about)
 
     async def _purge(self, session: AgenticSession, now: datetime) -> None:
-        """Delete the session's rows and let go of it; after a while let go without them.
+        """Delete the session's rows, then remove its finalizer; after ``DELETION_PATIENCE`` do so with rows left.
 
-        Its trail is no row that can be deleted later, but one that would be lost: without it the session stays.
+        The resync deletes rows that are left. The audit trail is different: what of it is not stored would be lost
+        with the session, so the session stays until its trail is stored.
         """
         since = session.metadata.deletion_timestamp or now
         if self._parts.trails is not None:
@@ -356,8 +357,6 @@ class SessionReconciler:
             logger.debug("session already deleted")
         if self._parts.trails is not None:
             self._parts.trails.forget(session.metadata.uid)
-
-    # -- the others
 
     def _announce(self, session: AgenticSession, plan: Plan) -> None:
         for note in plan.notes:

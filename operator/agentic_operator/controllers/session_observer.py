@@ -1,4 +1,4 @@
-"""Looks at a session before a pass decides: its definition and children, its inputs, answers, turns and questions."""
+"""Observes a session before a pass decides: its definition, children, inputs, answers, turns and questions."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -39,7 +39,7 @@ class SessionObserver:
 
     async def look(self, key: SessionKey, session: AgenticSession) -> Observation:
         """Return the session's definition and children, and whether its inputs are refused."""
-        # What people want does not hang on what others wrote: to stop, nothing of the definition is needed.
+        # Stopping needs nothing of the definition, and must work even if the definition cannot be read.
         definition = None if wants_end(session) else await self._parts.lookup.fetch_definition(workflow_of(session))
         await self._parts.lookup.refresh_children(session, key)
         refused: Refused | None = None
@@ -54,7 +54,7 @@ class SessionObserver:
             pods=pods,
             refused_inputs=refused,
             input_warning=warning,
-            stall=self._parts.stalls.find(key, jobs, pods),
+            stuck_pod=self._parts.stuck_pods.find(key, jobs, pods),
         )
 
     async def check(
@@ -92,7 +92,7 @@ class SessionObserver:
         for check in find_checks(session, now):
             found = await checker.check_instance(check.schema, check.value)
             if found and await checker.check_schema(check.schema):
-                # The author's schema cannot be used: it must not keep the session waiting for ever.
+                # The author's schema is invalid: it must not keep the session waiting for ever.
                 continue
             problems = tuple(Problem(fault.pointer, fault.message) for fault in found)
             if check.is_default:
@@ -102,14 +102,14 @@ class SessionObserver:
         return AnswerChecks(faults, default_faults)
 
     def _find_fresh(self, key: SessionKey, session: AgenticSession) -> frozenset[str]:
-        """Return the questions that were asked since the last pass; none where this process made none before."""
+        """Return the questions asked since this process's last pass over the session; none before its first pass."""
         uid, known = self._asked.get(key, ("", frozenset()))
         if uid != session.metadata.uid:
             return frozenset()
         return frozenset(each.id for each in session.status.interrupts) - known
 
     def remember(self, key: SessionKey, session: AgenticSession) -> None:
-        """Keep in mind which questions a pass that was carried out has looked at."""
+        """Remember the questions of a session whose pass was carried out."""
         phase = session.status.phase
         if phase is None or phase.is_final or session.metadata.deletion_timestamp is not None:
             self._asked.pop(key, None)
@@ -117,5 +117,5 @@ class SessionObserver:
             self._asked[key] = session.metadata.uid, frozenset(each.id for each in session.status.interrupts)
 
     def forget(self, key: SessionKey) -> None:
-        """Drop what is remembered of a session that is gone."""
+        """Forget a deleted session."""
         self._asked.pop(key, None)

@@ -1,8 +1,8 @@
 """Explains missing or stuck pods from their Events.
 
-The Job's own status stays silent then; controllers and kubelets say it in Events. These are read only in namespaces
-with a run that is late, so that one which starts as it should costs nothing. What a namespace lost after it was
-prepared for runs is made again.
+A Job's status does not say why its pod is missing or does not start; controllers and kubelets report it in Events.
+Events are read only in namespaces with a late run, so a run that starts in time costs nothing. What a namespace lost
+after it was prepared for runs is created again.
 """
 
 import logging
@@ -25,17 +25,17 @@ from agentic_operator.sessions.diagnosis import clip, newest
 from agentic_operator.sessions.keys import Key, SessionKey
 
 ROUND_SECONDS: Final = 3.0
-# A list of Events goes past the API server's memory: where nothing changes it is asked for ever less often.
+# The API server reads a list of Events from etcd: the interval doubles up to this while nothing changes.
 LONGEST_SECONDS: Final = 30.0
 LATE: Final = timedelta(seconds=4)
-# How often a namespace is looked after whose pods lack something.
+# How often a namespace whose pods lack something is prepared again.
 MEND_SECONDS: Final = 30.0
 MAX_EVENTS: Final = 1000
 _MENDED: Final = (Reason.NAMESPACE_NOT_PREPARED, Reason.SECRET_MISSING)
 _JOB_EVENTS: Final = ("FailedCreate",)
 _PULL_SECRET_EVENT: Final = "FailedToRetrieveImagePullSecret"  # noqa: S105  (an Event's reason)
 _POD_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", _PULL_SECRET_EVENT)
-# A kubelet says each of its tries, yet at the least every five minutes. After this time the Secret is there.
+# A kubelet reports failed tries at least every five minutes; after this time without a report the Secret exists.
 PULL_SECRET_LASTS: Final = timedelta(minutes=10)
 
 logger: Final = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class _Late:
 
 
 class Prepares(Protocol):
-    """What is needed of ``Namespaces``."""
+    """The part of ``Namespaces`` that is used here."""
 
     def forget(self, namespace: str) -> None: ...
 
@@ -58,7 +58,7 @@ class Prepares(Protocol):
 
 
 class StuckPods:
-    """Goes round every few seconds, and remembers what it found of runs that are late."""
+    """Checks late runs every few seconds, and keeps what it found for the reconcilers."""
 
     def __init__(
         self,
@@ -85,25 +85,25 @@ class StuckPods:
         self._mended_at: dict[str, float] = {}
 
     def find(self, key: Key, jobs: Iterable[ObservedJob], pods: Iterable[ObservedPod]) -> StuckPod | None:
-        """Return what keeps a session's run or a definition's inspection from starting, where that is still so."""
-        stall = self._found.get(key)
-        if stall is None:
+        """Return what keeps a run or an inspection from starting; None if its Job or pod is another one by now."""
+        stuck = self._found.get(key)
+        if stuck is None:
             return None
         late = find_late(jobs, pods, self._now())
-        is_current = late is not None and stall.job == late[0].name and stall.pod == _name(late[1])
-        return stall if is_current else None
+        is_current = late is not None and stuck.job == late[0].name and stuck.pod == _name(late[1])
+        return stuck if is_current else None
 
     async def run(self) -> None:
-        """Go round for ever."""
+        """Check late runs until cancelled."""
         await repeat("stuck pods", self.run_once, self._faults, first_seconds=ROUND_SECONDS, seconds=ROUND_SECONDS)
 
     async def run_once(self) -> None:
-        """Look at what is late, once."""
+        """Check all late runs once."""
         by_namespace: dict[str, list[_Late]] = {}
         for late in self._list_late():
             by_namespace.setdefault(late.namespace, []).append(late)
         listed = {late.key for some in by_namespace.values() for late in some}
-        self._found = {key: stall for key, stall in self._found.items() if key in listed}
+        self._found = {key: stuck for key, stuck in self._found.items() if key in listed}
         self._pauses = {namespace: pause for namespace, pause in self._pauses.items() if namespace in by_namespace}
         outage = Outage()
         for namespace, some in by_namespace.items():
@@ -112,7 +112,7 @@ class StuckPods:
                     await self._look(namespace, some)
 
     def _is_due(self, namespace: str, keys: frozenset[Key]) -> bool:
-        """Return whether to ask about a namespace: at once where another run is late, else ever less often."""
+        """Return whether to list a namespace's Events: at once for a new late run, otherwise less and less often."""
         due, seconds, known = self._pauses.get(namespace, (0.0, 0.0, frozenset()))
         is_news = not keys <= known
         if not is_news and self._clock() < due:
@@ -132,7 +132,7 @@ class StuckPods:
                 yield _Late(owner, owner.namespace or self._inspection_namespace, *late)
 
     def _find_uid(self, owner: Key) -> str | None:
-        """Return the uid of whom Jobs are looked at for; None where it has none that should run."""
+        """Return the owner's uid; None if none of its Jobs should be running."""
         if isinstance(owner, SessionKey):
             entry = self._index.find(owner)
             return entry.uid if entry is not None and entry.phase in ("Creating", "Running") else None
@@ -150,16 +150,16 @@ class StuckPods:
         is_lacking = False
         for late in some:
             event = latest.get(("Pod", late.pod.name) if late.pod else ("Job", late.job.name))
-            # One that tells of an earlier pod, or of a Job that had this name before, says nothing of now.
+            # Ignore Events about an earlier pod, or about an earlier Job of this name.
             since = (late.pod or late.job).created_at
             if event is None or (since is not None and event.at < since):
                 continue
             if event.reason == _PULL_SECRET_EVENT and self._now() - event.at > PULL_SECRET_LASTS:
                 self._drop(late.key)
                 continue
-            stall = describe(namespace, late.job, late.pod, event.text)
-            is_lacking |= isinstance(late.key, SessionKey) and stall.reason in _MENDED
-            self._keep(late.key, stall)
+            stuck = describe(namespace, late.job, late.pod, event.text)
+            is_lacking |= isinstance(late.key, SessionKey) and stuck.reason in _MENDED
+            self._keep(late.key, stuck)
         if is_lacking:
             await self._mend(namespace)
 
@@ -173,10 +173,10 @@ class StuckPods:
         self._keep(late.key, StuckPod(late.job.name, "", Reason.QUEUED, message))
         return True
 
-    def _keep(self, key: Key, stall: StuckPod) -> None:
+    def _keep(self, key: Key, stuck: StuckPod) -> None:
         old = self._found.get(key)
-        if old is None or (old.job, old.pod, old.reason) != (stall.job, stall.pod, stall.reason):
-            self._found[key] = stall
+        if old is None or (old.job, old.pod, old.reason) != (stuck.job, stuck.pod, stuck.reason):
+            self._found[key] = stuck
             self._queue.add(key, urgent=False)
 
     def _drop(self, key: Key) -> None:
@@ -212,7 +212,7 @@ class _Event:
 def find_late(
     jobs: Iterable[ObservedJob], pods: Iterable[ObservedPod], before: datetime
 ) -> tuple[ObservedJob, ObservedPod | None] | None:
-    """Return the newest Job and its pod that has not started, both from before ``before``; None where none is late."""
+    """Return the newest Job and its unstarted pod, both created before ``before``; None if neither is late."""
     job = max(jobs, key=lambda job: job.run, default=None)
     if job is None or job.is_finished or job.is_deleting or (job.created_at is not None and job.created_at > before):
         return None
@@ -224,7 +224,7 @@ def find_late(
 
 
 def describe(namespace: str, job: ObservedJob, pod: ObservedPod | None, text: str) -> StuckPod:
-    """Return what an Event says, with the place and the remedy."""
+    """Describe a stuck Job or pod: where it is, what its Event says, and the remedy."""
     if pod is not None:
         is_secret = "secret" in text and ("not found" in text or "Unable to retrieve" in text)
         reason = Reason.SECRET_MISSING if is_secret else Reason.POD_NOT_STARTED

@@ -1,4 +1,4 @@
-"""What a pass over a conversation finds out beside the resources: about the next turn, and about a stored end."""
+"""Checks the next turn of a conversation, and reads the stored end of a turn whose runner is gone."""
 
 import logging
 from dataclasses import replace
@@ -18,32 +18,32 @@ logger = logging.getLogger(__name__)
 
 
 class TurnChecks:
-    """Looks at the turn that could begin, and for the end of one whose runner is gone."""
+    """Adds to an observation the check of the next turn and the stored end of the current one."""
 
     def __init__(self, checker: Checker, turns: TurnRecorder | None) -> None:
         self._checker = checker
         self._turns = turns
 
     async def look(self, session: AgenticSession, seen: Observation) -> Observation:
-        """Return the observation with what was found out about turns."""
+        """Return the observation with the checks of the conversation's turns."""
         candidate = None if session.spec.suspend or session.spec.stop else find_candidate(session)
         if candidate is not None:
             seen = replace(seen, turn=await self._check(session, candidate, seen.definition))
         try:
             return replace(seen, stored_end=await self._find_end(session, seen))
         except AgenticError as error:
-            logger.info("looking for the end of a turn failed: %s", error, extra=_about(session))
+            logger.info("reading the stored end of a turn failed: %s", error, extra=_about(session))
             return replace(seen, is_end_unknown=True)
 
     async def _check(self, session: AgenticSession, turn: Turn, definition: Definition | None) -> TurnCheck:
         status = session.status
         shown = sum(each.number is not None for each in status.turns)
         if self._turns is not None and (status.turn_count or 0) > shown:
-            # Turns ran that the status does not show any more.
+            # Some turns were pruned from the status: the database knows their names.
             try:
                 used = await self._turns.find_used_names(session.metadata.uid, [turn.name])
             except AgenticError as error:
-                logger.info("looking for the name of a turn failed: %s", error, extra=_about(session))
+                logger.info("reading the used turn names failed: %s", error, extra=_about(session))
                 return TurnCheck(turn.name, waits=NAMES_UNKNOWN)
             if turn.name in used:
                 return TurnCheck(turn.name, refused=refuse_used_name(session, turn))

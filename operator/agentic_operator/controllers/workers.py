@@ -27,7 +27,7 @@ async def run_workers(
     definitions: DefinitionReconciler,
     observe: Callable[[str, float], None],
 ) -> None:
-    """Work for ever, ``count`` passes at a time; ``observe`` is told each pass' kind and seconds."""
+    """Run ``count`` passes at a time until cancelled; ``observe`` is called with each pass' kind and seconds."""
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             group.create_task(_work(queue, sessions, definitions, observe), name=f"worker {number}")
@@ -48,7 +48,7 @@ async def _work(
             else:
                 await definitions.reconcile(key)
             queue.succeed(key)
-        except Exception as error:  # noqa: BLE001  (whatever a pass raises, the others go on and this one is tried again)
+        except Exception as error:  # noqa: BLE001  (one failed pass must not stop the others)
             schedule_retry(queue, key, error)
         finally:
             queue.done(key)
@@ -56,7 +56,7 @@ async def _work(
 
 
 def schedule_retry(queue: WorkQueue[Key], key: Key, error: Exception) -> None:
-    """Log the error of a pass and put its key in line again, later each time that it fails."""
+    """Log the error of a pass and queue its key again, with a delay that grows with each failure."""
     failures = queue.fail(key)
     about = {"namespace": key.namespace, "session" if isinstance(key, SessionKey) else "definition": key.name}
     if isinstance(error, ValidationError):

@@ -155,7 +155,7 @@ class ResultLinks:
                     about = {"namespace": key.namespace, "session": key.name}
                     logger.warning("creating a download link failed: %s", error, extra=about)
                 except Exception as error:  # noqa: BLE001  (of one session; others asked, too)
-                    self._faults.tell("links", error, namespace=key.namespace, session=key.name)
+                    self._faults.report("links", error, namespace=key.namespace, session=key.name)
             self._wanted.clear()
 
     async def _write_link(self, key: SessionKey) -> None:

@@ -76,7 +76,7 @@ class DefinitionSeen:
     jobs: tuple[ObservedJob, ...] = ()
     """Inspection Jobs of this definition, by uid."""
     pods: tuple[ObservedPod, ...] = ()
-    stall: StuckPod | None = None
+    stuck_pod: StuckPod | None = None
     """The obstacle to the start of the inspection's pod, if the cluster reports one."""
     report: Report | None = None
     """The report of the current inspection Job, if it completed."""
@@ -308,8 +308,8 @@ def _inspect(definition: Definition, seen: DefinitionSeen, now: datetime, rules:
     if job.failure_reason or find_held(job, pods) is not None:
         return _failed(definition, old, job, pods, stale, now)
     trouble = find_trouble(pods, now)
-    if trouble is None and seen.stall is not None:
-        reason, message = seen.stall.reason, seen.stall.message
+    if trouble is None and seen.stuck_pod is not None:
+        reason, message = seen.stuck_pod.reason, seen.stuck_pod.message
         return _Step(_keep(definition, old, now, message, reason), delete_jobs=stale)
     if trouble is None:
         return _Step(_keep(definition, old, now), delete_jobs=stale)

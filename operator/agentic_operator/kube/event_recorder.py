@@ -96,7 +96,7 @@ class EventRecorder:
             except AgenticError as error:
                 logger.debug("posting an Event failed: %s", error)
             except Exception as error:  # noqa: BLE001  (an event that cannot be written is lost, not the next ones)
-                self._faults.tell("announcer", error, namespace=subject.namespace, object=subject.name)
+                self._faults.report("announcer", error, namespace=subject.namespace, object=subject.name)
 
     def _put(self, subject: _Subject, note: Event) -> None:
         try:

@@ -97,32 +97,32 @@ def find_blocker(error: Exception, namespace: str, failures: int) -> Blocker | N
 
 
 def hold_session(
-    session: AgenticSession, obstacle: Blocker, now: datetime, phase: Phase = Phase.PENDING
+    session: AgenticSession, blocker: Blocker, now: datetime, phase: Phase = Phase.PENDING
 ) -> SessionStatus:
     """Return the status of a session whose run does not get its Job or pod; as it is where that was said already."""
     old = session.status
-    if old.phase and old.reason == obstacle.reason and is_same(old.message or "", obstacle.message):
+    if old.phase and old.reason == blocker.reason and is_same(old.message or "", blocker.message):
         return refresh_session(session)
-    if any(each.type == "Scheduled" and each.reason != obstacle.reason for each in old.conditions):
+    if any(each.type == "Scheduled" and each.reason != blocker.reason for each in old.conditions):
         # Another cause: it begins now.
         kept = tuple(each for each in old.conditions if each.type != "Scheduled")
         session = session.model_copy(update={"status": old.model_copy(update={"conditions": kept})})
-    return change_session(session, phase, obstacle.reason, obstacle.message, now, conditions={"Scheduled": "False"})
+    return change_session(session, phase, blocker.reason, blocker.message, now, conditions={"Scheduled": "False"})
 
 
-def hold_definition(definition: Definition, obstacle: Blocker, now: datetime) -> WorkflowStatus:
+def hold_definition(definition: Definition, blocker: Blocker, now: datetime) -> WorkflowStatus:
     """Return the status of a definition whose inspection does not get its Job; as it is where that was said already."""
     conditions: list[Condition] = list(definition.status.conditions)
     generation = definition.metadata.generation
     for type_ in ("Inspected", "Ready"):
         old = next((condition for condition in conditions if condition.type == type_), None)
         if old is not None and old.observed_generation == generation:
-            if old.reason == obstacle.reason and is_same(old.message, obstacle.message):
+            if old.reason == blocker.reason and is_same(old.message, blocker.message):
                 continue
             if old.status == "False" and type_ == "Inspected":
                 # While a failed inspection is tried again, its failure stays visible.
                 return definition.status
-        new = build_condition(type_, "Unknown", obstacle.reason, obstacle.message, now, generation)
+        new = build_condition(type_, "Unknown", blocker.reason, blocker.message, now, generation)
         conditions = with_condition(conditions, new)
     return definition.status.model_copy(update={"conditions": tuple(conditions)})
 

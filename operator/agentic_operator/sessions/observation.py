@@ -47,7 +47,7 @@ class Observation:
     """Why the inputs are refused, where they were checked and are."""
     input_warning: str = ""
     """Which keys of the inputs the graph does not know, where they were checked."""
-    stall: StuckPod | None = None
+    stuck_pod: StuckPod | None = None
     """What keeps the run that is on from getting its pod, or its pod from starting."""
     managers: frozenset[str] = frozenset()
     """Who wrote fields of the session, by ``metadata.managedFields``."""

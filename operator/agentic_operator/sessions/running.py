@@ -144,16 +144,16 @@ def _watch_start(
     scheduled = find_condition(session.status.conditions, "Scheduled")
     is_held = scheduled is not None and scheduled.status == "False"
     told = {scheduled.reason: scheduled.last_transition_time} if scheduled is not None and is_held else {}
-    trouble, stall = find_trouble(pods, now, told), _find_stall(seen)
+    trouble, unstarted = find_trouble(pods, now, told), _find_start_trouble(seen)
     is_pull = trouble is not None and trouble.reason is Reason.IMAGE_PULL_FAILED and not trouble.is_hopeless
-    if trouble is None or (is_pull and stall is not None and stall.reason is Reason.SECRET_MISSING):
+    if trouble is None or (is_pull and unstarted is not None and unstarted.reason is Reason.SECRET_MISSING):
         # Without the Secret that it names, a pull cannot but fail.
-        trouble = stall
+        trouble = unstarted
     if trouble is not None:
         if trouble.is_fatal:
             return fail(session, seen, trouble.reason, trouble.message, now)
-        obstacle = Blocker(trouble.reason, trouble.message)
-        status = hold_session(session, obstacle, now, phase)
+        blocker = Blocker(trouble.reason, trouble.message)
+        status = hold_session(session, blocker, now, phase)
         note = Event(trouble.reason, trouble.message, "Warning", "Start")
         return Plan(add_finalizer=add_finalizer, status=status, wake_at=trouble.fatal_at, notes=(note,))
     last, ended = newest(pods), newest(pod for pod in pods if pod.is_over)
@@ -174,8 +174,8 @@ def _let_start(session: AgenticSession, phase: Phase, now: datetime) -> SessionS
     return session.status.model_copy(update={"conditions": status.conditions})
 
 
-def _find_stall(seen: Observation) -> Trouble | None:
-    return Trouble(seen.stall.reason, seen.stall.message) if seen.stall is not None else None
+def _find_start_trouble(seen: Observation) -> Trouble | None:
+    return Trouble(seen.stuck_pod.reason, seen.stuck_pod.message) if seen.stuck_pod is not None else None
 
 
 def _was_told(session: AgenticSession, pod: ObservedPod) -> bool:

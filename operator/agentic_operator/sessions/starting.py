@@ -219,11 +219,11 @@ def run_again(
     snapshot = session.status.workflow
     if snapshot is None:
         raise ValueError(f"session {session.name!r} has run {session.status.run!r} but no pinned workflow")
-    obstacle = check_pinned(snapshot, seen, rules)
-    if isinstance(obstacle, Refused):
-        return fail(session, seen, obstacle.reason, obstacle.message, now)
-    if obstacle is not None:
-        return replace(hold(session, obstacle, now), wake_at=now + LOOK_AGAIN)
+    blocker = check_pinned(snapshot, seen, rules)
+    if isinstance(blocker, Refused):
+        return fail(session, seen, blocker.reason, blocker.message, now)
+    if blocker is not None:
+        return replace(hold(session, blocker, now), wake_at=now + LOOK_AGAIN)
     holds_place = session.status.phase in _ACTIVE or any(job.run == run for job in seen.jobs)
     if not holds_place and (waits := check_queue(seen.definition, seen.queue)) is not None:
         return hold(session, waits, now)

@@ -310,10 +310,10 @@ async def test_what_keeps_the_pods_of_others_is_found_beside_a_namespace_that_fa
         index.see_job(SessionKey(namespace, "s"), a_job())
     cluster: Any = Cluster()
     nobody: Any = None
-    stalls = StuckPods(cluster, index, queue, nobody, lambda: NOW, faults=faults)
-    await stalls.run_once()
-    found = [stalls.find(SessionKey(name, "s"), (a_job(),), ()) for name in ("a", "b", "c")]
-    assert [stall.reason if stall else None for stall in found] == ["QuotaExceeded", None, "QuotaExceeded"]
+    stuck_pods = StuckPods(cluster, index, queue, nobody, lambda: NOW, faults=faults)
+    await stuck_pods.run_once()
+    found = [stuck_pods.find(SessionKey(name, "s"), (a_job(),), ()) for name in ("a", "b", "c")]
+    assert [stuck_pod.reason if stuck_pod else None for stuck_pod in found] == ["QuotaExceeded", None, "QuotaExceeded"]
     assert faults.counts["stuck pods"] == 1
 
 

@@ -57,20 +57,20 @@ def test_late_is_a_job_without_a_pod_and_a_pod_that_does_not_start(
     ],
 )
 def test_an_event_is_told_with_its_place(pod: ObservedPod | None, text: str, reason: Reason) -> None:
-    stall = describe("team", JOB, pod, text)
-    assert stall.reason is reason
-    assert text.removeprefix("Error creating: ") in stall.message
-    assert "'team'" in stall.message
+    stuck_pod = describe("team", JOB, pod, text)
+    assert stuck_pod.reason is reason
+    assert text.removeprefix("Error creating: ") in stuck_pod.message
+    assert "'team'" in stuck_pod.message
 
 
 def test_a_stall_is_said_in_the_phase_and_its_end_too() -> None:
     session = a_session().accepted().build()
-    stall = StuckPod("s-r1", "", Reason.QUOTA_EXCEEDED, "full")
-    told = decide(session, Observation(jobs=(JOB,), stall=stall), NOW, Rules()).status
+    stuck_pod = StuckPod("s-r1", "", Reason.QUOTA_EXCEEDED, "full")
+    told = decide(session, Observation(jobs=(JOB,), stuck_pod=stuck_pod), NOW, Rules()).status
     assert told is not None
     assert (told.phase, told.reason) == (Phase.CREATING, "QuotaExceeded")
     held = session.model_copy(update={"status": told})
-    again = decide(held, Observation(jobs=(JOB,), stall=stall), NOW, Rules()).status
+    again = decide(held, Observation(jobs=(JOB,), stuck_pod=stuck_pod), NOW, Rules()).status
     assert again is None or not diff_status(told, again)
     over = decide(held, Observation(jobs=(JOB,), pods=(POD,)), NOW, Rules()).status
     assert over is not None
@@ -97,19 +97,19 @@ async def test_where_nothing_changes_events_are_asked_for_ever_less_often() -> N
     queue: WorkQueue[Key] = WorkQueue(lambda: 0.0)
     index = Index(wake=queue.add, wake_later=queue.add)
     asked: Any = Asked()
-    stalls = StuckPods(asked, index, queue, Namespaces(asked, Settings(), cast("Any", None)), lambda: NOW)
+    stuck_pods = StuckPods(asked, index, queue, Namespaces(asked, Settings(), cast("Any", None)), lambda: NOW)
     for name in ("s", "t"):
         session = a_session().named(name, uid=f"uid-{name}").accepted()
         index.see_session(session.raw())
         job = replace(JOB, name=f"{name}-r1", owner_uid=f"uid-{name}")
         index.see_job(SessionKey("team", name), job)
-        await stalls.run_once()
-        await stalls.run_once()
+        await stuck_pods.run_once()
+        await stuck_pods.run_once()
     assert asked.count == 2
 
 
 def test_a_pull_secret_that_is_not_there_is_told_as_a_secret() -> None:
     text = "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not succeed."
-    stall = describe("team", JOB, a_pod(), text)
-    assert stall.reason is Reason.SECRET_MISSING
-    assert "regcred" in stall.message
+    stuck_pod = describe("team", JOB, a_pod(), text)
+    assert stuck_pod.reason is Reason.SECRET_MISSING
+    assert "regcred" in stuck_pod.message

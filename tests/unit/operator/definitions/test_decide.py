@@ -241,8 +241,8 @@ def test_a_pull_that_fails_is_told_with_its_remedy_while_it_is_still_tried() -> 
 
 
 def test_what_keeps_an_inspections_pod_from_starting_is_told_until_it_starts() -> None:
-    stall = StuckPod(NAME, POD.name, Reason.POD_NOT_STARTED, "configmap not found")
-    waiting = decided(seen=DefinitionSeen(jobs=(JOB,), pods=(POD,), stall=stall))
+    stuck_pod = StuckPod(NAME, POD.name, Reason.POD_NOT_STARTED, "configmap not found")
+    waiting = decided(seen=DefinitionSeen(jobs=(JOB,), pods=(POD,), stuck_pod=stuck_pod))
     assert conditions(waiting)["Ready"] == ("Unknown", "PodNotStarted")
     told = NEW.model_copy(update={"status": waiting.status})
     going = decided(told, DefinitionSeen(jobs=(JOB,), pods=(replace(POD, has_started=True),)))

@@ -341,8 +341,10 @@ def test_what_a_variable_needs_is_waited_for_however_late_it_comes(said: str) ->
 
 def test_a_pull_that_lacks_its_secret_is_waited_for() -> None:
     pod = a_pod(waiting_reason="ImagePullBackOff", created_at=NOW - timedelta(hours=1))
-    stall = StuckPod("s-r1", pod.name, Reason.SECRET_MISSING, "Unable to retrieve some image pull secrets (regcred)")
-    seen = replace(READY_SEEN, jobs=(a_job(),), pods=(pod,), stall=stall)
+    stuck_pod = StuckPod(
+        "s-r1", pod.name, Reason.SECRET_MISSING, "Unable to retrieve some image pull secrets (regcred)"
+    )
+    seen = replace(READY_SEEN, jobs=(a_job(),), pods=(pod,), stuck_pod=stuck_pod)
     plan = decided(told_since("SecretMissing", timedelta(hours=1)), seen)
     assert outcome(plan) == ("Creating", "SecretMissing")
     hopeless = replace(seen, pods=(replace(pod, waiting_reason="InvalidImageName"),))
