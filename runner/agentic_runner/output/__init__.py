@@ -1,1 +1,1 @@
-"""What leaves the process, with secrets masked: printed output, log lines, the termination message."""
+"""Output of the process with secrets masked: printed text, log lines, the termination message."""

@@ -1,4 +1,4 @@
-"""Masks secrets in texts that come in parts: a secret may be spread over several of them."""
+"""Masks secrets in texts that arrive in parts: a secret may be split over several parts."""
 
 from agentic_runner.output.redaction import Redactor
 
@@ -14,7 +14,7 @@ class BlockMask:
         self._held: dict[tuple[str, int], str] = {}
 
     def mask(self, block: tuple[str, int], text: str) -> str:
-        """Return what may be shown now of a block's text with its next part."""
+        """Add the next part of a block's text; return what of it can be shown now."""
         text = self._held.pop(block, "") + text
         cut = self._redactor.find_cut(text)
         if cut < len(text):
@@ -22,5 +22,5 @@ class BlockMask:
         return self._redactor.redact(text[:cut])
 
     def end(self, block: tuple[str, int]) -> str:
-        """Return what was held back of a block that ended."""
+        """Return the held-back rest of a block that ended."""
         return self._redactor.redact(self._held.pop(block, ""))

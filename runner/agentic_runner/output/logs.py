@@ -1,4 +1,4 @@
-"""The runner's log: one JSON object a line on stdout, the author's own logging included."""
+"""The runner's log: one JSON object per line on stdout, including the author's own logging."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from agentic_core.display import escape_json
 from agentic_runner.output.masked_output import open_masked
 from agentic_runner.output.redaction import Redactor
 
-# What every LogRecord has; the rest came by `extra=` and belongs into the line.
+# The attributes of every LogRecord; others came by `extra=` and are added to the line.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -39,7 +39,7 @@ class JsonLines(logging.Formatter):
 
 def _open_stdout(redactor: Redactor) -> TextIO:
     try:
-        # Masked as well: the project may give the handler a formatter of its own.
+        # Masked here too: the project may set its own formatter on the handler.
         return open_masked(os.dup(1), redactor)
     except OSError:
         return sys.stdout
@@ -66,6 +66,6 @@ def configure_logging(redactor: Redactor, *, level: str = "INFO", **common: str)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level if level in logging.getLevelNamesMapping() else "INFO")
-    # A line a request would tell more about our heartbeat than about the run.
+    # One line for each request would show our heartbeat rather than the run.
     for chatty in ("httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

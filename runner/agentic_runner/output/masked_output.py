@@ -1,4 +1,4 @@
-"""What the process prints, with secrets masked below everything that prints.
+"""Masks secrets in what the process prints, below every way to print.
 
 Handlers of the project's own logging, ``print`` and tracebacks all end at ``sys.stdout`` and ``sys.stderr``, whatever
 the project does to the root logger. Not masked is what goes past them: file descriptors that code writes to itself, and
@@ -13,7 +13,7 @@ from typing import BinaryIO, TextIO
 
 from agentic_runner.output.redaction import Redactor
 
-# What never ends its line is let out in pieces.
+# A line longer than this is written in pieces.
 _LONGEST_LINE = 64 * 1024
 
 
@@ -58,7 +58,7 @@ class MaskedOutput(io.RawIOBase):
             self._target.flush()
 
     def close(self) -> None:
-        """Let out all that is left; the target stays open."""
+        """Write the rest; the target stays open."""
         if not self.closed:
             with self._lock:
                 text, self._begun = self._begun, ""
@@ -86,13 +86,13 @@ def open_masked(descriptor: int, redactor: Redactor) -> TextIO:
 
 
 def mask_output(redactor: Redactor) -> None:
-    """Put masked streams in the place of the process's own; repeatable."""
+    """Replace the process's own streams by masked ones; repeatable."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, f"__{name}__")
         if stream is None or isinstance(getattr(stream, "buffer", None), MaskedOutput):
             continue
         stream.flush()
-        # Not the old stream's own buffer, which goes with it.
+        # Not the old stream's buffer, which is closed with the stream.
         masked = open_masked(stream.fileno(), redactor)
         setattr(sys, f"__{name}__", masked)
         setattr(sys, name, masked)

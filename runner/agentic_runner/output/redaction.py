@@ -1,4 +1,4 @@
-"""Keeps secrets and endless texts out of everything that a runner puts out.
+"""Masks secrets and shortens long texts in everything that a runner outputs.
 
 Exceptions of drivers and of authors' code quote connection strings and headers; every text that leaves the process
 (status, termination log, event, log line) passes here first.
@@ -18,21 +18,21 @@ _SHORTEST_SECRET = 4
 _LONGEST_TEXT: Final = 16_384
 _LONGEST_NAME: Final = 200
 _MOST_LEAVES: Final = 5
-# Colours, which many exceptions have for terminals: they are removed.
+# Terminal colours, which many exceptions contain, are removed.
 _COLOURS: Final = re.compile("\x1b\\[[0-9;:]*m")
 
 
 @dataclass
 class Redactor:
-    """The secrets that this process knows, and the text without them."""
+    """The secrets that this process knows; masks them in texts."""
 
     _secrets: set[str] = field(default_factory=set, repr=False)
     _filters: list[Callable[[str], str]] = field(default_factory=list, repr=False)
     _forms: tuple[str, ...] = field(default=(), repr=False)
-    """What is masked, the longest first."""
+    """The masked texts, the longest first."""
 
     def add(self, *secrets: str | None) -> None:
-        """Keep these out from now on; texts too short to be a secret are ignored."""
+        """Mask these from now on; texts too short to be a secret are ignored."""
         new = {secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET} - self._secrets
         if new:
             self._secrets |= new
@@ -53,7 +53,7 @@ class Redactor:
         return text
 
     def redact_all(self, value: Any) -> Any:
-        """Return JSON with every text in it masked, keys as well."""
+        """Return a JSON value with every text in it masked, including keys."""
         match value:
             case str():
                 return self.redact(value)
@@ -98,7 +98,7 @@ class Redactor:
 
 
 def clean(text: str) -> str:
-    """Return ``text`` as any reader can take it: without colours, and with what steers or hides written out.
+    """Return ``text`` safe for any reader: without colours, and with control and invisible characters escaped.
 
     API server, database and terminals must not have to handle arbitrary content of an author's exception.
     """
@@ -107,7 +107,7 @@ def clean(text: str) -> str:
 
 def bounded(text: str, limit: int) -> str:
     """Return ``text``, cleaned and in at most ``limit`` characters; a cut text ends with a note."""
-    # What is far longer than the limit is never shown: it need not be looked at either.
+    # Text far beyond the limit is never shown, so it is not processed either.
     shown = clean(text[: 4 * limit + 64])
     if len(text) <= 4 * limit + 64 and len(shown) <= limit:
         return shown

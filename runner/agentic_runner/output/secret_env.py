@@ -7,7 +7,7 @@ from agentic_runner.output.secret_forms import SHORTEST
 
 
 def find_secret_values(environ: Mapping[str, str]) -> set[str]:
-    """Return the values of variables from Secrets that are too long to be an ordinary word."""
+    """Return the values of variables from Secrets that are too long to be ordinary words."""
     values = {environ.get(name, "") for name in environ.get("SECRET_ENV", "").split(",") if name}
     for folder in filter(None, environ.get("SECRET_ENV_FOLDERS", "").split(":")):
         for key, value in _read(Path(folder)):

@@ -1,4 +1,4 @@
-"""The forms in which a secret turns up in texts: as it is, escaped, encoded, or a part of it that is one by itself."""
+"""Finds the forms in which a secret appears in texts: plain, escaped, encoded, or as a part that is a secret itself."""
 
 import base64
 import html
@@ -8,12 +8,12 @@ from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 SHORTEST: Final = 8
-"""Of a variable from a Secret: shorter values are words that occur by chance."""
+"""The shortest value that is masked: shorter ones are words that occur by chance."""
 _SHORTEST_PART: Final = 16
 
 
 def list_forms(secret: str) -> set[str]:
-    """Return every text from which a reader learns the secret."""
+    """Return every text that reveals the secret."""
     forms: set[str] = set()
     for part in (secret, *_list_parts(secret)):
         forms.update(_list_encoded(part))
@@ -21,7 +21,7 @@ def list_forms(secret: str) -> set[str]:
 
 
 def _list_parts(secret: str) -> Iterator[str]:
-    """Yield the parts that are secrets themselves: a URL's password, lines of a key, texts inside of JSON."""
+    """Yield the parts that are secrets themselves: a URL's password, lines of a key, texts in JSON."""
     stripped = secret.strip()
     if len(stripped) >= SHORTEST:
         yield stripped
@@ -61,7 +61,7 @@ def _list_encoded(text: str) -> Iterator[str]:
     escaped = {text, repr(text)[1:-1], html.escape(text)}
     for is_ascii in (True, False):
         once = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
-        # JSON as a text inside of JSON, as clients log responses.
+        # JSON inside a JSON text, as clients log responses.
         escaped |= {once, json.dumps(once, ensure_ascii=is_ascii)[1:-1]}
     yield from escaped
     raw = text.encode(errors="surrogatepass")

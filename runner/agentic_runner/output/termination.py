@@ -12,7 +12,7 @@ _LIMIT = 1000
 
 
 def write_termination(environ: Mapping[str, str], message: str) -> None:
-    """Leave ``message`` where kubelet looks for it; outside a pod there is no such file and nothing is written."""
+    """Write ``message`` to the file that the kubelet reads; does nothing outside a pod, where the file is missing."""
     path = Path(environ.get("TERMINATION_LOG", "").strip() or contract.TERMINATION_LOG)
     if path != Path(contract.TERMINATION_LOG) or path.exists():
         with contextlib.suppress(OSError):

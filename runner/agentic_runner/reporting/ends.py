@@ -1,4 +1,4 @@
-"""What ends with a result or a failure: the session, or one turn of a conversation.
+"""Ends a session, or one turn of a conversation, with a result or a failure.
 
 Both are stored first and reported then, by the same steps (``outcome_store``, ``outcome_reporter``); here is where they
 differ: the row, the status, and how the process ends.
@@ -26,11 +26,11 @@ from agentic_store.results.output import EncodedOutput
 
 
 class End(Protocol):
-    """The end of a run, as the database and the session have it."""
+    """How the end of a run is stored in the database and reported in the session."""
 
     @property
     def turn_number(self) -> int | None:
-        """The number of the turn that ends; None where the session does."""
+        """The number of the turn that ends; None if the session ends."""
         ...
 
     async def store_result(self, database: Database, output: EncodedOutput, checkpoint_id: str | None, /) -> None:
@@ -38,7 +38,7 @@ class End(Protocol):
         ...
 
     async def store_failure(self, database: Database, error: Mapping[str, Any], checkpoint_id: str | None, /) -> None:
-        """Store why it failed."""
+        """Store a failure."""
         ...
 
     def completed(
@@ -90,7 +90,7 @@ class SessionEnd:
 
 @dataclass(frozen=True)
 class TurnEnd:
-    """One turn ends, and the conversation goes on: a verdict is in the turn's end, and the process is well."""
+    """One turn ends and the conversation continues: a failure is the turn's, and the process exits with 0."""
 
     config: RunConfig
     turn: CurrentTurn

@@ -40,13 +40,13 @@ from agentic_store.records import Fence
 
 log = logging.getLogger(__name__)
 
-# For words that help but decide nothing: a failed attempt is followed by the next pod either way.
+# For messages that decide nothing: another pod follows a failed attempt in any case.
 _SHORT_PATIENCE: Final = 5.0
 
 
 @dataclass(frozen=True)
 class StoredOutcome:
-    """What the database has of the end of a run: a result, or an error."""
+    """The stored outcome of a run: a result or an error."""
 
     output: Any = None
     error: Mapping[str, Any] | None = None
@@ -54,7 +54,7 @@ class StoredOutcome:
 
 
 class OutcomeReporter:
-    """Reports how one run ends, or one turn. Methods take the store of outcomes, or None where there is no database."""
+    """Reports how a run or a turn ends. Methods take the store of outcomes, or None without a database."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class OutcomeReporter:
         )
 
     async def report_outcome(self, outcome: Outcome, store: OutcomeStore) -> Ending:
-        """Report a result; questions are reported already, a drain is the exit code alone."""
+        """Report a result. Questions are reported already, and a drain needs only the exit code."""
         match outcome:
             case Finished():
                 return await self._report_result(outcome.output, store)
@@ -89,7 +89,7 @@ class OutcomeReporter:
                 return Ending(ExitCode.DRAINED, f"drained after {self._drain.reason}: the next pod continues")
 
     async def report_questions(self, questions: tuple[PendingInterrupt, ...], store: OutcomeStore) -> None:
-        """Ask people; raise ``AnswersPending`` where the session holds an answer to one of the questions already."""
+        """Report open questions; raise ``AnswersPending`` if the session already has an answer to one of them."""
         asked = await asyncio.to_thread(build_interrupts, questions)
         await store.store_waiting()
         run = self._progress.run
@@ -112,14 +112,14 @@ class OutcomeReporter:
         return await self._carry_out(decision, store)
 
     async def report_error(self, error: AgenticError, store: OutcomeStore | None) -> Ending:
-        """Report an error of ours as the session's verdict, or as what the next run goes on from."""
+        """Report an ``AgenticError``: as the session's failure, or as the reason for another run."""
         decision = decide_verdict(error)
         if find_rule(type(error)) is None:
             log.error("unexpected: %s", decision.message, exc_info=error)
         return await self._carry_out(decision, store)
 
     async def report_stored_outcome(self, stored: StoredOutcome) -> Ending:
-        """Report what an earlier run already stored."""
+        """Report the outcome that an earlier run stored."""
         log.info("outcome already stored, reporting it", extra={"error": stored.error is not None})
         self._progress.run.start_at(stored.checkpoint_id)
         if stored.error is None:
@@ -139,7 +139,7 @@ class OutcomeReporter:
         log.info("completed", extra={"size": result.size, "steps": run.seen.steps})
 
     async def _mark_end(self) -> TurnMarks:
-        """Return where a turn ends; of a session that ends nobody asks."""
+        """Return the last checkpoint and the event numbers of a turn; no marks for a session."""
         if self._end.turn_number is None:
             return TurnMarks()
         first, last = await self._progress.settle_events()
@@ -179,7 +179,7 @@ class OutcomeReporter:
         return self._end.close_failed(verdict)
 
     async def _report_trouble(self, reason: Reason, message: str) -> None:
-        """Write what the next run goes on from, for a short while: it goes on either way."""
+        """Write the reason for another run, and give up soon: the next run does not need it."""
         try:
             await self._reporter.conclude(
                 lambda session, now: (

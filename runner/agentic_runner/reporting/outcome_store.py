@@ -22,7 +22,7 @@ _ATTEMPTS: Final = 3
 
 
 class OutcomeStore:
-    """Writes what one run came to; every method raises as the database does once its attempts are over."""
+    """Stores the outcome of one run; methods raise the database's error after the last attempt."""
 
     def __init__(self, config: RunConfig, database: Database, end: End) -> None:
         self._config = config
@@ -30,7 +30,7 @@ class OutcomeStore:
         self._end = end
 
     async def store_result(self, output: Any, saver: ResultSaver, checkpoint_id: str | None) -> SavedResult:
-        """Save a result, and mark as completed what ends with it. Raises as ``ResultSaver.save`` does, too.
+        """Save a result and mark the session or turn as completed. Also raises what ``ResultSaver.save`` raises.
 
         ``checkpoint_id`` is the thread's last checkpoint.
         """
@@ -52,11 +52,11 @@ class OutcomeStore:
         await _repeat(lambda: sessions.change_status(config.session_uid, config.run, Phase.WAITING_FOR_INPUT))
 
     async def store_failure(self, error: Mapping[str, Any], checkpoint_id: str | None) -> None:
-        """Mark what ends as failed, in one attempt: the status and the exit code report the failure anyway."""
+        """Mark the session or turn as failed, in one attempt: the status and the exit code also report the failure."""
         await self._end.store_failure(self._database, error, checkpoint_id)
 
     async def count_failure(self, fence: Fence) -> int:
-        """Add a failed attempt of the graph; return how many that makes."""
+        """Count a failed attempt of the graph; return the number of failed attempts."""
         return await _repeat(lambda: self._database.fences.record_failure(fence))
 
     async def _complete(self, saved: SavedResult, checkpoint_id: str | None) -> None:
@@ -64,7 +64,7 @@ class OutcomeStore:
 
 
 async def _repeat(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a statement over passing faults of the database, a few times."""
+    """Repeat a statement a few times over transient database errors."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return await call()

@@ -19,7 +19,7 @@ from agentic_runner.session.reporter import Reporter
 log = logging.getLogger(__name__)
 
 _SETTLE_SECONDS: Final = 1.0
-# The last progress is told before these.
+# The last progress is reported before these.
 _ENDS_PROGRESS: Final = frozenset({"completed", "failed", "waiting_for_input", "attempt_failed"})
 
 
@@ -32,9 +32,9 @@ class ProgressReporter:
         self.run = RunProgress()
         self.events: EventQueue | None = None
         self.snapshots: StateSnapshots | None = None
-        """None where the definition shows nothing of the state."""
+        """None if the definition does not publish the state."""
         self.turn: int | None = None
-        """Number of the turn that events are of."""
+        """The number of the turn that events belong to."""
 
     @property
     def acknowledged(self) -> str | None:
@@ -42,28 +42,28 @@ class ProgressReporter:
         return self.run.reportable.checkpoint_id or self._reporter.session.status.checkpoint_id
 
     def report(self, progress: Progress) -> None:
-        """Report what the graph's stream says now, as far as it is saved."""
+        """Report progress from the graph's stream, as far as it is saved."""
         message = progress.message and self._redactor.redact(progress.message)
         self.run.see(replace(progress, message=message))
         self._reporter.update(self.run.reportable)
 
     def report_saved(self, checkpoint_id: str) -> None:
-        """Report what was seen up to a checkpoint that is saved now."""
+        """Report progress up to a checkpoint that was just saved."""
         self.run.confirm(checkpoint_id)
         self._reporter.update(self.run.reportable)
 
     def report_trouble(self, reason: Reason, message: str) -> None:
-        """Report what keeps the run from going on; over with the next progress."""
+        """Report what blocks the run; the next progress clears it."""
         self._reporter.report_trouble(reason, self._redactor.redact(message))
 
     def show_state(self, output: Any, checkpoint_id: str | None, channels: str | Sequence[str]) -> None:
-        """Show the output after a super-step to those who may read it, where the definition says so."""
+        """Publish the output after a super-step, if the definition publishes the state."""
         if self.snapshots is not None:
             self.snapshots.channels = (channels,) if isinstance(channels, str) else tuple(channels)
             self.snapshots.see(output, checkpoint_id, self.turn or 0)
 
     async def settle_state(self) -> None:
-        """Return once the newest state is stored: a turn ends, or people are asked."""
+        """Return once the newest state is stored; called when a turn ends or asks a question."""
         if self.snapshots is not None:
             await self.snapshots.settle()
 
@@ -79,7 +79,7 @@ class ProgressReporter:
         await self.put_event("checkpoints_lost", data)
 
     async def report_warning(self, message: str) -> None:
-        """Report something that the graph's author should know, and that keeps nothing from going on."""
+        """Report a warning for the graph's author; it stops nothing."""
         log.warning("%s", message)
         await self.put_event("warning", {"message": message})
 
@@ -88,14 +88,14 @@ class ProgressReporter:
         await self.put(StreamEvent(type_, dict(data), ends_progress=type_ in _ENDS_PROGRESS))
 
     async def put(self, event: StreamEvent) -> None:
-        """Add an event of the graph's stream, with secrets masked; in a block's text, together with its next parts."""
+        """Add an event of the stream, with secrets masked, including secrets split over parts of a block's text."""
         if self.events is None:
             return
         data = event.data if event.text is not None else self._redactor.redact_all(event.data)
         await self.events.put(replace(event, data=data, turn=self.turn or 0))
 
     def begin_turn(self, number: int) -> None:
-        """Report one turn from now on: what was seen of the one before is its own."""
+        """Report another turn from now on; progress of the previous turn is forgotten."""
         self.turn = number
         self.run.begin_turn()
         if self.events is not None:

@@ -1,4 +1,4 @@
-"""How far a run is, and how much of that may be reported: what is saved, and nothing beyond it. Pure."""
+"""Tracks a run's progress, and how much of it may be reported: only what is saved. Pure."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -9,7 +9,7 @@ from agentic_runner.execution.tracking import Progress, keep_saved
 
 
 class RunProgress:
-    """What one run has seen of its graph, and which of its checkpoints are known to be saved."""
+    """The progress of one run, and which of its checkpoints are known to be saved."""
 
     def __init__(self) -> None:
         self._seen = Progress()
@@ -21,7 +21,7 @@ class RunProgress:
 
     @property
     def seen(self) -> Progress:
-        """All that the run has seen, what is not saved yet included: for the end, when everything is."""
+        """The whole progress, including what is not saved yet; used at the end, when everything is saved."""
         return self._seen
 
     @property
@@ -44,11 +44,11 @@ class RunProgress:
         self._seen = replace(self._seen, history=history)
 
     def see(self, progress: Progress) -> None:
-        """Add what the graph's stream says now."""
+        """Add progress from the graph's stream."""
         self._seen = replace(progress, history=extend(self._recalled, progress.history))
 
     def begin_turn(self) -> None:
-        """Forget where the turn before was, but not which checkpoints there are."""
+        """Forget the previous turn's progress, but not the known checkpoints."""
         self._seen = Progress(checkpoint_id=self._seen.checkpoint_id, history=self._seen.history)
         self._recalled = self._seen.history
         self._answers_taken.clear()
@@ -62,7 +62,7 @@ class RunProgress:
         self._saved = max(checkpoint_id, self._saved or "")
 
     def take_answers(self, ids: Collection[str]) -> None:
-        """Note that the run goes on with the answers to these questions."""
+        """Note that the run resumes with the answers to these questions."""
         self._answers_taken.update(ids)
 
     def rewind(self, history: tuple[HistoryEntry, ...]) -> None:

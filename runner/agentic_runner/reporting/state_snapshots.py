@@ -1,4 +1,4 @@
-"""Snapshots of the output channels, for those who may read them: beside the run, and never in its way.
+"""Publishes snapshots of the output channels for those who may read them, without delaying the run.
 
 The newest is written at most once a second, and at once where a turn ends or asks. Of one that is larger than 1 MiB it
 is said that it is.
@@ -25,7 +25,7 @@ class ValuesStore(Protocol):
     """Where the newest values of a session are stored."""
 
     async def write(self, session_uid: str, values: ThreadValues, channels: Sequence[str]) -> None:
-        """Replace what is known."""
+        """Replace the stored values."""
         ...
 
 
@@ -58,16 +58,16 @@ class StateSnapshots:
         """The names of the output channels."""
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._task = asyncio.create_task(self._write_for_ever(), name="state")
 
     def see(self, output: Any, checkpoint_id: str | None, turn: int) -> None:
-        """Take the output as it is after a super-step."""
+        """Take the output after a super-step."""
         self._newest = (output, checkpoint_id, turn)
         self._seen.set()
 
     async def flush(self) -> None:
-        """Write what was seen last; a database that refuses it costs the snapshot, and nothing else."""
+        """Write the newest output; if the database refuses it, only the snapshot is lost."""
         async with self._lock:
             newest, self._newest = self._newest, None
             self._seen.clear()
@@ -86,21 +86,21 @@ class StateSnapshots:
             except asyncio.CancelledError:
                 self._keep(newest)
                 raise
-            except Exception as error:  # noqa: BLE001  (an author's objects; whoever looks on costs nobody the run)
+            except Exception as error:  # noqa: BLE001  (the author's objects may raise anything, and a snapshot must not fail the run)
                 log.warning("the state cannot be shown: %s", describe(error))
 
     def _keep(self, newest: tuple[Any, str | None, int]) -> None:
-        """Write it later, unless something newer was seen meanwhile."""
+        """Write it later, unless there is a newer output by then."""
         if self._newest is None:
             self._newest = newest
 
     async def settle(self, patience_seconds: float = SECONDS) -> None:
-        """Write what was seen last, for as long as the patience lasts."""
+        """Write the newest output, within the time limit."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.flush(), patience_seconds)
 
     async def close(self) -> None:
-        """Write what was seen last, and end."""
+        """Write the newest output and stop."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Conversation:
-    """The turns that one process serves."""
+    """Serves turns in one process."""
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class Conversation:
         self._warm = warm
 
     def build_outcome(self, turn: CurrentTurn) -> OutcomeReporter:
-        """Return what reports how a turn ends."""
+        """Return the reporter of a turn's end."""
         end = TurnEnd(self._config, turn)
         return OutcomeReporter(self._config, self._redactor, self._drain, self._reporter, self._progress, end)
 
     async def run(self, first: CurrentTurn, database: Database) -> Ending:
-        """Serve the turn that is on, and others for as long as this process may; return how it ends.
+        """Serve the current turn and further ones while this process may wait; return how the process ends.
 
         Raises what keeps the first one from beginning.
         """
@@ -90,7 +90,7 @@ class Conversation:
                 return found
         except Superseded as error:
             phase = self._reporter.session.status.phase
-            # A conversation that was closed between two turns takes nothing from anybody.
+            # The conversation was closed between two turns: no turn is waiting.
             is_over = phase is not None and phase.is_final
             return Ending(ExitCode.DONE if is_over else ExitCode.SUPERSEDED, str(error))
         return Ending(ExitCode.DONE, "the conversation is idle")
@@ -98,7 +98,7 @@ class Conversation:
     async def _serve(
         self, turn: CurrentTurn, database: Database, schema: SchemaState, fence: Fence
     ) -> tuple[Ending, bool]:
-        """Do one turn; return how the process would end after it, and whether it may go on instead."""
+        """Run one turn; return how the process would end after it, and whether it may serve another turn instead."""
         outcome, store = self.build_outcome(turn), OutcomeStore(self._config, database, TurnEnd(self._config, turn))
         self._reporter.follow_turn(turn)
         self._progress.begin_turn(turn.number)
@@ -116,11 +116,11 @@ class Conversation:
             return await outcome.report_failed_run(error.failure, store, fence), False
         except AgenticError as error:
             return await outcome.report_error(error, store), False
-        # Idle once its end is reported, or where it asked and was cancelled.
+        # Idle once the turn's end is reported, or if it asked a question and was cancelled.
         return ending, self._reporter.session.status.phase is Phase.IDLE
 
     async def _begin(self, turn: CurrentTurn, database: Database) -> TurnRow:
-        """Mark the turn's row as begun; the operator may not have come to it yet."""
+        """Mark the turn's row as begun; insert it first if the operator has not done so yet."""
         session = self._reporter.session
         await start_record(database, self._config, session)
         return await database.turns.begin(build_turn_record(session, turn, self._config))

@@ -1,4 +1,4 @@
-"""Durable execution: runs the graph, from its last checkpoint again where the database was lost for a while."""
+"""Durable execution: runs the graph, and resumes it from its last checkpoint after the database was away."""
 
 import asyncio
 import logging
@@ -53,14 +53,14 @@ _ATTEMPTS: Final = 3
 
 @dataclass(frozen=True)
 class KnownAnswers:
-    """What the session knows of questions: the answers by question, and the questions that are open."""
+    """The session's accepted answers, by question, and its open questions."""
 
     answers: Mapping[str, Any]
     asked: Sequence[str]
 
 
 def read_answers(session: AgenticSession) -> KnownAnswers:
-    """Return the answers that the operator accepted: what is in ``spec.responses`` may be wrong, late or changing."""
+    """Return the answers that the operator accepted; ``spec.responses`` may hold wrong or late ones."""
     interrupts = session.status.interrupts
     return KnownAnswers(
         {each.id: session.status.find_answer(each) for each in interrupts if not each.is_open},
@@ -69,7 +69,7 @@ def read_answers(session: AgenticSession) -> KnownAnswers:
 
 
 class AttemptCounter:
-    """Counts attempts in a row that made no new super-step. Pure."""
+    """Counts consecutive attempts without a new super-step. Pure."""
 
     def __init__(self, attempts: int = _ATTEMPTS) -> None:
         self._attempts = attempts
@@ -77,7 +77,7 @@ class AttemptCounter:
         self.failed = 0
 
     def count(self, steps: int) -> bool:
-        """Count a failed attempt that got to ``steps`` super-steps; return whether another one may follow."""
+        """Count a failed attempt that reached ``steps`` super-steps; return whether another attempt may follow."""
         self.failed = 1 if steps > self._steps else self.failed + 1
         self._steps = max(self._steps, steps)
         return self.failed <= self._attempts
@@ -85,14 +85,14 @@ class AttemptCounter:
 
 @dataclass
 class Attempt:
-    """One attempt: what its stream shows, and whether an error before the first node is about the inputs."""
+    """One attempt: the progress its stream shows, and whether an error before the first node is the inputs' fault."""
 
     tracker: Tracker
     takes_inputs: bool = False
 
 
 class DurableExecution:
-    """Runs one prepared graph on the session's thread. Call :meth:`execute` again to go on with answers."""
+    """Runs one prepared graph on the session's thread; call :meth:`execute` again to resume with answers."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class DurableExecution:
                 drain=self._drain,
                 grace_seconds=self._config.grace_seconds,
                 on_events=partial(self._report_events, attempt.tracker),
-                # The event log is not encrypted, and what a model says is state.
+                # What a model says is state, and the event log is not encrypted.
                 with_messages=self._config.streams_tokens and self._config.keyring is None,
             )
         await self._progress.settle_state()
@@ -186,7 +186,7 @@ class DurableExecution:
         )
 
     async def _find_thread_end(self) -> None:
-        """Let the next checkpoints follow the thread's last one, and report which acknowledged ones are missing."""
+        """Continue after the thread's last checkpoint, and report acknowledged checkpoints that are missing."""
         known = self._progress.acknowledged
         end = await find_tip(self._database.pool, self._config.thread_id, known=known)
         if end.newest is not None:
@@ -198,7 +198,7 @@ class DurableExecution:
         self._progress.run.start_at(end.latest)
 
     async def _report_start(self, found: TurnEntry) -> None:
-        """Report once that the run executes, however many attempts it takes."""
+        """Report that the run executes, at its first attempt only."""
         if self._is_started:
             return
         self._is_started = True

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedProject:
-    """A project with the graph that a session names, imported; if ``value`` is a factory, nobody has called it yet."""
+    """An imported project and the graph that a session names; ``value`` may be a factory that was not called yet."""
 
     project: Project
     target: Target
@@ -52,7 +52,7 @@ class LoadedProject:
 
 @dataclass(frozen=True)
 class Persistence:
-    """What a graph saves to: the thread's checkpoints and the project's long-term store."""
+    """Where a graph saves: the thread's checkpointer and the project's long-term store."""
 
     saver: "BatchingSaver"
     store: "ProjectStore"
@@ -60,7 +60,7 @@ class Persistence:
 
 @dataclass(frozen=True)
 class PreparedGraph:
-    """An open graph and the settings that it is run with; ``place`` is where those are, as a JSON pointer."""
+    """An open graph and its run settings; ``place`` is the JSON pointer to the settings."""
 
     graph: "Graph"
     saver: "BatchingSaver"
@@ -68,14 +68,14 @@ class PreparedGraph:
     place: str
     config: RunConfig
     root: Path
-    """The folder of the project, from which its files are named."""
+    """The project's folder; file names are relative to it."""
 
     def build_config(self, turn: str | None = None) -> "RunnableConfig":
         """Return LangGraph's config, a new copy at each call; with the label of a turn where there is one."""
         return build_config(self.config.thread_id, self.config.run, self.settings, turn=turn, place=self.place)
 
     def build_thread_config(self) -> "RunnableConfig":
-        """Return the config for what is done with the thread beside the graph: what it writes belongs to no turn."""
+        """Return the config for reading or updating the thread outside of a run; it carries no turn's label."""
         return self.build_config()
 
     def build_context(self) -> dict[str, Any] | None:
@@ -150,7 +150,7 @@ def prepare_graph(
 
 
 async def use_graph(opening: AbstractAsyncContextManager["Graph"], use: Callable[["Graph"], Awaitable[T]]) -> T:
-    """Open a graph, use it and close it. Return or raise what ``use`` does.
+    """Open a graph, call ``use`` with it and close it; return or raise what ``use`` does.
 
     Exits of the author's factory change nothing about that: neither what they raise nor what they swallow.
     """

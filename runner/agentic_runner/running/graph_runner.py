@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class GraphRunner:
-    """Everything that one process needs to run its graph, once or for each turn of a conversation."""
+    """Everything that a process needs to run its graph: once, or once for each turn of a conversation."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class GraphRunner:
         """Import LangGraph and the project, unless that is done."""
         if self._loaded is not None:
             return
-        # While LangGraph is imported: from the fence on, nobody else adds to them.
+        # Read while LangGraph is imported: once the fence is taken, no other process adds checkpoints.
         self._progress.run.recall(await fetch_history(database, self._config))
         await finish_imports(self._importing)
         # It imports LangGraph, and so must not be imported before the thread above did.
@@ -89,7 +89,7 @@ class GraphRunner:
             limits = self._reporter.session.status.limits
             prepared = prepare_graph(graph, loaded, persistence, self._config, task, limits)
             await self._enter_fork(prepared, database)
-            # All that is loaded now stays to the end: the collector, off until here, need never look at it.
+            # Everything loaded so far stays until the process ends: freeze it, so that the collector skips it.
             if not gc.isenabled():
                 gc.freeze()
                 gc.enable()
@@ -98,7 +98,7 @@ class GraphRunner:
         return await use_graph(open_for_run(loaded, persistence, self._config, task), use)
 
     async def _enter_fork(self, prepared: "PreparedGraph", database: Database) -> None:
-        """Bring a fork to where it starts, and recall its checkpoints."""
+        """Copy a fork's starting checkpoint to its thread, and read the thread's checkpoints."""
         fork = self._reporter.session.spec.fork_from
         if fork is not None:
             thread = prepared.build_thread_config()
@@ -114,7 +114,7 @@ class GraphRunner:
         outcome: OutcomeReporter,
         store: OutcomeStore,
     ) -> Outcome:
-        """Run the graph, and on with every answer that comes while this process may still wait for one."""
+        """Run the graph, and resume it with each answer that arrives while this process may still wait."""
         execution = DurableExecution(
             self._config, database, self._drain, self._reporter, self._progress, prepared, task
         )
@@ -133,6 +133,6 @@ class GraphRunner:
             await start_record(database, self._config, self._reporter.session)
 
     def _report_saved(self, thread_id: str, checkpoint_id: str) -> None:
-        """Report a saved checkpoint, unless it is one of a graph that a node runs on a thread of its own."""
+        """Report a saved checkpoint; checkpoints of other threads, which a node's own graph may use, are ignored."""
         if thread_id == self._config.thread_id:
             self._progress.report_saved(checkpoint_id)

@@ -9,7 +9,7 @@ from agentic_runner.output.redaction import describe
 
 
 def import_langgraph() -> None:
-    """Import what every run needs of it.
+    """Import the modules that every run needs.
 
     Raises ``GraphLoadError`` where a library of the image is too old, and ``ImportError`` where one is broken.
     """
@@ -21,7 +21,7 @@ def import_langgraph() -> None:
 
 
 async def finish_imports(importing: Awaitable[None]) -> None:
-    """Wait for :func:`import_langgraph`; raise ``GraphLoadError`` where it failed."""
+    """Wait for :func:`import_langgraph`; raise ``GraphLoadError`` if it failed."""
     try:
         await importing
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What one execution of the graph is about: a one-shot session's inputs, or a turn of a conversation."""
+"""The task of one execution of the graph: a one-shot session's inputs, or a turn of a conversation."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -17,32 +17,32 @@ from agentic_runner.session.reporter import Change
 
 @dataclass(frozen=True)
 class Task:
-    """What the graph is run on, with what."""
+    """The input, config and context of one execution."""
 
     settings: RunSettings
     place: str = "/spec"
-    """Where the settings are, as a JSON pointer."""
+    """The JSON pointer to the settings."""
     inputs: Any = None
-    """Given to an empty thread; of no meaning where there is a turn."""
+    """The input for an empty thread; unused in a turn."""
     turn: Turn | None = None
     current: CurrentTurn | None = None
     """The turn as the operator wrote it; None for a one-shot session."""
 
     def report_start(self, answered: Collection[str], recursion_limit: int | None, *, begins: bool) -> Change:
-        """Return how it is reported that the graph runs; ``begins`` where the turn's input is given now."""
+        """Return the status that reports a running graph; ``begins`` if the turn's input is given now."""
         if self.current is None:
             return partial(statuses.running, answered=answered, recursion_limit=recursion_limit)
         return partial(
             turn_status.turn_running,
             begins=begins,
             answered=answered,
-            # The status shows what holds of the session: the next turn is not to take it for its default.
+            # The status shows the session's own settings: a turn's settings must not become the next turn's default.
             recursion_limit=recursion_limit if self.place == "/spec" else None,
         )
 
 
 def build_session_task(session: AgenticSession) -> Task:
-    """Return what a one-shot session asks for.
+    """Return the task of a one-shot session.
 
     Inputs beside ``forkFrom`` are given to the copied thread, which is not empty: as a turn is.
     """
@@ -53,7 +53,7 @@ def build_session_task(session: AgenticSession) -> Task:
 
 
 def build_turn_task(session: AgenticSession, current: CurrentTurn) -> Task:
-    """Return what the turn that is on asks for; raise :class:`TurnRefused` where it is not there or no turn."""
+    """Return the task of the current turn; raise :class:`TurnRefused` if the spec has no such turn or it is invalid."""
     spec = session.find_turn(current.name)
     if spec is None:
         raise TurnRefused(f"/spec/turns: turn {current.name!r} was removed before it ended")
@@ -68,7 +68,7 @@ def build_turn_task(session: AgenticSession, current: CurrentTurn) -> Task:
 
 
 def _find_rolled_back(session: AgenticSession) -> frozenset[str]:
-    """Return the labels of the turns that others rolled back."""
+    """Return the labels of the turns that were rolled back."""
     return frozenset(str(each.number) for each in session.status.turns if each.rolled_back)
 
 

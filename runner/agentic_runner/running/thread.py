@@ -1,4 +1,4 @@
-"""The session's thread and row in the database, as a run takes them over."""
+"""Takes over the session's thread and row in the database at the start of a run."""
 
 import logging
 
@@ -24,7 +24,7 @@ async def take_thread(database: Database, config: RunConfig, session: AgenticSes
         config.session_uid,
         config.run,
         config.holder,
-        # A pod of a deleted session must not take the thread from the one that has its name now.
+        # A pod of a deleted session must not take the thread of a new session with the same name.
         session_created_at=session.metadata.creation_timestamp,
     )
     await database.carry(fence)
@@ -33,7 +33,7 @@ async def take_thread(database: Database, config: RunConfig, session: AgenticSes
 
 
 async def start_record(database: Database, config: RunConfig, session: AgenticSession) -> None:
-    """Mark the session's row as running; write the row first where the operator has not come to it yet.
+    """Mark the session's row as running; insert the row first if the operator has not done so yet.
 
     Raises ``Superseded`` where the row is final, or of a newer run.
     """
@@ -47,7 +47,7 @@ async def start_record(database: Database, config: RunConfig, session: AgenticSe
 
 
 async def fetch_stored_outcome(database: Database, config: RunConfig) -> SessionRow | None:
-    """Return the row of a session whose outcome an earlier run stored; None where none did."""
+    """Return the session's row if an earlier run stored its outcome; None otherwise."""
     row = await database.sessions.get(config.session_uid, with_output=True)
     return row if row is not None and row.status in (Phase.COMPLETED, Phase.FAILED) else None
 

@@ -20,11 +20,11 @@ LISTENING_SECONDS: Final = 15.0
 """How often the session is read while hints are listened for: one may be lost."""
 READING_SECONDS: Final = 1.0
 """How often it is read while they are not."""
-# Every role of the database can send hints: so many of them make no more reads than these.
+# Every database role can send hints: this bounds the reads that a flood of hints causes.
 _SHORTEST_PAUSE: Final = 0.1
 
 Listen: TypeAlias = Callable[[], AbstractAsyncContextManager[SessionChannel]]
-"""Opens the session's channel for as long as a wait takes."""
+"""Listens on the session's channel during a wait."""
 
 
 class WarmWait:
@@ -46,7 +46,7 @@ class WarmWait:
         self._reading_seconds = reading_seconds
 
     def renew(self) -> None:
-        """Give the next waits their whole time again: another turn begins or has ended."""
+        """Reset the time limit: a turn begins or has ended."""
         self._left = self._seconds
 
     async def wait(self, look: Callable[[], Awaitable[bool | None]]) -> bool:
@@ -80,7 +80,7 @@ class WarmWait:
             self._left -= loop.time() - started
 
     async def _pause(self, channel: SessionChannel, deadline: float) -> None:
-        """Return at a hint, at a drain, or when it is time to look again."""
+        """Return at a hint, at a drain, or when the next read is due."""
         loop = asyncio.get_running_loop()
         longest = self._listening_seconds if channel.is_listening else self._reading_seconds
         if await self._drain.wait_requested(min(_SHORTEST_PAUSE, longest, max(0.0, deadline - loop.time()))):
