@@ -11,7 +11,7 @@ TESTS ?= tests/faults
 SOURCES := core store operator runner gateway client cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors chaos scan sbom release-files install-file full console console-check console-types
+.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files install-file full console console-check console-types
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -65,6 +65,10 @@ e2e: venv test-deps images ## Tests on the real cluster
 
 test-floors: venv test-deps ## Unit and integration tests on the lowest versions that pyproject.toml names
 	@$(BIN)/python -m hack.floors
+
+test-docs: venv test-deps images ## Follow pages of the guide on the local cluster, and compare what commands print (PAGES="docs/tutorial.md")
+	@$(BIN)/python -m hack.install
+	@$(BIN)/python -m hack.pages $(PAGES)
 
 test-postgres: venv test-deps ## Tests of the database on other versions of PostgreSQL (VERSIONS="14 18"; else all that are supported)
 	@$(BIN)/python -m hack.postgres $(if $(VERSIONS),--versions "$(VERSIONS)")

@@ -65,6 +65,9 @@ PARTS: Final[Mapping[str, Part]] = {
         preparations=(("packages", ("hack.cluster", "deps", "gateway")),),
         environment={"GATEWAY_LONG": "1"},
     ),
+    "docs": Part(
+        "README, installing and tutorial, as a reader follows them", (("-m", "hack.pages"),), needs_cluster=True
+    ),
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
     "scan": Part(

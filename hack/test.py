@@ -1,5 +1,7 @@
 """``make test``: the cluster and the images, then every test, with one closing summary.
 
+The pages that a new reader follows are run as they stand.
+
 Four stages: unit tests, whose coverage is measured, what else needs no cluster, sessions on the real cluster, and the
 tests that take parts of that cluster away. The first and the third run in two processes, as many as there are cores
 that a small machine has; the second in three, as its tests wait for servers a third of their time. Each test runs
@@ -127,6 +129,7 @@ def main() -> int:
     console = step(
         "the web console: types, style, unit tests and budgets", [sys.executable, "-m", "hack.console", "check"]
     )
+    guide = 0 if options.no_cluster else step("pages of the guide", [sys.executable, "-m", "hack.pages"])
     with tempfile.TemporaryDirectory() as folder:
         ended = [run(stage, Path(folder), options.pytest) for stage in stages]
     if report := read_report():
@@ -134,7 +137,7 @@ def main() -> int:
         print(format_table(sum_by_part(report)))
     total = {word: sum(counts[word] for _, counts in ended) for word in ("passed", "failed", "skipped")}
     print(", ".join(f"{number} {word}" for word, number in total.items()))
-    return next((status for status in (*(status for status, _ in ended), console) if status), 0)
+    return next((status for status in (*(status for status, _ in ended), console, guide) if status), 0)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+from hack.pages.blocks import reads_like, split_command
 from tests.support.commands import ROOT
 from tests.support.waiting import PATIENCE_SECONDS
+
+__all__ = ["find_console", "read_commands", "read_consoles", "reads_like", "run_commands", "split_command"]
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CONSOLE = re.compile(r"^( *)```console\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -45,26 +48,7 @@ def read_consoles(page: str) -> list[list[tuple[str, list[str]]]]:
     return blocks
 
 
-def split_command(first: str, rest: list[str]) -> tuple[str, list[str]]:
-    """Return a command with the lines that belong to it (a here-document, continued lines), and what it prints."""
-    lines, shown = [first], list(rest)
-    if "<<EOF" in first:
-        end = shown.index("EOF") + 1
-        lines, shown = [*lines, *shown[:end]], shown[end:]
-    while lines[-1].endswith("\\"):
-        lines.append(shown.pop(0))
-    return "\n".join(lines), shown
-
-
 def find_console(page: str, part: str) -> list[tuple[str, list[str]]]:
     """Return the one such block that has a command with this part."""
     (block,) = (block for block in read_consoles(page) if any(part in command for command, _ in block))
     return block
-
-
-def reads_like(printed: str, shown: list[str]) -> bool:
-    """Say whether a command printed what its guide shows, but for numbers; ``…`` stands for anything."""
-    pattern = re.escape("\n".join(shown))
-    for placeholder, meaning in ((r"\d+", r"\\d+"), (r"(\\ )+", r" +"), ("…", "(?s:.*)")):
-        pattern = re.sub(placeholder, meaning, pattern)
-    return re.fullmatch(pattern, printed.strip()) is not None

@@ -1,0 +1,1 @@
+"""Runs the guide: the blocks of its pages in their order, each command compared with what the page prints."""
