@@ -11,7 +11,7 @@ TESTS ?= tests/faults
 SOURCES := core store operator runner gateway client cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files install-file full console console-check console-types
+.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files release install-file full console console-check console-types
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -84,6 +84,10 @@ sbom: venv deps ## What is in the images, as CycloneDX, in build/release
 release-files: venv deps ## The chart's package, SBOMs and an unsigned provenance statement, in build/release
 	@$(BIN)/python -m hack.images build --no-load operator runner gateway
 	@$(BIN)/python -m hack.provenance $(ARGS)
+
+release: venv deps ## All of a release but push and signatures, in build/release; the version is the tag's (VERSION=… tries one; REGISTRY=…)
+	@$(BIN)/python -m hack.images build --no-load operator runner gateway
+	@$(BIN)/python -m hack.release $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--registry "$(REGISTRY)")
 
 install-file: venv ## All of an installation as one file for kubectl, build/install.yaml (IMAGE=…; ALLOWED=prefix of images)
 	@test -n "$(IMAGE)" || { echo "error: name the operator's image: make install-file IMAGE=registry.example.com/agentic-operator/operator:TAG" >&2; exit 2; }

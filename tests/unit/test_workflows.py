@@ -119,7 +119,7 @@ def test_a_release_stops_where_its_base_has_no_digest_and_signs_what_it_makes() 
     assert build["with"]["platforms"] == "linux/amd64,linux/arm64"
     assert build["with"]["sbom"] is True
     assert build["with"]["provenance"] == "mode=max"
-    assert "make sbom PYTHON=python" in scripts_of(release)
+    assert 'make release PYTHON=python REGISTRY="$REGISTRY"' in scripts_of(release)
     for name in ("images", "chart", "packages"):
         assert any("cosign sign" in script for script in scripts_of({"jobs": {name: release["jobs"][name]}})), name
         assert "verify" in release["jobs"][name]["needs"]
