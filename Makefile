@@ -48,7 +48,7 @@ console-types: venv ## Write the console's types anew from docs/openapi.json, an
 	@$(BIN)/python -m hack.console run format > $(VENV)/console-format.log
 
 unit: venv ## Unit tests alone, in two processes as `make test` does
-	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit
+	@$(BIN)/pytest -q -n 2 --dist worksteal tests/unit
 
 integration: venv test-deps ## Tests against a real API server and PostgreSQL
 	@$(BIN)/pytest -q tests/integration

@@ -70,7 +70,7 @@ def without(*paths: str) -> tuple[str, ...]:
     return tuple(f"--ignore={path}" for path in paths)
 
 
-UNIT = Stage("unit tests", ("tests/unit",), 2, is_measured=True)
+UNIT = Stage("unit tests", ("tests/unit",), 2, "worksteal", is_measured=True)
 WITHOUT_CLUSTER = Stage(
     "integration, conformance and fault tests",
     (
