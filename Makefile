@@ -11,7 +11,7 @@ TESTS ?= tests/faults
 SOURCES := core store operator runner gateway client cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files release install-file full console console-check console-types
+.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files release install-file docs full console console-check console-types
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ release: venv deps ## All of a release but push and signatures, in build/release
 	@$(BIN)/python -m hack.images build --no-load operator runner gateway
 	@$(BIN)/python -m hack.release $(if $(VERSION),--version "$(VERSION)") $(if $(REGISTRY),--registry "$(REGISTRY)")
 
+docs: venv ## The guide as a searchable site in build/site, with a reference from the code; links are checked
+	@$(BIN)/python -m hack.site
+
 install-file: venv ## All of an installation as one file for kubectl, build/install.yaml (IMAGE=…; ALLOWED=prefix of images)
 	@test -n "$(IMAGE)" || { echo "error: name the operator's image: make install-file IMAGE=registry.example.com/agentic-operator/operator:TAG" >&2; exit 2; }
 	@$(BIN)/python -m hack.install_file --image "$(IMAGE)" $(if $(ALLOWED),--allowed "$(ALLOWED)") -o build/install.yaml
@@ -114,6 +117,7 @@ lock: venv ## Lock the Python requirements anew, with hashes (LOCK_FLAGS= keeps 
 	compile --extra runner pyproject.toml -o requirements/runner.txt; \
 	compile --group langgraph-base -o requirements/langgraph-base.txt; \
 	compile --extra gateway pyproject.toml -o requirements/gateway.txt; \
+	compile --group docs -o requirements/docs.txt; \
 	compile --group openapi-tools -o requirements/openapi-tools.txt; \
 	compile --group node -o requirements/node.txt; \
 	compile --extra operator --extra runner --extra gateway --extra client --extra cli --extra vault --group dev pyproject.toml -o requirements/dev.txt

@@ -66,7 +66,9 @@ PARTS: Final[Mapping[str, Part]] = {
         environment={"GATEWAY_LONG": "1"},
     ),
     "docs": Part(
-        "README, installing and tutorial, as a reader follows them", (("-m", "hack.pages"),), needs_cluster=True
+        "the site of the guide with its links; README, installing and tutorial, as a reader follows them",
+        (("-m", "hack.site"), ("-m", "hack.pages")),
+        needs_cluster=True,
     ),
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),

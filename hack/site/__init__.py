@@ -1,0 +1,1 @@
+"""Builds the guide as a site: its pages, and a reference that is read from the code."""
