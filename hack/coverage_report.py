@@ -62,7 +62,7 @@ def _percent(run: int, there: int) -> str:
 
 
 def read_report() -> dict[str, Any]:
-    """Return coverage's report of the last measured run, in JSON; empty where nothing was measured."""
+    """Return coverage's report of the last measured run, in JSON; empty if nothing was measured."""
     measured = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
     try:
         measured.load()

@@ -33,7 +33,7 @@ class NotWritten(ValueError):
 
 
 def build_install(image: str, allowed: Sequence[str] = ()) -> str:
-    """Return the file's text; ``allowed`` are the registry prefixes that sessions may run, all where there are none."""
+    """Return the file's text; ``allowed`` are the registry prefixes that sessions may run, all if there are none."""
     if not _IMAGE.fullmatch(image):
         raise NotWritten(f"{image!r} is no image with a tag or digest, as registry.example.com/team/operator:0.1.0")
     if broken := [prefix for prefix in allowed if not re.fullmatch(r"[\w./:*-]+", prefix)]:

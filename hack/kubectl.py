@@ -48,7 +48,7 @@ class Kubectl:
         return done.stdout
 
     def get(self, *arguments: str) -> dict[str, Any] | None:
-        """Return an object or list as JSON, None where it does not exist."""
+        """Return an object or list as JSON, None if it does not exist."""
         try:
             text = self.run("get", *arguments, "-o", "json", "--ignore-not-found")
         except KubectlError as error:

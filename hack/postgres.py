@@ -74,7 +74,7 @@ def build_fetch_command(release: str, folder: Path) -> list[str]:
 
 
 def unpack(archive: bytes, expected: str, folder: Path) -> Path:
-    """Unpack the programs of an archive and return their folder; raise ClusterError where it is not the chosen one."""
+    """Unpack the programs of an archive and return their folder; raise ClusterError if it is not the chosen one."""
     found = hashlib.sha256(archive).hexdigest()
     if found != expected:
         raise ClusterError(f"{PACKAGE} has the sum {found!r}, {expected!r} was chosen: do not use it, fetch it again")

@@ -44,7 +44,7 @@ def read_version(tag: str) -> str:
 
 
 def choose_version(tag: str, tried: str) -> str:
-    """Return the version of a commit's tag; where it has none, the one to try."""
+    """Return the version of a commit's tag; if it has none, the one to try."""
     if not tag and not tried:
         raise NotReleasable(
             "the commit has no tag: tag it vX.Y.Z, or name a version to try: make release VERSION=X.Y.Z"

@@ -179,7 +179,7 @@ def find_licenses(package: Message) -> list[License]:
 
 
 def find_debian_licenses(copyright_file: str) -> list[License]:
-    """Return the short names of a machine-readable copyright file; none where it is not one."""
+    """Return the short names of a machine-readable copyright file; none if it is not one."""
     if not copyright_file.startswith("Format:"):
         return []
     names = dict.fromkeys(re.findall(r"^License: *(\S.*?)\s*$", copyright_file, re.MULTILINE))
@@ -263,7 +263,7 @@ def _describe_debian(content: Content) -> Iterator[Component]:
 
 
 def render(bom: Bom) -> str:
-    """Return the document; raise :class:`ClusterError` where it does not keep to its schema."""
+    """Return the document; raise :class:`ClusterError` if it does not keep to its schema."""
     text = JsonV1Dot6(bom).output_as_string(indent=2)
     if (fault := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)) is not None:
         raise ClusterError(f"the list does not keep to CycloneDX 1.6: {str(fault)[:2000]}")

@@ -91,7 +91,7 @@ def describe_needed(approval: Mapping[str, Any], creator: str, asker: str = "") 
 
 
 def mark_question(approval: Mapping[str, Any] | None) -> str:
-    """Return how many of the persons that a question needs have answered, as ``[1/2] ``; empty where one is enough."""
+    """Return how many of the persons that a question needs have answered, as ``[1/2] ``; empty if one is enough."""
     count = int(((approval or {}).get("rule") or {}).get("count") or 1)
     if approval is None or count == 1:
         return ""

@@ -55,7 +55,7 @@ class Offer:
 
     choices: tuple[Choice, ...] = ()
     also: tuple[Any, ...] = ()
-    """Values that are taken as well: the objects that name a choice, where they do not say which part is the answer."""
+    """Values that are taken as well: the objects that name a choice, if they do not say which part is the answer."""
     is_multiple: bool = False
     is_free: bool = False
     read: frozenset[str] = frozenset()

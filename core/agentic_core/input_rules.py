@@ -26,9 +26,9 @@ class InputRules:
     """The rules for the inputs of one graph."""
 
     judging: Mapping[str, Any] | None = None
-    """The schema that refuses; None where nothing is refused."""
+    """The schema that refuses; None if nothing is refused."""
     form: Mapping[str, Any] | None = None
-    """The schema that forms and helps are made from; None where nothing is known."""
+    """The schema that forms and helps are made from; None if nothing is known."""
     is_declared: bool = False
     """Whether the author wrote the schema; an unusable derived schema must never stop a session."""
 

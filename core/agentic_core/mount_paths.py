@@ -55,7 +55,7 @@ def explain_bad_path(path: str, *, is_relative: bool = False) -> str | None:
 
 
 def explain_bad_volume_path(path: str) -> str | None:
-    """Return why no volume may be mounted at ``path``; None where one may."""
+    """Return why no volume may be mounted at ``path``; None if one may."""
     if fault := explain_bad_path(path):
         return fault
     if _VOLUME.fullmatch(path) is None:

@@ -73,7 +73,7 @@ def job_name(session: str, run: int) -> str:
 
 
 def read_run(session: str, job: str) -> int:
-    """Return the run that a Job of a session is for, by its name; 0 where the name is no run's."""
+    """Return the run that a Job of a session is for, by its name; 0 if the name is no run's."""
     prefix, _, digits = job.rpartition("-r")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(MAX_RUN))
     return int(digits) if is_number and prefix == session and not digits.startswith("0") else 0

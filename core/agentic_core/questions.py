@@ -194,6 +194,6 @@ def _ask_review(review: Review, schema: Mapping[str, Any] | None) -> Question:
         Option(review.decide_all(each), each if is_one else f"{each} all") for each in review.common_decisions
     )
     if schema is None and review.form is not Form.CALL:
-        # The library says beside a single call what may be decided; where it does not, nobody knows.
+        # The library says beside a single call what may be decided; if it does not, nobody knows.
         schema = review.build_schema()
     return Question(_bound(prompt), options, schema, review=review)

@@ -64,11 +64,11 @@ class RunSettings:
 
     configurable: Mapping[str, Any] = field(default_factory=dict)
     recursion_limit: int | None = None
-    """What session or definition say; None where neither does."""
+    """What session or definition say; None if neither does."""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] | None = None
-    """None where neither session nor definition give one."""
+    """None if neither session nor definition give one."""
 
 
 def merge_settings(

@@ -63,7 +63,7 @@ def encode_json(value: object) -> bytes:
     """Return the compact UTF-8 text of ``value``; what is wrong inside it is for ``parse_strict_json`` to find.
 
     ``value`` is a tree as a JSON parser returns it: a YAML document with aliases must be parsed elsewhere, because
-    shared parts are written out each time they occur. Raises ``JsonRefused`` where it is no JSON at all.
+    shared parts are written out each time they occur. Raises ``JsonRefused`` if it is no JSON at all.
     """
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -267,7 +267,7 @@ class ChainReader:
     """Entries whose value or message is not in the file."""
     is_closed: bool = False
     scope: tuple[str, ...] | None = None
-    """Namespaces that were exported whole; none where single sessions were."""
+    """Namespaces that were exported whole; none if single sessions were."""
     _line: int = 0
     _last: str = ""
 

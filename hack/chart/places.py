@@ -33,7 +33,7 @@ def either(condition: str, text: str, otherwise: str = "") -> str:
 
 
 def filled(indent: int, rendered: str) -> str:
-    """Return what puts rendered lines there, and nothing where there are none."""
+    """Return what puts rendered lines there, and nothing if there are none."""
     return f"{{{{- with {rendered} }}}}\n{' ' * indent}{{{{- . | nindent {indent} }}}}\n{{{{- end }}}}\n"
 
 

@@ -67,7 +67,7 @@ class Template:
 
 
 def replace_places(text: str, places: Iterable[Place], source: str) -> str:
-    """Return the text with values in its places; raise :class:`StalePlace` where one is not there."""
+    """Return the text with values in its places; raise :class:`StalePlace` if one is not there."""
     for place in places:
         if (found := text.count(place.old)) != place.count:
             raise StalePlace(
@@ -78,7 +78,7 @@ def replace_places(text: str, places: Iterable[Place], source: str) -> str:
 
 
 def divide(text: str, sections: Iterable[tuple[str, str]], source: str) -> str:
-    """Return the text with a condition around each section; raise :class:`StalePlace` where one does not begin."""
+    """Return the text with a condition around each section; raise :class:`StalePlace` if one does not begin."""
     divided, rest, condition = "", text, ""
     for start, following in sections:
         before, found, after = rest.partition(f"---\n{start}") if start else ("", "-", rest)
@@ -95,7 +95,7 @@ def escape(text: str) -> str:
 
 
 def cut(text: str, start: str, end: str | None = None) -> str:
-    """Return the lines from ``start`` up to ``end``; raise :class:`StalePlace` where they are not there."""
+    """Return the lines from ``start`` up to ``end``; raise :class:`StalePlace` if they are not there."""
     _, begin, rest = text.partition(start)
     part, stop, _ = rest.partition(end) if end else (rest, "-", "")
     if not begin or not stop:

@@ -46,7 +46,7 @@ def _open_claims() -> int:
 
 
 def _claim(port: int) -> bool:
-    """Claim a port for this process; False where another one has it.
+    """Claim a port for this process; False if another one has it.
 
     Where the file is somebody else's, ports are claimed within this process alone.
     """

@@ -55,7 +55,7 @@ def build_pod_network(state: Path) -> str:
 
 
 def create(state: Path) -> None:
-    """Make the device, the rules and forwarding, where they are not there already."""
+    """Make the device, the rules and forwarding, if they are not there already."""
     if not _has_device():
         _run("ip", "link", "add", DEVICE, "type", "bridge")
     _run("ip", "address", "replace", f"{NODE_ADDRESS}/32", "dev", DEVICE)

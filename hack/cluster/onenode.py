@@ -55,7 +55,7 @@ _LOG_LINKS = Path("/var/log/containers")
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """One part as `status` shows it; `healthy` is None where a part has no page that says so."""
+    """One part as `status` shows it; `healthy` is None if a part has no page that says so."""
 
     name: str
     pid: int | None

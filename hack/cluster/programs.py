@@ -46,7 +46,7 @@ class Program:
     project: Project
     package: str
     module: str | None = None
-    """The Go module whose own requirements it is built with; None where it shares those of Kubernetes."""
+    """The Go module whose own requirements it is built with; None if it shares those of Kubernetes."""
     tags: str = ""
     """Build tags that leave out what is not needed of it here."""
     stamps: tuple[str, ...] = ()

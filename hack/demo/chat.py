@@ -41,7 +41,7 @@ class Conversation:
     name: str
 
     def read(self) -> dict[str, Any]:
-        """Return the session; empty where it is not there."""
+        """Return the session; empty if it is not there."""
         return self.kubectl.get("-n", self.namespace, "agenticsession", self.name) or {}
 
     def status(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Conversation:
         return status
 
     def find_turn(self, name: str) -> dict[str, Any]:
-        """Return what the status says of a turn; empty where it says nothing yet."""
+        """Return what the status says of a turn; empty if it says nothing yet."""
         return next((turn for turn in self.status().get("turns", ()) if turn["name"] == name), {})
 
     def apply(self, person: str, manager: str, spec: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ class Conversation:
         raise DemoError(f"{what}: not reached; the session was last: {last or 'not there'}")
 
     def watch_turn(self, turn: str) -> str:
-        """Wait for the end of a turn and return its answer; raise DemoError where it did not complete."""
+        """Wait for the end of a turn and return its answer; raise DemoError if it did not complete."""
 
         def find_end(status: dict[str, Any]) -> dict[str, Any] | None:
             ended = (each for each in status.get("turns", ()) if each["name"] == turn and each["phase"] in ENDED)

@@ -39,7 +39,7 @@ class Base:
     packages: tuple[str, ...]
     hooks: tuple[str, ...] = ()
     suite: str | None = ""
-    """The Debian that has these packages; that of this machine where empty, None where there is none."""
+    """The Debian that has these packages; that of this machine where empty, None if there is none."""
 
 
 # On which the tests of another Python run: `AGENTIC_OTHER_PYTHON=3.14 make full PART=python` where a registry answers.

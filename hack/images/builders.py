@@ -63,7 +63,7 @@ def build_pip_configuration(environment: Mapping[str, str], files: Iterable[Path
 
 
 def build_uv_configuration(environment: Mapping[str, str], files: Iterable[Path] = ()) -> str:
-    """Write the same for uv, which the LangGraph CLI's lines install with; empty where there is nothing to say."""
+    """Write the same for uv, which the LangGraph CLI's lines install with; empty if there is nothing to say."""
     settings = read_pip_settings(files)
     index = environment.get("UV_DEFAULT_INDEX") or environment.get("PIP_INDEX_URL") or settings.get("index-url")
     lines = ["system-certs = true\n"] if find_bundle(environment) else []

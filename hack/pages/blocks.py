@@ -54,7 +54,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """What a reader types, and the lines that the page shows after it; none are shown where there are none."""
+    """What a reader types, and the lines that the page shows after it; none are shown if there are none."""
 
     text: str
     shown: tuple[str, ...] = ()

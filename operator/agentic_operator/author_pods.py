@@ -85,7 +85,7 @@ def list_pod_problems(spec: WorkflowSpec | None, allowed: AllowedPods, account: 
 
 
 def find_account(spec: WorkflowSpec | None, current: WorkflowSpec | None) -> str:
-    """Return the service account that a definition names; empty where the shared one serves.
+    """Return the service account that a definition names; empty if the shared one serves.
 
     A session that was pinned when annotations still went onto the shared account runs as what the definition names now.
     """

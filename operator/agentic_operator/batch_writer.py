@@ -91,7 +91,7 @@ class BatchWriter(Generic[T]):
         return len(self._pending)
 
     def find(self, key: str) -> T | None:
-        """Return what is pending under a key; None where nothing is."""
+        """Return what is pending under a key; None if nothing is."""
         return self._pending.get(key)
 
     def list_pending(self) -> list[T]:
@@ -99,7 +99,7 @@ class BatchWriter(Generic[T]):
         return list(self._pending.values())
 
     def put(self, key: str, item: T) -> bool:
-        """Have an item written soon; return False where it is dropped because too many are pending."""
+        """Have an item written soon; return False if it is dropped because too many are pending."""
         if key not in self._pending and len(self._pending) >= self._most:
             return False
         self._pending[key] = item

@@ -82,9 +82,9 @@ class JobDefaults:
     leaves_user: bool = False
     """Whether the cluster says which user and groups pods have, as OpenShift does."""
     vault: VaultAccess | None = None
-    """None where runners get their credentials from a Secret."""
+    """None if runners get their credentials from a Secret."""
     gateway: GatewayAccess | None = None
-    """None where no gateway is known, so that nobody can report to it."""
+    """None if no gateway is known, so that nobody can report to it."""
     notifies: bool = False
     """Whether the operator has the database in which it says that a session has news."""
     session_labels: Listed = field(default_factory=Listed)
@@ -108,7 +108,7 @@ class Settings:
     purges_removed_memory: bool = False
     runner_cluster_role: str = "agentic-runner"
     runner_egress: Egress | None = None
-    """Where runs and inspections may connect to; None where the operator makes no NetworkPolicy."""
+    """Where runs and inspections may connect to; None if the operator makes no NetworkPolicy."""
     jobs: JobDefaults = field(default_factory=JobDefaults)
     prune_days: int = 0
     """After how many idle days a finished thread is pruned to its last checkpoint; 0 is never."""

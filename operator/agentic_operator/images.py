@@ -37,7 +37,7 @@ class ImageReference:
 
 
 def parse_image(text: str) -> ImageReference:
-    """Return the parts of an image reference; raise :class:`InvalidImage` where it is none.
+    """Return the parts of an image reference; raise :class:`InvalidImage` if it is none.
 
     As Docker does: the first component is a registry if it holds a dot or a colon or is ``localhost``, else the
     registry is ``docker.io``, where single names live in ``library/``.

@@ -53,7 +53,7 @@ def build_gateway_peer(namespace: str) -> Manifest:
 
 
 def parse_egress(text: str) -> Egress | None:
-    """Return what a list of destinations allows, None where no policy shall be made.
+    """Return what a list of destinations allows, None if no policy shall be made.
 
     Raises:
         ValueError: an entry is none of ``internet``, a port, a network or ``network:port``; the message names it.

@@ -43,7 +43,7 @@ Loop: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 
 @dataclass(frozen=True)
 class Rows:
-    """What writes to the database and the object store; None where there is none."""
+    """What writes to the database and the object store; None if there is none."""
 
     remove_results: Callable[[str], Awaitable[None]] = keep_results
     recorder: Recorder | None = None

@@ -128,7 +128,7 @@ def _join(quantities: Mapping[str, str]) -> str:
 
 
 def _setting(default: str, about: str, *, shown: str = "") -> Any:
-    """Return a field: its default as a text, what it is in Markdown, and the default's name where it has no text."""
+    """Return a field: its default as a text, what it is in Markdown, and the default's name if it has no text."""
     return Field(default=default, description=about, validate_default=True, json_schema_extra={"shown": shown})
 
 
@@ -311,7 +311,7 @@ class Option:
     about: str
     """In Markdown."""
     shown: str = ""
-    """What the default is where it has no text."""
+    """What the default is if it has no text."""
 
     @property
     def flag(self) -> str:

@@ -61,7 +61,7 @@ class RunConfig:
     keep_warm_seconds: float = 0.0
     """How long the process may wait for answers, all its questions together."""
     notify_channel: str | None = None
-    """The database's channel on which the operator says that the session has news; None where it does not."""
+    """The database's channel on which the operator says that the session has news; None if it does not."""
     state_api: StateApi = "None"
     """Which values of the state are stored to be read."""
     streams_tokens: bool = True
@@ -75,11 +75,11 @@ class RunConfig:
     database_patience_seconds: float = 60.0
     """How long PostgreSQL may be away before the runner leaves the rest to the next pod."""
     result_store_dir: Path | None = None
-    """The Secret that describes the object store; None where results of over 100 MB are refused."""
+    """The Secret that describes the object store; None if results of over 100 MB are refused."""
     result_store_patience_seconds: float = 60.0
     """How long the object store may be away before the runner leaves the result to the next pod."""
     keyring: Keyring | None = field(default=None, repr=False)
-    """What checkpoints are encrypted with; None where they are not."""
+    """What checkpoints are encrypted with; None if they are not."""
 
 
 class _Reader:

@@ -61,7 +61,7 @@ def run_inspection(environ: Mapping[str, str]) -> int:
 
 
 def _explain_working_dir(environ: Mapping[str, str]) -> str | None:
-    """Return why writable paths would not be where the project looks for them; None where they are."""
+    """Return why writable paths would not be where the project looks for them; None if they are."""
     expected, found = environ.get(EXPECTED_WORKING_DIR, ""), os.getcwd()  # noqa: PTH109  (pathlib is not imported yet)
     if not expected or os.path.realpath(expected) == found:
         return None

@@ -127,7 +127,7 @@ class Database:
             return await require_schema(conn, checkpoint_version=checkpoint_version)
 
     async def fetch_vector_dims(self) -> int | None:
-        """Return the dimension of the long-term store's vectors, None where the database has no tables for them."""
+        """Return the dimension of the long-term store's vectors, None if the database has no tables for them."""
         async with self._connections.connection() as conn:
             return await fetch_dims(conn)
 
@@ -162,7 +162,7 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """Open the store, and close it at the end.
 
-    With ``wait``, raises ``DatabaseUnavailable`` with the reason where there is no connection after
+    With ``wait``, raises ``DatabaseUnavailable`` with the reason if there is no connection after
     ``timeout_seconds``; without, connections are made in the background. ``operation_seconds`` bounds each operation
     and ``patience_seconds`` how long a stuck writer may keep a successor from its fence. ``on_error`` is
     told every failed operation.

@@ -42,7 +42,7 @@ class Part:
     data: Mapping[str, Any]
     since: int | None = None
     next: int | None = None
-    """The number of the row that follows, where no number between the two was lost; None where there is none."""
+    """The number of the row that follows, where no number between the two was lost; None if there is none."""
     is_too_large: bool = False
     """It stays as it is: more than any part of a message that is known."""
 

@@ -96,7 +96,7 @@ class PostgresEventUpkeep:
         return (int(row["rows"]), int(row["bytes"])) if row is not None else (0, 0)
 
     async def find_cut(self, session_uid: str, *, rows: int, size: int) -> int | None:
-        """Return the newest number that goes so that ``rows`` rows and ``size`` bytes stay; None where none goes."""
+        """Return the newest number that goes so that ``rows`` rows and ``size`` bytes stay; None if none goes."""
         params = {"session_uid": session_uid, "rows": rows, "bytes": size}
         async with self._transaction() as conn:
             row = await (await conn.execute(_SQL["find_cut"], params)).fetchone()

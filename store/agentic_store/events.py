@@ -78,7 +78,7 @@ class PostgresEventLog:
         return None
 
     async def fetch_last(self, session_uid: str) -> int:
-        """Return the number of the last event, 0 where there is none."""
+        """Return the number of the last event, 0 if there is none."""
         async with self._connections() as conn:
             row = await (await conn.execute(_SQL["last"], {"session_uid": session_uid})).fetchone()
         return int(row["seq"]) if row is not None else 0

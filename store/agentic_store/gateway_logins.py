@@ -37,7 +37,7 @@ class PostgresLogins:
             await conn.execute(_SQL["add"], params)
 
     async def get(self, hash_: bytes) -> Login | None:
-        """Return a log-in; None where there is none, or its time is over."""
+        """Return a log-in; None if there is none, or its time is over."""
         async with self._connections() as conn, conn.cursor(row_factory=class_row(Login)) as cursor:
             return await (await cursor.execute(_SQL["get"], {"hash": hash_})).fetchone()
 

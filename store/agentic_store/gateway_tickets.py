@@ -46,6 +46,6 @@ class PostgresTickets:
             await conn.execute(_SQL["add"], params)
 
     async def take(self, hash_: bytes) -> Ticket | None:
-        """Remove a ticket and return it; None where there is none, where it was taken, or where its time is over."""
+        """Remove a ticket and return it; None if there is none, where it was taken, or where its time is over."""
         async with self._connections() as conn, conn.cursor(row_factory=class_row(Ticket)) as cursor:
             return await (await cursor.execute(_SQL["take"], {"hash": hash_})).fetchone()

@@ -1,7 +1,7 @@
 """What a gateway reads: the rows of one namespace, as the database enforces it.
 
 The role ``agentic_gateway`` serves every namespace, and each transaction names the one that its caller was found to be
-allowed to read. Row-level security shows no other, and none where none is named.
+allowed to read. Row-level security shows no other, and none if none is named.
 """
 
 from collections.abc import AsyncIterator, Sequence

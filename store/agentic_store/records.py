@@ -99,7 +99,7 @@ class NewEvent:
     data: Mapping[str, Json]
     at: datetime | None = None
     turn: int = 0
-    """Of a conversation; 0 where the session has none."""
+    """Of a conversation; 0 if the session has none."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ class Event:
     type: str
     data: Mapping[str, Json]
     turn: int = 0
-    """Of a conversation; 0 where the session has none."""
+    """Of a conversation; 0 if the session has none."""
     since: int | None = None
-    """From which number on those directly before it were joined into rows that are there; None where none were."""
+    """From which number on those directly before it were joined into rows that are there; None if none were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class TrailRow:
     """An entry of a session's trail.
 
     ``entry`` is JSON in its canonical form and ``hash`` its SHA-256; ``value`` (canonical JSON) and ``message`` are
-    what the entry has the digests of, None where that is nothing or was taken away.
+    what the entry has the digests of, None if that is nothing or was taken away.
     """
 
     project_name: str

@@ -289,7 +289,7 @@ async def _delete(
 
 
 async def _find_kept(conn: Connection, thread_id: str) -> dict[str, Any] | None:
-    """Return the checkpoints of a thread that stay when it is pruned; None where all have to."""
+    """Return the checkpoints of a thread that stay when it is pruned; None if all have to."""
     heads = await (await conn.execute(_SQL["heads"], {"thread_id": thread_id})).fetchall()
     root = next((head["checkpoint_id"] for head in heads if not head["checkpoint_ns"]), None)
     staying = [head for head in heads if ":" not in head["checkpoint_ns"] or head["root"] == root]

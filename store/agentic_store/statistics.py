@@ -42,7 +42,7 @@ class StatementTime:
 
 @dataclass(frozen=True)
 class DatabaseStatistics:
-    """The database at a moment; ``statements`` is None where pg_stat_statements is not installed or not readable."""
+    """The database at a moment; ``statements`` is None if pg_stat_statements is not installed or not readable."""
 
     version: int
     bytes: int

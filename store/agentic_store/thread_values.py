@@ -17,7 +17,7 @@ _SQL: Final = load_statements("thread_values")
 
 @dataclass(frozen=True, kw_only=True)
 class ThreadValues:
-    """The output channels at one moment; ``state`` is their JSON, None where that is larger than 1 MiB."""
+    """The output channels at one moment; ``state`` is their JSON, None if that is larger than 1 MiB."""
 
     run: int
     turn: int = 0
@@ -35,7 +35,7 @@ class KeptValues(ThreadValues):
 
 @dataclass(frozen=True)
 class ChannelValue:
-    """One channel of a checkpoint as it is stored; ``kind`` and ``content`` None where all of them are too large."""
+    """One channel of a checkpoint as it is stored; ``kind`` and ``content`` None if all of them are too large."""
 
     channel: str
     kind: str | None
@@ -68,12 +68,12 @@ class PostgresThreadValues:
             await conn.execute(_SQL["withdraw"], {"session_uid": session_uid, "run": run})
 
     async def read(self, session_uid: str) -> KeptValues | None:
-        """Return the newest values; None where none are kept."""
+        """Return the newest values; None if none are kept."""
         async with self._connections() as conn, conn.cursor(row_factory=class_row(KeptValues)) as cursor:
             return await (await cursor.execute(_SQL["read"], {"session_uid": session_uid})).fetchone()
 
     async def read_checkpoint(self, namespace: str, session_uid: str, checkpoint_id: str) -> list[ChannelValue]:
-        """Return what a checkpoint of a session with a history holds; nothing where there is none that may be read."""
+        """Return what a checkpoint of a session with a history holds; nothing if there is none that may be read."""
         params = {
             "namespace": namespace,
             "session_uid": session_uid,

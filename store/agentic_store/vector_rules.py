@@ -2,7 +2,7 @@
 
 
 def explain_obstacle(wanted: int, present: int | None, *, is_encrypting: bool) -> str | None:
-    """Return why vectors of ``wanted`` dimensions cannot be used, and the remedy; None where they can."""
+    """Return why vectors of ``wanted`` dimensions cannot be used, and the remedy; None if they can."""
     if is_encrypting:
         return (
             "items are encrypted, and their vectors would tell what they say: search by namespace and filter, or keep"

@@ -105,7 +105,7 @@ class VaultClient:
         return Secret(found["data"], version)
 
     def revoke(self) -> str:
-        """Give the token back; return why it could not be, empty where it could."""
+        """Give the token back; return why it could not be, empty if it could."""
         try:
             self._client.auth.token.revoke_self()
         except (vault.VaultError, requests.RequestException) as error:

@@ -49,7 +49,7 @@ def _refused(path: Path, error: OSError) -> Missing:
 
 
 def find_disk(path: Path, mounts: str) -> str:
-    """Return the kind of file system that would put ``path`` on a disk; empty where it is in memory.
+    """Return the kind of file system that would put ``path`` on a disk; empty if it is in memory.
 
     ``mounts`` is the text of ``/proc/self/mountinfo``.
     """

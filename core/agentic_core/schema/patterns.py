@@ -126,7 +126,7 @@ def _backtracks(pattern: str, node: Node, keyword: str) -> bool:
 
 
 def find_match(pattern: str, text: str) -> bool | None:
-    """Return whether a pattern matches somewhere in a text; None where finding out takes too long."""
+    """Return whether a pattern matches somewhere in a text; None if finding out takes too long."""
     positive, negative = _pattern_check(pattern)
     if positive.is_valid(text):
         return True

@@ -35,7 +35,7 @@ class SchemaProblem:
     """One fault of an input or of a schema, small enough for a status.
 
     ``pointer`` (RFC 6901) leads into the document that was checked, the input or the schema; ``schema_pointer`` to the
-    rule it breaks, and is empty where the rule is ours. ``keyword`` is the JSON Schema keyword, or empty.
+    rule it breaks, and is empty if the rule is ours. ``keyword`` is the JSON Schema keyword, or empty.
     """
 
     pointer: str

@@ -64,7 +64,7 @@ _ANNOTATIONS = ("contentEncoding", "contentMediaType")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known so far: valid where there are no problems; ``is_final`` when no more problems will be added."""
+    """What is known so far: valid if there are no problems; ``is_final`` when no more problems will be added."""
 
     problems: tuple[SchemaProblem, ...]
     is_final: bool

@@ -248,7 +248,7 @@ def escape_address(address: str) -> str:
 
 
 def locate(shape: Shape, message: str) -> str:
-    """Return the pointer of the reference or id that a message of the engine quotes; empty where there is none."""
+    """Return the pointer of the reference or id that a message of the engine quotes; empty if there is none."""
     for pointer, node in shape.nodes.items():
         for keyword in (node.dialect.id_keyword, *_REFERENCES):
             value = node.schema.get(keyword)

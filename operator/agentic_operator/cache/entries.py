@@ -29,12 +29,12 @@ class Entry:
     is_admitted: bool = False
     """Whether its workflow was pinned."""
     turn: int = 0
-    """Number of the turn that is on; 0 where none is."""
+    """Number of the turn that is on; 0 if none is."""
     ended_turn: int = 0
     """Number of the turn whose end the runner told last."""
     has_waiting_turn: bool = False
     rested: str = ""
-    """When the last turn ended; empty where none did."""
+    """When the last turn ended; empty if none did."""
 
     @property
     def waits_since(self) -> str:

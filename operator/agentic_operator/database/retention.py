@@ -168,7 +168,7 @@ class Retention:
         self.progress.seconds = time.monotonic() - began
 
     async def _agree_on_time(self) -> datetime | None:
-        """Return the earlier of the database's and our own time; None where they are too far apart to trust either."""
+        """Return the earlier of the database's and our own time; None if they are too far apart to trust either."""
         theirs, ours = await self._store.fetch_clock(), self._clock()
         if abs(theirs - ours) > MAX_CLOCK_DIFFERENCE:
             self.progress.failures += 1

@@ -58,7 +58,7 @@ class Report:
     langgraph_version: str | None = None
     runner_contract: int | None = None
     project: ProjectStatus | None = None
-    """None where the runner is older than this part of the report."""
+    """None if the runner is older than this part of the report."""
 
 
 @dataclass(frozen=True)

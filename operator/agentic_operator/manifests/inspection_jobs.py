@@ -63,7 +63,7 @@ def inspection_fingerprint(spec: WorkflowSpec) -> str:
 
 
 def _graph_defaults(spec: WorkflowSpec) -> dict[str, Any]:
-    """Return the config and context that all sessions of a definition get; empty where it gives none."""
+    """Return the config and context that all sessions of a definition get; empty if it gives none."""
     said = spec.defaults or RunDefaults()
     config = said.config.model_dump(mode="json", by_alias=True, exclude_defaults=True) if said.config else {}
     return {**({"config": config} if config else {}), **({"context": said.context} if said.context else {})}

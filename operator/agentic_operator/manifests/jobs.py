@@ -138,7 +138,7 @@ def _build_deadline(session: AgenticSession, timeout: int, spec: WorkflowSpec | 
 
 
 def build_claim(session: AgenticSession, spec: WorkflowSpec) -> Manifest | None:
-    """Return the claim of the session's workspace; None where the definition asks for none."""
+    """Return the claim of the session's workspace; None if the definition asks for none."""
     if spec.workspace is None:
         return None
     claim: Manifest = {
@@ -183,7 +183,7 @@ def build_job(
 ) -> Manifest:
     """Return the Job of one run, whose pods run as ``account``.
 
-    ``snapshot`` says which image and graph; ``spec`` how the pod is furnished, None where nothing was pinned and the
+    ``snapshot`` says which image and graph; ``spec`` how the pod is furnished, None if nothing was pinned and the
     definition is gone.
     """
     # Those that the status shows, once it does: the operator's defaults may have changed since.

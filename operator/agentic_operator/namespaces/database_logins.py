@@ -105,7 +105,7 @@ class DatabaseLogins:
         return await self._give_own(namespace, there, tenants, {ROTATED_ANNOTATION: request})
 
     async def find_tenants(self) -> Tenants | None:
-        """Return what makes roles of their own for namespaces; None where they share one.
+        """Return what makes roles of their own for namespaces; None if they share one.
 
         Raises ``TransientError`` where they should not and cannot have their own.
         """

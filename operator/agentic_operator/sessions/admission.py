@@ -134,7 +134,7 @@ def _reason(text: str) -> Reason:
 
 
 def refuse_pod(problems: Iterable[Problem]) -> Refused | None:
-    """Return why a definition's pods may not be as it says; None where they may."""
+    """Return why a definition's pods may not be as it says; None if they may."""
     found = list(problems)
     return Refused(Reason.POD_NOT_ALLOWED, list_problems(found)) if found else None
 
@@ -176,7 +176,7 @@ def check_mounts(spec: WorkflowSpec | None) -> Refused | None:
 
 
 def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
-    """Return why a session has to queue; None where there is room for it."""
+    """Return why a session has to queue; None if there is room for it."""
     limit = definition.spec.max_active_sessions if definition is not None else None
     if limit is None or queue.active + queue.ahead < limit:
         return None
@@ -185,7 +185,7 @@ def check_queue(definition: Definition | None, queue: Queue) -> Waits | None:
 
 
 def check_ceiling(session: AgenticSession, queue: Queue, limit: int) -> Waits | None:
-    """Return why a conversation is not admitted yet; None where the namespace has room for it, or no ``limit`` (0)."""
+    """Return why a conversation is not admitted yet; None if the namespace has room for it, or no ``limit`` (0)."""
     if not limit or queue.conversations < limit:
         return None
     return Waits(

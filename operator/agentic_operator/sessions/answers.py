@@ -147,7 +147,7 @@ def take_answers(
     """Accept the answers that fit; say in the condition what is wrong with the others, and whose are missing.
 
     Of several answers to one question, those that say whose they are come first, each in its order in the list.
-    ``room_in_trail`` is how many bytes of entries the trail takes now; None where there is none.
+    ``room_in_trail`` is how many bytes of entries the trail takes now; None if there is none.
     """
     ruled = record_rules(session, now)
     restored = _restore(ruled)
@@ -326,7 +326,7 @@ def answer_by_default(session: AgenticSession, now: datetime, room_in_trail: int
 
 
 def describe_default_faults(checked: AnswerChecks) -> str:
-    """Return why ``inputDeadline.value`` is no answer; empty where it is one."""
+    """Return why ``inputDeadline.value`` is no answer; empty if it is one."""
     return clip(
         "; ".join(
             f"/spec/inputDeadline/value{fault.pointer}: {fault.message} (question {id_!r})"

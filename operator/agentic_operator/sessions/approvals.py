@@ -38,7 +38,7 @@ Refusal = tuple[Reason, Problem]
 
 
 def find_effective_rule(session: AgenticSession, asked: Interrupt) -> tuple[EffectiveRule | None, str]:
-    """Return what a question demands of its answers, and why nobody can meet it; empty where somebody can.
+    """Return what a question demands of its answers, and why nobody can meet it; empty if somebody can.
 
     The definition's rule counts as the session pinned it. A rule that cannot be read is never taken for a weaker one.
     """
@@ -68,7 +68,7 @@ def find_effective_rule(session: AgenticSession, asked: Interrupt) -> tuple[Effe
 
 
 def find_asker(session: AgenticSession) -> str:
-    """Return whose turn a conversation is at; empty where none is on, and for other sessions.
+    """Return whose turn a conversation is at; empty if none is on, and for other sessions.
 
     A question of a turn is asked on behalf of whoever said it: without this, one person could say a turn in another's
     conversation, and answer it.
@@ -125,7 +125,7 @@ def digest_response(response: Response) -> str:
 
 
 def refuse_by_rule(session: AgenticSession, asked: Interrupt, response: Response, pointer: str) -> Refusal | None:
-    """Return why an answer to an open question does not count by the question's rule; None where it does."""
+    """Return why an answer to an open question does not count by the question's rule; None if it does."""
     record = find_record(session, asked.id)
     if record is None:
         if find_effective_rule(session, asked)[0] is None:
@@ -182,7 +182,7 @@ def describe_record(session: AgenticSession, asked: Interrupt, record: Approval)
 
 
 def choose_answers(record: Approval | None, valid: Sequence[Response]) -> list[Response]:
-    """Return the answers that are accepted together; none where more persons are needed.
+    """Return the answers that are accepted together; none if more persons are needed.
 
     ``valid`` are those to one question that its schema and its rule take, in their order of precedence.
     """

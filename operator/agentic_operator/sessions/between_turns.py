@@ -95,7 +95,7 @@ def _begin(session: AgenticSession, turn: Turn, seen: Observation, now: datetime
 
 
 def find_refusal(session: AgenticSession, turn: Turn, seen: Observation, rules: Rules) -> Refused | None:
-    """Return why a turn that was looked at will not run, as far as is known; None where it may, or waits."""
+    """Return why a turn that was looked at will not run, as far as is known; None if it may, or waits."""
     if seen.turn is not None and seen.turn.refused is not None:
         return seen.turn.refused
     choice = _choose_workflow(session, seen, rules)
@@ -105,7 +105,7 @@ def find_refusal(session: AgenticSession, turn: Turn, seen: Observation, rules: 
 
 
 def _let_end(session: AgenticSession, seen: Observation, now: datetime) -> Plan | None:
-    """Return how what is left of the run before comes to its end; None where nothing of it lives."""
+    """Return how what is left of the run before comes to its end; None if nothing of it lives."""
     unfinished = [job for job in seen.jobs if not job.is_finished and not is_given_up(job, now)]
     if not unfinished and not find_living(seen.pods, now):
         return None

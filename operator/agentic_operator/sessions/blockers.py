@@ -67,7 +67,7 @@ class Blocker:
 
 
 def find_blocker(error: Exception, namespace: str, failures: int) -> Blocker | None:
-    """Return what to say of a try that ended so, the ``failures``-th in a row; None where the next one is close."""
+    """Return what to say of a try that ended so, the ``failures``-th in a row; None if the next one is close."""
     match error:
         case Conflict():
             return None

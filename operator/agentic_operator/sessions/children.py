@@ -46,7 +46,7 @@ class ObservedJob:
     active: int = 0
     failed: int = 0
     retries: int | None = None
-    """How many failures the Job follows by another pod; None where that was not seen yet."""
+    """How many failures the Job follows by another pod; None if that was not seen yet."""
     is_complete: bool = False
     failure_reason: str = ""
     """Reason of the Failed (or FailureTarget) condition; empty while the Job has not failed."""
@@ -94,9 +94,9 @@ class ObservedPod:
     reason: str = ""
     message: str = ""
     unprepared: str = ""
-    """How an init container failed that is none of ours; empty where none did."""
+    """How an init container failed that is none of ours; empty if none did."""
     unschedulable: str = ""
-    """Why the scheduler finds no node; empty where it did or has not tried."""
+    """Why the scheduler finds no node; empty if it did or has not tried."""
     is_disrupted: bool = False
     deleting_since: datetime | None = None
     image_id: str = ""
@@ -123,7 +123,7 @@ def _condition(conditions: Sequence[Raw], type_: str) -> Raw | None:
 
 
 def find_controller(raw: Raw) -> Raw | None:
-    """Return the owner reference of the object's controller; None where nothing controls it."""
+    """Return the owner reference of the object's controller; None if nothing controls it."""
     return next((o for o in raw["metadata"].get("ownerReferences") or () if o.get("controller")), None)
 
 
@@ -248,7 +248,7 @@ def _state(container: Raw, name: str) -> Raw:
 
 
 def _find_failed_init(statuses: Sequence[Raw]) -> str:
-    """Return which init container failed, and how; empty where none did."""
+    """Return which init container failed, and how; empty if none did."""
     for status in statuses:
         ended = _state(status, "terminated")
         if ended.get("exitCode"):
@@ -259,7 +259,7 @@ def _find_failed_init(statuses: Sequence[Raw]) -> str:
 
 
 def _find_waiting_init(statuses: Sequence[Raw]) -> Raw:
-    """Return why an init container waits, in its name; empty where none does for a reason of its own."""
+    """Return why an init container waits, in its name; empty if none does for a reason of its own."""
     for status in statuses:
         waiting = _state(status, "waiting")
         reason = waiting.get("reason") or ""

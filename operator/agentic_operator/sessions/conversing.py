@@ -197,7 +197,7 @@ def _fail_turn(plan: Plan, session: AgenticSession, seen: Observation, now: date
 
 
 def _end_overdue(session: AgenticSession, seen: Observation, now: datetime, rules: Rules) -> Plan | None:
-    """Return how a turn ends that takes too long; None where it does not.
+    """Return how a turn ends that takes too long; None if it does not.
 
     A run's Job has a deadline of its own, but for one that may serve several turns.
     """

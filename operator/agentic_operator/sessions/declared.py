@@ -35,7 +35,7 @@ _ARGOCD: Final = "argocd"
 
 
 def find_declaration(metadata: ObjectMeta, managers: Collection[str] = ()) -> str | None:
-    """Return the mark by which a session is declared elsewhere; None where it has none.
+    """Return the mark by which a session is declared elsewhere; None if it has none.
 
     ``managers`` are the names in its ``metadata.managedFields``.
     """

@@ -76,7 +76,7 @@ class Trouble:
     message: str
     is_fatal: bool = False
     fatal_at: datetime | None = None
-    """When it becomes fatal if nothing changes; None where waiting is right, or hopeless."""
+    """When it becomes fatal if nothing changes; None if waiting is right, or hopeless."""
 
     @property
     def is_hopeless(self) -> bool:
@@ -124,7 +124,7 @@ def _made(job: ObservedJob, pod: ObservedPod) -> bool:
 def find_trouble(
     pods: Iterable[ObservedPod], now: datetime, told: Mapping[str, datetime] | None = None
 ) -> Trouble | None:
-    """Return why the newest pod has not started; None where it has, or where it is only young.
+    """Return why the newest pod has not started; None if it has, or where it is only young.
 
     ``told`` is since when which reason is told: patience counts from then. Without, it counts from when the pod came
     so far.

@@ -114,7 +114,7 @@ def suspend(session: AgenticSession, seen: Observation, now: datetime) -> Plan:
 
 
 def wind_down(session: AgenticSession, seen: Observation, now: datetime, reason: Reason, message: str) -> Plan | None:
-    """Return how to end what runs; None where nothing runs any more."""
+    """Return how to end what runs; None if nothing runs any more."""
     unfinished = [job for job in seen.jobs if not job.is_finished and not is_given_up(job, now)]
     living = find_living(seen.pods, now)
     if not unfinished and not living:

@@ -25,7 +25,7 @@ _ACTIVE: Final = (Phase.CREATING, Phase.RUNNING)
 
 
 def find_held(job: ObservedJob, pods: tuple[ObservedPod, ...]) -> ObservedPod | None:
-    """Return the pod of a Job that goes on though its runner has ended; None where there is none."""
+    """Return the pod of a Job that goes on though its runner has ended; None if there is none."""
     if job.is_finished or job.is_deleting:
         return None
     last = newest(pod for pod in pods if pod.job == job.name)

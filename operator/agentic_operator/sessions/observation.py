@@ -58,7 +58,7 @@ class Observation:
     stored: Stored | None = None
     """How far the database has the trail, where it said so to this process."""
     turn: TurnCheck | None = None
-    """What was found out about the turn that could begin; None where none could."""
+    """What was found out about the turn that could begin; None if none could."""
     stored_end: TurnRow | None = None
     """How the turn that is on ended, where a run stored that and nothing of it lives to tell it."""
     is_end_unknown: bool = False

@@ -48,7 +48,7 @@ class Plan:
     status: SessionStatus | None = None
     """The status as it shall be; the same as now means no write."""
     refused: tuple[RefusedAnswer, ...] | None = None
-    """The answers that are refused; None where the pass did not look at answers."""
+    """The answers that are refused; None if the pass did not look at answers."""
     delete_jobs: tuple[str, ...] = ()
     """Jobs to delete once the status says so: it has moved on from their runs, or says that they were withdrawn."""
     delete_pods: tuple[str, ...] = ()

@@ -129,7 +129,7 @@ def _tell_attempt(
 
 
 def _given_up_at(pods: tuple[ObservedPod, ...]) -> datetime | None:
-    """Return when a run is given up all of whose unfinished pods are being deleted; None where one is not."""
+    """Return when a run is given up all of whose unfinished pods are being deleted; None if one is not."""
     unfinished = [pod for pod in pods if not pod.is_over]
     since = [pod.deleting_since for pod in unfinished if pod.deleting_since is not None]
     return add(max(since), POD_PATIENCE) if since and len(since) == len(unfinished) else None

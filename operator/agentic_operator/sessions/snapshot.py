@@ -27,7 +27,7 @@ _NOT_PINNED = {
 
 
 def pin_spec(spec: WorkflowSpec) -> dict[str, Any] | None:
-    """Return what is pinned of a definition; None where that is too much for a status."""
+    """Return what is pinned of a definition; None if that is too much for a status."""
     pinned = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=_NOT_PINNED)
     return pinned if len(encode_json(pinned)) <= MAX_PINNED_SPEC_BYTES else None
 

@@ -144,7 +144,7 @@ def _drop_held(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
 
 
 def _find_held_since(session: AgenticSession, reason: Reason) -> datetime | None:
-    """Return since when the session's condition names this reason; None where it does not."""
+    """Return since when the session's condition names this reason; None if it does not."""
     held = find_condition(session.status.conditions, "Scheduled")
     is_told = held is not None and held.status == "False" and held.reason == reason
     return held.last_transition_time if held is not None and is_told else None
@@ -231,7 +231,7 @@ def run_again(
 
 
 def check_pinned(snapshot: WorkflowSnapshot, seen: Observation, rules: Rules) -> Refused | Waits | None:
-    """Return why a pinned workflow does not run any more, or not now; None where it does."""
+    """Return why a pinned workflow does not run any more, or not now; None if it does."""
     # The list may have become stricter since the session started.
     refused = check_image(snapshot.image, rules.allowed) or check_mounts(find_spec(snapshot, seen.definition))
     if refused is not None:
@@ -258,7 +258,7 @@ def _check_pods(snapshot: WorkflowSnapshot, seen: Observation, rules: Rules) -> 
 
 
 def find_run_account(snapshot: WorkflowSnapshot | None, definition: Definition | None) -> str:
-    """Return the service account that a run's workflow names; empty where the shared one serves."""
+    """Return the service account that a run's workflow names; empty if the shared one serves."""
     return find_account(find_spec(snapshot, definition), definition.spec if definition is not None else None)
 
 
@@ -282,6 +282,6 @@ def _accept(session: AgenticSession, warning: str, now: datetime) -> tuple[Condi
 
 
 def pin_workflow(session: AgenticSession, seen: Observation, rules: Rules) -> WorkflowSnapshot | None:
-    """Return the workflow as a run would pin it now; None where it cannot run."""
+    """Return the workflow as a run would pin it now; None if it cannot run."""
     admission = _admit(session, seen, rules)
     return admission.snapshot if isinstance(admission, Admitted) else None

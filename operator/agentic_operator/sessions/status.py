@@ -95,7 +95,7 @@ def fail_session(
 
 
 def last_run(session: AgenticSession) -> int:
-    """Return the newest run that any Job of the session may have been made for; 0 where there was none."""
+    """Return the newest run that any Job of the session may have been made for; 0 if there was none."""
     return max(session.status.run or 0, session.status.withdrawn_run or 0)
 
 
@@ -139,7 +139,7 @@ def record_pods(
 
 
 def diff_status(old: ApiModel, new: ApiModel) -> dict[str, Any]:
-    """Return the JSON merge patch that makes ``old`` into ``new``; empty where they say the same.
+    """Return the JSON merge patch that makes ``old`` into ``new``; empty if they say the same.
 
     Lists are replaced whole, as merge patches do.
     """

@@ -43,7 +43,7 @@ class Stored:
 
     seq: int = 0
     conflict: int = 0
-    """Number of an entry in whose place the database has another one; 0 where there is none."""
+    """Number of an entry in whose place the database has another one; 0 if there is none."""
 
 
 def find_room(session: AgenticSession) -> int:
@@ -109,7 +109,7 @@ def record(plan: Plan, session: AgenticSession, now: datetime) -> Plan:
 def close(session: AgenticSession, now: datetime) -> SessionStatus | None:
     """Return the status of a session that is being deleted, with the entry that ends its chain.
 
-    None where there is no chain, or where it has ended.
+    None if there is no chain, or where it has ended.
     """
     trail = session.status.trail
     if trail is None or not trail.seq or FINALIZER not in session.metadata.finalizers:
@@ -264,13 +264,13 @@ def _is_accepted(refused: RefusedAnswer, status: SessionStatus) -> bool:
 
 
 def _spell_value(value: Any) -> str | None:
-    """Return the canonical form of a value; None where it is nested too deep for any answer."""
+    """Return the canonical form of a value; None if it is nested too deep for any answer."""
     encoded = _encode(value)
     return chain.spell(value) if encoded and not has_deeper_nesting(encoded.encode(), MAX_DEPTH) else None
 
 
 def _encode(value: Any) -> str:
-    """Return a value as compact JSON; empty where it is nested too deep for that, too."""
+    """Return a value as compact JSON; empty if it is nested too deep for that, too."""
     try:
         return encode_json(value).decode(errors="replace")
     except JsonRefused:

@@ -130,9 +130,9 @@ def begin_turn(session: AgenticSession, turn: Turn, now: datetime) -> AgenticSes
 
 
 def find_base(session: AgenticSession, turn: Turn) -> str | None:
-    """Return the checkpoint that a turn goes on from because it rolled another one back; None where it did not.
+    """Return the checkpoint that a turn goes on from because it rolled another one back; None if it did not.
 
-    That is the last one that was told before the turn that was rolled back; empty where there was none.
+    That is the last one that was told before the turn that was rolled back; empty if there was none.
     """
     if turn.preempt != "Rollback":
         return None

@@ -161,7 +161,7 @@ def _is_stopped(error: Exception) -> bool:
 
 @lru_cache(maxsize=128)
 def is_mergeable(query: str) -> bool:
-    """Return whether a statement may insert several rows: one that does nothing where a row is there."""
+    """Return whether a statement may insert several rows: one that does nothing if a row is there."""
     return len(_ROW.findall(query)) == 1 and "DO NOTHING" in query
 
 

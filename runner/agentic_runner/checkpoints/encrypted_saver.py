@@ -57,7 +57,7 @@ _MAX_REMEMBERED: Final = 10_000
 # encrypted, a statement more only pays for what the server would take long to read as JSON.
 _LONGEST_SEALED: Final = 1024
 _LONGEST_PLAIN: Final = 8192
-# So many of an encrypted store's items are read to be filtered, and more where they are not enough.
+# So many of an encrypted store's items are read to be filtered, and more if they are not enough.
 _FIRST_READ: Final = 500
 _SEALED_TEXT: Final = re.compile(rf"{SEALED}:(json(?:\+{CIPHER}[0-9a-f]{{8}})?):([A-Za-z0-9+/]+={{0,2}})")
 

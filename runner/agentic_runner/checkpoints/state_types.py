@@ -3,7 +3,7 @@
 LangGraph by default imports whatever module a checkpoint names and calls whatever it names there. Here the boundary is
 (decision 17):
 
-- Nothing is imported because a checkpoint names it. A class counts where its module is loaded; where it is not, the
+- Nothing is imported because a checkpoint names it. A class counts where its module is loaded; if it is not, the
   modules that the project's own source imports inside of functions are imported, by their names there, and no other.
 - Only classes that hold data are made: pydantic models, dataclasses, enums, named tuples, pydantic's secrets, and
   subclasses of the value types that LangGraph restores anyway (dates, sets, decimals, paths, …). Never a function.
@@ -116,7 +116,7 @@ class StateTypes:
         return found
 
     def find_reason_against(self, cls: type) -> str | None:
-        """Return why objects of a class could not be restored by another process; None where they could."""
+        """Return why objects of a class could not be restored by another process; None if they could."""
         if cls not in self._savable:
             self._savable[cls] = self._judge(cls)
         return self._savable[cls]

@@ -99,7 +99,7 @@ def classify(error: BaseException, tracker: Tracker, *, takes_inputs: bool, root
 
 
 def find_lost_save(unsaved: Iterable[Exception]) -> Failure | None:
-    """Return why what a run did is not saved, where that is no fault of the graph's.
+    """Return why what a run did is not saved, if that is no fault of the graph's.
 
     A node's error may come before the loss of a save beside it: such a run ended nowhere that the next one can go on
     from, as if its process had died.

@@ -61,7 +61,7 @@ def choose_limit(graph: Any, settings: RunSettings, default: int | None) -> int 
 
 
 def copy_context(settings: RunSettings) -> dict[str, Any] | None:
-    """Return the context as session and definition give it, a copy; None where neither does."""
+    """Return the context as session and definition give it, a copy; None if neither does."""
     return None if settings.context is None else copy.deepcopy(dict(settings.context))
 
 

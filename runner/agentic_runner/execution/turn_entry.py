@@ -113,7 +113,7 @@ def decide_turn_entry(
     """Decide how to enter the thread for ``turn``.
 
     ``newest`` is the state that the thread ends with, ``base`` that of the checkpoint which the turn names, if it names
-    one. Raises :class:`TurnRefused` where there is nothing to go on from.
+    one. Raises :class:`TurnRefused` if there is nothing to go on from.
     """
     if newest.turn == turn.label:
         return TurnEntry(decide_entry(newest, responses, asked=asked, breakpoints=breakpoints))

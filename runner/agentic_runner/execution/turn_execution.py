@@ -55,7 +55,7 @@ async def find_turn_entry(
 
 
 async def _find_start(graph: "Graph", config: "RunnableConfig") -> str:
-    """Return the checkpoint that the thread's first turn went on from, as of a fork; empty where there was none."""
+    """Return the checkpoint that the thread's first turn went on from, as of a fork; empty if there was none."""
     newest, first = None, None
     async for snapshot in graph.aget_state_history(config):
         newest = newest or snapshot
@@ -93,7 +93,7 @@ async def prepare_turn(
 
 @contextmanager
 def entering(saver: "NewStart", entry: TurnEntry, thread_id: str) -> Iterator[None]:
-    """While the block runs, let the thread look empty where the turn begins it anew, until its first checkpoint."""
+    """While the block runs, let the thread look empty if the turn begins it anew, until its first checkpoint."""
     if entry.base is not Base.EMPTY:
         yield
         return

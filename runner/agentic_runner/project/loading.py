@@ -101,7 +101,7 @@ def _hint(error: BaseException, root: Path) -> str:
 
 
 def _name_place(error: BaseException, root: Path) -> str:
-    """Return `` (file:line)`` of the last frame in the author's own files; empty where there is none."""
+    """Return `` (file:line)`` of the last frame in the author's own files; empty if there is none."""
     found = find_source(error, root)
     return f" ({found})" if found else ""
 

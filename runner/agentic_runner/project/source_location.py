@@ -12,7 +12,7 @@ _OURS: Final = ("agentic_runner", "agentic_core", "agentic_store")
 
 
 def find_source(error: BaseException, root: Path | None) -> str:
-    """Return ``file:line`` of the last frame in the author's own files; empty where there is none.
+    """Return ``file:line`` of the last frame in the author's own files; empty if there is none.
 
     Files below ``root`` are named from there, others of the author's (a library beside it) by their last parts.
     """

@@ -102,7 +102,7 @@ class ProgressReporter:
             self.events.mark()
 
     async def settle_events(self) -> tuple[int | None, int | None]:
-        """Return the numbers of the turn's first and last event once they are stored; None where that takes long."""
+        """Return the numbers of the turn's first and last event once they are stored; None if that takes long."""
         if self.events is None:
             return None, None
         await self.events.settle(_SETTLE_SECONDS)

@@ -42,7 +42,7 @@ class SavedResult:
     output: EncodedOutput
     result: Result
     key: str | None = None
-    """The object that holds it; None where the row does."""
+    """The object that holds it; None if the row does."""
     replacements: tuple[Replacement, ...] = ()
 
 

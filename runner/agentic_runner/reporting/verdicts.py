@@ -47,7 +47,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Verdict(RunFailure):
-    """The session fails for good; ``is_storable`` is False where the database cannot take it."""
+    """The session fails for good; ``is_storable`` is False if the database cannot take it."""
 
     is_storable: bool = True
 

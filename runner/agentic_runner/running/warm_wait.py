@@ -52,7 +52,7 @@ class WarmWait:
     async def wait(self, look: Callable[[], Awaitable[bool | None]]) -> bool:
         """Whether what is waited for came before the time was up.
 
-        ``look`` reads the session: True where it is there, None where nobody waits any more. It may raise
+        ``look`` reads the session: True if it is there, None if nobody waits any more. It may raise
         ``TransientError``, and ``Superseded`` when the session is not ours any more, which is raised. It is called once
         more when the time is up: who wrote the session a moment before took this process for waiting.
         """

@@ -270,6 +270,6 @@ class EventQueue:
 
 
 def _build_texts(event: StreamEvent, text: str) -> list[NewEvent]:
-    """Return a block's text as events of a bounded size; none where it is all held back."""
+    """Return a block's text as events of a bounded size; none if it is all held back."""
     parts = (text[start : start + MAX_TEXT] for start in range(0, len(text), MAX_TEXT))
     return [NewEvent("content-block-delta", {**event.data, "text": part}, turn=event.turn) for part in parts]

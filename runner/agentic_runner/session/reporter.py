@@ -221,7 +221,7 @@ class Reporter:
         return self._session
 
     async def find_answers(self, questions: Collection[str]) -> bool | None:
-        """Read the session; return whether one of its questions was answered, None where it waits no more.
+        """Read the session; return whether one of its questions was answered, None if it waits no more.
 
         Raises ``TransientError``, and ``Superseded`` when the session is not ours any more.
         """
@@ -231,7 +231,7 @@ class Reporter:
         return any(each.id in questions and each.is_pending for each in self._session.status.interrupts)
 
     async def find_turn(self) -> bool | None:
-        """Read the session; return whether a turn is on that has not ended, None where it waits for none any more.
+        """Read the session; return whether a turn is on that has not ended, None if it waits for none any more.
 
         Raises ``TransientError``, and ``Superseded`` when the session is not ours any more.
         """

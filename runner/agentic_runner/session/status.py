@@ -83,7 +83,7 @@ def _waited(session: AgenticSession) -> bool:
 def _take(
     session: AgenticSession, interrupts: Iterable[Interrupt], now: datetime, ids: Collection[str]
 ) -> tuple[Interrupt, ...]:
-    """Mark these questions as acted upon, where they are not, or where what they did was lost."""
+    """Mark these questions as acted upon, if they are not, or where what they did was lost."""
     return tuple(
         each.model_copy(update={"answered_at": each.answered_at or now, "resumed_at": now})
         if each.id in ids and (each.resumed_at is None or _acted_before_loss(session, each))
@@ -296,7 +296,7 @@ def failed(session: AgenticSession, now: datetime, verdict: RunFailure, progress
 
 
 def build_patch(session: AgenticSession, status: SessionStatus) -> list[dict[str, Any]]:
-    """Return the JSON patch (RFC 6902) from the session's status to ``status``; empty where nothing differs.
+    """Return the JSON patch (RFC 6902) from the session's status to ``status``; empty if nothing differs.
 
     Not a merge patch: that could not write a ``null`` inside a result. The resource version is a precondition.
     """

@@ -74,7 +74,7 @@ class EncodedOutput:
 def encode_output(value: object, *, limit_bytes: int = MAX_OUTPUT_BYTES) -> EncodedOutput:
     """Encode a result at once; see the module for the rules, and ``output_stream`` for results of any size.
 
-    Raises ``OutputTooLarge`` at ``limit_bytes`` or more and ``UnstorableOutput`` where there is no JSON for it.
+    Raises ``OutputTooLarge`` at ``limit_bytes`` or more and ``UnstorableOutput`` if there is no JSON for it.
     """
     text, replacements = _encode(value)
     data = text.encode()

@@ -34,7 +34,7 @@ class StoredResults:
         self._connections = connections
 
     async def measure(self, session_uid: str, turn: int | None = None) -> ResultText | None:
-        """Return size and digest of a session's result, or of one of its turns; None where there is none."""
+        """Return size and digest of a session's result, or of one of its turns; None if there is none."""
         if not can_exist(session_uid):
             return None
         statement = "measure_session" if turn is None else "measure_turn"

@@ -44,7 +44,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found; ``sizes`` is empty where they were not asked for."""
+    """What was found; ``sizes`` is empty if they were not asked for."""
 
     checks: tuple[Check, ...]
     sizes: tuple[Size, ...]
