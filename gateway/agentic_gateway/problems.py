@@ -1,5 +1,6 @@
 """Problem details (RFC 9457): how every refusal of the gateway looks."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -116,6 +117,11 @@ def answer_problem(refused: Refused, path: str) -> Response:
     """Return the answer that a refusal becomes; ``path`` is the request's, without its query."""
     body = refused.describe(path).model_dump(mode="json")
     return JSONResponse(body, refused.status, headers=refused.headers, media_type=MEDIA_TYPE)
+
+
+def encode_problem(refused: Refused, path: str) -> bytes:
+    """Return the body of the answer that a refusal becomes, for what answers without the framework."""
+    return json.dumps(refused.describe(path).model_dump(mode="json")).encode()
 
 
 def kind_of(status: int) -> str:

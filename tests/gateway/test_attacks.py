@@ -115,6 +115,24 @@ def test_a_request_whose_end_is_unclear_is_the_last_of_its_connection(gateway: G
     assert is_ended
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /api/v1/myself?x=" + b"a" * 64 * 1024,
+        b"no request\r\n\r\n",
+        b"GET /ws?x=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_refused_as_everything_else_is(gateway: Gateway, sent: bytes) -> None:
+    answer, is_ended = exchange(gateway.address, sent)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert is_ended
+    assert b"content-type: application/problem+json" in head.lower()
+    assert b"x-content-type-options: nosniff" in head.lower()
+    problem = json.loads(body)
+    assert (problem["status"], "shorten query and headers" in problem["detail"]) == (400, True)
+
+
 def test_a_folded_line_is_no_header_and_a_bare_line_feed_ends_a_line_for_us_as_for_proxies(gateway: Gateway) -> None:
     folded = (
         b"GET /api/v1/cluster-workflow-definitions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"

@@ -11,12 +11,17 @@ import socket
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final, cast
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
+from agentic_gateway.problems import MEDIA_TYPE, Refused, encode_problem
+from agentic_gateway.web.headers import SECURITY_HEADERS
+
 # After the last word of a WebSocket, beyond what the server gives the peer to answer it.
 GRACE_SECONDS: Final = 5.0
+UNREADABLE: Final = "this is no HTTP request, or its line or its headers are too long: shorten query and headers"
 
 
 def open_listener(host: str, port: int, *, peer_seconds: float) -> socket.socket:
@@ -66,10 +71,27 @@ class HttpConnection(H11Protocol):
         What the WebSocket's own parser would not take is refused here: it would neither answer nor hang up.
         """
         if not fits_handshake(event.target, event.headers):
-            self.send_400_response("a line of the request is too long, or it has too many headers")
+            self.send_400_response("")
             return
         super().handle_websocket_upgrade(event)
         self._wait_for_nothing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (the server's words tell less)
+        """Refuse what is no request that could be read, as everything else is refused, and hang up."""
+        text = encode_problem(Refused("bad-request", UNREADABLE), "")
+        headers = {
+            **SECURITY_HEADERS,
+            "Content-Type": MEDIA_TYPE,
+            "Content-Length": str(len(text)),
+            "Connection": "close",
+        }
+        for event in (
+            h11.Response(status_code=400, headers=list(headers.items()), reason=b"Bad Request"),
+            h11.Data(data=text),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _watch(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle

@@ -1,11 +1,10 @@
 """Where a request ends: one of which two servers could think differently is refused."""
 
-import json
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agentic_gateway.problems import MEDIA_TYPE, Refused
+from agentic_gateway.problems import MEDIA_TYPE, Refused, encode_problem
 
 
 class OneEnd:
@@ -23,7 +22,7 @@ class OneEnd:
             await self._app(scope, receive, send)
             return
         refused = Refused("bad-request", "say once where the body ends: by Content-Length, or by Transfer-Encoding")
-        text = json.dumps(refused.describe(scope["path"]).model_dump(mode="json")).encode()
+        text = encode_problem(refused, scope["path"])
         headers = [
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", str(len(text)).encode()),

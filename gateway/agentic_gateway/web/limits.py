@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import json
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentic_core.strict_json import has_deeper_nesting, has_longer_numbers
-from agentic_gateway.problems import MEDIA_TYPE, FieldProblem, Refused
+from agentic_gateway.problems import MEDIA_TYPE, FieldProblem, Refused, encode_problem
 
 # A document of ours holds inputs of 64 levels, a few levels down.
 MAX_JSON_DEPTH: Final = 96
@@ -152,7 +151,7 @@ class TimeLimit:
 
 async def send_problem(refused: Refused, scope: Scope, send: Send) -> None:
     """Answer with a refusal, outside of the application's own handlers."""
-    text = json.dumps(refused.describe(scope["path"]).model_dump(mode="json")).encode()
+    text = encode_problem(refused, scope["path"])
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(text)).encode())]
     headers += [(name.lower().encode(), value.encode()) for name, value in refused.headers.items()]
     if refused.status in (408, 413):
