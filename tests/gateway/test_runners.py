@@ -96,6 +96,13 @@ def test_what_is_the_operators_is_refused_with_its_place(runner: Runner, space: 
     assert space.status("s")["interrupts"][0]["prompt"] == "pay 1?"
 
 
+@pytest.mark.parametrize("id_", [["q1"], {"q": 1}, 1, True, "", None])
+def test_a_question_without_a_text_for_its_id_is_refused(runner: Runner, id_: Any) -> None:
+    runner.report(phase="Running")
+    refused = runner.report(phase="WaitingForInput", interrupts=[{"id": id_, "prompt": "pay?"}])
+    assert (refused.code, refused.body["errors"][0]["pointer"]) == (400, "/interrupts")
+
+
 def test_one_sessions_token_is_nothing_to_another(runner: Runner, gateway: Gateway, space: Space) -> None:
     other = a_run(gateway, space, "other")
     for method, part, body in (

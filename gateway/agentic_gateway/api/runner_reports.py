@@ -7,6 +7,7 @@ from typing import Any, Final
 from agentic_core.contract import RUNNER_FIELDS
 from agentic_core.lifecycle import Actor, Phase, is_legal
 from agentic_core.names import read_job, read_run, read_session_name
+from agentic_core.strict_json import json_pointer
 from agentic_core.wire import format_time
 from agentic_gateway.auth.pods import CallingPod
 from agentic_gateway.kube.client import Json
@@ -68,7 +69,9 @@ def build_report(session: Json, report: Mapping[str, Any], now: datetime) -> Jso
 def _require_fields(report: Mapping[str, Any]) -> None:
     foreign = [key for key in report if key not in RUNNER_FIELDS]
     if foreign:
-        errors = [FieldProblem(pointer=f"/{key}", message="this is the operator's to write") for key in foreign]
+        errors = [
+            FieldProblem(pointer=json_pointer([key]), message="this is the operator's to write") for key in foreign
+        ]
         known = ", ".join(RUNNER_FIELDS)
         raise Refused("bad-request", f"a runner writes {known}, and nothing else of the status", errors)
     if not report:
@@ -92,7 +95,7 @@ def _take_up(question: Json, now: datetime) -> Json:
 
 def _merge(asked: Sequence[Json], given: Any, now: datetime) -> list[Json]:
     """Return the questions that were asked before, and those of the report: by their ids."""
-    if not isinstance(given, list) or not all(isinstance(each, dict) and each.get("id") for each in given):
+    if not isinstance(given, list) or not all(isinstance(each, dict) and _has_id(each) for each in given):
         error = FieldProblem(pointer="/interrupts", message="write a list of {id, prompt, …}")
         raise Refused("bad-request", "interrupts are questions, each with an id", [error])
     merged = {each["id"]: each for each in asked}
@@ -100,6 +103,11 @@ def _merge(asked: Sequence[Json], given: Any, now: datetime) -> list[Json]:
         before = merged.get(each["id"])
         merged[each["id"]] = {**before, **each} if before else {"askedAt": format_time(now), **each}
     return list(merged.values())
+
+
+def _has_id(question: Json) -> bool:
+    found = question.get("id")
+    return isinstance(found, str) and bool(found)
 
 
 def build_input(session: Json) -> Json:
