@@ -138,6 +138,9 @@ async def test_nobody_is_let_in_before_they_are_known_and_may_read(
                 pass
         assert refused.value.response.status_code == code
         assert json.loads(refused.value.response.body or b"")["status"] == code
+    path = f"/api/v1/agentic-sessions/{space.name}/s1/stream?after=x"
+    assert gateway.call("GET", path, token="bad").code == 401, "whatever else is wrong with the request"
+    assert gateway.call("GET", path, token=viewer.token).code == 400
 
 
 async def test_a_token_comes_by_query_or_subprotocol_and_is_in_no_log(

@@ -41,9 +41,8 @@ async def subscribe(
         raise Refused("bad-request", "name the session: ?namespace=…&sessionName=…, or sessionName=namespace/name")
     if not is_name(namespace) or not is_name(name):
         raise Refused("bad-request", "namespace and sessionName are names of Kubernetes objects")
-    cursor = read_cursor(after)
     caller, session = await find_session_caller(context, connection, namespace, name, channel)
-    return Subscription(caller, namespace, name, str(session["metadata"]["uid"]), cursor)
+    return Subscription(caller, namespace, name, str(session["metadata"]["uid"]), read_cursor(after))
 
 
 def read_cursor(after: str | None) -> int:

@@ -21,6 +21,8 @@ from agentic_gateway.stream.session_stream import subscribe
 
 HEARTBEAT_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
+# Documented, and judged after who asks: nobody gets 401, whatever they ask for.
+CURSOR_PATTERN: Final = "^([0-9]+-)?[0-9]{1,18}$"
 HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
     # nginx would wait for its buffer to fill.
@@ -42,8 +44,18 @@ async def stream_session(
     name: Name,
     request: Request,
     context: WithContext,
-    after: Annotated[str | None, Query(max_length=64, description="seq of the last message that you have.")] = None,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)] = None,
+    after: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="seq of the last message that you have.",
+            json_schema_extra={"pattern": CURSOR_PATTERN},
+        ),
+    ] = None,
+    last_event_id: Annotated[
+        str | None,
+        Header(alias="Last-Event-ID", max_length=64, json_schema_extra={"pattern": CURSOR_PATTERN}),
+    ] = None,
 ) -> Any:
     """Send every message after ``after``, then each new one; a comment each five seconds keeps the connection open."""
     found = await subscribe(context, request, namespace, name, after=last_event_id or after, channel="events")
