@@ -1282,6 +1282,14 @@ export interface components {
             readonly isWhole: boolean;
         };
         /**
+         * NewDefinition
+         * @description A new definition: what `kubectl apply` would be given, without kind and namespace.
+         */
+        readonly NewDefinition: {
+            readonly metadata?: components["schemas"]["NewMetadata"];
+            readonly spec: components["schemas"]["WorkflowDefinitionSpec"];
+        };
+        /**
          * NewFork
          * @description Where a new session starts, and with what.
          */
@@ -1365,20 +1373,6 @@ export interface components {
             };
         };
         /**
-         * NewObject
-         * @description A new object: what `kubectl apply` would be given, without kind and namespace.
-         */
-        readonly NewObject: {
-            readonly metadata?: components["schemas"]["NewMetadata"];
-            /**
-             * Spec
-             * @description Its spec, as the custom resource has it.
-             */
-            readonly spec: {
-                readonly [key: string]: unknown;
-            };
-        };
-        /**
          * NewResponse
          * @description An answer to a question.
          */
@@ -1415,6 +1409,14 @@ export interface components {
              * @default false
              */
             readonly force: boolean;
+        };
+        /**
+         * NewSession
+         * @description A new session: what `kubectl apply` would be given, without kind and namespace.
+         */
+        readonly NewSession: {
+            readonly metadata?: components["schemas"]["NewMetadata"];
+            readonly spec: components["schemas"]["AgenticSessionSpec"];
         };
         /**
          * NewTicket
@@ -1898,7 +1900,9 @@ export interface components {
                     /** @description The node to go to, or a list of nodes. */
                     readonly goto?: unknown;
                     /** @description State values to change. */
-                    readonly update?: Record<string, never>;
+                    readonly update?: {
+                        readonly [key: string]: unknown;
+                    };
                 };
                 /** @description Go on from this checkpoint of the session's own thread rather than from its end. */
                 readonly fromCheckpoint?: string;
@@ -1910,21 +1914,24 @@ export interface components {
                 /** @description LangGraph's config of this turn, over the session's, by key. */
                 readonly config?: {
                     /** @description What the graph reads as config["configurable"]. */
-                    readonly configurable?: Record<string, never>;
+                    readonly configurable?: {
+                        readonly [key: string]: unknown;
+                    };
                     /** @description How many super-steps one run of the graph may take. */
                     readonly recursion_limit?: number;
                     /** @description Tags for tracing. */
                     readonly tags?: readonly string[];
                     /** @description Metadata for tracing and checkpoints. */
-                    readonly metadata?: Record<string, never>;
+                    readonly metadata?: {
+                        readonly [key: string]: unknown;
+                    };
                 };
                 /** @description What the graph reads as runtime.context, by its context schema. At most 32 KiB of JSON. */
-                readonly context?: Record<string, never>;
-                /**
-                 * @description Whose turn it is: the writer's own name, as the API server knows them; admission refuses any other. Empty where it is not stated.
-                 * @default
-                 */
-                readonly by: string;
+                readonly context?: {
+                    readonly [key: string]: unknown;
+                };
+                /** @description Whose turn it is: the writer's own name, as the API server knows them; admission refuses any other. Empty where it is not stated. Where absent: "". */
+                readonly by?: string;
                 /** @description True cancels the turn, whether it runs or waits; it cannot be taken back. */
                 readonly cancel?: boolean;
                 /** @description Who cancels it: the writer's own name, as for by. Absent where it is not stated. */
@@ -1944,11 +1951,10 @@ export interface components {
                 /** @description Name of the definition. */
                 readonly name: string;
                 /**
-                 * @description Kind of the definition.
-                 * @default WorkflowDefinition
+                 * @description Kind of the definition. Where absent: "WorkflowDefinition".
                  * @enum {string}
                  */
-                readonly kind: "WorkflowDefinition" | "ClusterWorkflowDefinition";
+                readonly kind?: "WorkflowDefinition" | "ClusterWorkflowDefinition";
                 /** @description Another graph of the same image than the definition's. */
                 readonly graph?: string;
             };
@@ -1957,16 +1963,22 @@ export interface components {
             /** @description LangGraph's config, beside the definition's defaults.config. */
             readonly config?: {
                 /** @description What the graph reads as config["configurable"]. */
-                readonly configurable?: Record<string, never>;
+                readonly configurable?: {
+                    readonly [key: string]: unknown;
+                };
                 /** @description How many super-steps one run of the graph may take. */
                 readonly recursion_limit?: number;
                 /** @description Tags for tracing. */
                 readonly tags?: readonly string[];
                 /** @description Metadata for tracing and checkpoints. */
-                readonly metadata?: Record<string, never>;
+                readonly metadata?: {
+                    readonly [key: string]: unknown;
+                };
             };
             /** @description What the graph reads as runtime.context, by its context schema. At most 32 KiB of JSON. */
-            readonly context?: Record<string, never>;
+            readonly context?: {
+                readonly [key: string]: unknown;
+            };
             /** @description A name for people. */
             readonly displayName?: string;
             /** @description Who asked for the session: the writer's own name, as the API server knows them; admission refuses any other. Absent where it is not stated. */
@@ -1975,11 +1987,8 @@ export interface components {
             readonly userContext?: {
                 /** @description The user, as the platform names them. */
                 readonly userId: string;
-                /**
-                 * @description Whether the thread belongs to this user alone.
-                 * @default false
-                 */
-                readonly private: boolean;
+                /** @description Whether the thread belongs to this user alone. Where absent: false. */
+                readonly private?: boolean;
             };
             /** @description How long a run may execute. Waiting for people does not count. */
             readonly timeoutSeconds?: number;
@@ -1997,11 +2006,8 @@ export interface components {
             readonly responses?: readonly {
                 /** @description The id that status.interrupts shows. */
                 readonly interruptId: string;
-                /**
-                 * @description Who answers: the writer's own name, as the API server knows them; admission refuses any other. Empty where it is not stated.
-                 * @default
-                 */
-                readonly by: string;
+                /** @description Who answers: the writer's own name, as the API server knows them; admission refuses any other. Empty where it is not stated. Where absent: "". */
+                readonly by?: string;
                 /** @description The answer, any JSON. */
                 readonly value?: unknown;
                 /** @description SHA-256 of the question that is answered, in its canonical form: the answer is refused where another one is asked under the id. Any question of the id where absent. */
@@ -2012,11 +2018,10 @@ export interface components {
                 /** @description Seconds from the oldest open question. */
                 readonly seconds: number;
                 /**
-                 * @description Fail the session, or resume it with value.
-                 * @default Fail
+                 * @description Fail the session, or resume it with value. Where absent: "Fail".
                  * @enum {string}
                  */
-                readonly onExpiry: "Fail" | "Resume";
+                readonly onExpiry?: "Fail" | "Resume";
                 /** @description The answer to give where onExpiry is Resume. */
                 readonly value?: unknown;
             };
@@ -2027,7 +2032,9 @@ export interface components {
                 /** @description The checkpoint; the last one where absent. */
                 readonly checkpointId?: string;
                 /** @description State values to change before going on. */
-                readonly values?: Record<string, never>;
+                readonly values?: {
+                    readonly [key: string]: unknown;
+                };
                 /** @description The node that counts as the writer of values; the last one that ran where absent. */
                 readonly asNode?: string;
             };
@@ -2093,11 +2100,8 @@ export interface components {
                 readonly status: "True" | "False" | "Unknown";
                 /** @description A stable PascalCase word for programs. */
                 readonly reason: string;
-                /**
-                 * @description What happened and what to do, for people.
-                 * @default
-                 */
-                readonly message: string;
+                /** @description What happened and what to do, for people. Where absent: "". */
+                readonly message?: string;
                 /**
                  * Format: date-time
                  * @description When status last changed.
@@ -2135,7 +2139,9 @@ export interface components {
                 /** @description Version of the contract that the image's runner keeps, as inspected; 1 where absent. */
                 readonly runnerContract?: number;
                 /** @description What the definition said of pods, workspace and defaults when the session started. */
-                readonly spec?: Record<string, never>;
+                readonly spec?: {
+                    readonly [key: string]: unknown;
+                };
             };
             /** @description What ends a run that would go on for ever. */
             readonly limits?: {
@@ -2189,7 +2195,9 @@ export interface components {
                     readonly label: string;
                 }[];
                 /** @description JSON Schema of the answer; any answer where absent. */
-                readonly schema?: Record<string, never>;
+                readonly schema?: {
+                    readonly [key: string]: unknown;
+                };
                 /** @description The question's own approval rule, as the value has it; what counts is in status.approvals. */
                 readonly approval?: unknown;
                 /**
@@ -2216,11 +2224,8 @@ export interface components {
             readonly answers?: readonly {
                 /** @description The question's id. */
                 readonly interruptId: string;
-                /**
-                 * @description Who answered, as admission made sure; empty where they did not state it, inputDeadline where nobody did in time.
-                 * @default
-                 */
-                readonly by: string;
+                /** @description Who answered, as admission made sure; empty where they did not state it, inputDeadline where nobody did in time. Where absent: "". */
+                readonly by?: string;
                 /** @description The answer. Where the list grows too long, whole entries go: old ones that were acted upon. */
                 readonly value?: unknown;
                 /**
@@ -2238,35 +2243,24 @@ export interface components {
                 /** @description Who has to answer. */
                 readonly rule?: {
                     /**
-                     * @description Whether an answer has to state whose it is.
-                     * @default Optional
+                     * @description Whether an answer has to state whose it is. Where absent: "Optional".
                      * @enum {string}
                      */
-                    readonly identity: "Required" | "Optional";
-                    /**
-                     * @description Whether the session's creator may not answer.
-                     * @default false
-                     */
-                    readonly notCreator: boolean;
+                    readonly identity?: "Required" | "Optional";
+                    /** @description Whether the session's creator may not answer. Where absent: false. */
+                    readonly notCreator?: boolean;
                     /** @description Of each of these lists, whoever answers is in one group. */
                     readonly groups?: readonly (readonly string[])[];
+                    /** @description How many persons have to give the same answer. Where absent: 1. */
+                    readonly count?: number;
                     /**
-                     * @description How many persons have to give the same answer.
-                     * @default 1
-                     */
-                    readonly count: number;
-                    /**
-                     * @description Whether an answer has to name the question's digest.
-                     * @default Optional
+                     * @description Whether an answer has to name the question's digest. Where absent: "Optional".
                      * @enum {string}
                      */
-                    readonly digest: "Required" | "Optional";
+                    readonly digest?: "Required" | "Optional";
                 };
-                /**
-                 * @description SHA-256 of the question as it was asked. No other is answered.
-                 * @default
-                 */
-                readonly digest: string;
+                /** @description SHA-256 of the question as it was asked. No other is answered. Where absent: "". */
+                readonly digest?: string;
                 /**
                  * Format: date-time
                  * @description When it was recorded.
@@ -2291,16 +2285,10 @@ export interface components {
             }[];
             /** @description The trail of who answered what: its head, and what the database does not have yet; written by the operator alone. */
             readonly trail?: {
-                /**
-                 * @description How many entries there are.
-                 * @default 0
-                 */
-                readonly seq: number;
-                /**
-                 * @description Hash of the last entry: the head of the chain.
-                 * @default
-                 */
-                readonly hash: string;
+                /** @description How many entries there are. Where absent: 0. */
+                readonly seq?: number;
+                /** @description Hash of the last entry: the head of the chain. Where absent: "". */
+                readonly hash?: string;
                 /** @description The last entries, until the database has them. */
                 readonly pending?: readonly {
                     /** @description Its number in the chain, from 1, without gaps. */
@@ -2325,11 +2313,8 @@ export interface components {
                 readonly name: string;
                 /** @description Number of the turn in its session, from 1. */
                 readonly number: number;
-                /**
-                 * @description Whose turn it is; empty where it is not stated.
-                 * @default
-                 */
-                readonly by: string;
+                /** @description Whose turn it is; empty where it is not stated. Where absent: "". */
+                readonly by?: string;
                 /**
                  * Format: date-time
                  * @description When it began.
@@ -2364,11 +2349,8 @@ export interface components {
                 readonly error?: {
                     /** @description The exception's type, or the reason. */
                     readonly type: string;
-                    /**
-                     * @description What went wrong.
-                     * @default
-                     */
-                    readonly message: string;
+                    /** @description What went wrong. Where absent: "". */
+                    readonly message?: string;
                     /** @description The node that raised. */
                     readonly node?: string;
                     /** @description Whether another attempt could succeed. */
@@ -2390,11 +2372,8 @@ export interface components {
                  * @enum {string}
                  */
                 readonly phase: "Running" | "Completed" | "Failed" | "Canceled" | "Refused";
-                /**
-                 * @description Whose turn it is; empty where it is not stated.
-                 * @default
-                 */
-                readonly by: string;
+                /** @description Whose turn it is; empty where it is not stated. Where absent: "". */
+                readonly by?: string;
                 /**
                  * Format: date-time
                  * @description When it began.
@@ -2411,11 +2390,8 @@ export interface components {
                 readonly error?: {
                     /** @description The exception's type, or the reason. */
                     readonly type: string;
-                    /**
-                     * @description What went wrong.
-                     * @default
-                     */
-                    readonly message: string;
+                    /** @description What went wrong. Where absent: "". */
+                    readonly message?: string;
                     /** @description The node that raised. */
                     readonly node?: string;
                     /** @description Whether another attempt could succeed. */
@@ -2454,11 +2430,8 @@ export interface components {
             readonly error?: {
                 /** @description The exception's type, or the reason. */
                 readonly type: string;
-                /**
-                 * @description What went wrong.
-                 * @default
-                 */
-                readonly message: string;
+                /** @description What went wrong. Where absent: "". */
+                readonly message?: string;
                 /** @description The node that raised. */
                 readonly node?: string;
                 /** @description Whether another attempt could succeed. */
@@ -2480,6 +2453,223 @@ export interface components {
                  */
                 readonly at?: string;
             }[];
+        };
+        /** @description What to run, with which inputs. */
+        readonly AgenticSessionSpecPatch: {
+            /**
+             * @description OneShot takes inputs once and ends; Conversation takes turns and is Idle between them. OneShot where absent.
+             * @enum {string|null}
+             */
+            readonly mode?: "OneShot" | "Conversation" | null;
+            /** @description Inputs to a conversation, in order. Anyone who may patch the session can add one; the operator removes those that ended, and Git never declares them. At most 512 KiB of JSON. */
+            readonly turns?: readonly {
+                /** @description Name of the turn: a DNS label that no other turn of the session ever had. */
+                readonly name: string;
+                /** @description The input, any JSON that the workflow's input schema takes. At most 32 KiB of JSON. */
+                readonly input?: unknown;
+                /** @description A command instead of an input. Without either the graph goes on from its checkpoint. */
+                readonly command?: {
+                    /** @description The node to go to, or a list of nodes. */
+                    readonly goto?: unknown;
+                    /** @description State values to change. */
+                    readonly update?: {
+                        readonly [key: string]: unknown;
+                    };
+                };
+                /** @description Go on from this checkpoint of the session's own thread rather than from its end. */
+                readonly fromCheckpoint?: string;
+                /**
+                 * @description Cancel the turn that is on and go before all others that wait: Interrupt goes on from where that turn stopped, Rollback from where it began. Turns queue in order where absent.
+                 * @enum {string}
+                 */
+                readonly preempt?: "Interrupt" | "Rollback";
+                /** @description LangGraph's config of this turn, over the session's, by key. */
+                readonly config?: {
+                    /** @description What the graph reads as config["configurable"]. */
+                    readonly configurable?: {
+                        readonly [key: string]: unknown;
+                    };
+                    /** @description How many super-steps one run of the graph may take. */
+                    readonly recursion_limit?: number;
+                    /** @description Tags for tracing. */
+                    readonly tags?: readonly string[];
+                    /** @description Metadata for tracing and checkpoints. */
+                    readonly metadata?: {
+                        readonly [key: string]: unknown;
+                    };
+                };
+                /** @description What the graph reads as runtime.context, by its context schema. At most 32 KiB of JSON. */
+                readonly context?: {
+                    readonly [key: string]: unknown;
+                };
+                /** @description Whose turn it is: the writer's own name, as the API server knows them; admission refuses any other. Empty where it is not stated. Where absent: "". */
+                readonly by?: string;
+                /** @description True cancels the turn, whether it runs or waits; it cannot be taken back. */
+                readonly cancel?: boolean;
+                /** @description Who cancels it: the writer's own name, as for by. Absent where it is not stated. */
+                readonly cancelledBy?: string;
+            }[] | null;
+            /** @description How long a conversation may be Idle before it ends as Completed. The time to live of finished sessions where absent, else the time that checkpoints are kept; for ever without either. */
+            readonly idleDeadlineSeconds?: number | null;
+            /** @description True ends a conversation as Completed once no turn is left. */
+            readonly close?: boolean | null;
+            /**
+             * @description Which revision of the workflow the next turn of a conversation uses: the definition as it is by then, or the one that the session began with. Latest where absent.
+             * @enum {string|null}
+             */
+            readonly revision?: "Latest" | "Pinned" | null;
+            /** @description The workflow. */
+            readonly workflowRef?: {
+                /** @description Name of the definition. */
+                readonly name?: string | null;
+                /**
+                 * @description Kind of the definition. Where absent: "WorkflowDefinition".
+                 * @enum {string|null}
+                 */
+                readonly kind?: "WorkflowDefinition" | "ClusterWorkflowDefinition" | null;
+                /** @description Another graph of the same image than the definition's. */
+                readonly graph?: string | null;
+            } | null;
+            /** @description The inputs, any JSON that the workflow's input schema takes. At most 256 KiB. Conversations take theirs in turns. */
+            readonly inputs?: unknown;
+            /** @description LangGraph's config, beside the definition's defaults.config. */
+            readonly config?: {
+                /** @description What the graph reads as config["configurable"]. */
+                readonly configurable?: {
+                    readonly [key: string]: unknown;
+                } | null;
+                /** @description How many super-steps one run of the graph may take. */
+                readonly recursion_limit?: number | null;
+                /** @description Tags for tracing. */
+                readonly tags?: readonly string[] | null;
+                /** @description Metadata for tracing and checkpoints. */
+                readonly metadata?: {
+                    readonly [key: string]: unknown;
+                } | null;
+            } | null;
+            /** @description What the graph reads as runtime.context, by its context schema. At most 32 KiB of JSON. */
+            readonly context?: {
+                readonly [key: string]: unknown;
+            } | null;
+            /** @description A name for people. */
+            readonly displayName?: string | null;
+            /** @description Who asked for the session: the writer's own name, as the API server knows them; admission refuses any other. Absent where it is not stated. */
+            readonly createdBy?: string | null;
+            /** @description For whom it runs. */
+            readonly userContext?: {
+                /** @description The user, as the platform names them. */
+                readonly userId?: string | null;
+                /** @description Whether the thread belongs to this user alone. Where absent: false. */
+                readonly private?: boolean | null;
+            } | null;
+            /** @description How long a run may execute. Waiting for people does not count. */
+            readonly timeoutSeconds?: number | null;
+            /** @description How often a failed attempt is repeated from its last checkpoint. */
+            readonly retries?: number | null;
+            /** @description When the finished session is deleted; never where absent. */
+            readonly ttlSecondsAfterFinished?: number | null;
+            /** @description How long the pod stays for a quick answer to its question. */
+            readonly keepWarmSeconds?: number | null;
+            /** @description While true, the session holds no pod. */
+            readonly suspend?: boolean | null;
+            /** @description True ends the session as Stopped; it cannot be taken back. */
+            readonly stop?: boolean | null;
+            /** @description Answers to status.interrupts. Anyone who may patch the session can answer; Git never declares them. */
+            readonly responses?: readonly {
+                /** @description The id that status.interrupts shows. */
+                readonly interruptId: string;
+                /** @description Who answers: the writer's own name, as the API server knows them; admission refuses any other. Empty where it is not stated. Where absent: "". */
+                readonly by?: string;
+                /** @description The answer, any JSON. */
+                readonly value?: unknown;
+                /** @description SHA-256 of the question that is answered, in its canonical form: the answer is refused where another one is asked under the id. Any question of the id where absent. */
+                readonly digest?: string;
+            }[] | null;
+            /** @description How long it waits for people. */
+            readonly inputDeadline?: {
+                /** @description Seconds from the oldest open question. */
+                readonly seconds?: number | null;
+                /**
+                 * @description Fail the session, or resume it with value. Where absent: "Fail".
+                 * @enum {string|null}
+                 */
+                readonly onExpiry?: "Fail" | "Resume" | null;
+                /** @description The answer to give where onExpiry is Resume. */
+                readonly value?: unknown;
+            } | null;
+            /** @description Start from another session's checkpoint. */
+            readonly forkFrom?: {
+                /** @description A session of the same namespace. */
+                readonly session?: string | null;
+                /** @description The checkpoint; the last one where absent. */
+                readonly checkpointId?: string | null;
+                /** @description State values to change before going on. */
+                readonly values?: {
+                    readonly [key: string]: unknown;
+                } | null;
+                /** @description The node that counts as the writer of values; the last one that ran where absent. */
+                readonly asNode?: string | null;
+            } | null;
+            /** @description Requests and limits instead of the definition's. */
+            readonly resources?: {
+                /** @description What the scheduler reserves. */
+                readonly requests?: {
+                    readonly [key: string]: number | string;
+                } | null;
+                /** @description What the container may use at most. */
+                readonly limits?: {
+                    readonly [key: string]: number | string;
+                } | null;
+            } | null;
+            /** @description Variables that the definition lists in sessionEnv, with plain values. */
+            readonly env?: readonly {
+                /** @description Name of the variable. Those of the runner's contract are reserved. */
+                readonly name: string;
+                /** @description The value, as it is. */
+                readonly value?: string;
+                /** @description A source for the value instead. */
+                readonly valueFrom?: {
+                    /** @description A key of a Secret. */
+                    readonly secretKeyRef?: {
+                        /** @description Name of the object. */
+                        readonly name: string;
+                        /** @description Key in the object. */
+                        readonly key: string;
+                        /** @description Whether the object or key may be missing. */
+                        readonly optional?: boolean;
+                    };
+                    /** @description A key of a ConfigMap. */
+                    readonly configMapKeyRef?: {
+                        /** @description Name of the object. */
+                        readonly name: string;
+                        /** @description Key in the object. */
+                        readonly key: string;
+                        /** @description Whether the object or key may be missing. */
+                        readonly optional?: boolean;
+                    };
+                };
+            }[] | null;
+        };
+        /**
+         * AgenticSessionPatch
+         * @description A JSON merge patch (RFC 7396): null removes. Its version, if any, is the one that was read; `status`, and what the object is, are ignored.
+         */
+        readonly AgenticSessionPatch: {
+            readonly apiVersion?: string;
+            readonly kind?: string;
+            /** @description Labels and annotations to change, and the version that was read. */
+            readonly metadata?: {
+                /** @description Another version than the object's gets 409. */
+                readonly resourceVersion?: string;
+                readonly labels?: {
+                    readonly [key: string]: string | null;
+                };
+                readonly annotations?: {
+                    readonly [key: string]: string | null;
+                };
+            };
+            readonly spec?: components["schemas"]["AgenticSessionSpecPatch"];
+            readonly status?: Record<string, never>;
         };
         /** @description What to run and how. */
         readonly WorkflowDefinitionSpec: {
@@ -2506,11 +2696,17 @@ export interface components {
             /** @description A key of the image's langgraph.json, or package.module:attribute. Optional when there is only one graph. */
             readonly graph?: string;
             /** @description JSON Schema of the inputs: of the draft that $schema names, 2020-12 without. Where absent, the graph itself decides. At most 64 KiB. */
-            readonly inputSchema?: Record<string, never>;
+            readonly inputSchema?: {
+                readonly [key: string]: unknown;
+            };
             /** @description JSON Schema of the result. At most 64 KiB. */
-            readonly outputSchema?: Record<string, never>;
+            readonly outputSchema?: {
+                readonly [key: string]: unknown;
+            };
             /** @description Hints for forms that are made from inputSchema. */
-            readonly uiSchema?: Record<string, never>;
+            readonly uiSchema?: {
+                readonly [key: string]: unknown;
+            };
             /** @description Environment variables. */
             readonly env?: readonly {
                 /** @description Name of the variable. Those of the runner's contract are reserved. */
@@ -2566,11 +2762,8 @@ export interface components {
                 readonly env?: readonly {
                     /** @description Name of the variable. */
                     readonly name: string;
-                    /**
-                     * @description The value, as it is.
-                     * @default
-                     */
-                    readonly value: string;
+                    /** @description The value, as it is. Where absent: "". */
+                    readonly value?: string;
                 }[];
             };
             /** @description Requests and limits of the runner. */
@@ -2618,7 +2811,9 @@ export interface components {
                     readonly tolerationSeconds?: number;
                 }[];
                 /** @description Affinity, exactly as in a pod spec; the API server checks it. */
-                readonly affinity?: Record<string, never>;
+                readonly affinity?: {
+                    readonly [key: string]: unknown;
+                };
                 /** @description RuntimeClass of the pods, a sandboxed one for instance. */
                 readonly runtimeClassName?: string;
                 /** @description PriorityClass of the pods. */
@@ -2695,53 +2890,48 @@ export interface components {
                 /** @description LangGraph's config: a session's own is put over it key by key. */
                 readonly config?: {
                     /** @description What the graph reads as config["configurable"]. */
-                    readonly configurable?: Record<string, never>;
+                    readonly configurable?: {
+                        readonly [key: string]: unknown;
+                    };
                     /** @description How many super-steps one run of the graph may take. */
                     readonly recursion_limit?: number;
                     /** @description Tags for tracing. */
                     readonly tags?: readonly string[];
                     /** @description Metadata for tracing and checkpoints. */
-                    readonly metadata?: Record<string, never>;
+                    readonly metadata?: {
+                        readonly [key: string]: unknown;
+                    };
                 };
                 /** @description What the graph reads as runtime.context, by its context schema. At most 32 KiB of JSON. */
-                readonly context?: Record<string, never>;
+                readonly context?: {
+                    readonly [key: string]: unknown;
+                };
             };
             /** @description What inputDeadline of sessions may answer where nobody did in time; nothing where absent, so that a deadline can only fail a session. */
             readonly deadlineAnswers?: {
                 /** @description The answers that sessions may choose from. */
                 readonly values?: readonly unknown[];
-                /**
-                 * @description Whether sessions may choose any answer.
-                 * @default false
-                 */
-                readonly any: boolean;
+                /** @description Whether sessions may choose any answer. Where absent: false. */
+                readonly any?: boolean;
             };
             /** @description Who has to answer the questions of sessions; a question's own rule adds to it. Anybody who may answer where absent. */
             readonly approval?: {
                 /**
-                 * @description Whether an answer has to state whose it is. notCreator, groups and a count over 1 demand it, too.
-                 * @default Optional
+                 * @description Whether an answer has to state whose it is. notCreator, groups and a count over 1 demand it, too. Where absent: "Optional".
                  * @enum {string}
                  */
-                readonly identity: "Required" | "Optional";
-                /**
-                 * @description Whether whoever asked for the session (spec.createdBy) may not answer.
-                 * @default false
-                 */
-                readonly notCreator: boolean;
+                readonly identity?: "Required" | "Optional";
+                /** @description Whether whoever asked for the session (spec.createdBy) may not answer. Where absent: false. */
+                readonly notCreator?: boolean;
                 /** @description Groups, as the API server knows its users: whoever answers is in one of them. */
                 readonly groups?: readonly string[];
+                /** @description How many persons have to give the same answer. Where absent: 1. */
+                readonly count?: number;
                 /**
-                 * @description How many persons have to give the same answer.
-                 * @default 1
-                 */
-                readonly count: number;
-                /**
-                 * @description Whether an answer has to name the digest of the question that it is to.
-                 * @default Optional
+                 * @description Whether an answer has to name the digest of the question that it is to. Where absent: "Optional".
                  * @enum {string}
                  */
-                readonly digest: "Required" | "Optional";
+                readonly digest?: "Required" | "Optional";
             };
             /** @description How many sessions run at once; further ones queue. No limit where absent. */
             readonly maxActiveSessions?: number;
@@ -2776,11 +2966,8 @@ export interface components {
                 readonly status: "True" | "False" | "Unknown";
                 /** @description A stable PascalCase word for programs. */
                 readonly reason: string;
-                /**
-                 * @description What happened and what to do, for people.
-                 * @default
-                 */
-                readonly message: string;
+                /** @description What happened and what to do, for people. Where absent: "". */
+                readonly message?: string;
                 /**
                  * Format: date-time
                  * @description When status last changed.
@@ -2801,7 +2988,9 @@ export interface components {
                 readonly mermaid?: string;
             };
             /** @description Schema of the inputs, derived from the graph where spec gives none. */
-            readonly inputSchema?: Record<string, never>;
+            readonly inputSchema?: {
+                readonly [key: string]: unknown;
+            };
             /** @description The project's settings; absent where its runner reports none. */
             readonly project?: {
                 /** @description Settings that have no effect. */
@@ -2825,9 +3014,13 @@ export interface components {
                 };
             };
             /** @description Schema of config.configurable, derived from the graph. */
-            readonly configSchema?: Record<string, never>;
+            readonly configSchema?: {
+                readonly [key: string]: unknown;
+            };
             /** @description Schema of context, derived from the graph; absent where it has none. */
-            readonly contextSchema?: Record<string, never>;
+            readonly contextSchema?: {
+                readonly [key: string]: unknown;
+            };
             /** @description The image by digest, as the inspection ran it. */
             readonly imageDigest?: string;
             /** @description Version of LangGraph in the image. */
@@ -2841,6 +3034,496 @@ export interface components {
              * @description When the definition was last checked.
              */
             readonly lastValidated?: string;
+        };
+        /** @description What to run and how. */
+        readonly WorkflowDefinitionSpecPatch: {
+            /** @description A name for people. */
+            readonly displayName?: string | null;
+            /** @description What the workflow is for. */
+            readonly description?: string | null;
+            /** @description The author's version of the workflow. */
+            readonly version?: string | null;
+            /** @description Words to find it by. */
+            readonly tags?: readonly string[] | null;
+            /** @description Image that holds the LangGraph project, by tag or digest. */
+            readonly image?: string | null;
+            /**
+             * @description As of a container.
+             * @enum {string|null}
+             */
+            readonly imagePullPolicy?: "Always" | "IfNotPresent" | "Never" | null;
+            /** @description Secrets with registry credentials. */
+            readonly imagePullSecrets?: readonly {
+                /** @description Name of the Secret. */
+                readonly name: string;
+            }[] | null;
+            /** @description A key of the image's langgraph.json, or package.module:attribute. Optional when there is only one graph. */
+            readonly graph?: string | null;
+            /** @description JSON Schema of the inputs: of the draft that $schema names, 2020-12 without. Where absent, the graph itself decides. At most 64 KiB. */
+            readonly inputSchema?: {
+                readonly [key: string]: unknown;
+            } | null;
+            /** @description JSON Schema of the result. At most 64 KiB. */
+            readonly outputSchema?: {
+                readonly [key: string]: unknown;
+            } | null;
+            /** @description Hints for forms that are made from inputSchema. */
+            readonly uiSchema?: {
+                readonly [key: string]: unknown;
+            } | null;
+            /** @description Environment variables. */
+            readonly env?: readonly {
+                /** @description Name of the variable. Those of the runner's contract are reserved. */
+                readonly name: string;
+                /** @description The value, as it is. */
+                readonly value?: string;
+                /** @description A source for the value instead. */
+                readonly valueFrom?: {
+                    /** @description A key of a Secret. */
+                    readonly secretKeyRef?: {
+                        /** @description Name of the object. */
+                        readonly name: string;
+                        /** @description Key in the object. */
+                        readonly key: string;
+                        /** @description Whether the object or key may be missing. */
+                        readonly optional?: boolean;
+                    };
+                    /** @description A key of a ConfigMap. */
+                    readonly configMapKeyRef?: {
+                        /** @description Name of the object. */
+                        readonly name: string;
+                        /** @description Key in the object. */
+                        readonly key: string;
+                        /** @description Whether the object or key may be missing. */
+                        readonly optional?: boolean;
+                    };
+                };
+            }[] | null;
+            /** @description ConfigMaps and Secrets whose keys become variables. */
+            readonly envFrom?: readonly {
+                /** @description Text before each key's name. */
+                readonly prefix?: string;
+                /** @description The ConfigMap. */
+                readonly configMapRef?: {
+                    /** @description Name of the object. */
+                    readonly name: string;
+                    /** @description Whether the object may be missing. */
+                    readonly optional?: boolean;
+                };
+                /** @description The Secret. */
+                readonly secretRef?: {
+                    /** @description Name of the object. */
+                    readonly name: string;
+                    /** @description Whether the object may be missing. */
+                    readonly optional?: boolean;
+                };
+            }[] | null;
+            /** @description Names of the variables that sessions may set by their env; none where absent. What the definition or its image sets stands. */
+            readonly sessionEnv?: readonly string[] | null;
+            /** @description What the inspection is given, and no session. */
+            readonly inspection?: {
+                /** @description Variables over those of env and envFrom, for what an import demands: made-up keys, say. */
+                readonly env?: readonly {
+                    /** @description Name of the variable. */
+                    readonly name: string;
+                    /** @description The value, as it is. Where absent: "". */
+                    readonly value?: string;
+                }[] | null;
+            } | null;
+            /** @description Requests and limits of the runner. */
+            readonly resources?: {
+                /** @description What the scheduler reserves. */
+                readonly requests?: {
+                    readonly [key: string]: number | string;
+                } | null;
+                /** @description What the container may use at most. */
+                readonly limits?: {
+                    readonly [key: string]: number | string;
+                } | null;
+            } | null;
+            /** @description Where and how the pods run. */
+            readonly podTemplate?: {
+                /** @description Labels for the pods beside the operator's own. */
+                readonly labels?: {
+                    readonly [key: string]: string;
+                } | null;
+                /** @description Annotations for the pods. */
+                readonly annotations?: {
+                    readonly [key: string]: string;
+                } | null;
+                /** @description Labels that a node must have. */
+                readonly nodeSelector?: {
+                    readonly [key: string]: string;
+                } | null;
+                /** @description Taints that the pods may live with. */
+                readonly tolerations?: readonly {
+                    /** @description The taint's key. */
+                    readonly key?: string;
+                    /**
+                     * @description How key and value are compared.
+                     * @enum {string}
+                     */
+                    readonly operator?: "Exists" | "Equal";
+                    /** @description The taint's value. */
+                    readonly value?: string;
+                    /**
+                     * @description The taint's effect.
+                     * @enum {string}
+                     */
+                    readonly effect?: "NoSchedule" | "PreferNoSchedule" | "NoExecute";
+                    /** @description For how long a NoExecute taint is tolerated. */
+                    readonly tolerationSeconds?: number;
+                }[] | null;
+                /** @description Affinity, exactly as in a pod spec; the API server checks it. */
+                readonly affinity?: {
+                    readonly [key: string]: unknown;
+                } | null;
+                /** @description RuntimeClass of the pods, a sandboxed one for instance. */
+                readonly runtimeClassName?: string | null;
+                /** @description PriorityClass of the pods. */
+                readonly priorityClassName?: string | null;
+                /** @description Service account of the pods (cloud identities), whose annotation agentic-operator.dev/runs names this workflow; the one that runners share where absent. */
+                readonly serviceAccountName?: string | null;
+                /** @description Of earlier versions: annotations for the service account that runners share. Name serviceAccountName instead. */
+                readonly serviceAccountAnnotations?: {
+                    readonly [key: string]: string;
+                } | null;
+                /** @description Extra volumes and their mounts. */
+                readonly volumes?: readonly {
+                    /** @description Name of the volume, unique in the list. */
+                    readonly name: string;
+                    /** @description Where it is mounted: below /mnt, /data, /cache or /etc/agentic. */
+                    readonly mountPath: string;
+                    /** @description Files from a ConfigMap. */
+                    readonly configMap?: {
+                        /** @description Name of the ConfigMap. */
+                        readonly name: string;
+                    };
+                    /** @description Files from a Secret. */
+                    readonly secret?: {
+                        /** @description Name of the Secret. */
+                        readonly secretName: string;
+                    };
+                    /** @description An existing claim. */
+                    readonly persistentVolumeClaim?: {
+                        /** @description Name of the claim. */
+                        readonly claimName: string;
+                        /** @description Whether it is mounted read-only. */
+                        readonly readOnly?: boolean;
+                    };
+                    /** @description Scratch space. */
+                    readonly emptyDir?: {
+                        /**
+                         * @description Memory for a tmpfs.
+                         * @enum {string}
+                         */
+                        readonly medium?: "" | "Memory";
+                        /** @description How much it may hold. */
+                        readonly sizeLimit?: number | string;
+                    };
+                }[] | null;
+                /** @description Working directory of the runner's container; the image's own where absent. */
+                readonly workingDir?: string | null;
+                /** @description Folders below the working directory that the project may write to, each an emptyDir. */
+                readonly writablePaths?: readonly {
+                    /** @description Path below the working directory, such as data or .cache/models. What the image has there is hidden. */
+                    readonly path: string;
+                    /** @description How much it may hold; 1Gi where absent. */
+                    readonly sizeLimit?: number | string;
+                }[] | null;
+            } | null;
+            /** @description A volume per session, kept over its pods; an emptyDir of one pod where absent. */
+            readonly workspace?: {
+                /** @description How much it can hold, for instance 1Gi. */
+                readonly size?: number | string | null;
+                /** @description StorageClass; the cluster's default where there is none. */
+                readonly storageClassName?: string | null;
+                /** @description Access modes; ReadWriteOnce where none is given. */
+                readonly accessModes?: readonly ("ReadWriteOnce" | "ReadWriteMany" | "ReadWriteOncePod")[] | null;
+            } | null;
+            /** @description Values for sessions that do not say their own. */
+            readonly defaults?: {
+                /** @description How long a run may execute. Waiting for people does not count. */
+                readonly timeoutSeconds?: number | null;
+                /** @description How often a failed attempt is repeated from its last checkpoint. */
+                readonly retries?: number | null;
+                /** @description When a finished session is deleted; never where absent. */
+                readonly ttlSecondsAfterFinished?: number | null;
+                /** @description How long a pod stays for a quick answer to its question. */
+                readonly keepWarmSeconds?: number | null;
+                /** @description LangGraph's config: a session's own is put over it key by key. */
+                readonly config?: {
+                    /** @description What the graph reads as config["configurable"]. */
+                    readonly configurable?: {
+                        readonly [key: string]: unknown;
+                    } | null;
+                    /** @description How many super-steps one run of the graph may take. */
+                    readonly recursion_limit?: number | null;
+                    /** @description Tags for tracing. */
+                    readonly tags?: readonly string[] | null;
+                    /** @description Metadata for tracing and checkpoints. */
+                    readonly metadata?: {
+                        readonly [key: string]: unknown;
+                    } | null;
+                } | null;
+                /** @description What the graph reads as runtime.context, by its context schema. At most 32 KiB of JSON. */
+                readonly context?: {
+                    readonly [key: string]: unknown;
+                } | null;
+            } | null;
+            /** @description What inputDeadline of sessions may answer where nobody did in time; nothing where absent, so that a deadline can only fail a session. */
+            readonly deadlineAnswers?: {
+                /** @description The answers that sessions may choose from. */
+                readonly values?: readonly unknown[] | null;
+                /** @description Whether sessions may choose any answer. Where absent: false. */
+                readonly any?: boolean | null;
+            } | null;
+            /** @description Who has to answer the questions of sessions; a question's own rule adds to it. Anybody who may answer where absent. */
+            readonly approval?: {
+                /**
+                 * @description Whether an answer has to state whose it is. notCreator, groups and a count over 1 demand it, too. Where absent: "Optional".
+                 * @enum {string|null}
+                 */
+                readonly identity?: "Required" | "Optional" | null;
+                /** @description Whether whoever asked for the session (spec.createdBy) may not answer. Where absent: false. */
+                readonly notCreator?: boolean | null;
+                /** @description Groups, as the API server knows its users: whoever answers is in one of them. */
+                readonly groups?: readonly string[] | null;
+                /** @description How many persons have to give the same answer. Where absent: 1. */
+                readonly count?: number | null;
+                /**
+                 * @description Whether an answer has to name the digest of the question that it is to. Where absent: "Optional".
+                 * @enum {string|null}
+                 */
+                readonly digest?: "Required" | "Optional" | null;
+            } | null;
+            /** @description How many sessions run at once; further ones queue. No limit where absent. */
+            readonly maxActiveSessions?: number | null;
+            /** @description While true, no new session starts. */
+            readonly suspend?: boolean | null;
+            /** @description What the gateway shows of sessions, beside resource, events and results. */
+            readonly api?: {
+                /**
+                 * @description What of the state may be read, by who has the right to get agenticsessions/state. None, where absent. Latest: the output channels at questions, at the ends of turns, and once a second. History: those of each checkpoint, too. Nothing of sessions whose state is encrypted.
+                 * @enum {string|null}
+                 */
+                readonly state?: "None" | "Latest" | "History" | null;
+                /** @description Whether models are asked for their answers token by token, so that messages are in the event log; true where absent. With false models are called as the graph's code calls them. */
+                readonly streamTokens?: boolean | null;
+            } | null;
+            /**
+             * @description To whom the runner speaks. APIServer, where absent: it reads and writes its session there. Gateway: a runner of another kind has a token for the gateway alone, and BACKEND_URL names that.
+             * @enum {string|null}
+             */
+            readonly reportsTo?: "APIServer" | "Gateway" | null;
+        };
+        /**
+         * WorkflowDefinitionPatch
+         * @description A JSON merge patch (RFC 7396): null removes. Its version, if any, is the one that was read; `status`, and what the object is, are ignored.
+         */
+        readonly WorkflowDefinitionPatch: {
+            readonly apiVersion?: string;
+            readonly kind?: string;
+            /** @description Labels and annotations to change, and the version that was read. */
+            readonly metadata?: {
+                /** @description Another version than the object's gets 409. */
+                readonly resourceVersion?: string;
+                readonly labels?: {
+                    readonly [key: string]: string | null;
+                };
+                readonly annotations?: {
+                    readonly [key: string]: string | null;
+                };
+            };
+            readonly spec?: components["schemas"]["WorkflowDefinitionSpecPatch"];
+            readonly status?: Record<string, never>;
+        };
+        /**
+         * RunnerReport
+         * @description Fields of a session's status that are its runner's.
+         */
+        readonly RunnerReport: {
+            /**
+             * @description Where the session is in its life.
+             * @enum {string}
+             */
+            readonly phase?: "Pending" | "Creating" | "Running" | "WaitingForInput" | "Idle" | "Suspended" | "Completed" | "Failed" | "Stopped";
+            /** @description Why, as a stable PascalCase word. */
+            readonly reason?: string;
+            /** @description Why, for people. */
+            readonly message?: string;
+            /** @description Accepted, Scheduled, Running, WaitingForInput, InputAccepted, TurnAccepted, CheckpointsLost, Complete, Failed and Expired. */
+            readonly conditions?: readonly {
+                /** @description The aspect this condition speaks of. */
+                readonly type: string;
+                /**
+                 * @description True, False, or Unknown where it could not be looked at.
+                 * @enum {string}
+                 */
+                readonly status: "True" | "False" | "Unknown";
+                /** @description A stable PascalCase word for programs. */
+                readonly reason: string;
+                /** @description What happened and what to do, for people. Where absent: "". */
+                readonly message?: string;
+                /**
+                 * Format: date-time
+                 * @description When status last changed.
+                 */
+                readonly lastTransitionTime: string;
+                /** @description The metadata.generation that this condition was computed from. */
+                readonly observedGeneration?: number;
+            }[];
+            /** @description What ends a run that would go on for ever. */
+            readonly limits?: {
+                /** @description How many super-steps one run of the graph may take; each answer begins a new count. */
+                readonly recursionLimit?: number;
+                /** @description How long a run may execute. Waiting for people does not count. */
+                readonly timeoutSeconds?: number;
+            };
+            /**
+             * Format: date-time
+             * @description When the first run started.
+             */
+            readonly startTime?: string;
+            /**
+             * Format: date-time
+             * @description When the session ended.
+             */
+            readonly completionTime?: string;
+            /** @description A node that runs now. */
+            readonly currentNode?: string;
+            /** @description How far the workflow says it is, for instance 40%. */
+            readonly progress?: string;
+            /** @description Super-steps done. */
+            readonly steps?: number;
+            /** @description The last checkpoint. */
+            readonly checkpointId?: string;
+            /** @description What is asked and not answered yet, in one line. */
+            readonly question?: string;
+            /** @description Questions to people, answered ones included. */
+            readonly interrupts?: readonly {
+                /** @description Id to answer by. */
+                readonly id: string;
+                /** @description The node that asks. */
+                readonly node?: string;
+                /** @description What the graph asks, as interrupt() was given it. */
+                readonly value?: unknown;
+                /** @description The question in words. */
+                readonly prompt?: string;
+                /** @description Complete answers to choose from. The schema may take others. */
+                readonly options?: readonly {
+                    /** @description The answer. */
+                    readonly value?: unknown;
+                    /** @description The answer, for people. */
+                    readonly label: string;
+                }[];
+                /** @description JSON Schema of the answer; any answer where absent. */
+                readonly schema?: {
+                    readonly [key: string]: unknown;
+                };
+                /** @description The question's own approval rule, as the value has it; what counts is in status.approvals. */
+                readonly approval?: unknown;
+                /**
+                 * Format: date-time
+                 * @description When it was asked.
+                 */
+                readonly askedAt?: string;
+                /** @description The answer that was accepted, and that the graph goes on with; it never changes. */
+                readonly answer?: unknown;
+                /**
+                 * Format: date-time
+                 * @description When the answer was accepted.
+                 */
+                readonly answeredAt?: string;
+                /** @description Who answered, as admission made sure; absent where they did not state it, inputDeadline where nobody did in time. */
+                readonly answeredBy?: string;
+                /**
+                 * Format: date-time
+                 * @description When a run went on with the answer.
+                 */
+                readonly resumedAt?: string;
+            }[];
+            /** @description The result, up to 32 KiB of JSON; a conversation's is that of its last turn. */
+            readonly result?: unknown;
+            /** @description Where a larger result is kept. */
+            readonly resultRef?: {
+                /** @description Bytes of the JSON text. */
+                readonly size: number;
+                /** @description Digest of the JSON text, in hexadecimal. */
+                readonly sha256: string;
+                /** @description Where it is kept. */
+                readonly url: string;
+                /** @description A link to it that was asked for: whoever has it reads the result. */
+                readonly downloadUrl?: string;
+                /**
+                 * Format: date-time
+                 * @description Until when the link is good.
+                 */
+                readonly downloadExpiresAt?: string;
+            };
+            /** @description Why it failed; a conversation's is its last turn's. */
+            readonly error?: {
+                /** @description The exception's type, or the reason. */
+                readonly type: string;
+                /** @description What went wrong. Where absent: "". */
+                readonly message?: string;
+                /** @description The node that raised. */
+                readonly node?: string;
+                /** @description Whether another attempt could succeed. */
+                readonly retriable?: boolean;
+            };
+            /** @description The last checkpoints, oldest first. */
+            readonly history?: readonly {
+                /** @description The checkpoint, for forkFrom.checkpointId. */
+                readonly id: string;
+                /** @description LangGraph's number of the super-step: -1 for the inputs, from 1 for nodes. */
+                readonly step?: number;
+                /** @description The nodes that wrote it. */
+                readonly node?: string;
+                /** @description The nodes that run after it; absent where the graph has ended. */
+                readonly next?: string;
+                /**
+                 * Format: date-time
+                 * @description When it was saved.
+                 */
+                readonly at?: string;
+            }[];
+            /** @description How the last turn ended, as its runner says; the operator records it. */
+            readonly turnEnd?: {
+                /** @description Name of the turn. */
+                readonly name: string;
+                /** @description Number of the turn that ended. */
+                readonly number: number;
+                /**
+                 * @description How it ended.
+                 * @enum {string}
+                 */
+                readonly phase: "Completed" | "Failed" | "Canceled";
+                /** @description The thread's last checkpoint then. */
+                readonly checkpointId?: string;
+                /**
+                 * Format: date-time
+                 * @description When it ended.
+                 */
+                readonly finishedAt?: string;
+                /** @description Why it failed. */
+                readonly error?: {
+                    /** @description The exception's type, or the reason. */
+                    readonly type: string;
+                    /** @description What went wrong. Where absent: "". */
+                    readonly message?: string;
+                    /** @description The node that raised. */
+                    readonly node?: string;
+                    /** @description Whether another attempt could succeed. */
+                    readonly retriable?: boolean;
+                };
+                /** @description Number of its first event. */
+                readonly firstSeq?: number;
+                /** @description Number of its last event. */
+                readonly lastSeq?: number;
+            };
+            /** @description Number of the last event that was stored when the runner last wrote. No later event has it. */
+            readonly lastSeq?: number;
         };
     };
     responses: never;
@@ -2864,11 +3547,12 @@ export type Inputs = components['schemas']['Inputs'];
 export type ListMetadata = components['schemas']['ListMetadata'];
 export type Myself = components['schemas']['Myself'];
 export type Namespaces = components['schemas']['Namespaces'];
+export type NewDefinition = components['schemas']['NewDefinition'];
 export type NewFork = components['schemas']['NewFork'];
 export type NewMetadata = components['schemas']['NewMetadata'];
-export type NewObject = components['schemas']['NewObject'];
 export type NewResponse = components['schemas']['NewResponse'];
 export type NewRetry = components['schemas']['NewRetry'];
+export type NewSession = components['schemas']['NewSession'];
 export type NewTicket = components['schemas']['NewTicket'];
 export type NewTurn = components['schemas']['NewTurn'];
 export type ObjectMetadata = components['schemas']['ObjectMetadata'];
@@ -2888,8 +3572,13 @@ export type WayToAnswer = components['schemas']['WayToAnswer'];
 export type ProblemDetails = components['schemas']['ProblemDetails'];
 export type AgenticSessionSpec = components['schemas']['AgenticSessionSpec'];
 export type AgenticSessionStatus = components['schemas']['AgenticSessionStatus'];
+export type AgenticSessionSpecPatch = components['schemas']['AgenticSessionSpecPatch'];
+export type AgenticSessionPatch = components['schemas']['AgenticSessionPatch'];
 export type WorkflowDefinitionSpec = components['schemas']['WorkflowDefinitionSpec'];
 export type WorkflowDefinitionStatus = components['schemas']['WorkflowDefinitionStatus'];
+export type WorkflowDefinitionSpecPatch = components['schemas']['WorkflowDefinitionSpecPatch'];
+export type WorkflowDefinitionPatch = components['schemas']['WorkflowDefinitionPatch'];
+export type RunnerReport = components['schemas']['RunnerReport'];
 export type $defs = Record<string, never>;
 export interface operations {
     readonly list_definitions: {
@@ -3029,7 +3718,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["NewObject"];
+                readonly "application/json": components["schemas"]["NewDefinition"];
             };
         };
         readonly responses: {
@@ -3322,7 +4011,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["NewObject"];
+                readonly "application/json": components["schemas"]["NewDefinition"];
             };
         };
         readonly responses: {
@@ -3567,6 +4256,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description Too many requests; try again after `Retry-After`. */
             readonly 429: {
                 headers: {
@@ -3624,9 +4322,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": {
-                    readonly [key: string]: unknown;
-                };
+                readonly "application/json": components["schemas"]["WorkflowDefinitionPatch"];
             };
         };
         readonly responses: {
@@ -4306,7 +5002,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["NewObject"];
+                readonly "application/json": components["schemas"]["NewDefinition"];
             };
         };
         readonly responses: {
@@ -4597,7 +5293,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["NewObject"];
+                readonly "application/json": components["schemas"]["NewDefinition"];
             };
         };
         readonly responses: {
@@ -4841,6 +5537,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description Too many requests; try again after `Retry-After`. */
             readonly 429: {
                 headers: {
@@ -4897,9 +5602,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": {
-                    readonly [key: string]: unknown;
-                };
+                readonly "application/json": components["schemas"]["WorkflowDefinitionPatch"];
             };
         };
         readonly responses: {
@@ -5869,7 +6572,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": components["schemas"]["NewObject"];
+                readonly "application/json": components["schemas"]["NewSession"];
             };
         };
         readonly responses: {
@@ -6238,6 +6941,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description Too many requests; try again after `Retry-After`. */
             readonly 429: {
                 headers: {
@@ -6295,9 +7007,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": {
-                    readonly [key: string]: unknown;
-                };
+                readonly "application/json": components["schemas"]["AgenticSessionPatch"];
             };
         };
         readonly responses: {
@@ -6584,9 +7294,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": {
-                    readonly [key: string]: unknown;
-                };
+                readonly "application/json": components["schemas"]["RunnerReport"];
             };
         };
         readonly responses: {
@@ -6745,9 +7453,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/json": {
-                    readonly [key: string]: unknown;
-                };
+                readonly "application/json": components["schemas"]["RunnerReport"];
             };
         };
         readonly responses: {
@@ -7415,6 +8121,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description Too many requests; try again after `Retry-After`. */
             readonly 429: {
                 headers: {
@@ -7527,6 +8242,15 @@ export interface operations {
             };
             /** @description The page's `continue` has expired, or the object is gone. */
             readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -7653,6 +8377,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description Too many requests; try again after `Retry-After`. */
             readonly 429: {
                 headers: {
@@ -7772,6 +8505,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description Too many requests; try again after `Retry-After`. */
             readonly 429: {
                 headers: {
@@ -7884,6 +8626,15 @@ export interface operations {
             };
             /** @description The page's `continue` has expired, or the object is gone. */
             readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The resource is refused, or the idempotency key belongs to another request; `errors` says where. */
+            readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
                 };

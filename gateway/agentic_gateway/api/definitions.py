@@ -17,7 +17,7 @@ from agentic_gateway.api.models import (
     DefinitionSchemas,
     Graph,
     Inputs,
-    NewObject,
+    NewDefinition,
     Verdict,
 )
 from agentic_gateway.api.objects import change_object, delete_object, read_object, replace_object
@@ -104,7 +104,7 @@ def _add_routes(
     )
     async def create_definition(
         path: AllPath,  # type: ignore[valid-type]
-        body: NewObject,
+        body: NewDefinition,
         context: WithContext,
         caller: WithCaller,
         dry_run: DryRun = False,
@@ -132,7 +132,7 @@ def _add_routes(
     @router.put(one, name=f"replace_{noun}", summary=f"Replace {where}", response_model=DefinitionObject)
     async def replace_definition(
         path: OnePath,  # type: ignore[valid-type]
-        body: NewObject,
+        body: NewDefinition,
         context: WithContext,
         caller: WithCaller,
         if_match: IfMatch = None,

@@ -37,7 +37,16 @@ class NewObject(Body):
     """A new object: what `kubectl apply` would be given, without kind and namespace."""
 
     metadata: NewMetadata = Field(default_factory=lambda: NewMetadata.model_validate({}))
+    # What a spec may hold is the custom resource's to say: its schema is put here in the description.
     spec: dict[str, Any] = Field(description="Its spec, as the custom resource has it.")
+
+
+class NewSession(NewObject):
+    """A new session: what `kubectl apply` would be given, without kind and namespace."""
+
+
+class NewDefinition(NewObject):
+    """A new definition: what `kubectl apply` would be given, without kind and namespace."""
 
 
 class NewRetry(Body):

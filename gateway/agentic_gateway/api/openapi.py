@@ -4,6 +4,7 @@ FastAPI describes what routes take and give; added here is what all of them have
 known, headers of versions.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from agentic_core.contract import RUNNER_FIELDS
 from agentic_core.crds import build_crds
 from agentic_gateway.problems import MEDIA_TYPE, FieldProblem, ProblemDetails
 
@@ -30,11 +32,13 @@ _RETRY: Final[Json] = {
 _ETAG: Final[Json] = {"ETag": {"description": "The object's version, in quotes.", "schema": {"type": "string"}}}
 _LOCATION: Final[Json] = {"Location": {"description": "Path of the new object.", "schema": {"type": "string"}}}
 
-# Which objects are whose. A new session's or definition's spec is checked by the API server, which fills in more.
+# Whose spec and status are in which models, the first of which is the object as it is read.
 _RESOURCES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "AgenticSession": ("agenticsessions", ("SessionObject",)),
-    "WorkflowDefinition": ("workflowdefinitions", ("DefinitionObject",)),
+    "AgenticSession": ("agenticsessions", ("SessionObject", "NewSession")),
+    "WorkflowDefinition": ("workflowdefinitions", ("DefinitionObject", "NewDefinition")),
 }
+_OF_RUNNERS: Final = "runners"
+_REPORT: Final = "RunnerReport"
 
 # What every route may answer, and what only those with a name, with a body, or that change something.
 _ALWAYS: Final[Mapping[int, str]] = {
@@ -55,6 +59,8 @@ _OF_BODIES: Final[Mapping[int, str]] = {
     408: "The body did not come in time.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+}
+_OF_WRITES: Final[Mapping[int, str]] = {
     422: "The resource is refused, or the idempotency key belongs to another request; `errors` says where.",
 }
 _OF_VERSIONS: Final[Mapping[int, str]] = {412: "The object has another version than `If-Match` names."}
@@ -80,8 +86,9 @@ def describe(app: FastAPI) -> Json:
         }
     }
     document["security"] = [{"token": []}]
-    for operation in _operations(document):
-        _complete(operation)
+    for method, operation in _operations(document):
+        _type_change(method, operation)
+        _complete(method, operation)
     return document
 
 
@@ -91,12 +98,102 @@ def _embed_resources(schemas: Json) -> None:
         (version,) = build_crds()[plural]["spec"]["versions"]
         parts: Json = version["schema"]["openAPIV3Schema"]["properties"]
         for part in ("spec", "status"):
-            schemas[f"{name}{part.capitalize()}"] = _plain(parts[part])
+            schemas[f"{name}{part.capitalize()}"] = _tell_defaults(_plain(parts[part]))
         for model in models:
             own: Json = schemas[model]["properties"]
             for part in ("spec", "status"):
                 if part in own:
                     own[part] = {"$ref": f"{_REFERENCE}{name}{part.capitalize()}"}
+        schemas[f"{name}SpecPatch"] = _as_patch(schemas[f"{name}Spec"])
+        schemas[f"{name}Patch"] = _describe_patch(name)
+    reported: Json = schemas["AgenticSessionStatus"]["properties"]
+    schemas[_REPORT] = {
+        "type": "object",
+        "title": _REPORT,
+        "description": "Fields of a session's status that are its runner's.",
+        "properties": {name: reported[name] for name in RUNNER_FIELDS},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+
+
+def _describe_patch(resource: str) -> Json:
+    return {
+        "type": "object",
+        "title": f"{resource}Patch",
+        "description": "A JSON merge patch (RFC 7396): null removes. Its version, if any, is the one that was read;"
+        " `status`, and what the object is, are ignored.",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {
+                "type": "object",
+                "description": "Labels and annotations to change, and the version that was read.",
+                "properties": {
+                    "resourceVersion": {"type": "string", "description": "Another version than the object's gets 409."},
+                    **{
+                        name: {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+                        for name in ("labels", "annotations")
+                    },
+                },
+            },
+            "spec": {"$ref": f"{_REFERENCE}{resource}SpecPatch"},
+            "status": {"type": "object"},
+        },
+        "additionalProperties": False,
+    }
+
+
+def _tell_defaults(schema: Json) -> Json:
+    """Return a schema whose defaults are told in words.
+
+    It is the API server that fills them in: where clients are generated, none shall send them, nor may what is absent
+    of a new object count as there.
+    """
+    found = {key: each for key, each in schema.items() if key != "default"}
+    if "default" in schema:
+        text = json.dumps(schema["default"])
+        found["description"] = f"{schema.get('description', '')} Where absent: {text}.".strip()
+    if "properties" in schema:
+        found["properties"] = {name: _tell_defaults(each) for name, each in schema["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            found[key] = _tell_defaults(schema[key])
+    return found
+
+
+def _as_patch(schema: Json) -> Json:
+    """Return the schema of what a merge patch says of an object: any of its members, or that they go.
+
+    Lists are replaced as a whole, and so are as they are.
+    """
+    if "properties" not in schema:
+        return schema
+    found = {key: each for key, each in schema.items() if key not in ("required", "minProperties")}
+    found["properties"] = {name: _or_null(_as_patch(each)) for name, each in schema["properties"].items()}
+    return found
+
+
+def _or_null(schema: Json) -> Json:
+    if "type" not in schema:
+        return schema
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    enum = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, **enum, "type": [*types, "null"]}
+
+
+def _type_change(method: str, operation: Json) -> None:
+    """Say what a body may hold that its route takes as it comes, for the API server to judge."""
+    if method == "patch" and _OF_RUNNERS not in operation["tags"]:
+        given = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        resource = next(name for name, (_, models) in _RESOURCES.items() if _REFERENCE + models[0] == given)
+        _set_body(operation, f"{resource}Patch")
+    if operation["operationId"] in ("post_status", "patch_status"):
+        _set_body(operation, _REPORT)
+
+
+def _set_body(operation: Json, model: str) -> None:
+    operation["requestBody"]["content"]["application/json"]["schema"] = {"$ref": _REFERENCE + model}
 
 
 def _plain(schema: Any) -> Any:
@@ -109,6 +206,9 @@ def _plain(schema: Any) -> Any:
     if schema.get("x-kubernetes-int-or-string") is True:
         found.pop("anyOf", None)
         found["type"] = ["integer", "string"]
+    if found.get("type") == "object" and not found.keys() & {"properties", "additionalProperties"}:
+        # Generators take an object of which nothing is said for an empty one.
+        found["additionalProperties"] = True
     return found
 
 
@@ -123,12 +223,12 @@ def _describe_model(model: type[ProblemDetails] | type[FieldProblem]) -> Json:
     return found
 
 
-def _operations(document: Json) -> Iterator[Json]:
+def _operations(document: Json) -> Iterator[tuple[str, Json]]:
     for path in document["paths"].values():
-        yield from (each for method, each in path.items() if method in {"get", "put", "post", "patch", "delete"})
+        yield from (each for each in path.items() if each[0] in {"get", "put", "post", "patch", "delete"})
 
 
-def _complete(operation: Json) -> None:
+def _complete(method: str, operation: Json) -> None:
     parameters = operation.get("parameters") or ()
     names = {each["name"] for each in parameters}
     responses = operation["responses"]
@@ -139,6 +239,8 @@ def _complete(operation: Json) -> None:
         wanted |= _OF_OBJECTS
     if "requestBody" in operation:
         wanted |= _OF_BODIES
+    if method != "get":
+        wanted |= _OF_WRITES
     if "If-Match" in names:
         wanted |= _OF_VERSIONS
     for status, text in wanted.items():

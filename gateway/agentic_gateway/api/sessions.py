@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Response
 
 from agentic_gateway.api.answers import give_answer
 from agentic_gateway.api.creation import create_session_of, locate
-from agentic_gateway.api.models import NewObject, NewResponse, NewTurn, SessionObject
+from agentic_gateway.api.models import NewResponse, NewSession, NewTurn, SessionObject
 from agentic_gateway.api.objects import change_object, delete_object, read_object
 from agentic_gateway.api.once import OnceRoute, WithRepetition
 from agentic_gateway.api.paths import Name, Namespace
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api/v1", tags=["sessions"], route_class=OnceRoute)
 
 @router.post("/agentic-sessions/{namespace}", status_code=201, summary="Start a session", response_model=SessionObject)
 async def create_session(
-    namespace: Namespace, body: NewObject, context: WithContext, caller: WithCaller, repetition: WithRepetition
+    namespace: Namespace, body: NewSession, context: WithContext, caller: WithCaller, repetition: WithRepetition
 ) -> Response:
     """Check the inputs against the workflow's schema, then create the session in the caller's name.
 

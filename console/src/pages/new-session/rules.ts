@@ -1,5 +1,5 @@
 /** What a session of a workflow takes, and the spec that starts it. Pure. */
-import type { JsonObject } from '@/api';
+import type { AgenticSessionSpec, JsonObject } from '@/api';
 import { type FormValue, toForm } from '@/form/numbers';
 import { isMembers } from '@/form/validator/objects';
 
@@ -48,15 +48,20 @@ export interface Settings {
   readonly by: string;
 }
 
-export function buildSpec(settings: Settings, inputs: FormValue | undefined): Record<string, FormValue> {
+/** A new session's spec, with inputs as the form has them: numbers with all their digits. */
+export type NewSpec = Pick<AgenticSessionSpec, 'workflowRef' | 'displayName' | 'mode'> & {
+  readonly inputs?: FormValue;
+  readonly turns?: { name: string; input?: FormValue; by?: string }[];
+};
+
+export function buildSpec(settings: Settings, inputs: FormValue | undefined): NewSpec {
   const { name, kind, displayName, asConversation, by } = settings;
-  const spec: Record<string, FormValue> = {
+  const spec: NewSpec = {
     workflowRef: kind === 'WorkflowDefinition' ? { name } : { name, kind },
+    ...(displayName === '' ? {} : { displayName }),
   };
-  if (displayName !== '') spec['displayName'] = displayName;
-  if (!asConversation) return inputs === undefined ? spec : { ...spec, inputs };
-  const turn: Record<string, FormValue> = { name: 't0001' };
-  if (inputs !== undefined) turn['input'] = inputs;
-  if (by !== '') turn['by'] = by;
-  return { ...spec, mode: 'Conversation', ...(inputs === undefined ? {} : { turns: [turn] }) };
+  if (inputs === undefined) return asConversation ? { ...spec, mode: 'Conversation' } : spec;
+  if (!asConversation) return { ...spec, inputs };
+  const turn = { name: 't0001', input: inputs, ...(by === '' ? {} : { by }) };
+  return { ...spec, mode: 'Conversation', turns: [turn] };
 }
