@@ -60,8 +60,13 @@ PARTS: Final[Mapping[str, Part]] = {
     ),
     "attack": Part("ten minutes of attack beside 70 sessions of other tenants", (("-m", "bench.attack"),)),
     "gateway": Part(
-        "200 streams over every restart, 1,000 clients that die, and a real nginx",
-        (("-m", "pytest", "-q", "--durations=10", "tests/gateway/test_faults.py", "tests/gateway/test_proxies.py"),),
+        "200 streams over every restart, 1,000 clients that die, a real nginx, and each limit of the OpenAPI's schemas",
+        (
+            (
+                *("-m", "pytest", "-q", "--durations=10"),
+                *(f"tests/gateway/test_{name}.py" for name in ("faults", "proxies", "contract")),
+            ),
+        ),
         preparations=(("packages", ("hack.cluster", "deps", "gateway")),),
         environment={"GATEWAY_LONG": "1"},
     ),
