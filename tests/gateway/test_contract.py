@@ -119,7 +119,9 @@ async def stage(
     somebody: Callable[..., Client],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Stage]:
-    alice = somebody("alice", "agentic-view", "agentic-edit", "agentic-audit", "agentic-state", "view")
+    alice = somebody(
+        "alice", "agentic-view", "agentic-edit", "agentic-audit", "agentic-state", "system:aggregate-to-view"
+    )
     _let_define_for_the_cluster(space, alice)
     with running_gateway(
         control_plane,

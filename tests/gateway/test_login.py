@@ -131,6 +131,10 @@ def test_a_person_logs_in_and_acts_as_themselves(site: Site) -> None:
     assert site.space.session("s1")["spec"]["createdBy"] == "oidc:alice"
 
 
+def test_a_page_is_told_that_it_may_send_its_person_to_log_in(site: Site) -> None:
+    assert site.open_browser().get("/auth/ways").json() == {"login": True, "proxy": False}
+
+
 def test_no_log_and_no_row_holds_what_somebody_could_use(site: Site) -> None:
     browser = site.open_browser()
     callback = browser.reach_callback()

@@ -1,15 +1,19 @@
 """A proxy in front that names people: believed from that proxy alone, for the people that are listed alone."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
+from hack.cluster.certificates import Authority, KeyPair
 from hack.cluster.controlplane import ControlPlane
 from tests.support.gateway import Gateway, Reply, running_gateway
 from tests.support.kube import Space
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import wait_for
 from tests.trust.roles import Client, a_user
 
 PUBLIC = "https://agents.example"
@@ -76,6 +80,7 @@ def front(space: Space, events: PostgresDatabase, somebody: Callable[..., Client
 def test_the_proxy_names_a_person_and_nobody_else_does(front: Front, space: Space, gateway: Gateway) -> None:
     a_user(space.plane, space.name, "agentic-view", "agentic-edit", name="ann")
     space.define()
+    assert front.gateway.call("GET", "/auth/ways").body == {"login": False, "proxy": True}
     assert front.call("GET", "/api/v1/myself").body == {
         "username": "ann",
         # Neither the system's groups nor those that are not listed.
@@ -111,6 +116,52 @@ def test_the_proxy_names_a_person_and_nobody_else_does(front: Front, space: Spac
     found = gateway.call("GET", "/api/v1/myself", headers={"X-Forwarded-User": "ann"})
     assert found.code == 401
     assert "between-us" not in front.gateway.log
+
+
+def test_a_proxy_is_known_by_its_certificate_alone_and_by_that_of_the_newest_authority(
+    space: Space, events: PostgresDatabase, somebody: Callable[..., Client], tmp_path: Path
+) -> None:
+    own = somebody("gateway")
+    grant_impersonation(space.plane, "gateway", space.name)
+    a_user(space.plane, space.name, "agentic-view", name="ann")
+    (tmp_path / "proxy-token").write_text(own.token)
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    ours.create()
+    theirs.create()
+    pair = ours.issue("gateway", "gateway", names=["127.0.0.1"])
+    old, new = ours.issue("proxy", "proxy"), theirs.issue("proxy", "proxy")
+    trusted = tmp_path / "clients.crt"
+    trusted.write_bytes(ours.pair.certificate.read_bytes())
+    with running_gateway(
+        space.plane,
+        events,
+        tmp_path,
+        PUBLIC_URL=PUBLIC,
+        PROXY_USER_HEADER="X-Forwarded-User",
+        IMPERSONATE_USERS="ann",
+        KUBERNETES_TOKEN_FILE=str(tmp_path / "proxy-token"),
+        TLS_CERT_FILE=str(pair.certificate),
+        TLS_KEY_FILE=str(pair.key),
+        TLS_CLIENT_CA_FILE=str(trusted),
+        TLS_RELOAD_SECONDS="0.2",
+    ) as gateway:
+
+        def ask(client: KeyPair | None) -> str:
+            """Return whom the gateway takes a client for, or that it lets none connect."""
+            context = ssl.create_default_context(cafile=str(ours.pair.certificate))
+            if client is not None:
+                context.load_cert_chain(client.certificate, client.key)
+            try:
+                with httpx.Client(verify=context, trust_env=False, timeout=30) as connection:
+                    headers = {"X-Forwarded-User": "ann", **PAGE}
+                    return str(connection.get(f"{gateway.address}/api/v1/myself", headers=headers).json()["username"])
+            except httpx.TransportError:
+                return "nobody"
+
+        assert [ask(old), ask(new), ask(None)] == ["ann", "nobody", "nobody"]
+        trusted.write_bytes(theirs.pair.certificate.read_bytes())
+        wait_for(lambda: ask(new), lambda found: found == "ann", what="the new authority believed")
+        assert [ask(old), ask(None)] == ["nobody", "nobody"]
 
 
 def test_an_address_that_a_header_names_is_nobodys_address(
