@@ -56,6 +56,7 @@ ENV: Final = (
     "NOTIFY_CHANNEL",
     "STATE_API",
     "STREAM_TOKENS",
+    "TRACEPARENT",
     "DURABILITY",
     "LANGGRAPH_STRICT_MSGPACK",
     "HOME",

@@ -5,7 +5,7 @@ from typing import Final
 
 from agentic_core.log_format import send_to_stderr
 
-FIELDS: Final = ("method", "path", "status", "seconds", "caller", "namespace", "session")
+FIELDS: Final = ("method", "path", "status", "seconds", "caller", "namespace", "session", "trace_id")
 # The server names every WebSocket with its query, and so with its token.
 _QUIET: Final = {
     "uvicorn": logging.WARNING,

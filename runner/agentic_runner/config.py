@@ -11,6 +11,7 @@ from typing import Final, Literal, cast
 from agentic_core import contract
 from agentic_core.errors import PermanentError
 from agentic_core.names import job_name
+from agentic_core.trace_context import find_trace_id
 from agentic_runner.keyring import Keyring, read_keyring
 
 Durability = Literal["sync", "async"]
@@ -65,6 +66,8 @@ class RunConfig:
     state_api: StateApi = "None"
     """Which values of the state are stored to be read."""
     streams_tokens: bool = True
+    trace_id: str = ""
+    """The trace of the request that asked for the session; empty where it named none."""
     durability: Durability = "sync"
     workspace_dir: Path = Path(contract.WORKSPACE_DIR)
     project_file: Path = Path("langgraph.json")
@@ -209,6 +212,7 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
         notify_channel=read.text("NOTIFY_CHANNEL", "") or None,
         state_api=cast("StateApi", state_api),
         streams_tokens=streams_tokens == "true",
+        trace_id=find_trace_id(environ.get("TRACEPARENT", "")),
         durability=cast("Durability", durability),
         workspace_dir=Path(read.text("WORKSPACE_DIR", contract.WORKSPACE_DIR)),
         project_file=project_file(environ),

@@ -55,6 +55,7 @@ def run_process(environ: Mapping[str, str]) -> int:
         level=environ.get("LOG_LEVEL", "INFO").upper(),
         session=f"{config.namespace}/{config.session_name}",
         run=str(config.run),
+        **({"trace_id": config.trace_id} if config.trace_id else {}),
     )
     drain = Drain()
     drain.install()

@@ -149,3 +149,14 @@ def test_a_wrong_setting_is_refused_by_name(runners: RunnerBench, variable: str,
     runner = runners.session(ASKING, INPUTS).start(1, **{variable: "perhaps"})
     assert runner.wait() != 0
     assert f"variable {variable} is 'perhaps': set it to one of {why}" in runner.output
+
+
+def test_the_trace_of_the_request_is_in_every_line_of_the_log(runners: RunnerBench) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    traced = runners.session(ASKING, INPUTS).start(1, TRACEPARENT=f"00-{trace}-00f067aa0ba902b7-01")
+    assert traced.wait() == 0
+    lines = [json.loads(line) for line in traced.output.splitlines() if line.startswith("{")]
+    assert {line["trace_id"] for line in lines} == {trace}
+    untraced = runners.session(ASKING, INPUTS).start(1, TRACEPARENT="none")
+    assert untraced.wait() == 0
+    assert "trace_id" not in untraced.output

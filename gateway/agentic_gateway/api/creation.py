@@ -5,6 +5,7 @@ from typing import Any, Final
 from agentic_core.contract import MAX_INPUT_BYTES
 from agentic_core.names import API_VERSION, GROUP, MAX_SESSION_NAME, generate_prefix
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
+from agentic_core.trace_context import TRACE_ANNOTATION
 from agentic_gateway.api.inputs import find_input_problems
 from agentic_gateway.api.models import NewMetadata
 from agentic_gateway.auth.identity import Caller
@@ -40,7 +41,7 @@ async def create_session_of(
     body: Json = {
         "apiVersion": API_VERSION,
         "kind": "AgenticSession",
-        "metadata": {**build_name(metadata, base, repetition), "namespace": namespace},
+        "metadata": {**add_trace(build_name(metadata, base, repetition), caller.traceparent), "namespace": namespace},
         "spec": {"createdBy": caller.name, **spec},
     }
     try:
@@ -76,6 +77,13 @@ def build_name(metadata: NewMetadata, base: str, repetition: str) -> Json:
     if repetition:
         return {**named, "name": f"{prefix[: MAX_SESSION_NAME - _FROM_KEY]}{repetition[:_FROM_KEY]}"}
     return {**named, "generateName": prefix}
+
+
+def add_trace(metadata: Json, traceparent: str) -> Json:
+    """Return the metadata of a new session that belongs to the trace of the request, unless it says another one."""
+    if not traceparent:
+        return metadata
+    return {**metadata, "annotations": {TRACE_ANNOTATION: traceparent, **(metadata.get("annotations") or {})}}
 
 
 def locate(namespace: str, exchange: Exchange) -> dict[str, str]:

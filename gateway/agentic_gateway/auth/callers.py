@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import HTTPConnection
 
 from agentic_core.errors import AgenticError
+from agentic_core.trace_context import HEADER, read_traceparent
 from agentic_gateway.auth.identity import Caller, Identities, Via, find_token, require_single
 from agentic_gateway.auth.logins import COOKIE, Logins
 from agentic_gateway.auth.proxy import TrustedProxy
@@ -81,7 +82,8 @@ class Callers:
         return TicketHolder(caller, found.uid)
 
     async def _identify(self, connection: HTTPConnection, credential: Credential, via: Via) -> Caller:
-        caller = replace(await self.identities.identify(credential), via=via)
+        trace = read_traceparent(connection.headers.get(HEADER))
+        caller = replace(await self.identities.identify(credential), via=via, traceparent=trace)
         # For the access log.
         connection.state.caller = caller.name
         self.rates.take(caller.name)

@@ -41,6 +41,8 @@ class Caller:
     token: Credential
     extra: Mapping[str, tuple[str, ...]]
     via: Via = "token"
+    traceparent: str = ""
+    """The trace that their request is part of, to be passed on; empty where it names none."""
 
     def __repr__(self) -> str:
         return f"Caller({self.name!r})"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentic_core.trace_context import HEADER, find_trace_id, read_traceparent
 from agentic_gateway.operations.metrics import Metrics
 
 UNMATCHED: Final = "unmatched"
@@ -66,6 +67,7 @@ class AccessLog:
                 "caller": state.get("caller"),
                 "namespace": found.get("namespace") or state.get("namespace"),
                 "session": found.get("name") or state.get("session"),
+                "trace_id": read_trace_id(scope),
             },
         )
 
@@ -81,6 +83,12 @@ def show_path(scope: Scope) -> str:
     raw = scope.get("raw_path")
     text = raw.decode("ascii", "backslashreplace") if isinstance(raw, bytes) else str(scope.get("path") or "")
     return text.partition("?")[0][:512]
+
+
+def read_trace_id(scope: Scope) -> str | None:
+    """Return the id of the trace that a request is part of; None where its header names none."""
+    sent = next((value for name, value in scope["headers"] if name == HEADER.encode()), b"")
+    return find_trace_id(read_traceparent(sent.decode("latin-1"))) or None
 
 
 def _is_event_stream(message: Message) -> bool:

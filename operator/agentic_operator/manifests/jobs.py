@@ -40,6 +40,7 @@ from agentic_core.resources import (
 from agentic_core.resources.graph_config import RunLimits
 from agentic_core.resources.workflow import SessionApi
 from agentic_core.run_settings import merge_settings
+from agentic_core.trace_context import TRACE_ANNOTATION, read_traceparent
 from agentic_operator.config import GatewayAccess, JobDefaults
 from agentic_operator.manifests.database_access import DatabaseAccess, build_database_access
 from agentic_operator.manifests.pods import (
@@ -246,6 +247,7 @@ def _build_run_env(
             KEEP_WARM_SECONDS=str(effective_keep_warm(session, spec)),
             NOTIFY_CHANNEL=notify_channel(session.metadata.uid) if defaults.notifies else "",
             **_build_session_api(spec),
+            TRACEPARENT=read_traceparent(session.metadata.annotations.get(TRACE_ANNOTATION)),
             DURABILITY="sync",
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)

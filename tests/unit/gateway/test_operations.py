@@ -117,7 +117,8 @@ async def serve(scope: Scope, *messages: Message, metrics: Metrics | None = None
 
 
 def a_scope(path: str = "/api/v1/agentic-sessions/team/s1", query: bytes = b"token=secret", **more: Any) -> Scope:
-    return {"type": "http", "method": "GET", "raw_path": path.encode(), "path": path, "query_string": query, **more}
+    scope = {"type": "http", "method": "GET", "raw_path": path.encode(), "path": path, "query_string": query}
+    return {**scope, "headers": [], **more}
 
 
 OK: Message = {"type": "http.response.start", "status": 200, "headers": []}
