@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -222,6 +226,50 @@ def test_what_the_provider_refuses_is_told_without_its_words(site: Site) -> None
 def test_a_log_in_leads_nowhere_else(site: Site, path: str) -> None:
     answer = site.open_browser().log_in(f"/auth/login?return={path}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_no_address_that_anybody_sends_is_fetched(site: Site) -> None:
+    hits: list[str] = []
+
+    class Canary(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            hits.append(str(self.client_address))
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Canary) as canary, ThreadPoolExecutor(1) as serving:
+        serving.submit(canary.serve_forever)
+        try:
+            _send_addresses(site, f"http://127.0.0.1:{canary.server_port}")
+            assert hits == []
+            # It would have heard of any.
+            with socket.create_connection(("127.0.0.1", canary.server_port)):
+                wait_for(lambda: hits, bool, what="the canary heard of a connection")
+        finally:
+            canary.shutdown()
+
+
+def _send_addresses(site: Site, canary: str) -> None:
+    """Send an address wherever somebody could take one for something to fetch."""
+    browser = site.open_browser()
+    key = RSAKey.generate_key(2048, {"kid": "k1"})
+    for header in ({"jku": f"{canary}/jwks"}, {"x5u": f"{canary}/x5u"}, {}):
+        claims = {"iss": canary, "aud": "gateway", "sub": "alice", "exp": 4_102_444_800}
+        token = jwt.encode({"alg": "RS256", "kid": "k1", **header}, claims, key)
+        assert browser.get("/api/v1/myself", Authorization=f"Bearer {token}").status_code == 401
+    state = parse_qs(urlsplit(browser.get("/auth/login").headers["location"]).query)["state"][0]
+    query = urlencode({"state": state, "code": "x", "iss": canary})
+    assert browser.get(f"/auth/callback?{query}").status_code == 400
+    assert browser.log_in(f"/auth/login?return={canary}").headers["location"] == "/"
+    elsewhere = {"Host": urlsplit(canary).netloc, "X-Forwarded-Host": urlsplit(canary).netloc, "Forwarded": canary}
+    assert browser.get("/api/v1/namespaces", **elsewhere).status_code in (200, 400, 401, 403)
+    for schema in ({"$ref": f"{canary}/schema"}, {"$schema": f"{canary}/draft"}, {"$dynamicRef": f"{canary}#a"}):
+        judged = browser.send("POST", "/api/v1/schemas/check", {"schema": schema, "instance": 1})
+        assert judged.status_code == 400 or not judged.json()["valid"], judged.text
+    spec = {"image": f"{canary[7:]}/x:1", "inputSchema": {"$ref": f"{canary}/schema"}}
+    body = {"metadata": {"generateName": "canary-"}, "spec": spec}
+    browser.send("POST", "/api/v1/workflow-definitions/people?dryRun=true", body)
+    inputs = {"topic": canary, "callback": canary, "webhook": {"url": canary}}
+    session = {"metadata": {"name": "canary"}, "spec": {"workflowRef": {"name": "report"}, "inputs": inputs}}
+    assert browser.send("POST", "/api/v1/agentic-sessions/people", session).status_code in (201, 400)
 
 
 def test_pages_of_other_sites_cannot_use_a_log_in(site: Site) -> None:
