@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from agentic_core.errors import AgenticError, TransientError
 from agentic_gateway.api import ROUTERS
-from agentic_gateway.api.openapi import TITLE, VERSION, describe, name_operation
+from agentic_gateway.api.openapi import TITLE, VERSION, DescriptionText, describe, name_operation
 from agentic_gateway.api.validation import refuse_request
 from agentic_gateway.context import Context
 from agentic_gateway.operations.access import AccessLog
@@ -64,6 +64,8 @@ def build_app(
         title=TITLE,
         version=VERSION,
         generate_unique_id_function=name_operation,
+        # Made at its first request, which would hold up every stream meanwhile.
+        openapi_url=None,
         # Their pages fetch scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
@@ -82,6 +84,12 @@ def build_app(
         app.include_router(router)
     app.include_router(sse.router)
     app.include_router(websocket.router)
+
+    description = DescriptionText(app.openapi)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(await description.read(), media_type="application/json")
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:

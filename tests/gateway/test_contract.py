@@ -18,6 +18,7 @@ from agentic_store.database import open_database
 from agentic_store.dsn import Dsn
 from agentic_store.results.output import encode_output
 from hack.cluster.controlplane import ControlPlane
+from tests.gateway.test_openapi import DOCUMENT
 from tests.gateway.test_runners import a_run
 from tests.support.builders import definition_body
 from tests.support.commands import clean_environment
@@ -171,7 +172,7 @@ def test_no_request_breaks_the_gateway_and_each_answer_is_as_documented(stage: S
     config.write_text(stage.config, encoding="utf-8")
     done = subprocess.run(
         [
-            *(find_tool("schemathesis"), "--config-file", config, "run", f"{stage.gateway.address}/openapi.json"),
+            *(find_tool("schemathesis"), "--config-file", config, "run", DOCUMENT, "--url", stage.gateway.address),
             *("--checks", ",".join(CHECKS), "--continue-on-failure", "--warnings", "off"),
             *(LONG if IS_LONG else SHORT),
         ],

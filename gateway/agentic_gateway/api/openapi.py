@@ -4,8 +4,9 @@ FastAPI describes what routes take and give; added here is what all of them have
 known, headers of versions.
 """
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -90,6 +91,25 @@ def describe(app: FastAPI) -> Json:
         _type_change(method, operation)
         _complete(method, operation)
     return document
+
+
+class DescriptionText:
+    """The document as text: made once, beside the event loop, for it takes most of a second."""
+
+    def __init__(self, build: Callable[[], Json]) -> None:
+        self._build = build
+        self._text: bytes | None = None
+        self._one = asyncio.Lock()
+
+    async def read(self) -> bytes:
+        """Return the text; who asks meanwhile waits for the one that is being made."""
+        async with self._one:
+            if self._text is None:
+                self._text = await asyncio.to_thread(self._write)
+        return self._text
+
+    def _write(self) -> bytes:
+        return json.dumps(self._build(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _embed_resources(schemas: Json) -> None:
