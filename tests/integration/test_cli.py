@@ -1,8 +1,10 @@
 """The command against a real API server: sessions made, read, answered and steered; statuses written by the test."""
 
 import json
+import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from hack.kubectl import Kubectl
 from tests.support.kube import GROUP_PATH, Json, Space
 from tests.support.person import Person
 from tests.support.settled import wait_for_rights
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -625,3 +627,49 @@ def test_versions_are_those_of_client_and_of_the_operators_to_be_seen(space: Spa
     none = person.run("version", "-n", space.name)
     assert (none.returncode, none.stdout.count("\n")) == (1, 1)
     assert "no operator is to be seen" in none.stderr
+
+
+# -- the newest session, the list as it changes, what a fork would be
+
+
+def test_latest_is_the_session_that_was_made_last(space: Space, person: Person, report: str) -> None:
+    assert "so none is @latest" in person.run("get", "@latest").stderr
+    person.out("run", report, "-p", "dataset=cars", "--name", "b")
+    made = space.session("b")["metadata"]["creationTimestamp"]
+    # The API server keeps whole seconds.
+    wait_for(lambda: datetime.now(UTC).isoformat(), lambda now: now[:19] > made[:19], what="the next second")
+    person.out("run", report, "-p", "dataset=cars", "--name", "a")
+    assert person.out("get", "@latest", "-o", "name") == "agenticsession.agentic-operator.dev/a\n"
+    assert person.out("stop", "@latest") == "agenticsession/a stopping\n"
+    assert person.out("delete", "@latest", "--yes") == "agenticsession/a deleted\n"
+
+
+def test_a_list_that_is_watched_prints_each_session_again_when_it_changes(
+    space: Space, person: Person, report: str
+) -> None:
+    person.out("run", report, "-p", "dataset=cars", "--name", "first")
+    with person.start("list", "-w") as running:
+        running.expect("first")
+        person.out("run", report, "-p", "dataset=cars", "--name", "second")
+        running.expect("second")
+        space.report("first", phase="Creating", reason="JobCreated")
+        running.expect("JobCreated")
+        space.report("second", phase="Creating", reason="JobCreated")
+        running.expect("second  report    Creating")
+        person.out("delete", "second", "--yes")
+        running.expect("(deleted)")
+        running.send(signal.SIGINT)
+        assert running.end() == 130
+    lines = running.out.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "first", "second", "first", "second", "second"]
+    assert "-w prints a table" in person.run("list", "-w", "-o", "json").stderr
+
+
+def test_a_fork_and_a_retry_can_be_looked_at_before_they_are_made(space: Space, person: Person, report: str) -> None:
+    person.out("run", report, "-p", "dataset=cars", "--name", "s")
+    space.report("s", phase="Failed", reason="GraphError", startTime="2026-05-01T10:00:00Z")
+    out = person.out("fork", "s", "--set", "threshold=3", "--name", "other", "--dry-run", "-o", "json")
+    assert json.loads(out)["spec"]["forkFrom"] == {"session": "s", "values": {"threshold": 3}}
+    assert person.out("retry", "s", "--name", "again", "--dry-run") == "agenticsession/again created (dry run)\n"
+    assert space.find("other") is None
+    assert space.find("again") is None

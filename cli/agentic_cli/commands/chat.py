@@ -26,6 +26,7 @@ from agentic_cli.interaction.line_editor import LineEditor
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.kube.errors import Forbidden, NotFound
 from agentic_cli.model.kinds import SESSIONS, WORKFLOWS, read_name
+from agentic_cli.model.latest import LATEST
 from agentic_cli.model.manifests import build_session, generate_name
 from agentic_cli.model.sessions import Session
 from agentic_cli.model.turns import CONVERSATION, require_open
@@ -102,6 +103,8 @@ def choose_kind(project: Project, text: str, *, is_new: bool) -> tuple[str, str]
 
     Raises ``PermanentError`` where it is both or neither.
     """
+    if text == LATEST and not is_new:
+        return SESSIONS.word, project.name_session(text)
     prefix, slash, name = text.rpartition("/")
     if slash and prefix in (SESSIONS.word, WORKFLOWS.word):
         text = name

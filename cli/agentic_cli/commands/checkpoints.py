@@ -9,7 +9,6 @@ import click
 from agentic_cli.commands.completions import complete_sessions
 from agentic_cli.commands.options import output_option, target_options
 from agentic_cli.interaction.target import Target
-from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal
 from agentic_cli.output.durations import format_age, utc_now
@@ -34,7 +33,7 @@ def checkpoints(target: Target, name: str, output: str) -> None:
       agentic checkpoints outliers-x7k2p -o json | jq -r '.[] | select(.node == "detect") | .id'
     """
     with target.open() as project:
-        session = project.fetch_session(read_name(SESSIONS, name))
+        session = project.fetch_session(project.name_session(name))
     history = read_history(session)
     match output:
         case "json":

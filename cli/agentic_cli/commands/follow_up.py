@@ -7,11 +7,10 @@ import click
 
 from agentic_cli.commands.completions import complete_checkpoints, complete_sessions
 from agentic_cli.commands.options import output_option, target_options
-from agentic_cli.commands.run import finish_creation, follow_options
+from agentic_cli.commands.run import create_and_follow, dry_run_option, follow_options
 from agentic_cli.inputs.given import build_given, given_options
 from agentic_cli.inputs.values import build_inputs
 from agentic_cli.interaction.target import Target
-from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.manifests import build_fork, build_retry
 from agentic_cli.model.turns import CONVERSATION
 from agentic_cli.output import terminal
@@ -24,10 +23,19 @@ _name_option = click.option("--name", "new_name", metavar="NAME", help="Name of 
 @click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
 @_name_option
 @click.option("--force", is_flag=True, help="Retry even if the session's own inputs or settings were refused.")
+@dry_run_option
 @follow_options
 @output_option("json", "yaml", "name")
 @target_options
-def retry(target: Target, session: str, new_name: str | None, force: bool, output: str | None, **follow: Any) -> int:
+def retry(
+    target: Target,
+    session: str,
+    new_name: str | None,
+    force: bool,
+    dry_run: bool,
+    output: str | None,
+    **follow: Any,
+) -> int:
     """Continue a failed or stopped session from its last checkpoint, as a new session.
 
     Finished steps are not repeated, and the old session stays as it is. A session that never ran starts from its
@@ -39,11 +47,11 @@ def retry(target: Target, session: str, new_name: str | None, force: bool, outpu
       agentic retry outliers-x7k2p --name outliers-again --watch
     """
     with target.open() as project:
-        failed = project.fetch_session(read_name(SESSIONS, session))
+        failed = project.fetch_session(project.name_session(session))
         body = build_retry(failed, name=new_name, force=force)
         if "forkFrom" not in body["spec"]:
             terminal.note(f"{failed.name} never ran: its retry starts from its inputs")
-        return finish_creation(project, project.create_session(body), output, **follow)
+        return create_and_follow(project, body, output, dry_run=dry_run, **follow)
 
 
 @click.command()
@@ -62,6 +70,7 @@ def retry(target: Target, session: str, new_name: str | None, force: bool, outpu
 @click.option("--conversation", is_flag=True, help="The new session takes turns, as `agentic run --conversation`.")
 @given_options
 @_name_option
+@dry_run_option
 @follow_options
 @output_option("json", "yaml", "name")
 @target_options
@@ -79,6 +88,7 @@ def fork(
     context_file: str | None,
     recursion_limit: int | None,
     new_name: str | None,
+    dry_run: bool,
     output: str | None,
     **follow: Any,
 ) -> int:
@@ -91,12 +101,13 @@ def fork(
     Examples:
       agentic fork outliers-x7k2p
       agentic fork outliers-x7k2p --checkpoint 1f0c9a2e --set threshold=3 --name outliers-strict
+      agentic fork outliers-x7k2p --set threshold=3 --dry-run -o yaml
       agentic fork outliers-x7k2p --recursion-limit 500
       agentic fork support-x7k2p --conversation --name support-again
     """
     with target.open() as project:
         values = _read_values(source, pairs)
-        origin = project.fetch_session(read_name(SESSIONS, session))
+        origin = project.fetch_session(project.name_session(session))
         body = build_fork(origin, name=new_name, checkpoint=checkpoint, values=values, as_node=as_node)
         if conversation:
             body["spec"]["mode"] = CONVERSATION
@@ -109,7 +120,7 @@ def fork(
             recursion_limit=recursion_limit,
             status={},
         )
-        return finish_creation(project, project.create_session(body), output, **follow)
+        return create_and_follow(project, body, output, dry_run=dry_run, **follow)
 
 
 def _read_values(source: str | None, pairs: tuple[str, ...]) -> Mapping[str, Any] | None:

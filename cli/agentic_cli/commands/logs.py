@@ -12,7 +12,7 @@ from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.following import Clock, compute_pause
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.kube.errors import Expired, NotFound, Refused
-from agentic_cli.model.kinds import PODS, SESSIONS, read_name
+from agentic_cli.model.kinds import PODS
 from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal
 from agentic_cli.output.durations import convert_duration
@@ -77,7 +77,7 @@ def logs(
     """
     wanted = LogOptions(follow, previous_runs, timestamps, tail, since)
     with target.open() as project:
-        session = project.fetch_session(read_name(SESSIONS, name))
+        session = project.fetch_session(project.name_session(name))
         if follow:
             _follow(project, session, wanted)
         else:

@@ -10,7 +10,7 @@ from agentic_cli.inputs.questions import AskedQuestion, read_answer
 from agentic_cli.interaction.answering import answer_question, describe_given
 from agentic_cli.interaction.target import Target
 from agentic_cli.model.exit_status import ExitStatus
-from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.kinds import SESSIONS
 from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
@@ -55,8 +55,8 @@ def respond(
     """
     if len(words) + (id_ is not None) > (1 if source else 2):
         raise click.UsageError("give at most an ID and a VALUE, or an ID and --file")
-    name = read_name(SESSIONS, session)
     with target.open() as project:
+        name = project.name_session(session)
         found = project.fetch_session(name)
         wanted, text = split_words(words, found, id_, has_file=source is not None)
         changed, question = answer_question(

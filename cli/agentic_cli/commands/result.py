@@ -18,7 +18,6 @@ from agentic_cli.interaction.target import Project, Target
 from agentic_cli.interaction.turns import follow_turn
 from agentic_cli.interaction.watching import QuietView, watch_session
 from agentic_cli.model.exit_status import ExitStatus, TimedOut, find_outcome, find_turn_outcome
-from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.sessions import Session
 from agentic_cli.model.turns import find_last_ended, is_conversation, owns_result, require_conversation, require_turn
 from agentic_cli.output import terminal
@@ -68,7 +67,7 @@ def result(
     """
     require_following({"wait": wait, "timeout": timeout, "no_answer": no_answer}, "--wait", "wait")
     with target.open() as project:
-        name = read_name(SESSIONS, name)
+        name = project.name_session(name)
         session = project.fetch_session(name)
         if turn is not None:
             require_conversation(session)

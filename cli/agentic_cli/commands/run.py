@@ -57,6 +57,25 @@ def follow_options(command: F) -> F:
     return followed
 
 
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Let the API server check the session, but create nothing."
+)
+
+
+def create_and_follow(
+    project: Project, body: Mapping[str, Any], output: str | None, *, dry_run: bool, **follow: Any
+) -> int:
+    """Create a session and follow it if requested, or only have it checked; return the exit status."""
+    created = project.create_session(body, dry_run=dry_run)
+    if not dry_run:
+        return finish_creation(project, created, output, **follow)
+    if output is not None:
+        print_object(SESSIONS, created.raw, output)
+    else:
+        terminal.say(f"{SESSIONS.singular}/{created.name} created (dry run)")
+    return ExitStatus.COMPLETED
+
+
 def finish_creation(
     project: Project,
     session: Session,
@@ -104,7 +123,7 @@ def finish_creation(
 @click.option("--conversation", is_flag=True, help="A conversation: inputs are its first turn, and it takes more.")
 @click.option("--idle-deadline", callback=convert_duration, metavar="DURATION", help="When an idle one is Completed.")
 @given_options
-@click.option("--dry-run", is_flag=True, help="Let the API server check the session, but create nothing.")
+@dry_run_option
 @follow_options
 @output_option("json", "yaml", "name")
 @target_options
@@ -181,14 +200,7 @@ def run(
             timeoutSeconds=None if run_timeout is None else round(run_timeout),
             ttlSecondsAfterFinished=None if ttl is None else round(ttl),
         )
-        created = project.create_session(body, dry_run=dry_run)
-        if dry_run:
-            if output is not None:
-                print_object(SESSIONS, created.raw, output)
-            else:
-                terminal.say(f"{SESSIONS.singular}/{created.name} created (dry run)")
-            return ExitStatus.COMPLETED
-        return finish_creation(project, created, output, **follow)
+        return create_and_follow(project, body, output, dry_run=dry_run, **follow)
 
 
 def _begin(

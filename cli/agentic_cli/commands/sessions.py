@@ -13,7 +13,7 @@ from agentic_cli.commands.options import (
     target_options,
 )
 from agentic_cli.interaction.target import Project, Target
-from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, read_name
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS
 from agentic_cli.model.sessions import Session, parse_session
 from agentic_cli.output import terminal
 from agentic_cli.output.conversation import describe_turns
@@ -38,6 +38,7 @@ _PHASES: Final = [phase.value for phase in Phase]
     help="Only those in this phase; may be repeated.",
 )
 @click.option("--workflow", metavar="NAME", help="Only those of this workflow.")
+@click.option("-w", "--watch", is_flag=True, help="Go on: print each session again when it changes, until Ctrl-C.")
 @output_option("table", "wide", "json", "yaml", "name", default="table")
 @target_options
 def list_sessions(
@@ -46,6 +47,7 @@ def list_sessions(
     selector: str | None,
     phases: tuple[str, ...],
     workflow: str | None,
+    watch: bool,
     output: str,
 ) -> None:
     """List sessions.
@@ -54,11 +56,16 @@ def list_sessions(
     Examples:
       agentic list
       agentic list --phase WaitingForInput -A
+      agentic list -w
       agentic list -o name --phase Failed | xargs -n 1 agentic retry
     """
+    if watch and output not in ("table", "wide"):
+        raise click.UsageError(f"-w prints a table, and no {output}")
     with target.open() as project:
         namespace = None if all_namespaces else project.namespace
-        if output in ("table", "wide"):
+        if watch:
+            _watch_table(project, namespace, selector, phases, workflow, wide=output == "wide")
+        elif output in ("table", "wide"):
             _print_table(project, namespace, selector, phases, workflow, wide=output == "wide")
         else:
             print_objects(SESSIONS, _list_objects(project, namespace, selector, phases, workflow), output)
@@ -76,6 +83,42 @@ def _print_table(
     from agentic_cli.output.tables import collect_table
 
     header, found = collect_table(project.api, SESSIONS, namespace, selector=selector, wide=wide)
+    rows = _choose_rows(header, found, namespace, phases, workflow)
+    if not rows:
+        where = "in any namespace" if namespace is None else f"in namespace {namespace!r}"
+        terminal.note(f"no such sessions {where}" if phases or workflow or selector else f"no sessions {where}")
+        return
+    terminal.print_table(("NAMESPACE", *header) if namespace is None else header, rows, fits=not wide)
+
+
+def _watch_table(
+    project: Project,
+    namespace: str | None,
+    selector: str | None,
+    phases: tuple[str, ...],
+    workflow: str | None,
+    *,
+    wide: bool,
+) -> None:
+    from agentic_cli.interaction.following import Clock
+    from agentic_cli.interaction.listing import DELETED, follow_rows
+
+    if phases:
+        phases = (*phases, DELETED)
+    table = terminal.GrowingTable(fits=not wide)
+    for header, found in follow_rows(project.api, namespace, selector, Clock(), terminal.note, wide=wide):
+        rows = _choose_rows(header, found, namespace, phases, workflow)
+        table.add(("NAMESPACE", *header) if namespace is None else header, rows)
+
+
+def _choose_rows(
+    header: Row,
+    found: list[tuple[str, Row]],
+    namespace: str | None,
+    phases: tuple[str, ...],
+    workflow: str | None,
+) -> list[Row]:
+    """Return the rows that are wanted, with their namespaces where these are of several."""
     rows: list[Row] = []
     for place, cells in found:
         # No operator has looked at it yet.
@@ -86,11 +129,7 @@ def _print_table(
         is_wanted = not phases or row.get("PHASE") in phases
         if is_wanted and workflow in (None, row.get("WORKFLOW")):
             rows.append((place, *cells) if namespace is None else cells)
-    if not rows:
-        where = "in any namespace" if namespace is None else f"in namespace {namespace!r}"
-        terminal.note(f"no such sessions {where}" if phases or workflow or selector else f"no sessions {where}")
-        return
-    terminal.print_table(("NAMESPACE", *header) if namespace is None else header, rows, fits=not wide)
+    return rows
 
 
 def _list_objects(
@@ -119,7 +158,7 @@ def get(target: Target, name: str, output: str) -> None:
       agentic get outliers-x7k2p -o json | jq .status.interrupts
     """
     with target.open() as project:
-        name = read_name(SESSIONS, name)
+        name = project.name_session(name)
         if output in ("table", "wide"):
             from agentic_cli.output.tables import fetch_row
 

@@ -7,7 +7,7 @@ import click
 from agentic_cli.commands.completions import complete_sessions
 from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.target import Project, Target
-from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.kinds import SESSIONS
 from agentic_cli.model.sessions import Session
 from agentic_cli.model.turns import require_conversation
 from agentic_cli.output import terminal
@@ -84,12 +84,12 @@ def delete(target: Target, names: tuple[str, ...], yes: bool) -> None:
       agentic delete outliers-x7k2p
       agentic list --phase Failed -o name | xargs agentic delete --yes
     """
-    sessions = [read_name(SESSIONS, name) for name in names]
-    if not yes:
-        if not terminal.is_interactive():
-            raise click.UsageError("deleting cannot be taken back: add --yes where nobody can be asked")
-        click.confirm(f"delete {', '.join(sessions)} with checkpoints and results?", abort=True, err=True)
+    if not yes and not terminal.is_interactive():
+        raise click.UsageError("deleting cannot be taken back: add --yes where nobody can be asked")
     with target.open() as project:
+        sessions = [project.name_session(name) for name in names]
+        if not yes:
+            click.confirm(f"delete {', '.join(sessions)} with checkpoints and results?", abort=True, err=True)
         for name in sessions:
             project.api.delete(SESSIONS, project.namespace, name)
             terminal.say(f"{SESSIONS.singular}/{name} deleted")
@@ -99,7 +99,7 @@ def _steer(target: Target, names: tuple[str, ...], wanted: Mapping[str, bool], d
     """Change each session; continue after a refusal, and fail at the end."""
     refused = []
     with target.open() as project:
-        for name in (read_name(SESSIONS, each) for each in names):
+        for name in (project.name_session(each) for each in names):
             try:
                 changed = _steer_one(project, name, wanted)
             except PermanentError as error:

@@ -23,7 +23,7 @@ from agentic_cli.interaction.target import Project, Target
 from agentic_cli.interaction.turns import NewTurn, cancel_turn, follow_turn
 from agentic_cli.interaction.watching import QuietView, choose_dialogue
 from agentic_cli.model.exit_status import ExitStatus
-from agentic_cli.model.kinds import SESSIONS, read_name
+from agentic_cli.model.kinds import SESSIONS
 from agentic_cli.model.manifests import find_checkpoint
 from agentic_cli.model.sessions import Session
 from agentic_cli.model.turns import (
@@ -112,7 +112,7 @@ def turn(
     """
     require_following({"wait": wait, "timeout": timeout, "no_answer": no_answer}, "--wait", "wait")
     with target.open() as project:
-        found = project.fetch_session(read_name(SESSIONS, session))
+        found = project.fetch_session(project.name_session(session))
         require_open(found)
         definition, graph = find_definition(project, found), find_graph(found)
         rules = find_rules(definition, graph)
@@ -222,7 +222,7 @@ def cancel(target: Target, session: str, turn: str | None) -> None:
       agentic cancel support-x7k2p t0004
     """
     with target.open() as project:
-        found = project.fetch_session(read_name(SESSIONS, session))
+        found = project.fetch_session(project.name_session(session))
         require_conversation(found)
         name = turn or _find_current(found)
         canceled = cancel_turn(project, found.name, name)
@@ -257,7 +257,7 @@ def history(target: Target, session: str, output: str) -> None:
       agentic history support-x7k2p -o json | jq -r '.[] | select(.phase == "Failed") | .name'
     """
     with target.open() as project:
-        found = project.fetch_session(read_name(SESSIONS, session))
+        found = project.fetch_session(project.name_session(session))
     require_conversation(found)
     turns = list_turns(found)
     match output:

@@ -13,7 +13,6 @@ from agentic_cli.interaction.following import Clock
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.interaction.watching import LineView, View, choose_dialogue, open_view, watch_session
 from agentic_cli.model.exit_status import ExitStatus
-from agentic_cli.model.kinds import SESSIONS, read_name
 from agentic_cli.model.sessions import Session
 from agentic_cli.output import terminal
 from agentic_cli.output.rendering import describe_change
@@ -46,7 +45,7 @@ def watch(target: Target, name: str, no_answer: bool, timeout: float | None) -> 
     with target.open() as project:
         return follow_to_end(
             project,
-            read_name(SESSIONS, name),
+            project.name_session(name),
             Clock.with_timeout(timeout),
             may_answer=not no_answer,
             quiet=False,

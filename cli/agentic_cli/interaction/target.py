@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS
+from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name
+from agentic_cli.model.latest import LATEST, find_latest
 from agentic_cli.model.manifests import sign
 from agentic_cli.model.sessions import Session, Workflow, parse_session, parse_workflow
 from agentic_core.errors import PermanentError
@@ -28,6 +29,15 @@ class Project:
     def fetch_session(self, name: str) -> Session:
         """Return the session; raise ``NotFound``."""
         return parse_session(self.api.get(SESSIONS, self.namespace, name))
+
+    def name_session(self, text: str) -> str:
+        """Return the session's name from what a person writes; `@latest` is the one that was made last."""
+        if text != LATEST:
+            return read_name(SESSIONS, text)
+        from agentic_cli.kube.client import NAMES_ONLY
+
+        pages = self.api.list_pages(SESSIONS, self.namespace, accept=NAMES_ONLY)
+        return find_latest((each for page in pages for each in page.get("items") or ()), self.namespace)
 
     def create_session(self, body: Mapping[str, Any], *, dry_run: bool = False) -> Session:
         """Create a session in the user's name and return it as the API server made it."""

@@ -177,12 +177,13 @@ class Api:
     def watch(
         self,
         kind: Kind,
-        namespace: str,
+        namespace: str | None,
         *,
         version: str,
         name: str | None = None,
         selector: str | None = None,
         seconds: float = WATCH_SECONDS,
+        accept: str = "application/json",
     ) -> Iterator[Event]:
         """Yield the changes after ``version``, for at most ``seconds``; raise ``Expired`` if it is too old."""
         call = self._call("watch", kind, namespace, name)
@@ -195,7 +196,7 @@ class Api:
             **({"fieldSelector": f"metadata.name={name}"} if name else {}),
             **({"labelSelector": selector} if selector else {}),
         }
-        with self._stream(call, _path(kind, namespace), parameters, whole + GRACE_SECONDS) as lines:
+        with self._stream(call, _path(kind, namespace), parameters, whole + GRACE_SECONDS, accept=accept) as lines:
             for line in lines:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
@@ -255,13 +256,15 @@ class Api:
 
     @contextmanager
     def _stream(
-        self, call: Call, path: str, parameters: Mapping[str, str], read_seconds: float
+        self, call: Call, path: str, parameters: Mapping[str, str], read_seconds: float, *, accept: str = "*/*"
     ) -> Iterator[Iterator[bytes]]:
         timeout = httpx.Timeout(read_seconds, connect=self._connect_seconds)
         for last in (False, True):
             with (
                 self._translated(),
-                self._open().stream("GET", path, params=parameters, timeout=timeout) as response,
+                self._open().stream(
+                    "GET", path, params=parameters, timeout=timeout, headers={"Accept": accept}
+                ) as response,
             ):
                 if response.is_success:
                     yield split_lines(response.iter_bytes())

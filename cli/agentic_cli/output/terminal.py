@@ -169,6 +169,39 @@ def _cut(cell: str, limit: int) -> str:
     return cell if len(cell) <= limit else f"{cell[: limit - 1]}…"
 
 
+class GrowingTable:
+    """A table whose rows come one by one: the first ones say how wide its columns are; what is longer is not cut."""
+
+    def __init__(self, *, fits: bool) -> None:
+        self._fits = fits
+        self._shown: tuple[str, ...] = ()
+        self._widths: list[int] = []
+
+    def add(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print rows, and the header before the first ones."""
+        if not rows:
+            return
+        colour = wants_colour(sys.stdout)
+        if not self._widths:
+            table: Sequence[Sequence[str]] = [header, *rows]
+            if sys.stdout.isatty():
+                table = fit_columns(table, shutil.get_terminal_size().columns if self._fits else 0)
+            self._shown = tuple(table[0])
+            self._widths = [max(len(row[column]) for row in table) for column in range(len(self._shown))]
+            click.echo(show_styled(click.style(self._align(self._shown), bold=True)), color=colour)
+        for row in rows:
+            cells = dict(zip(header, row, strict=True))
+            click.echo(show_styled(self._align([cells[title] for title in self._shown])), color=colour)
+        sys.stdout.flush()
+
+    def _align(self, row: Sequence[str]) -> str:
+        fitted = (
+            _cut(cell, width) if title not in _WHOLE and sys.stdout.isatty() else cell
+            for title, cell, width in zip(self._shown, row, self._widths, strict=True)
+        )
+        return "  ".join(cell.ljust(width) for cell, width in zip(fitted, self._widths, strict=True)).rstrip()
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, fits: bool = True) -> None:
     """Print columns as wide as their longest cell; on a terminal, cut cells so that a row is one line.
 
