@@ -5,6 +5,7 @@
  */
 import { addressOf } from '@/app/base';
 import { getToken } from '@/auth/credential';
+import { computePause } from '@/lib/backoff';
 import { type Json, parseAnswer, parseJson, writeJson } from './json';
 import { Problem, readProblem } from './problem';
 import type { paths } from './schema';
@@ -101,23 +102,39 @@ export async function send(method: Method, path: string, request: PlainRequest =
     options.body = writeJson(request.body);
   }
   if (request.signal) options.signal = request.signal;
-  let response: Response;
-  try {
-    response = await fetch(buildAddress(path, request), options);
-  } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new Problem({
-      kind: 'network',
-      status: 0,
-      title: 'No answer',
-      detail: 'The gateway does not answer.',
-    });
-  }
+  const response = await fetchAnswer(
+    buildAddress(path, request),
+    options,
+    'Idempotency-Key' in headers ? MOST_TRIES : 1,
+  );
   if (!response.ok) {
     const text = await response.text().catch(() => '');
     throw readProblem(response.status, tryParse(text), response.headers.get('Retry-After'));
   }
   return response;
+}
+
+/** A request with a key is done once however often it comes: so often it is sent where no answer came. */
+const MOST_TRIES = 3;
+
+/** Returns the answer; a laptop that changes its network loses what was on its way. */
+async function fetchAnswer(address: string, options: RequestInit, tries: number): Promise<Response> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await fetch(address, options);
+    } catch (error) {
+      if (error instanceof DOMException && error.name === 'AbortError') throw error;
+      if (failures >= tries) {
+        throw new Problem({
+          kind: 'network',
+          status: 0,
+          title: 'No answer',
+          detail: 'The gateway does not answer.',
+        });
+      }
+      await new Promise((resolve) => setTimeout(resolve, computePause(failures, Math.random())));
+    }
+  }
 }
 
 function tryParse(text: string): Json {

@@ -10,6 +10,6 @@ export {
   writeJson,
 } from './json';
 export type { Json, JsonObject } from './json';
-export { Problem } from './problem';
+export { Problem, retryPassing } from './problem';
 export type { FieldProblem } from './problem';
 export type * from './schema';

@@ -67,3 +67,11 @@ export function readProblem(status: number, body: Json, retryAfter: string | nul
     retryAfterSeconds: retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : null,
   });
 }
+
+/** Refusals that another try a moment later may not meet. */
+const PASSING = new Set(['network', 'unavailable', 'timeout', 'too-many-requests', 'request-timeout']);
+
+/** Returns whether what was asked is asked again. */
+export function retryPassing(failures: number, error: unknown): boolean {
+  return failures < 2 && error instanceof Problem && PASSING.has(error.kind);
+}

@@ -1,14 +1,7 @@
 /** The cache of what the gateway answered. */
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
-import { Problem } from '@/api';
+import { retryPassing } from '@/api';
 import { isSignedOut } from '@/auth/myself';
-
-/** Refusals that another try a moment later may not meet. */
-const PASSING = new Set(['network', 'unavailable', 'timeout', 'too-many-requests', 'request-timeout']);
-
-export function isPassing(error: unknown): boolean {
-  return error instanceof Problem && PASSING.has(error.kind);
-}
 
 /** Return a cache that says when nobody is known any more: a token has ended, or a log-in. */
 export function makeQueryClient(onSignedOut: () => void): QueryClient {
@@ -23,7 +16,7 @@ export function makeQueryClient(onSignedOut: () => void): QueryClient {
         // What the browser thinks of its network says little of the gateway: it is tried, and told where it fails.
         networkMode: 'always',
         staleTime: 2_000,
-        retry: (failures, error) => failures < 2 && isPassing(error),
+        retry: retryPassing,
         refetchOnWindowFocus: true,
       },
       mutations: { networkMode: 'always', retry: false },

@@ -1,6 +1,6 @@
 /** Who the person is, as the cluster knows them, and how they can come in. */
 import { type QueryClient, queryOptions, useQuery } from '@tanstack/react-query';
-import { type Json, Problem, api, asObject, send } from '@/api';
+import { type Json, Problem, api, asObject, retryPassing, send } from '@/api';
 import { parseJson } from '@/api';
 import { dropAllDrafts } from '@/form/drafts';
 import { setToken } from './credential';
@@ -9,6 +9,7 @@ export const myselfQuery = queryOptions({
   queryKey: ['myself'],
   queryFn: ({ signal }) => api.get('/api/v1/myself', { signal }),
   staleTime: 5 * 60_000,
+  retry: retryPassing,
 });
 
 export interface Ways {

@@ -11,6 +11,7 @@ import { Time } from '@/components/Time';
 import { Button } from '@/components/ui/button';
 import { showLine, showText } from '@/lib/text';
 import { answerStrings as strings } from '@/strings/answer';
+import { digestQuestion } from './digest';
 import { type Outcome, followOutcome, readOutcome, sendAnswer } from './answering';
 import { useRequestKeys } from './idempotency';
 import { type FormValue, toForm } from './numbers';
@@ -29,6 +30,10 @@ export type ShownQuestion = Pick<
 
 export interface AnswerFormProps {
   readonly question: ShownQuestion;
+  /** Whether nobody can answer it any more: what became of an answer is still told. */
+  readonly isOver?: boolean;
+  /** Called when an answer is sent. */
+  readonly onSent?: () => void;
   /** Called once the operator has accepted or counted the answer, or leaves it for later. */
   readonly onAnswered?: () => void;
 }
@@ -40,10 +45,10 @@ const TEXT = { type: 'string', title: strings.label, 'x-component': 'textarea' }
 type State =
   | { readonly kind: 'asking' }
   | { readonly kind: 'sending'; readonly option: number | null }
-  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | { readonly kind: 'outcome'; readonly outcome: Outcome; readonly isFollowed: boolean }
   | { readonly kind: 'problem'; readonly problem: Problem };
 
-export function AnswerForm({ question, onAnswered }: AnswerFormProps) {
+export function AnswerForm({ question, isOver = false, onSent, onAnswered }: AnswerFormProps) {
   const [state, setState] = useState<State>({ kind: 'asking' });
   const [isOther, setOther] = useState(false);
   const [isJson, setJson] = useState(false);
@@ -60,20 +65,25 @@ export function AnswerForm({ question, onAnswered }: AnswerFormProps) {
     if (isSending.current) return;
     isSending.current = true;
     setState({ kind: 'sending', option });
+    onSent?.();
     try {
-      const body = { question: question.interruptId, digest: question.digest, value };
-      const session = await sendAnswer(question, value ?? null, keys.take(body));
+      const digest = question.digest || (await digestQuestion(question));
+      const body = { question: question.interruptId, digest, value };
+      const session = await sendAnswer({ ...question, digest }, value ?? null, keys.take(body));
       let outcome = readOutcome(session, question.interruptId);
-      setState({ kind: 'outcome', outcome });
+      setState({ kind: 'outcome', outcome, isFollowed: true });
       if (outcome.kind === 'waiting') {
         following.current = new AbortController();
         outcome = await followOutcome(question, FOLLOW_SECONDS, following.current.signal);
         if (following.current.signal.aborted) return;
-        setState({ kind: 'outcome', outcome });
+        setState({ kind: 'outcome', outcome, isFollowed: false });
       }
       if (outcome.kind !== 'refused') onAnswered?.();
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
+      if (!(error instanceof Problem)) {
+        setState({ kind: 'asking' });
+        throw error;
+      }
       keys.drop(error);
       setState({ kind: 'problem', problem: error });
       if (option === null) throw error;
@@ -83,7 +93,7 @@ export function AnswerForm({ question, onAnswered }: AnswerFormProps) {
   };
 
   const isBusy = state.kind === 'sending';
-  const isDone = state.kind === 'outcome' && state.outcome.kind !== 'refused';
+  const isDone = isOver || (state.kind === 'outcome' && state.outcome.kind !== 'refused');
   const hasForm = options.length === 0 || isOther;
   return (
     <section className="space-y-4" aria-label={showLine(question.prompt)}>
@@ -209,7 +219,13 @@ function Told({ state, needed }: { state: State; needed: string }) {
                 : strings.outcomes.refused;
         return <Notice isBad title={title} detail={outcome.message} />;
       }
-      if (outcome.kind === 'waiting') return <Notice isWaiting title={strings.outcomes.sent} detail="" />;
+      if (outcome.kind === 'waiting') {
+        return state.isFollowed ? (
+          <Notice isWaiting title={strings.outcomes.sent} detail="" />
+        ) : (
+          <Notice title={strings.outcomes.unknown} detail="" />
+        );
+      }
       const title =
         outcome.kind === 'counted' ? strings.outcomes.counted(showLine(needed)) : strings.outcomes.accepted;
       return <Notice title={title} detail="" />;

@@ -1,7 +1,7 @@
 /** An open question: what is asked, who may answer, who has, and the form to answer by. */
 
 import { Users } from 'lucide-react';
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 import { JsonView } from '@/components/JsonView';
 import { Badge } from '@/components/ui/badge';
 import type { ShownQuestion } from '@/form/AnswerForm';
@@ -10,7 +10,7 @@ import { showLine, showText } from '@/lib/text';
 import { strings } from '@/strings/session';
 import { countGiven, describeNeeded } from './approvals';
 import { formatFull, parseTime } from './durations';
-import { type Question, type Session, findDeadline } from './session';
+import { type Question, type Session, findDeadline, listOpenQuestions } from './session';
 
 function Approvals({ question, session }: { question: Question; session: Session }) {
   const { approval } = question;
@@ -79,7 +79,37 @@ function describe(question: Question, session: Session): ShownQuestion {
   };
 }
 
-export function QuestionCard({ question, session }: { question: Question; session: Session }) {
+/** The questions that are open, and those that this page has answered until the answer is known to have been taken. */
+export function OpenQuestions({ session }: { session: Session }) {
+  const [sent, setSent] = useState<ReadonlySet<string>>(new Set());
+  const open = new Set(listOpenQuestions(session).map(({ id }) => id));
+  return session.questions
+    .filter(({ id }) => open.has(id) || sent.has(id))
+    .map((question) => (
+      <QuestionCard
+        key={question.id}
+        question={question}
+        session={session}
+        isOver={!open.has(question.id)}
+        onSent={() => {
+          setSent((old) => new Set([...old, question.id]));
+        }}
+        onAnswered={() => {
+          setSent((old) => new Set([...old].filter((id) => id !== question.id)));
+        }}
+      />
+    ));
+}
+
+interface CardProps {
+  readonly question: Question;
+  readonly session: Session;
+  readonly isOver: boolean;
+  readonly onSent: () => void;
+  readonly onAnswered: () => void;
+}
+
+function QuestionCard({ question, session, isOver, onSent, onAnswered }: CardProps) {
   const shown = useMemo(() => describe(question, session), [question, session]);
   const refusal = session.conditions.find(
     (each) => each.type === 'InputAccepted' && each.status === 'False' && each.reason !== 'ApprovalsMissing',
@@ -90,9 +120,9 @@ export function QuestionCard({ question, session }: { question: Question; sessio
       data-question={question.id}
       className="border-warning/40 bg-warning/5 space-y-3 rounded-lg border p-4"
     >
-      <AnswerPart question={shown} />
+      <AnswerPart question={shown} isOver={isOver} onSent={onSent} onAnswered={onAnswered} />
       <Approvals question={question} session={session} />
-      {refusal !== undefined && (
+      {refusal !== undefined && !isOver && (
         <p role="alert" className="text-destructive text-[13px] break-words">
           {strings.question.refused}: {showText(refusal.message)}
         </p>

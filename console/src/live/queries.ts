@@ -27,7 +27,6 @@ export const graphQuery = (place: Place, generation: string) =>
     queryFn: ({ signal }) =>
       api.get('/api/v1/agentic-sessions/{namespace}/{name}/graph', { path: place, signal }),
     staleTime: Number.POSITIVE_INFINITY,
-    retry: false,
   });
 
 export const checkpointsQuery = (place: Place, newest: string) =>
@@ -48,7 +47,6 @@ export const stateQuery = (place: Place, checkpoint: string) =>
         signal,
       }),
     staleTime: Number.POSITIVE_INFINITY,
-    retry: false,
   });
 
 /** All turns of a conversation, those included that the resource no longer shows. */

@@ -20,9 +20,9 @@ import { ConnectionBadge } from '@/live/ConnectionBadge';
 import { formatFull, parseTime } from '@/live/durations';
 import { Feed } from '@/live/feed/Feed';
 import { Row } from '@/live/feed/rows';
-import { QuestionCard } from '@/live/Question';
+import { OpenQuestions } from '@/live/Question';
 import { sessionQuery, turnsQuery } from '@/live/queries';
-import { type Session, listOpenQuestions } from '@/live/session';
+import type { Session } from '@/live/session';
 import { Standing } from '@/live/Standing';
 import { useLinked } from '@/live/use-linked';
 import { useSessionStore, useVersion } from '@/live/use-session-store';
@@ -213,9 +213,7 @@ function Chat({ session }: { session: Session }) {
       </Feed>
       <div className="mx-auto w-full max-w-3xl space-y-3 px-4 empty:hidden">
         <Standing session={session} />
-        {listOpenQuestions(session).map((question) => (
-          <QuestionCard key={question.id} question={question} session={session} />
-        ))}
+        <OpenQuestions session={session} />
         {[say.error, cancel.error, rows.error].map((error, place) =>
           error === null ? null : <ProblemPanel key={place} error={error} namespace={namespace} />,
         )}

@@ -14,7 +14,7 @@ import { Skeleton } from '@/components/ui/skeleton';
 import { Tabs, TabsContent, TabsList, TabsTrigger } from '@/components/ui/tabs';
 import { Feed } from '@/live/feed/Feed';
 import { Row } from '@/live/feed/rows';
-import { AnsweredQuestions, QuestionCard } from '@/live/Question';
+import { AnsweredQuestions, OpenQuestions } from '@/live/Question';
 import { sessionQuery } from '@/live/queries';
 import { type Session, listOpenQuestions } from '@/live/session';
 import { SessionGraph } from '@/live/SessionGraph';
@@ -114,13 +114,10 @@ function Loaded({ session }: { session: Session }) {
 }
 
 function Activity({ session, store }: { session: Session; store: SessionStore }) {
-  const open = listOpenQuestions(session);
   return (
     <div className="space-y-4">
       <Standing session={session} />
-      {open.map((question) => (
-        <QuestionCard key={question.id} question={question} session={session} />
-      ))}
+      <OpenQuestions session={session} />
       <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(20rem,2fr)]">
         <div className="min-w-0 space-y-4">
           <Card className="overflow-hidden">

@@ -28,7 +28,7 @@ export default function SignInPage(): ReactNode {
   // Whoever a cookie or a proxy already names has nothing to do here.
   useEffect(() => {
     let isShown = true;
-    client.fetchQuery({ ...myselfQuery, retry: false }).then(
+    client.fetchQuery(myselfQuery).then(
       () => {
         if (isShown) void navigate({ to: target, replace: true });
       },
@@ -53,7 +53,7 @@ export default function SignInPage(): ReactNode {
     setToken(token, form.get('keep') === 'on');
     try {
       client.removeQueries({ queryKey: myselfQuery.queryKey });
-      await client.fetchQuery({ ...myselfQuery, retry: false });
+      await client.fetchQuery(myselfQuery);
       await navigate({ to: target, replace: true });
     } catch (refusal) {
       setToken(null);
