@@ -1,5 +1,5 @@
 // The OpenID provider of the tests: certified, over TLS, with people that it never asks for a password.
-// Its interactions are answered by requests to /interaction/…?login=NAME, and what attacks need is switched on
+// Its interactions are answered by requests to /interaction/…?login=NAME (or with a header, for a real browser), and what attacks need is switched on
 // by POST /attack: an ID token with other claims, another key, another algorithm.
 import { createServer } from 'node:https';
 import { readFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ server.on('request', async (request, response) => {
   if (!url.pathname.startsWith('/interaction/')) return callback(request, response);
   try {
     const details = await provider.interactionDetails(request, response);
-    const accountId = url.searchParams.get('login') ?? 'alice';
+    const accountId = url.searchParams.get('login') ?? request.headers['x-test-login'] ?? 'alice';
     const grant = new provider.Grant({ accountId, clientId: details.params.client_id });
     grant.addOIDCScope(details.params.scope);
     await provider.interactionFinished(request, response, {
