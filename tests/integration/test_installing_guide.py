@@ -78,6 +78,8 @@ def test_the_commands_of_the_page_install_upgrade_and_remove(plane: ControlPlane
         "PATH": f"{commands}:{os.environ['PATH']}",
         "HOME": str(checkout),
         "KUBECONFIG": str(plane.kubeconfig),
+        # The environment is that of the tests, and not made again for the copy.
+        "MAKEFLAGS": "STAMP=.venv/bin/python",
     }
     client = Kubectl(plane.kubeconfig)
 
