@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from jsonschema import Draft202012Validator
 
 from tests.support.commands import ROOT, clean_environment
 from tests.support.gateway import Gateway
+from tests.support.kube import Space
 from tests.support.openapi_tools import find_tool
+from tests.trust.roles import Client
 
 Json = dict[str, Any]
 
@@ -64,6 +67,22 @@ def test_a_patch_may_name_any_part_of_a_resource_and_remove_it() -> None:
     ]
     assert path == "/api/v1/agentic-sessions/{namespace}/{name}"
     assert change["requestBody"]["content"]["application/json"]["schema"] == {"$ref": schema["$ref"]}
+
+
+def test_what_lists_hold_is_described_as_the_objects_are(
+    gateway: Gateway, space: Space, somebody: Callable[..., Client]
+) -> None:
+    space.define()
+    space.start("s1", inputs={"a": 1})
+    alice = somebody("alice", "agentic-view")
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    for path, model in (("workflow-definitions", "DefinitionList"), ("agentic-sessions", "SessionList")):
+        found = gateway.call("GET", f"/api/v1/{path}/{space.name}", token=alice.token).body
+        schema = {"$ref": f"#/components/schemas/{model}", "components": document["components"]}
+        validator = Draft202012Validator(schema)
+        assert len(found["items"]) == 1
+        assert not list(validator.iter_errors(found))
+        assert list(validator.iter_errors({**found, "items": [{**found["items"][0], "kind": "Pod"}]}))
 
 
 def test_a_client_is_generated_from_the_document_and_compiles(tmp_path: Path) -> None:

@@ -945,9 +945,7 @@ export interface components {
              * Items
              * @description The definitions, by name.
              */
-            readonly items: readonly {
-                readonly [key: string]: unknown;
-            }[];
+            readonly items: readonly components["schemas"]["DefinitionObject"][];
         } & {
             readonly [key: string]: unknown;
         };
@@ -1648,9 +1646,7 @@ export interface components {
              * Items
              * @description The sessions.
              */
-            readonly items: readonly {
-                readonly [key: string]: unknown;
-            }[];
+            readonly items: readonly components["schemas"]["SessionObject"][];
         } & {
             readonly [key: string]: unknown;
         };

@@ -38,6 +38,7 @@ _RESOURCES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "AgenticSession": ("agenticsessions", ("SessionObject", "NewSession")),
     "WorkflowDefinition": ("workflowdefinitions", ("DefinitionObject", "NewDefinition")),
 }
+_LISTS: Final[Mapping[str, str]] = {"SessionList": "SessionObject", "DefinitionList": "DefinitionObject"}
 _OF_RUNNERS: Final = "runners"
 _REPORT: Final = "RunnerReport"
 
@@ -126,6 +127,8 @@ def _embed_resources(schemas: Json) -> None:
                     own[part] = {"$ref": f"{_REFERENCE}{name}{part.capitalize()}"}
         schemas[f"{name}SpecPatch"] = _as_patch(schemas[f"{name}Spec"])
         schemas[f"{name}Patch"] = _describe_patch(name)
+    for name, listed in _LISTS.items():
+        schemas[name]["properties"]["items"]["items"] = {"$ref": f"{_REFERENCE}{listed}"}
     reported: Json = schemas["AgenticSessionStatus"]["properties"]
     schemas[_REPORT] = {
         "type": "object",
