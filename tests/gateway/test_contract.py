@@ -47,7 +47,8 @@ CHECKS = (
 IS_LONG = os.environ.get("GATEWAY_LONG") == "1"
 # The seed of the short form is fixed: what it finds, it finds again.
 SHORT = ("--phases", "fuzzing", "--max-examples", "6", "--seed", "7")
-# Every value at and beyond each limit of a schema (about 11,000 requests), then what chance finds until time is up.
+# Ten minutes, a third each: values at and beyond each limit of a schema (there are about 11,000, and a busy machine
+# comes to half of them), what chance finds, and requests that follow from each other's answers.
 LONG = ("--phases", "coverage,fuzzing,stateful", "--max-examples", "100", "--max-time", "600")
 # Most requests are for objects that are there, each route's for those that it has most to do with; a stream is over
 # after its first messages, and a runner waits for nothing.
