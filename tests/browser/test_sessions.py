@@ -114,6 +114,26 @@ def test_many_sessions_are_suspended_and_stopped_at_once(visitor: Visitor, space
     assert space.session("rivers")["spec"]["stop"] is True
 
 
+def test_sessions_that_failed_are_retried_at_once(visitor: Visitor, space: Space, alice: Client) -> None:
+    space.define()
+    for name in ("one", "two", "other"):
+        space.start(name)
+        space.report(name, phase="Creating", run=1)
+        space.report(name, phase="Running")
+    for name in ("one", "two"):
+        space.report(name, phase="Failed", error={"type": "KeyError", "message": "no column", "retriable": False})
+    visitor.sign_in(alice.token, f"/sessions?namespace={space.name}")
+    page = visitor.page
+    count(page, 3)
+    page.get_by_label("Select all that are loaded").check()
+    bar = page.get_by_role("region", name=re.compile("selected"))
+    # Of all that are selected those alone that failed.
+    bar.get_by_role("button", name="Retry").click()
+    expect(bar.get_by_role("status")).to_contain_text("Retry: 2 asked for.")
+    made = {each["metadata"]["name"] for each in space.sessions()} - {"one", "two", "other"}
+    assert sorted(name.partition("-")[0] for name in made) == ["one", "two"]
+
+
 def test_who_may_only_look_is_told_which_right_is_missing(visitor: Visitor, space: Space, somebody: Somebody) -> None:
     fill_space(space)
     visitor.sign_in(somebody("viewer", "agentic-view").token, f"/sessions?namespace={space.name}")

@@ -48,6 +48,12 @@ def test_a_workflow_is_shown_with_its_graph_before_any_run(visitor: Visitor, spa
     expect(page.get_by_text(f"agentic run report -n {space.name} --watch")).to_be_visible()
     visitor.check_accessibility()
     visitor.take_pictures("workflow")
+    # Its size is changed by keys, too.
+    drawn = page.locator(".react-flow__viewport")
+    before = drawn.get_attribute("style") or ""
+    page.get_by_role("button", name="Zoom out").focus()
+    page.keyboard.press("Enter")
+    expect(drawn).not_to_have_attribute("style", before)
     visitor.open(f"/workflows/{space.name}/outliers")
     expect(page.get_by_role("main")).to_contain_text("drawn once the image has been inspected")
     visitor.check_accessibility()

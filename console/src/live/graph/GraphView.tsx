@@ -160,7 +160,6 @@ function Controls() {
   return (
     <Panel position="bottom-right" className="bg-card flex rounded-md border shadow-xs">
       <Button
-        tabIndex={-1}
         variant="ghost"
         size="icon-sm"
         aria-label={strings.zoomIn}
@@ -169,7 +168,6 @@ function Controls() {
         <Plus aria-hidden />
       </Button>
       <Button
-        tabIndex={-1}
         variant="ghost"
         size="icon-sm"
         aria-label={strings.zoomOut}
@@ -178,7 +176,6 @@ function Controls() {
         <Minus aria-hidden />
       </Button>
       <Button
-        tabIndex={-1}
         variant="ghost"
         size="icon-sm"
         aria-label={strings.fit}

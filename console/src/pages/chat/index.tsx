@@ -7,6 +7,7 @@ import { type ReactNode, useMemo, useState } from 'react';
 import { type Json, api } from '@/api';
 import { useTitle } from '@/app/title';
 import { useMyself } from '@/auth/myself';
+import { makeKey } from '@/form/idempotency';
 import { EmptyState } from '@/components/EmptyState';
 import { JsonView } from '@/components/JsonView';
 import { PhaseBadge } from '@/components/PhaseBadge';
@@ -137,7 +138,7 @@ function Chat({ session }: { session: Session }) {
 
   const sendInput = (input: Json): void => {
     const before = edited === null ? null : findBase(turns, edited.turn.name);
-    const given = { input, key: crypto.randomUUID(), ...(before === null ? {} : { fromCheckpoint: before }) };
+    const given = { input, key: makeKey(), ...(before === null ? {} : { fromCheckpoint: before }) };
     say.mutate(given, {
       onSuccess: () => {
         if (edited === null) setDraft('');
@@ -150,7 +151,7 @@ function Chat({ session }: { session: Session }) {
     if (base === null) return;
     say.mutate({
       fromCheckpoint: base,
-      key: crypto.randomUUID(),
+      key: makeKey(),
       ...(turn.input === undefined ? {} : { input: turn.input }),
     });
   };

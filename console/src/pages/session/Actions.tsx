@@ -5,6 +5,7 @@ import { Link, useNavigate } from '@tanstack/react-router';
 import { Ellipsis, GitFork, MessageSquare, Pause, Play, RotateCcw, Square } from 'lucide-react';
 import { useMemo, useState } from 'react';
 import { api } from '@/api';
+import { makeKey } from '@/form/idempotency';
 import { ProblemPanel } from '@/components/ProblemPanel';
 import { Button } from '@/components/ui/button';
 import { Dialog, DialogFooter } from '@/components/ui/dialog';
@@ -25,7 +26,7 @@ export function Actions({ session }: { session: Session }) {
   const navigate = useNavigate();
   const [asked, setAsked] = useState<Asked | null>(null);
   const [isForking, setForking] = useState(false);
-  const key = useMemo(() => crypto.randomUUID(), []);
+  const key = useMemo(() => makeKey(), []);
   const refresh = () => client.invalidateQueries({ queryKey: ['session', namespace, name] });
   const isHopeless = HOPELESS.has(session.reason);
 

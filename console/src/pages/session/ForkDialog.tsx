@@ -4,6 +4,7 @@ import { useMutation } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useId, useMemo, useState } from 'react';
 import { type JsonObject, api, asObject, parseJson } from '@/api';
+import { makeKey } from '@/form/idempotency';
 import { ProblemPanel } from '@/components/ProblemPanel';
 import { Button } from '@/components/ui/button';
 import { Dialog, DialogFooter } from '@/components/ui/dialog';
@@ -34,7 +35,7 @@ function readValues(text: string): JsonObject | null | undefined {
 export function ForkDialog({ session, checkpoint, onClose }: ForkDialogProps) {
   const id = useId();
   const navigate = useNavigate();
-  const key = useMemo(() => crypto.randomUUID(), []);
+  const key = useMemo(() => makeKey(), []);
   const [name, setName] = useState('');
   const [values, setValues] = useState('');
   const [asNode, setAsNode] = useState('');

@@ -6,6 +6,7 @@ import { rightsQuery } from '@/auth/namespaces';
 import { Button } from '@/components/ui/button';
 import { Dialog, DialogFooter } from '@/components/ui/dialog';
 import { showLine } from '@/lib/text';
+import { makeKey } from '@/form/idempotency';
 import { strings } from '@/strings/sessions';
 import { type Action, type SessionRow, VERBS, fits } from './rows';
 
@@ -51,7 +52,7 @@ async function actOnAll(action: Action, rows: readonly SessionRow[]): Promise<Ou
   const work = async (): Promise<void> => {
     for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
       try {
-        await act(action, row, crypto.randomUUID());
+        await act(action, row, makeKey());
         done += 1;
       } catch (error) {
         refusals.push({ key: row.key, why: error instanceof Problem ? error.message : String(error) });
