@@ -75,6 +75,11 @@ PARTS: Final[Mapping[str, Part]] = {
         (("-m", "hack.site"), ("-m", "hack.pages")),
         needs_cluster=True,
     ),
+    "browser": Part(
+        "the console with 20,000 events, 300 nodes, 5,000 sessions and a long stream (BROWSER_STREAM_SECONDS=3600)",
+        (("-m", "pytest", "-q", "--durations=10", "tests/browser/test_scale.py"),),
+        environment={"BROWSER_LONG": "1"},
+    ),
     "floors": Part("unit and integration tests on the lowest versions", (("-m", "hack.floors"),)),
     "postgres": Part("the database's tests on PostgreSQL 14 and 18", (("-m", "hack.postgres", "--versions", "14 18"),)),
     "scan": Part(

@@ -1,6 +1,7 @@
 """The console in a real browser, before a real gateway, API server and database."""
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from tests.support.gateway import Gateway, running_gateway
 from tests.support.link import Link
 from tests.support.postgres import PostgresDatabase
 from tests.trust.roles import Client
+
+# What takes long, and measures: `make full PART=browser`.
+collect_ignore = [] if os.environ.get("BROWSER_LONG") == "1" else ["test_scale.py"]
 
 
 @pytest.fixture(scope="session")
