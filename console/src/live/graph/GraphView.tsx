@@ -154,9 +154,14 @@ function usePlaces(drawing: Drawing): readonly Placed[] | null {
   return found?.drawing === drawing ? found.places : null;
 }
 
-function Controls() {
+/** With more nodes than this the view jumps: each frame of a glide draws all of them anew. */
+const GLIDING_NODES = 100;
+const REDUCED_MOTION = '(prefers-reduced-motion: reduce)';
+
+function Controls({ count }: { readonly count: number }) {
   const flow = useReactFlow();
-  const view = { duration: 150 };
+  const isStill = count > GLIDING_NODES || window.matchMedia(REDUCED_MOTION).matches;
+  const view = { duration: isStill ? 0 : 150 };
   return (
     <Panel position="bottom-right" className="bg-card flex rounded-md border shadow-xs">
       <Button
@@ -274,10 +279,25 @@ function Flow({ drawing, findLook, version }: FlowProps) {
       proOptions={{ hideAttribution: true }}
     >
       {!isMoved && <Refit />}
-      <Controls />
+      <Controls count={nodes.length} />
     </ReactFlow>
   );
 }
+
+interface ItemProps {
+  readonly node: string;
+  readonly look: Look;
+  readonly starts: number;
+}
+
+const NodeItem = memo(function NodeItem({ node, look, starts }: ItemProps) {
+  return (
+    <li>
+      {showLine(labelOf(node))}: {strings.looks[look]}
+      {starts > 1 && `, ${strings.repeated(starts)}`}
+    </li>
+  );
+});
 
 /** The same as a list, for who does not see the drawing. */
 function NodeList({ drawing, findLook }: FlowProps) {
@@ -285,12 +305,7 @@ function NodeList({ drawing, findLook }: FlowProps) {
     <ul aria-label={strings.nodes} className="sr-only">
       {drawing.nodes.map((node) => {
         const { look, starts } = findLook(node);
-        return (
-          <li key={node}>
-            {showLine(labelOf(node))}: {strings.looks[look]}
-            {starts > 1 && `, ${strings.repeated(starts)}`}
-          </li>
-        );
+        return <NodeItem key={node} node={node} look={look} starts={starts} />;
       })}
     </ul>
   );
