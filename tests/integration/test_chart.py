@@ -18,6 +18,7 @@ from hack.cluster.controlplane import ControlPlane
 from hack.install_file import build_install
 from hack.kubectl import ROOT, Kubectl
 from hack.scan import STRICT_RULES
+from tests.support.documents import read_documents
 
 Json = dict[str, Any]
 # What an installation by Helm has beyond the manifests.
@@ -42,7 +43,7 @@ def template(helm: Path, *arguments: str, release: str = "agentic-operator") -> 
     """Return the objects of a release, hooks among them."""
     done = run(helm, "template", release, str(CHART), "--namespace", "agentic-system", *arguments)
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return read_documents(done.stdout)
 
 
 def kustomize(folder: Path, resources: list[str], components: list[str]) -> list[Json]:
@@ -53,7 +54,7 @@ def kustomize(folder: Path, resources: list[str], components: list[str]) -> list
     (folder / "kustomization.yaml").write_text(json.dumps(overlay))
     done = run(kubectl(), "kustomize", str(folder))
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return read_documents(done.stdout)
 
 
 def normalise(value: Any) -> Any:
@@ -234,7 +235,7 @@ def test_two_teams_share_the_shared_part_and_nothing_else(helm: Path) -> None:
 
 
 def test_the_one_file_for_kubectl_makes_what_kustomize_does(tmp_path: Path) -> None:
-    written = [one for one in yaml.safe_load_all(build_install("agentic-operator/operator:dev")) if one]
+    written = read_documents(build_install("agentic-operator/operator:dev"))
     assert index(written) == index(kustomize(tmp_path, ["crds", "manifests/operator"], []))
 
 
