@@ -55,7 +55,7 @@ def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callab
     session = project.fetch_session(name)
     yield session
     version = session.version
-    failures, lost_at = 0, 0.0
+    outage = Outage(clock, on_trouble)
     warns_at: float | None = clock.now() + UNTAKEN_SECONDS
     while True:
         try:
@@ -75,7 +75,7 @@ def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callab
                 SESSIONS, project.namespace, version=version, name=name, seconds=clock.limit(longest)
             )
             for event in watch:
-                failures = 0
+                outage.end()
                 version = event.object["metadata"]["resourceVersion"]
                 if event.type == "DELETED":
                     raise PermanentError(f"session {name!r} was deleted")
@@ -91,15 +91,33 @@ def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callab
             raise PermanentError(f"session {name!r} was deleted") from None
         except ApiUnavailable as error:
             clock.limit(0)
-            failures += 1
-            if failures == 1:
-                lost_at = clock.now()
-            elif clock.now() - lost_at > PATIENCE_SECONDS:
-                raise
-            if failures == 2:
-                # The first failure may only be an idle connection.
-                on_trouble(f"{error}; trying again")
-            clock.sleep(clock.limit(compute_pause(failures)))
+            outage.bear(error)
+
+
+class Outage:
+    """Bears an API server that does not answer for a while."""
+
+    def __init__(self, clock: Clock, on_trouble: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._on_trouble = on_trouble
+        self._failures = 0
+        self._lost_at = 0.0
+
+    def end(self) -> None:
+        """Note that it answers."""
+        self._failures = 0
+
+    def bear(self, error: ApiUnavailable) -> None:
+        """Pause before the next try; raise ``error`` after ``PATIENCE_SECONDS`` of failures, ``TimedOut`` before."""
+        self._failures += 1
+        if self._failures == 1:
+            self._lost_at = self._clock.now()
+        elif self._clock.now() - self._lost_at > PATIENCE_SECONDS:
+            raise error
+        if self._failures == 2:
+            # The first failure may only be an idle connection.
+            self._on_trouble(f"{error}; trying again")
+        self._clock.sleep(self._clock.limit(compute_pause(self._failures)))
 
 
 def _require_same(old: Session, new: Session) -> None:

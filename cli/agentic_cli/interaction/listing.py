@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentic_cli.interaction.following import PATIENCE_SECONDS, Clock, compute_pause
+from agentic_cli.interaction.following import Clock, Outage
 from agentic_cli.kube.client import TABLE, WATCH_SECONDS, Api
 from agentic_cli.kube.errors import Expired
 from agentic_cli.model.kinds import SESSIONS
@@ -59,7 +59,7 @@ def follow_rows(
 ) -> Iterator[tuple[Row, list[tuple[str, Row]]]]:
     """Yield the header with the rows of all sessions, then with each row that changed, without end."""
     rows = _Rows(wide)
-    failures, lost_at = 0, 0.0
+    outage = Outage(clock, on_trouble)
     is_first = True
     while True:
         try:
@@ -67,7 +67,7 @@ def follow_rows(
             for page in api.list_pages(SESSIONS, namespace, selector=selector, accept=TABLE):
                 changed += rows.read(page)
                 version = page["metadata"]["resourceVersion"]
-            failures = 0
+            outage.end()
             if changed or is_first:
                 is_first = False
                 yield rows.header, changed
@@ -81,11 +81,4 @@ def follow_rows(
         except Expired:
             continue
         except ApiUnavailable as error:
-            failures += 1
-            if failures == 1:
-                lost_at = clock.now()
-            elif clock.now() - lost_at > PATIENCE_SECONDS:
-                raise
-            if failures == 2:
-                on_trouble(f"{error}; trying again")
-            clock.sleep(compute_pause(failures))
+            outage.bear(error)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from agentic_cli.interaction.following import PATIENCE_SECONDS, Clock, compute_pause
+from agentic_cli.interaction.following import Clock, Outage
 from agentic_cli.interaction.target import Project
 from agentic_cli.kube.client import WATCH_SECONDS
 from agentic_cli.kube.errors import Expired
@@ -22,13 +22,13 @@ def wait_ready(project: Project, name: str, clock: Clock, report: Callable[[str]
     Raises ``PermanentError`` when it is refused or deleted, and ``TimedOut`` with the last reason.
     """
     said = ""
-    failures, lost_at = 0, 0.0
+    outage = Outage(clock, report)
     warns_at: float | None = clock.now() + UNTAKEN_SECONDS
     while True:
         try:
             raw = project.api.get(WORKFLOWS, project.namespace, name)
             while True:
-                failures = 0
+                outage.end()
                 found = compute_readiness(raw)
                 if found.state != "waiting":
                     return _finish(raw, name, found, report)
@@ -45,14 +45,7 @@ def wait_ready(project: Project, name: str, clock: Clock, report: Callable[[str]
         except TimedOut:
             raise TimedOut(f"{name} is not ready in time; last: {said or 'nothing was said of it'}") from None
         except ApiUnavailable as error:
-            failures += 1
-            if failures == 1:
-                lost_at = clock.now()
-            elif clock.now() - lost_at > PATIENCE_SECONDS:
-                raise
-            if failures == 2:
-                report(f"{error}; trying again")
-            clock.sleep(clock.limit(compute_pause(failures)))
+            outage.bear(error)
 
 
 def _wait_change(project: Project, name: str, raw: dict[str, Any], seconds: float) -> dict[str, Any]:
