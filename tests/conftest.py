@@ -22,6 +22,7 @@ pytest_plugins: list[str] = [
     "tests.support.kube",
     "tests.support.log_kubelet",
     "tests.support.objects",
+    "tests.support.gateway",
 ]
 
 

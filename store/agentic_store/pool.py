@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Self, TypeAlias
 
 import psycopg
+from psycopg.pq import PipelineStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -99,6 +100,38 @@ class IsolatedConnection(FencedConnection):
         return await shield(connecting)
 
 
+class CertainPool(AsyncConnectionPool[FencedConnection]):
+    """A pool that lends no connection again of which it is not certain what was left on it.
+
+    An operation that is broken off leaves psycopg's idea of a connection behind the server's: in pipeline mode, where a
+    statement counts as done before the server has seen it and its refusal is told to nobody, or within transactions
+    that are over. So a connection whose use was cancelled is closed, and one that is still in pipeline mode, too.
+    Here, because LangGraph's saver and store take connections from the pool itself.
+    """
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[FencedConnection]:  # noqa: ASYNC109  (the pool's)
+        async with super().connection(timeout) as conn, closing_if_broken_off(conn):
+            yield conn
+            if not conn.closed and conn.pgconn.pipeline_status != PipelineStatus.OFF:
+                raise psycopg.InterfaceError("the connection was left in pipeline mode")
+
+
+@asynccontextmanager
+async def closing_if_broken_off(conn: psycopg.AsyncConnection[Any]) -> AsyncIterator[None]:
+    """Close a connection if what is done on it is cancelled, or ends in an error within pipeline mode."""
+    is_certain = False
+    try:
+        yield
+        is_certain = True
+    except Exception:
+        is_certain = not conn.closed and conn.pgconn.pipeline_status == PipelineStatus.OFF
+        raise
+    finally:
+        if not is_certain:
+            await conn.close()
+
+
 class FencedPool:
     """A bounded pool whose connections carry one fence, or none."""
 
@@ -117,7 +150,7 @@ class FencedPool:
         self._application_name = application_name
         self._operation_seconds = operation_seconds
         self._fence: Fence | None = None
-        self.pool: AsyncConnectionPool[FencedConnection] = AsyncConnectionPool(
+        self.pool: AsyncConnectionPool[FencedConnection] = CertainPool(
             self._read_conninfo,
             connection_class=IsolatedConnection if dsn.is_isolated else FencedConnection,
             kwargs={
@@ -199,7 +232,7 @@ class FencedPool:
 
     async def _check(self, conn: FencedConnection) -> None:
         fence, now = self._fence, time.monotonic()
-        async with asyncio.timeout(_CHECK_SECONDS):
+        async with asyncio.timeout(_CHECK_SECONDS), closing_if_broken_off(conn):
             if conn.carried != fence:
                 await conn.execute(_SQL["carry"], {"name": build_name(self._application_name, fence)})
                 conn.carried = fence

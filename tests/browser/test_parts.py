@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from agentic_store.database import Database
 from tests.browser.samples import GRAPH, SCHEMA, question
@@ -172,11 +172,20 @@ def test_a_part_of_an_older_console_leads_to_the_newer_one(visitor: Visitor, ali
     expect(page.locator("[data-item=said]")).to_be_visible()
     # The gateway was replaced: it has a page with other names, and the old files no more.
     new = '<!doctype html><title>new</title><script type="module" src="./assets/index-new.js"></script>'
-    page.route("**/Resource-*.js", lambda route: route.fulfill(status=404, body=""))
+    later: list[Request] = []
+
+    def answer_anew(route: Route) -> None:
+        # Until there is a new page, the old one asks again and again, and must not find it.
+        if later:
+            route.continue_()
+        else:
+            route.fulfill(status=404, body="")
+
+    page.route("**/Resource-*.js", answer_anew)
     page.route(visitor.address + "/", lambda route: route.fulfill(body=new, content_type="text/html"))
     page.get_by_role("tab", name="Resource").click()
     expect(page.locator("[data-part=failed]")).to_contain_text("was updated while this page was open")
-    page.unroute("**/Resource-*.js")
+    page.on("request", lambda request: later.append(request) if request.is_navigation_request() else None)
     with page.expect_navigation():
         page.get_by_role("button", name="Load again").click()
     expect(page.locator("[data-yaml]")).to_contain_text("kind: AgenticSession")

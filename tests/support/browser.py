@@ -48,7 +48,8 @@ _EXPECTED: Final = re.compile(
     r"|WebSocket connection to .* failed: .*ERR_NETWORK_CHANGED"
 )
 _LOSS: Final = re.compile(
-    r"net::ERR_(CONNECTION|EMPTY|SOCKET|ABORTED|NETWORK|INTERNET|FAILED)|WebSocket connection to .* failed"
+    r"net::ERR_(CONNECTION|EMPTY|SOCKET|ABORTED|NETWORK|INTERNET|FAILED|CONTENT_LENGTH|INCOMPLETE)"
+    r"|WebSocket connection to .* failed"
     # axe, which reads the page's styles.
     r"|Couldn't load preload assets"
 )
@@ -145,7 +146,7 @@ def open_visitor(browser: Browser, address: str, **options: Any) -> Visitor:
 
     def note_message(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not _EXPECTED.match(message.text):
-            visitor.faults.append(f"{message.type}: {message.text}")
+            visitor.faults.append(f"{message.type}: {message.text} ({message.location['url']})")
 
     def note_dialog(dialog: Dialog) -> None:
         visitor.faults.append(f"dialog: {dialog.message}")

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import pytest
 
 from agentic_store.dsn import Dsn
 from hack.cluster.controlplane import ControlPlane
@@ -22,6 +24,8 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_for
 Json = dict[str, Any]
 
 SYSTEM = "agentic-system"
+# Of what a gateway logged, in the report of a test that failed.
+LAST_LINES: Final = 60
 _METRICS = re.compile(r"metrics on port (\d+)")
 _LISTENING = re.compile(r"listening on (https?://\S+)")
 
@@ -83,6 +87,17 @@ class Gateway:
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.code, _parse(error.read()), _lower(error.headers))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what a test's gateways logged where it failed: an answer 500 says only that their log says why."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Gateway):
+                report.sections.append((f"log of {name}", "\n".join(value.log.splitlines()[-LAST_LINES:])))
+    return report
 
 
 def _parse(text: bytes) -> Any:
