@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
@@ -137,7 +137,7 @@ class Example:
         return Counter(int(what.removeprefix("task").removeprefix("checkpoint")) for what in last)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(callers())
 def test_what_copies_acknowledge_is_there_once_and_each_fails_by_itself(
     noting: PostgresDatabase, given_callers: list[Caller]

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -77,7 +77,7 @@ values = st.recursive(
 @given(value=values, piece=st.sampled_from([1, 7, 100]))
 @example(value={"\x00": "\x00"}, piece=1)
 @example(value={"\x00": [1, 2], "\ufffd": [3, 4]}, piece=1)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_pieces_make_the_same_text_as_the_whole(value: object, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = encode_output(value)
     with monkeypatch.context() as patch:

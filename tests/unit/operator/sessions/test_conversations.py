@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic_core.lifecycle import Actor, Phase, is_legal
@@ -268,7 +268,7 @@ ACTIONS = st.one_of(
 
 
 @given(st.lists(ACTIONS, max_size=60), st.sampled_from([0, 120]))
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 def test_each_turn_begins_in_its_order_and_ends_once_whatever_dies(
     actions: list[tuple[str, Any]], keep_warm: int
 ) -> None:
