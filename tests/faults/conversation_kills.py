@@ -22,6 +22,8 @@ TURNS = 4
 # From a turn's arrival to its end; kills fall anywhere in it, and beyond.
 LIFE_SECONDS = 1.2
 KILLS_A_TURN = 1
+# The Job controller waits ten seconds before the pod after a failed one, then twenty, …: few kills fall on many.
+KILLS_A_CONVERSATION = 2
 AT_ONCE = 12
 
 
@@ -116,7 +118,7 @@ async def kill_conversations(bed: Bed, dice: random.Random, kills: int) -> Figur
             await killing.hold(name)
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(min(AT_ONCE, max(1, kills // TURNS))):
+        for _ in range(min(AT_ONCE, max(1, kills // KILLS_A_CONVERSATION))):
             tasks.create_task(work())
     await bed.wait_rest()
     await bed.check()
