@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,8 +11,9 @@ from playwright.sync_api import Page, expect
 from hack.install import GATEWAY, NAMESPACE
 from hack.kubectl import ROOT, Kubectl
 from tests.e2e.conftest import Project
-from tests.support.browser import Visitor, open_visitor, running_chromium
+from tests.support.browser import Visitor, find_chromium, open_visitor, running_chromium
 from tests.support.cluster import DEFINITION, SESSION
+from tests.support.own_network import own_network
 
 WORKFLOW = "approval-chain"
 # Pods start and end in between.
@@ -20,13 +22,13 @@ Enter = Callable[[str, str], Page]
 
 
 @pytest.fixture
-def enter(kubectl: Kubectl, project: Project) -> Iterator[Enter]:
+def enter(kubectl: Kubectl, project: Project, tmp_path: Path) -> Iterator[Enter]:
     """Lets a new person in, who may view and edit in the test's namespace; no page may break its policy or throw."""
     service = kubectl.get("-n", NAMESPACE, "service", GATEWAY)
     assert service is not None
     address = f"https://{service['spec']['clusterIP']}"
     opened: list[Visitor] = []
-    with running_chromium() as chromium:
+    with own_network(find_chromium(), tmp_path) as program, running_chromium(str(program)) as chromium:
 
         def let_in(person: str, path: str) -> Page:
             project.run_kubectl("create", "serviceaccount", person)

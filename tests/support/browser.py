@@ -57,11 +57,17 @@ _LOSS: Final = re.compile(
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
-@contextmanager
-def running_chromium() -> Iterator[Browser]:
-    """Start a browser with a profile of its own."""
+def find_chromium() -> str:
+    """Return the program."""
     program = shutil.which("chromium")
     assert program is not None, "no chromium: run `python -m hack.cluster deps browser`"
+    return program
+
+
+@contextmanager
+def running_chromium(program: str = "") -> Iterator[Browser]:
+    """Start a browser with a profile of its own; ``program`` is what starts it, where not Chromium itself."""
+    program = program or find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         try:
