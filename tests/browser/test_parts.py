@@ -189,3 +189,17 @@ def test_a_part_of_an_older_console_leads_to_the_newer_one(visitor: Visitor, ali
     with page.expect_navigation():
         page.get_by_role("button", name="Load again").click()
     expect(page.locator("[data-yaml]")).to_contain_text("kind: AgenticSession")
+
+
+def test_a_page_whose_first_script_is_lost_says_so_and_loads_by_its_link(visitor: Visitor) -> None:
+    page = visitor.page
+    page.route("**/assets/index-*.js", lambda route: route.abort("connectionreset"))
+    visitor.open("/sessions")
+    notice = page.get_by_role("heading", name="This page did not load")
+    expect(notice).to_be_visible()
+    visitor.check_accessibility()
+    page.unroute("**/assets/index-*.js")
+    page.get_by_role("link", name="Load it again").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    expect(notice).to_have_count(0)
+    visitor.forgive_losses()
