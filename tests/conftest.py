@@ -26,6 +26,7 @@ pytest_plugins: list[str] = [
     "tests.support.log_kubelet",
     "tests.support.objects",
     "tests.support.gateway",
+    "tests.support.collector",
 ]
 
 
