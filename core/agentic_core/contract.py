@@ -57,6 +57,7 @@ ENV: Final = (
     "STATE_API",
     "STREAM_TOKENS",
     "TRACEPARENT",
+    "TRACES_ENDPOINT",
     "DURABILITY",
     "LANGGRAPH_STRICT_MSGPACK",
     "HOME",

@@ -16,6 +16,7 @@ from agentic_gateway.api.validation import refuse_request
 from agentic_gateway.context import Context
 from agentic_gateway.operations.access import AccessLog
 from agentic_gateway.operations.metrics import Metrics
+from agentic_gateway.operations.request_spans import RequestSpans
 from agentic_gateway.problems import Refused, answer_problem, kind_of
 from agentic_gateway.stream import sse, websocket
 from agentic_gateway.web.console import Console, serve_console
@@ -51,8 +52,12 @@ def build_app(
     origins: Origins = NO_ORIGINS,
     limits: Limits = LIMITS,
     console: Console = NO_CONSOLE,
+    spans: RequestSpans | None = None,
 ) -> FastAPI:
-    """Return the application; ``open_context`` opens what its routes need, for as long as it runs."""
+    """Return the application; ``open_context`` opens what its routes need, for as long as it runs.
+
+    ``spans`` is None where none are sent.
+    """
 
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
@@ -104,7 +109,7 @@ def build_app(
     app.router.default = serve_console(console, app.router.default)
 
     # The outermost: what others refuse is an answer, too.
-    app.add_middleware(AccessLog, metrics=metrics)
+    app.add_middleware(AccessLog, metrics=metrics, spans=spans)
 
     app.add_exception_handler(Refused, _answer_refused)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

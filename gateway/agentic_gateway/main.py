@@ -1,5 +1,6 @@
 """The gateway's process: settings, parts, server."""
 
+import asyncio
 import logging
 import math
 import os
@@ -12,6 +13,7 @@ from typing import Final
 import uvicorn
 
 from agentic_core.schema.sandbox import SchemaChecker
+from agentic_core.tracing import open_tracer
 from agentic_gateway.app import build_app
 from agentic_gateway.auth.callers import Callers
 from agentic_gateway.auth.identity import Identities
@@ -34,6 +36,7 @@ from agentic_gateway.operations.endpoints import serve_operations
 from agentic_gateway.operations.lifecycle import GracefulServer, Lifecycle
 from agentic_gateway.operations.metrics import Metrics
 from agentic_gateway.operations.readiness import API_SERVER, DATABASE, Readiness
+from agentic_gateway.operations.request_spans import RequestSpans
 from agentic_gateway.problems import Refused
 from agentic_gateway.stream.websocket import MAX_MESSAGE_BYTES
 from agentic_gateway.web.connections import WebSocketConnection, limit_requests, open_listener
@@ -46,6 +49,8 @@ from agentic_store.signals import listen
 
 # A request that the database does not answer within this time gets 503.
 DATABASE_SECONDS: Final = 10.0
+# What spans may still take of the end of the process.
+SPANS_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -167,16 +172,20 @@ def main() -> int:
     variables = settings.variables
     set_up_logs(variables.LOG_FORMAT, variables.LOG_LEVEL)
     metrics, lifecycle = Metrics(), Lifecycle()
+    tracer = open_tracer(os.environ, "agentic-gateway")
+    spans = RequestSpans(tracer) if tracer is not None else None
 
     @asynccontextmanager
     async def open_all() -> AsyncIterator[Context]:
         async with AsyncExitStack() as stack:
+            if spans is not None:
+                stack.push_async_callback(asyncio.to_thread, spans.close, SPANS_SECONDS)
             if certificates is not None:
                 await stack.enter_async_context(certificates.watch(variables.TLS_RELOAD_SECONDS))
             yield await stack.enter_async_context(open_context(settings, identity, metrics, lifecycle))
 
     limits = Limits(variables.MAX_BODY_BYTES, variables.ANSWER_SECONDS)
-    app = build_app(open_all, metrics=metrics, origins=identity.origins, limits=limits, console=console)
+    app = build_app(open_all, metrics=metrics, origins=identity.origins, limits=limits, console=console, spans=spans)
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from agentic_core.names import INSPECTION_NAMESPACE, is_dns_label
+from agentic_core.trace_context import Sampler
 from agentic_operator.author_pods import AllowedPods, Listed
 from agentic_operator.images import EVERY_IMAGE, AllowedImages
 from agentic_operator.networks import Egress
@@ -89,6 +90,10 @@ class JobDefaults:
     """Whether the operator has the database in which it says that a session has news."""
     session_labels: Listed = field(default_factory=Listed)
     """Labels of a session that its Job and pods carry, beside those of its queue."""
+    traces_endpoint: str = ""
+    """Where runs send their spans if nobody else says it; empty for nowhere."""
+    sampler: Sampler | None = None
+    """Which traces the operator sends its own spans of; None if it sends none."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,7 @@ def parse_settings(texts: Mapping[str, str]) -> Settings:
             gateway=_find_gateway(read),
             notifies=read.postgres_connection_string_file is not None,
             session_labels=read.session_labels,
+            traces_endpoint=read.traces_endpoint,
         ),
         leader_election=read.leader_election,
         lease_seconds=read.lease_seconds,

@@ -8,13 +8,16 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final, NoReturn, Self
 
 from agentic_core.errors import PermanentError
 from agentic_core.schema.sandbox import SchemaChecker
+from agentic_core.tracing import open_tracer, read_sampler
 from agentic_operator.cache.priming import prime
 from agentic_operator.cache.watch import watch_cluster
 from agentic_operator.config import InvalidSetting, Settings, read_settings
+from agentic_operator.controllers.start_spans import StartSpans
 from agentic_operator.http_server import serve_health
 from agentic_operator.kube.client import Kube, open_kube
 from agentic_operator.kube.connection import Connection, NoConnection, find_connection
@@ -30,6 +33,8 @@ from agentic_store.dsn import read_dsn
 # The API server takes objects nested 10,000 deep, and the parser of a watch counts its depth against this limit: with
 # Python's 1,000, one such session anywhere would end the operator for all.
 RECURSION_LIMIT: Final = 50_000
+# What spans may still take of the end of the process.
+SPANS_SECONDS: Final = 2.0
 
 logger: Final = logging.getLogger("agentic_operator")
 
@@ -43,21 +48,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"agentic_operator: {error}", file=sys.stderr)
         return 2
     set_up_logs(settings.log_format, settings.log_level)
+    settings, start_spans = _open_start_spans(settings)
     sys.setrecursionlimit(RECURSION_LIMIT)
     # What was imported lasts as long as the process: a burst must not have it walked again and again.
     gc.collect()
     gc.freeze()
     try:
-        asyncio.run(_run(settings, connection))
+        asyncio.run(_run(settings, connection, start_spans))
     except asyncio.CancelledError:
         return 0
     except (PermanentError, InvalidSetting) as error:
         logger.error("%s", error)  # noqa: TRY400
         return 2
+    finally:
+        if start_spans is not None:
+            start_spans.close(SPANS_SECONDS)
     return 0
 
 
-async def _run(settings: Settings, connection: Connection) -> None:
+def _open_start_spans(settings: Settings) -> tuple[Settings, StartSpans | None]:
+    """Return what makes the operator's spans, None where none are sent, and settings by which runs are part of them."""
+    tracer = open_tracer(os.environ, "agentic-operator")
+    if tracer is None:
+        return settings, None
+    sampler = read_sampler(os.environ)
+    return replace(settings, jobs=replace(settings.jobs, sampler=sampler)), StartSpans(tracer, sampler)
+
+
+async def _run(settings: Settings, connection: Connection, start_spans: StartSpans | None) -> None:
     metrics = Metrics()
     async with (
         open_kube(connection, metrics) as kube,
@@ -72,7 +90,7 @@ async def _run(settings: Settings, connection: Connection) -> None:
                 settings = await complete_vault(settings, kube)
                 metrics.sources.is_leader = True
                 async with _open_rows(settings, metrics) as database:
-                    await _lead(settings, connection, kube, election, database, metrics)
+                    await _lead(settings, connection, kube, election, database, metrics, start_spans)
             finally:
                 if settings.leader_election:
                     await election.release()
@@ -85,13 +103,14 @@ async def _lead(
     election: Election,
     database: Database | None,
     metrics: Metrics,
+    start_spans: StartSpans | None,
 ) -> None:
     """Do the leader's work until a part of it ends: by a signal, or by an error, which is raised."""
     rights = Rights(kube, settings)
     settings = await rights.choose_served()
     served, inspections = settings.watch_namespaces, settings.inspection_namespace
     async with SchemaChecker() as checker, _Background() as background:
-        parts = Parts(settings, kube, database, metrics, checker)
+        parts = Parts(settings, kube, database, metrics, checker, start_spans)
         for name, run in parts.list_loops():
             background.start(name, run())
         if settings.leader_election:

@@ -15,6 +15,7 @@ from agentic_operator.controllers.definition import DefinitionReconciler
 from agentic_operator.controllers.dependencies import Dependencies
 from agentic_operator.controllers.schema_checker import Checker
 from agentic_operator.controllers.session import SessionReconciler
+from agentic_operator.controllers.start_spans import StartSpans
 from agentic_operator.controllers.stuck_pods import StuckPods
 from agentic_operator.controllers.workers import run_workers
 from agentic_operator.database.event_logs import EventLogs
@@ -58,8 +59,15 @@ class Parts:
     """Makes the parts of a process that leads; lists what runs beside the passes."""
 
     def __init__(
-        self, settings: Settings, kube: Kube, database: Database | None, metrics: Metrics, checker: Checker
+        self,
+        settings: Settings,
+        kube: Kube,
+        database: Database | None,
+        metrics: Metrics,
+        checker: Checker,
+        start_spans: StartSpans | None = None,
     ) -> None:
+        self._start_spans = start_spans
         self._settings = settings
         self._kube = kube
         self._database = database
@@ -152,6 +160,7 @@ class Parts:
             trails=self._rows.trails,
             turns=self._rows.turns,
             fetch_vector_dims=database.fetch_vector_dims if database is not None else None,
+            start_spans=self._start_spans,
         )
 
     def make_handlers(self) -> Handlers:

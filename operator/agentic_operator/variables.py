@@ -287,6 +287,12 @@ class Variables(BaseModel):
     gateway_ca_file: OptionalPath = _setting(
         "", "certificates (PEM) that vouch for the gateway; those runners get them as a file", shown="none"
     )
+    traces_endpoint: Url = _setting(
+        "",
+        "the collector that runs send their [spans](gateway.md#spans) to, as `http://collector.monitoring:4318`,"
+        " where neither a definition nor its image names one by OpenTelemetry's variables",
+        shown="none",
+    )
     leader_election: Annotated[bool, _either("true", "false")] = _setting("true", "`false` for one local process")
     lease_seconds: Annotated[int, _number(3, MAX_LEASE_SECONDS)] = _setting(
         "15", "how long a leader that fell silent is waited for"

@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 from agentic_core import contract
 from agentic_core.errors import PermanentError
 from agentic_core.names import job_name
-from agentic_core.trace_context import find_trace_id
+from agentic_core.trace_context import find_trace_id, read_traceparent
 from agentic_runner.keyring import Keyring, read_keyring
 
 Durability = Literal["sync", "async"]
@@ -66,8 +66,10 @@ class RunConfig:
     state_api: StateApi = "None"
     """Which values of the state are stored to be read."""
     streams_tokens: bool = True
-    trace_id: str = ""
-    """The trace of the request that asked for the session; empty where it named none."""
+    traceparent: str = ""
+    """The span that the run is part of, as W3C's Trace Context writes it; empty where there is none."""
+    traces_endpoint: str = ""
+    """Where spans of the run go unless a standard variable says it; empty for nowhere."""
     durability: Durability = "sync"
     workspace_dir: Path = Path(contract.WORKSPACE_DIR)
     project_file: Path = Path("langgraph.json")
@@ -83,6 +85,11 @@ class RunConfig:
     """How long the object store may be away before the runner leaves the result to the next pod."""
     keyring: Keyring | None = field(default=None, repr=False)
     """What checkpoints are encrypted with; None if they are not."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that the run is part of; empty where it is none's."""
+        return find_trace_id(self.traceparent)
 
 
 class _Reader:
@@ -212,7 +219,8 @@ def read_config(environ: Mapping[str, str]) -> RunConfig:
         notify_channel=read.text("NOTIFY_CHANNEL", "") or None,
         state_api=cast("StateApi", state_api),
         streams_tokens=streams_tokens == "true",
-        trace_id=find_trace_id(environ.get("TRACEPARENT", "")),
+        traceparent=read_traceparent(environ.get("TRACEPARENT")),
+        traces_endpoint=read.text("TRACES_ENDPOINT", ""),
         durability=cast("Durability", durability),
         workspace_dir=Path(read.text("WORKSPACE_DIR", contract.WORKSPACE_DIR)),
         project_file=project_file(environ),

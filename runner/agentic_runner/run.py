@@ -34,6 +34,7 @@ from agentic_runner.session.event_queue import EventQueue
 from agentic_runner.session.reporter import ApiRetriesExhausted, Reporter, check_ours, persist
 from agentic_runner.session.run_events import RunEvents
 from agentic_runner.session.turn_status import find_current
+from agentic_runner.tracing.run_trace import RunTrace
 from agentic_store.database import Database, open_database
 from agentic_store.dsn import Dsn
 from agentic_store.session_channel import SessionChannel, listen_to_session
@@ -44,9 +45,17 @@ log = logging.getLogger(__name__)
 
 
 async def run_session(
-    config: RunConfig, dsn: Dsn, redactor: Redactor, drain: Drain, importing: Awaitable[None]
+    config: RunConfig,
+    dsn: Dsn,
+    redactor: Redactor,
+    drain: Drain,
+    importing: Awaitable[None],
+    trace: RunTrace | None = None,
 ) -> Ending:
-    """Run the session and return how the process should end; ``importing`` is done when LangGraph is imported."""
+    """Run the session and return how the process should end; ``importing`` is done when LangGraph is imported.
+
+    ``trace`` is None where no spans are sent.
+    """
     try:
         async with open_api(config, redactor) as api:
             session = await persist(api.fetch, config.api_patience_seconds)
@@ -59,7 +68,7 @@ async def run_session(
 
             reporter = Reporter(api, config, session, on_lost, now=api.clock.now)
             try:
-                ending = await Run(config, dsn, redactor, drain, reporter, importing).execute()
+                ending = await Run(config, dsn, redactor, drain, reporter, importing, trace).execute()
             finally:
                 await reporter.close()
             return Ending(ExitCode.SUPERSEDED, str(lost[0])) if lost and ending.code is ExitCode.DRAINED else ending
@@ -82,14 +91,16 @@ class Run:
         drain: Drain,
         reporter: Reporter,
         importing: Awaitable[None],
+        trace: RunTrace | None = None,
     ) -> None:
         self._config = config
         self._dsn = dsn
         self._drain = drain
         self._reporter = reporter
-        self._progress = ProgressReporter(redactor, reporter)
+        trace_id = trace.trace_id if trace is not None else config.trace_id
+        self._progress = ProgressReporter(redactor, reporter, trace_id)
         self._warm = WarmWait(config.keep_warm_seconds, drain, self._listen)
-        self._runner = GraphRunner(config, redactor, drain, reporter, self._progress, importing, self._warm)
+        self._runner = GraphRunner(config, redactor, drain, reporter, self._progress, importing, self._warm, trace)
         self._redactor = redactor
 
     async def execute(self) -> Ending:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentic_core.trace_context import HEADER, find_trace_id, read_traceparent
 from agentic_gateway.operations.metrics import Metrics
+from agentic_gateway.operations.request_spans import RequestSpans
 
 UNMATCHED: Final = "unmatched"
 # Asked for all the time, and about nobody.
@@ -21,9 +22,10 @@ log = logging.getLogger("agentic_gateway.access")
 class AccessLog:
     """Logs and counts requests of HTTP and WebSocket."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: RequestSpans | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request and say how it ended."""
@@ -43,9 +45,15 @@ class AccessLog:
                     status = 101
             await send(message)
 
+        span = None
+        if self._spans is not None:
+            span = self._spans.begin(scope)
         try:
             await self._app(scope, receive, send_watched)
         finally:
+            route = find_route(scope)
+            if self._spans is not None and span is not None and route not in _QUIET:
+                self._spans.end(span, scope, "" if route == UNMATCHED else route, status or 500)
             self._note(scope, status or 500, time.monotonic() - started, is_stream=is_stream and status in (101, 200))
 
     def _note(self, scope: Scope, status: int, seconds: float, *, is_stream: bool) -> None:

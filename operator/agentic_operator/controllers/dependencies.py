@@ -12,6 +12,7 @@ from agentic_operator.cache.reads import Reads
 from agentic_operator.cache.workqueue import WorkQueue
 from agentic_operator.clock import utc_now
 from agentic_operator.controllers.schema_checker import Checker
+from agentic_operator.controllers.start_spans import StartSpans
 from agentic_operator.controllers.stuck_pods import StuckPods
 from agentic_operator.database.session_rows import Recorder
 from agentic_operator.database.trail_rows import TrailKeeper
@@ -48,6 +49,8 @@ class Dependencies:
     now: Callable[[], datetime] = utc_now
     fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
     """Reads the dimensions from the database; None without a database."""
+    start_spans: StartSpans | None = None
+    """None where the operator sends no spans."""
 
     async def report_blocker(
         self,

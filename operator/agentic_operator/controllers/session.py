@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -80,7 +80,9 @@ class SessionReconciler:
         uids = {job.name: job.uid for job in seen.jobs}
         uids.update((pod.name, pod.uid) for pod in seen.pods)
         if plan.job is not None:
-            refused = await self._create_job(key, session, seen, plan, plan.job)
+            spans = self._parts.start_spans
+            with spans.making(session, plan.job) if spans is not None else nullcontext():
+                refused = await self._create_job(key, session, seen, plan, plan.job)
             if refused is not None:
                 await self._write_status(key, session, refused)
                 return

@@ -40,7 +40,15 @@ from agentic_core.resources import (
 from agentic_core.resources.graph_config import RunLimits
 from agentic_core.resources.workflow import SessionApi
 from agentic_core.run_settings import merge_settings
-from agentic_core.trace_context import TRACE_ANNOTATION, read_traceparent
+from agentic_core.trace_context import (
+    TRACE_ANNOTATION,
+    Sampler,
+    SpanContext,
+    derive_start_id,
+    derive_trace_id,
+    parse_traceparent,
+    read_traceparent,
+)
 from agentic_operator.config import GatewayAccess, JobDefaults
 from agentic_operator.manifests.database_access import DatabaseAccess, build_database_access
 from agentic_operator.manifests.pods import (
@@ -247,7 +255,8 @@ def _build_run_env(
             KEEP_WARM_SECONDS=str(effective_keep_warm(session, spec)),
             NOTIFY_CHANNEL=notify_channel(session.metadata.uid) if defaults.notifies else "",
             **_build_session_api(spec),
-            TRACEPARENT=read_traceparent(session.metadata.annotations.get(TRACE_ANNOTATION)),
+            TRACEPARENT=_find_traceparent(session, run, defaults.sampler),
+            TRACES_ENDPOINT=defaults.traces_endpoint,
             DURABILITY="sync",
             LANGGRAPH_STRICT_MSGPACK="true",
             HOME="/tmp",  # noqa: S108  (the pod's own emptyDir)
@@ -257,6 +266,23 @@ def _build_run_env(
         ),
         *_merged_env(spec, session),
     ]
+
+
+def find_start(session: AgenticSession, run: int, sampler: Sampler) -> tuple[SpanContext, SpanContext | None]:
+    """Return the span in which the operator makes a run, and its parent: the request's, if the session names one.
+
+    The same at each call: a Job that is made again after a crash is not made in another span.
+    """
+    parent = parse_traceparent(session.metadata.annotations.get(TRACE_ANNOTATION))
+    trace = parent.trace_id if parent is not None else derive_trace_id(session.metadata.uid)
+    return SpanContext(trace, derive_start_id(session.metadata.uid, run), sampler.samples(trace, parent)), parent
+
+
+def _find_traceparent(session: AgenticSession, run: int, sampler: Sampler | None) -> str:
+    """Return the parent of a run's span: the operator's where it sends spans, else the request's as it is."""
+    if sampler is None:
+        return read_traceparent(session.metadata.annotations.get(TRACE_ANNOTATION))
+    return find_start(session, run, sampler)[0].traceparent
 
 
 def _build_session_api(spec: WorkflowSpec | None) -> dict[str, str]:

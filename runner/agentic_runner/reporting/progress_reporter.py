@@ -24,9 +24,13 @@ _ENDS_PROGRESS: Final = frozenset({"completed", "failed", "waiting_for_input", "
 
 
 class ProgressReporter:
-    """Reports the progress of one run. ``events`` is None as long as there is no database to store them in."""
+    """Reports the progress of one run. ``events`` is None as long as there is no database to store them in.
 
-    def __init__(self, redactor: Redactor, reporter: Reporter) -> None:
+    ``trace_id`` is empty where the run is part of no trace.
+    """
+
+    def __init__(self, redactor: Redactor, reporter: Reporter, trace_id: str = "") -> None:
+        self._trace = {"trace_id": trace_id} if trace_id else {}
         self._redactor = redactor
         self._reporter = reporter
         self.run = RunProgress()
@@ -84,8 +88,8 @@ class ProgressReporter:
         await self.put_event("warning", {"message": message})
 
     async def put_event(self, type_: str, data: Mapping[str, Any]) -> None:
-        """Add an event to the session's log, with secrets masked; waits while the queue is full."""
-        await self.put(StreamEvent(type_, dict(data), ends_progress=type_ in _ENDS_PROGRESS))
+        """Add an event about the run to the session's log, with its trace, secrets masked; waits for a full queue."""
+        await self.put(StreamEvent(type_, {**data, **self._trace}, ends_progress=type_ in _ENDS_PROGRESS))
 
     async def put(self, event: StreamEvent) -> None:
         """Add an event of the stream, with secrets masked, including secrets split over parts of a block's text."""

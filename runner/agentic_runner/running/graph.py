@@ -5,7 +5,7 @@ Imports LangGraph, and so is imported when :mod:`agentic_runner.running.imports`
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,10 +69,13 @@ class PreparedGraph:
     config: RunConfig
     root: Path
     """The project's folder; file names are relative to it."""
+    callbacks: Sequence[Any] = ()
+    """What LangChain tells what happens while the graph runs."""
 
     def build_config(self, turn: str | None = None) -> "RunnableConfig":
         """Return LangGraph's config, a new copy at each call; with the label of a turn where there is one."""
-        return build_config(self.config.thread_id, self.config.run, self.settings, turn=turn, place=self.place)
+        built = build_config(self.config.thread_id, self.config.run, self.settings, turn=turn, place=self.place)
+        return {**built, "callbacks": list(self.callbacks)} if self.callbacks else built
 
     def build_thread_config(self) -> "RunnableConfig":
         """Return the config for reading or updating the thread outside of a run; it carries no turn's label."""
@@ -139,6 +142,7 @@ def prepare_graph(
     config: RunConfig,
     task: Task,
     limits: RunLimits | None,
+    callbacks: Sequence[Any] = (),
 ) -> PreparedGraph:
     """Check the context against the graph and choose the recursion limit; raise ``SettingsRefused``."""
     loaded.state_types.note_loaded()
@@ -146,7 +150,7 @@ def prepare_graph(
     build_context(graph.context_schema, task.settings, place=task.place)
     limit = choose_limit(graph, task.settings, limits.recursion_limit if limits is not None else None)
     settings = replace(task.settings, recursion_limit=limit)
-    return PreparedGraph(graph, persistence.saver, settings, task.place, config, loaded.project.root)
+    return PreparedGraph(graph, persistence.saver, settings, task.place, config, loaded.project.root, tuple(callbacks))
 
 
 async def use_graph(opening: AbstractAsyncContextManager["Graph"], use: Callable[["Graph"], Awaitable[T]]) -> T:

@@ -21,6 +21,7 @@ from agentic_runner.running.thread import fetch_history, start_record
 from agentic_runner.running.warm_wait import WarmWait
 from agentic_runner.session.reporter import Reporter
 from agentic_runner.session.status import AnswersPending
+from agentic_runner.tracing.run_trace import RunTrace
 from agentic_store.database import Database
 from agentic_store.schema_migrations.schema import SchemaState
 
@@ -43,7 +44,9 @@ class GraphRunner:
         progress: ProgressReporter,
         importing: Awaitable[None],
         warm: WarmWait,
+        trace: RunTrace | None = None,
     ) -> None:
+        self._trace = trace
         self._config = config
         self._redactor = redactor
         self._drain = drain
@@ -87,7 +90,8 @@ class GraphRunner:
 
         async def use(graph: "Graph") -> Outcome:
             limits = self._reporter.session.status.limits
-            prepared = prepare_graph(graph, loaded, persistence, self._config, task, limits)
+            callbacks = self._trace.build_callbacks() if self._trace is not None else []
+            prepared = prepare_graph(graph, loaded, persistence, self._config, task, limits, callbacks)
             await self._enter_fork(prepared, database)
             # Everything loaded so far stays until the process ends: freeze it, so that the collector skips it.
             if not gc.isenabled():

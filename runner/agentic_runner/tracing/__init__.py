@@ -1,0 +1,1 @@
+"""Spans of a run: itself, its nodes, its calls of models and tools."""
