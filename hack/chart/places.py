@@ -376,6 +376,9 @@ def rule(part: str, *ports: int) -> Place:
     return Place(f"    - ports:\n{lines}", f"    {{{{- {included} | nindent 4 }}}}\n")
 
 
+_COLLECTOR: Final = "    {{- if .Values.tracing.endpoint }}\n" + rule("collector").new + "    {{- end }}\n"
+
+
 def build_networks() -> tuple[Template, ...]:
     """Return who may connect to the release's pods, and where they may connect to."""
     enabled = f"and {_OPERATES} .Values.networkPolicies.enabled"
@@ -384,7 +387,7 @@ def build_networks() -> tuple[Template, ...]:
     with_vault = Place(database.old, database.new + vault)
     # The operator removes the results of deleted sessions.
     store = '    {{- if include "agentic-operator.hasStore" . }}\n' + rule("objectStore").new + "    {{- end }}\n"
-    with_store = Place(database.old, database.new + vault + store)
+    with_store = Place(database.old, database.new + vault + store + _COLLECTOR)
     scraped = "    - ports:\n        - {protocol: TCP, port: 8080}\n"
     operator = Template(
         "manifests/operator/network.yaml",
@@ -488,9 +491,10 @@ def build_gateway() -> tuple[Template, ...]:
     disruptions = Template(
         "manifests/gateway/disruptions.yaml", (own,), f"and ({enabled}) .Values.podDisruptionBudget.enabled"
     )
+    database = rule("database", 5432, 6432)
     network = Template(
         "manifests/gateway/network.yaml",
-        (own, rule("apiServer", 443, 6443), rule("database", 5432, 6432)),
+        (own, rule("apiServer", 443, 6443), Place(database.old, database.new + _COLLECTOR)),
         f"and ({enabled}) .Values.networkPolicies.enabled",
     )
     return rbac, deployment, service, scaling, disruptions, network

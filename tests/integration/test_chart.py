@@ -450,3 +450,45 @@ def test_no_object_holds_a_credential(helm: Path, everything: list[Json], tmp_pa
     planted = {"dsn": f"postgresql://me:{secrets.token_hex(8)}@db/agentic", "token": f"ghp_{secrets.token_hex(18)}"}
     (folder / "planted.yaml").write_text(yaml.safe_dump({"kind": "ConfigMap", "data": planted}), encoding="utf-8")
     assert find_credentials(gitleaks, folder) == ["connection-string", "github-pat"]
+
+
+def test_spans_are_sent_where_the_chart_says_and_its_policies_let_them(helm: Path) -> None:
+    collector = "http://collector.monitoring:4318"
+    told = ("--set", f"gateway.enabled=true,tracing.endpoint={collector},tracing.headersSecret=collector-headers")
+    sampled = ("--set-string", "tracing.variables.OTEL_TRACES_SAMPLER=always_off")
+
+    def read(*values: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[int]]]:
+        found = template(helm, *values)
+        env = {
+            one["metadata"]["name"]: {each["name"]: each for each in container["env"]}
+            for one in found
+            if one["kind"] == "Deployment"
+            for container in one["spec"]["template"]["spec"]["containers"]
+        }
+        ports = {
+            one["metadata"]["name"]: [
+                port["port"] for rule in one["spec"].get("egress") or () for port in rule.get("ports") or ()
+            ]
+            for one in found
+            if one["kind"] == "NetworkPolicy"
+        }
+        return env, ports
+
+    env, ports = read(*told, *sampled)
+    for name in ("agentic-operator", "agentic-gateway"):
+        assert env[name]["OTEL_EXPORTER_OTLP_ENDPOINT"]["value"] == collector
+        assert env[name]["OTEL_TRACES_SAMPLER"]["value"] == "always_off"
+        headers = env[name]["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]["secretKeyRef"]
+        assert headers == {"name": "collector-headers", "key": "headers"}
+        assert 4318 in ports[name]
+    operator = env["agentic-operator"]
+    assert operator["TRACES_ENDPOINT"]["value"] == collector
+    assert "4318" in operator["RUNNER_EGRESS"]["value"].split(",")
+
+    env, _ = read(*told, "--set", "tracing.runs=false")
+    assert "TRACES_ENDPOINT" not in env["agentic-operator"]
+    assert "4318" not in env["agentic-operator"]["RUNNER_EGRESS"]["value"]
+
+    env, ports = read("--set", "gateway.enabled=true")
+    assert not [variable for found in env.values() for variable in found if "OTEL" in variable]
+    assert not [name for name, found in ports.items() if 4318 in found]

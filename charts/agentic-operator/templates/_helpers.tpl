@@ -62,9 +62,31 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 
 {{- /* Variables of the gateway beyond those that every installation has. */ -}}
 {{- define "agentic-operator.gatewayEnvironment" -}}
+{{- include "agentic-operator.tracing" . }}
 {{- range $name, $value := .Values.gateway.settings }}
 - name: {{ $name }}
   value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* Where operator and gateway send their spans. */ -}}
+{{- define "agentic-operator.tracing" -}}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- range $name, $value := .variables }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- if .headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .headersSecret }}
+      key: headers
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -109,6 +131,9 @@ off
 {{- end }}
 {{- if include "agentic-operator.hasStore" . }}
 {{- $parts = append $parts "objectStore" }}
+{{- end }}
+{{- if and .Values.tracing.endpoint .Values.tracing.runs }}
+{{- $parts = append $parts "collector" }}
 {{- end }}
 {{- range $part := $parts }}
 {{- $of := get $policies $part }}
@@ -162,10 +187,14 @@ topologySpreadConstraints:
 {{- if ne $inspections "agentic-inspections" }}
 {{- $_ := set $variables "INSPECTION_NAMESPACE" $inspections }}
 {{- end }}
+{{- if and .Values.tracing.endpoint .Values.tracing.runs }}
+{{- $_ := set $variables "TRACES_ENDPOINT" .Values.tracing.endpoint }}
+{{- end }}
 {{- range $name, $value := mergeOverwrite $variables .Values.settings }}
 - name: {{ $name }}
   value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) | quote }}
 {{- end }}
+{{- include "agentic-operator.tracing" . }}
 {{- end }}
 
 {{- /* Makes an object part of the migration that goes before all else: of Helm's hook or of ArgoCD's. */ -}}
