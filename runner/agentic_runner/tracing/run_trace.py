@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # What the spans of a run that has ended may still take of its time.
 FLUSH_SECONDS: Final = 2.0
+# And of one that is drained: what kubelet leaves it is for what is reported.
+DRAINED_SECONDS: Final = 0.5
 _NO_FAILURE: Final = frozenset({ExitCode.DONE, ExitCode.SUPERSEDED, ExitCode.DRAINED})
 
 
@@ -66,7 +68,7 @@ class RunTrace:
         found = ExitCode(code)
         self._tracer.describe(self._span, {"process.exit.code": code})
         self._tracer.end(self._span, error="" if found in _NO_FAILURE else found.name.lower())
-        self._tracer.close(FLUSH_SECONDS)
+        self._tracer.close(DRAINED_SECONDS if found is ExitCode.DRAINED else FLUSH_SECONDS)
 
 
 def begin_run_trace(environ: Mapping[str, str], config: RunConfig, *, redact: Callable[[str], str]) -> RunTrace | None:
