@@ -23,6 +23,7 @@ from agentic_core.errors import PermanentError
 from agentic_core.names import answer_manager
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import Kubectl
+from tests.support.apiclient import sessions_path
 from tests.support.kube import GROUP_PATH, Json, Space
 from tests.support.person import Person
 from tests.support.settled import wait_for_rights
@@ -393,6 +394,52 @@ def test_sessions_are_steered_by_name(space: Space, person: Person) -> None:
     assert done.returncode == 1
     assert done.stdout == "agenticsession/b was told so already\n"
     assert "session 'a' is being stopped; no session 'nope'" in done.stderr
+
+
+def test_sessions_are_steered_by_what_they_are(space: Space, person: Person) -> None:
+    for name in ("a", "b", "ended", "other"):
+        space.start(name)
+        labels = {"team": "loans" if name == "other" else "risk"}
+        space.plane.request("PATCH", sessions_path(space.name, name), {"metadata": {"labels": labels}})
+    space.report("ended", phase="Failed")
+    would_be = person.run("stop", "-l", "team=risk", "--dry-run")
+    assert (would_be.returncode, would_be.stdout) == (
+        0,
+        "agenticsession/a stopping (dry run)\nagenticsession/b stopping (dry run)\n",
+    )
+    assert not any(space.session(name)["spec"].get("stop") for name in ("a", "b"))
+    assert person.out("stop", "-l", "team=risk") == "agenticsession/a stopping\nagenticsession/b stopping\n"
+    assert [bool(space.session(name)["spec"].get("stop")) for name in ("a", "b", "ended", "other")] == [1, 1, 0, 0]
+    again = person.run("stop", "-l", "team=risk")
+    assert (again.returncode, again.stdout, "no such sessions" in again.stderr) == (0, "", True)
+    assert (
+        person.out("delete", "--phase", "Failed", "--workflow", "report", "--yes") == "agenticsession/ended deleted\n"
+    )
+    for wrong in (["stop"], ["stop", "a", "-l", "team=risk"], ["retry"], ["retry", "--phase", "Failed", "--watch"]):
+        assert person.run(*wrong).returncode == 2, wrong
+    assert person.run("stop", "-l", "team in (").returncode == 1
+
+
+def test_what_failed_is_retried_once_however_often_that_is_asked(space: Space, person: Person) -> None:
+    for name in ("one", "two", "hopeless", "done", "runs"):
+        space.start(name, inputs={"a": 1})
+    for name in ("one", "two"):
+        space.report(name, phase="Failed", startTime="2026-05-01T10:00:00Z")
+    space.report("hopeless", phase="Failed", reason="InvalidInput")
+    space.report("done", phase="Completed")
+    retry = ("retry", "--phase", "Failed", "--workflow", "report")
+    assert person.run(*retry, "--dry-run").stdout.count("created (dry run)") == 2
+    first = person.run(*retry)
+    assert (first.returncode, first.stdout.count("created")) == (0, 2), first.stderr
+    assert "left out: session 'hopeless' failed with InvalidInput" in first.stderr
+    origins = [each["spec"].get("forkFrom", {}).get("session") for each in space.sessions()]
+    assert sorted(origin for origin in origins if origin) == ["one", "two"]
+    again = person.run(*retry)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "no such sessions that can be retried" in again.stderr
+    several = person.run("retry", "one", "runs")
+    assert (several.returncode, several.stdout.count("created")) == (1, 1)
+    assert "only one that ended can be retried" in several.stderr
 
 
 def test_a_failed_session_is_retried_as_a_new_one(space: Space, person: Person) -> None:

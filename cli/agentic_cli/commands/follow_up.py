@@ -1,6 +1,6 @@
 """``retry`` and ``fork``: a new session that starts where another one is or was."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -8,19 +8,23 @@ import click
 from agentic_cli.commands.completions import complete_checkpoints, complete_sessions
 from agentic_cli.commands.options import output_option, target_options
 from agentic_cli.commands.run import create_and_follow, dry_run_option, follow_options
+from agentic_cli.commands.selection import Selection, list_sessions_of, selection_options
 from agentic_cli.inputs.given import build_given, given_options
 from agentic_cli.inputs.values import build_inputs
-from agentic_cli.interaction.target import Target
+from agentic_cli.interaction.target import Project, Target
+from agentic_cli.model.exit_status import ExitStatus
 from agentic_cli.model.manifests import build_fork, build_retry
+from agentic_cli.model.sessions import Session
 from agentic_cli.model.turns import CONVERSATION
 from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
+from agentic_core.follow_ups import RetryObstacle, find_retry_obstacle
 
 _name_option = click.option("--name", "new_name", metavar="NAME", help="Name of the new session. [default: generated]")
 
 
 @click.command()
-@click.argument("session", metavar="SESSION", shell_complete=complete_sessions)
+@selection_options
 @_name_option
 @click.option("--force", is_flag=True, help="Retry even if the session's own inputs or settings were refused.")
 @dry_run_option
@@ -29,29 +33,77 @@ _name_option = click.option("--name", "new_name", metavar="NAME", help="Name of 
 @target_options
 def retry(
     target: Target,
-    session: str,
+    selection: Selection,
     new_name: str | None,
     force: bool,
     dry_run: bool,
     output: str | None,
     **follow: Any,
 ) -> int:
-    """Continue a failed or stopped session from its last checkpoint, as a new session.
+    """Continue failed or stopped sessions from their last checkpoints, as new sessions.
 
     Finished steps are not repeated, and the old session stays as it is. A session that never ran starts from its
-    inputs. A session whose own inputs or settings were refused is not retried, because a retry repeats them.
+    inputs. A session whose own inputs or settings were refused is not retried, because a retry repeats them. Of
+    sessions chosen by labels, phase or workflow, those that another session goes on from are left out.
 
     \b
     Examples:
       agentic retry outliers-x7k2p
       agentic retry outliers-x7k2p --name outliers-again --watch
+      agentic retry --phase Failed --workflow outliers --dry-run
     """
+    is_one = len(selection.names) == 1
+    if not is_one and (new_name or follow["wait"] or follow["watch"] or output in ("json", "yaml")):
+        raise click.UsageError("--name, --wait, --watch and a whole object are for one session: name one")
     with target.open() as project:
-        failed = project.fetch_session(project.name_session(session))
-        body = build_retry(failed, name=new_name, force=force)
-        if "forkFrom" not in body["spec"]:
-            terminal.note(f"{failed.name} never ran: its retry starts from its inputs")
-        return create_and_follow(project, body, output, dry_run=dry_run, **follow)
+        if is_one:
+            failed = project.fetch_session(project.name_session(selection.names[0]))
+            body = build_retry(failed, name=new_name, force=force)
+            return _create(project, failed, body, output, dry_run=dry_run, **follow)
+        refused: list[str] = []
+        is_any = False
+        for found in _find_to_retry(project, selection):
+            try:
+                if isinstance(found, PermanentError):
+                    raise found
+                body = build_retry(found, name=None, force=force)
+            except PermanentError as error:
+                if selection.is_by_query:
+                    terminal.note(f"left out: {error}")
+                else:
+                    refused.append(str(error))
+                continue
+            is_any = True
+            try:
+                _create(project, found, body, output, dry_run=dry_run, **follow)
+            except PermanentError as error:
+                refused.append(str(error))
+    if refused:
+        raise PermanentError("; ".join(refused))
+    if not is_any:
+        terminal.note("no such sessions that can be retried")
+    return ExitStatus.COMPLETED
+
+
+def _create(project: Project, failed: Session, body: Mapping[str, Any], output: str | None, **follow: Any) -> int:
+    if "forkFrom" not in body["spec"]:
+        terminal.note(f"{failed.name} never ran: its retry starts from its inputs")
+    return create_and_follow(project, body, output, **follow)
+
+
+def _find_to_retry(project: Project, selection: Selection) -> Iterable[Session | PermanentError]:
+    """Return the sessions to retry: of those that nobody named, the ones that failed and that no other continues."""
+    if not selection.is_by_query:
+        return selection.read(project)
+    everything = list_sessions_of(project, None)
+    continued = {str((session.spec.get("forkFrom") or {}).get("session")) for session in everything}
+    return [
+        found
+        for found in selection.read(project)
+        if isinstance(found, Session)
+        and found.name not in continued
+        and find_retry_obstacle(found.raw) not in (RetryObstacle.NOT_ENDED, RetryObstacle.COMPLETED)
+    ]
 
 
 @click.command()

@@ -12,6 +12,7 @@ from agentic_cli.commands.options import (
     print_objects,
     target_options,
 )
+from agentic_cli.commands.selection import PHASES
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS
 from agentic_cli.model.sessions import Session, parse_session
@@ -24,7 +25,6 @@ from agentic_core.lifecycle import Phase
 
 # As in agentic_core.conditions, whose models take longer to load than this command may.
 _NOT_READY: Final = "WorkflowNotReady"
-_PHASES: Final = [phase.value for phase in Phase]
 
 
 @click.command("list")
@@ -34,7 +34,7 @@ _PHASES: Final = [phase.value for phase in Phase]
     "--phase",
     "phases",
     multiple=True,
-    type=click.Choice(_PHASES),
+    type=click.Choice(PHASES),
     help="Only those in this phase; may be repeated.",
 )
 @click.option("--workflow", metavar="NAME", help="Only those of this workflow.")
@@ -57,7 +57,7 @@ def list_sessions(
       agentic list
       agentic list --phase WaitingForInput -A
       agentic list -w
-      agentic list -o name --phase Failed | xargs -n 1 agentic retry
+      agentic list -o name --phase Failed --workflow outliers
     """
     if watch and output not in ("table", "wide"):
         raise click.UsageError(f"-w prints a table, and no {output}")

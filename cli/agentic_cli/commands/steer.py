@@ -1,11 +1,11 @@
 """``stop``, ``suspend``, ``resume`` and ``close``: control a session through its spec; ``delete`` removes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
-from agentic_cli.commands.completions import complete_sessions
 from agentic_cli.commands.options import target_options
+from agentic_cli.commands.selection import Selection, selection_options
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.kinds import SESSIONS
 from agentic_cli.model.sessions import Session
@@ -13,53 +13,57 @@ from agentic_cli.model.turns import require_conversation
 from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
 
-_names = click.argument("names", metavar="SESSION...", nargs=-1, required=True, shell_complete=complete_sessions)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print which sessions it would be, and change nothing.")
 
 
 @click.command()
-@_names
+@selection_options
+@dry_run_option
 @target_options
-def stop(target: Target, names: tuple[str, ...]) -> None:
+def stop(target: Target, selection: Selection, dry_run: bool) -> None:
     """End sessions as Stopped. This cannot be taken back; `agentic fork` starts from their last checkpoint.
 
     \b
     Examples:
       agentic stop outliers-x7k2p
-      agentic list --phase Running -o name | xargs agentic stop
+      agentic stop -l team=risk --phase Running --dry-run
     """
-    _steer(target, names, {"stop": True}, "stopping", "was told so already")
+    _steer(target, selection, dry_run, {"stop": True}, "stopping", "was told so already")
 
 
 @click.command()
-@_names
+@selection_options
+@dry_run_option
 @target_options
-def suspend(target: Target, names: tuple[str, ...]) -> None:
+def suspend(target: Target, selection: Selection, dry_run: bool) -> None:
     """Save sessions and free their pods, until `agentic resume`.
 
     \b
     Examples:
       agentic suspend outliers-x7k2p
     """
-    _steer(target, names, {"suspend": True}, "suspending", "was told so already")
+    _steer(target, selection, dry_run, {"suspend": True}, "suspending", "was told so already")
 
 
 @click.command()
-@_names
+@selection_options
+@dry_run_option
 @target_options
-def resume(target: Target, names: tuple[str, ...]) -> None:
+def resume(target: Target, selection: Selection, dry_run: bool) -> None:
     """Continue suspended sessions from their last checkpoint.
 
     \b
     Examples:
       agentic resume outliers-x7k2p
     """
-    _steer(target, names, {"suspend": False}, "resuming", "is not suspended")
+    _steer(target, selection, dry_run, {"suspend": False}, "resuming", "is not suspended")
 
 
 @click.command()
-@_names
+@selection_options
+@dry_run_option
 @target_options
-def close(target: Target, names: tuple[str, ...]) -> None:
+def close(target: Target, selection: Selection, dry_run: bool) -> None:
     """End conversations as Completed once their turns are done. This cannot be taken back.
 
     They take no more turns; `agentic fork NAME --conversation` goes on from their state in a new one.
@@ -67,55 +71,91 @@ def close(target: Target, names: tuple[str, ...]) -> None:
     \b
     Examples:
       agentic close support-x7k2p
-      agentic list --phase Idle -o name | xargs agentic close
+      agentic close --phase Idle --workflow support
     """
-    _steer(target, names, {"close": True}, "closing", "was told so already")
+    _steer(target, selection, dry_run, {"close": True}, "closing", "was told so already")
 
 
 @click.command()
-@_names
+@selection_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
 @target_options
-def delete(target: Target, names: tuple[str, ...], yes: bool) -> None:
+def delete(target: Target, selection: Selection, dry_run: bool, yes: bool) -> None:
     """Delete sessions, with their checkpoints and results. This cannot be taken back; a running one is ended.
 
     \b
     Examples:
       agentic delete outliers-x7k2p
-      agentic list --phase Failed -o name | xargs agentic delete --yes
+      agentic delete --phase Failed --workflow outliers
     """
-    if not yes and not terminal.is_interactive():
+    if not yes and not dry_run and not terminal.is_interactive():
         raise click.UsageError("deleting cannot be taken back: add --yes where nobody can be asked")
     with target.open() as project:
-        sessions = [project.name_session(name) for name in names]
-        if not yes:
-            click.confirm(f"delete {', '.join(sessions)} with checkpoints and results?", abort=True, err=True)
-        for name in sessions:
-            project.api.delete(SESSIONS, project.namespace, name)
-            terminal.say(f"{SESSIONS.singular}/{name} deleted")
+        sessions, refused = _choose(project, selection, lambda _: True)
+        if sessions and not yes and not dry_run:
+            names = ", ".join(session.name for session in sessions)
+            click.confirm(f"delete {names} with checkpoints and results?", abort=True, err=True)
+        for session in sessions:
+            if not dry_run:
+                project.api.delete(SESSIONS, project.namespace, session.name)
+            _say(session, "deleted", dry_run)
+    _finish(selection, sessions, refused)
 
 
-def _steer(target: Target, names: tuple[str, ...], wanted: Mapping[str, bool], done: str, unchanged: str) -> None:
+def _steer(
+    target: Target, selection: Selection, dry_run: bool, wanted: Mapping[str, bool], done: str, unchanged: str
+) -> None:
     """Change each session; continue after a refusal, and fail at the end."""
-    refused = []
     with target.open() as project:
-        for name in (project.name_session(each) for each in names):
+        sessions, refused = _choose(project, selection, lambda session: needs_change(session, wanted))
+        for session in sessions:
+            if not needs_change(session, wanted):
+                terminal.say(f"{SESSIONS.singular}/{session.name} {unchanged}")
+                continue
             try:
-                changed = _steer_one(project, name, wanted)
+                if not dry_run:
+                    project.patch_session(session.name, {"spec": dict(wanted)})
             except PermanentError as error:
                 refused.append(str(error))
                 continue
-            terminal.say(f"{SESSIONS.singular}/{name} {done if changed else unchanged}")
+            _say(session, done, dry_run)
+    _finish(selection, sessions, refused)
+
+
+def _choose(
+    project: Project, selection: Selection, is_meant: Callable[[Session], bool]
+) -> tuple[list[Session], list[str]]:
+    """Return the sessions that a command is for, and why others that were named are refused.
+
+    Of those that nobody named, the ones that it does not concern are left out: ended ones, those that were told so
+    before.
+    """
+    sessions: list[Session] = []
+    refused: list[str] = []
+    for found in selection.read(project):
+        try:
+            if isinstance(found, PermanentError):
+                raise found
+            is_wanted = is_meant(found)
+        except PermanentError as error:
+            if not selection.is_by_query:
+                refused.append(str(error))
+            continue
+        if is_wanted or not selection.is_by_query:
+            sessions.append(found)
+    return sessions, refused
+
+
+def _say(session: Session, done: str, dry_run: bool) -> None:
+    terminal.say(f"{SESSIONS.singular}/{session.name} {done}{' (dry run)' if dry_run else ''}")
+
+
+def _finish(selection: Selection, sessions: Sequence[Session], refused: Sequence[str]) -> None:
     if refused:
         raise PermanentError("; ".join(refused))
-
-
-def _steer_one(project: Project, name: str, wanted: Mapping[str, bool]) -> bool:
-    session = project.fetch_session(name)
-    if not needs_change(session, wanted):
-        return False
-    project.patch_session(name, {"spec": dict(wanted)})
-    return True
+    if selection.is_by_query and not sessions:
+        terminal.note("no such sessions that this concerns")
 
 
 def needs_change(session: Session, wanted: Mapping[str, bool]) -> bool:
