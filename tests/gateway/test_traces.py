@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from agentic_core.names import RUNNER_SERVICE_ACCOUNT
 from agentic_core.trace_context import derive_trace_id
 from hack.cluster.controlplane import ControlPlane
 from tests.support.collector import Collector
 from tests.support.commands import clean_environment
+from tests.support.frames import read_frame
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.kube import Space
 from tests.support.postgres import PostgresDatabase
@@ -121,20 +123,35 @@ def run_job(space: Space, name: str, database: PostgresDatabase, project: Path) 
     return done.stdout + done.stderr
 
 
+def read_trace_of_stream(gateway: Gateway, space: Space, client: Client, name: str, *wanted: str) -> set[str]:
+    """Return the traces that these events name to a client of the session's stream."""
+    asked = f"namespace={space.name}&sessionName={name}&after=0"
+    address = f"ws{gateway.address.removeprefix('http')}/ws?{asked}"
+    headers = {"Authorization": f"Bearer {client.token}"}
+    found: dict[str, str] = {}
+    with connect(address, additional_headers=headers, proxy=None) as stream:
+        while not found.keys() >= set(wanted):
+            about = read_frame(stream.recv(PATIENCE_SECONDS))["data"]["metadata"]
+            if about.get("event") in wanted:
+                found[about["event"]] = about["trace_id"]
+    return set(found.values())
+
+
 def test_one_trace_goes_from_the_request_over_the_operator_to_the_model_s_call(
     control_plane: ControlPlane,
     events: PostgresDatabase,
+    gateway: Gateway,
     space: Space,
     alice: Client,
     collector: Collector,
     tmp_path: Path,
 ) -> None:
     space.define()
-    with running_gateway(control_plane, events, tmp_path, **collector.variables()) as gateway:
-        line = begin(gateway, space, alice, "s1", LINE)[ANNOTATION]
-        assert f"trace_id={TRACE}" in gateway.log
-        gateway.call("GET", "/healthz")
-        gateway.call("GET", "/nowhere?token=query-of-a-request", headers={"x-more": "header-of-a-request"})
+    with running_gateway(control_plane, events, tmp_path, **collector.variables()) as traced:
+        line = begin(traced, space, alice, "s1", LINE)[ANNOTATION]
+        assert f"trace_id={TRACE}" in traced.log
+        traced.call("GET", "/healthz")
+        traced.call("GET", "/nowhere?token=query-of-a-request", headers={"x-more": "header-of-a-request"})
     space.operator("operator", is_started=True, **collector.variables(TRACES_ENDPOINT=collector.endpoint))
     start = read_trace_of_run(space, "s1")
     project = tmp_path / "project"
@@ -142,6 +159,7 @@ def test_one_trace_goes_from_the_request_over_the_operator_to_the_model_s_call(
     (project / "graph.py").write_text(GRAPH)
     (project / "langgraph.json").write_text('{"graphs": {"main": "./graph.py:graph"}, "dependencies": ["."]}')
     run_job(space, "s1", events, project)
+    assert read_trace_of_stream(gateway, space, alice, "s1", "run_started", "completed") == {TRACE}
     spans = collector.wait_for("start run", "chat gpt-test", "invoke_workflow")
     seen = {span.name: span for span in spans}
     chain = [
