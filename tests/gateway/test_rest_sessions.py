@@ -323,3 +323,57 @@ def test_sessions_are_found_by_what_their_inputs_hold(
         assert find(harmless).body["items"] == [], harmless
     assert find('{"n": 1}', "&labelSelector=a").code == 400
     assert find('{"n": 1}', "&continue=abc").code == 400
+
+
+CONTEXT = {
+    "type": "object",
+    "properties": {"model": {"type": "string"}, "user": {"type": "string"}},
+    "required": ["user"],
+    "x-graph-accepts": {
+        "type": "object",
+        "properties": {"model": {}, "user": {}},
+        "required": ["user"],
+        "additionalProperties": False,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "pointers"),
+    [
+        pytest.param({}, ["/spec/context/user"], id="a needed field is missing"),
+        pytest.param({"context": {"user": "ann", "modle": "x"}}, ["/spec/context/modle"], id="one that is not known"),
+        pytest.param({"context": {"user": "ann"}}, [], id="what the graph takes"),
+        pytest.param({"config": {"configurable": {"user": "ann"}}}, [], id="as graphs took it before contexts"),
+        pytest.param(
+            {"context": {"user": "ann"}, "config": {"configurable": {"thread_id": "t"}, "metadata": {"step": 1}}},
+            ["/spec/config/configurable/thread_id", "/spec/config/metadata/step"],
+            id="what no graph may be given",
+        ),
+        pytest.param({"context": {"user": "x" * 40_000}}, ["/spec/context"], id="too much"),
+        pytest.param(
+            {"context": {"user": "ann"}, "config": {"recursion_limit": 0}},
+            ["/spec/config/recursion_limit"],
+            id="the API server's own refusal",
+        ),
+        pytest.param({"context": {}, "workflowRef": {"name": "report", "graph": "other"}}, [], id="another graph"),
+    ],
+)
+def test_a_config_or_context_that_the_graph_does_not_take_starts_nothing(
+    gateway: Gateway, space: Space, alice: Client, spec: Json, pointers: list[str]
+) -> None:
+    space.define(status={"contextSchema": CONTEXT, "configSchema": CONTEXT})
+    body = {"spec": {"workflowRef": {"name": "report"}, **spec}}
+    reply = gateway.call("POST", path_of(space), body, token=alice.token)
+    if not pointers:
+        assert reply.code == 201
+        return
+    assert reply.code in (400, 422)
+    assert [each["pointer"] for each in reply.body["errors"]] == pointers
+    assert space.sessions() == []
+
+
+def test_what_the_definition_gives_need_not_be_given_again(gateway: Gateway, space: Space, alice: Client) -> None:
+    space.define(defaults={"context": {"user": "ann"}}, status={"contextSchema": CONTEXT})
+    body = {"spec": {"workflowRef": {"name": "report"}}}
+    assert gateway.call("POST", path_of(space), body, token=alice.token).code == 201

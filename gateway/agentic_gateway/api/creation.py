@@ -1,4 +1,4 @@
-"""New sessions: their inputs judged first, then created in the caller's name."""
+"""New sessions: what they give the graph is judged first, then they are created in the caller's name."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ from agentic_core.contract import MAX_INPUT_BYTES
 from agentic_core.names import API_VERSION, GROUP, MAX_SESSION_NAME, generate_prefix
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
 from agentic_core.trace_context import TRACE_ANNOTATION
-from agentic_gateway.api.inputs import find_input_problems
+from agentic_gateway.api.inputs import find_input_problems, find_settings_refusals
 from agentic_gateway.api.models import NewMetadata
 from agentic_gateway.auth.identity import Caller
 from agentic_gateway.context import Context
@@ -35,7 +35,7 @@ async def create_session_of(
 
     ``at`` is the pointer of the spec in the request's body. ``repetition`` stands for the request's idempotency key:
     the session is marked by it, and where the mark is there already, that session is the answer. Raises ``Refused``:
-    ``invalid-input`` with each fault of the inputs, and what the API server refuses.
+    ``invalid-input`` with each fault of the inputs, config and context, and what the API server refuses.
     """
     await require_inputs(context, caller, namespace, spec, at=at)
     body: Json = {
@@ -92,7 +92,7 @@ def locate(namespace: str, exchange: Exchange) -> dict[str, str]:
 
 
 async def require_inputs(context: Context, caller: Caller, namespace: str, spec: Json, *, at: str) -> None:
-    """Raise ``Refused`` where the definition refuses the inputs, or there is none of that name."""
+    """Raise ``Refused`` where the definition refuses inputs, config or context, or there is none of that name."""
     ref = spec.get("workflowRef")
     name = ref.get("name") if isinstance(ref, dict) else None
     if not isinstance(ref, dict) or not isinstance(name, str) or not name:
@@ -111,6 +111,8 @@ async def require_inputs(context: Context, caller: Caller, namespace: str, spec:
         if refused.status != 404:
             raise
         raise Refused("invalid-input", refused.detail, [error]) from refused
+    if refusals := find_settings_refusals(definition, spec, at=at):
+        raise Refused("invalid-input", f"workflow {name!r} does not take this config or context", refusals)
     if "inputs" not in spec and ("forkFrom" in spec or spec.get("mode") == "Conversation"):
         return
     problems = await find_input_problems(context.checker, definition, spec.get("inputs"), at=f"{at}/inputs")

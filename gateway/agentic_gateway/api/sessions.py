@@ -22,9 +22,9 @@ router = APIRouter(prefix="/api/v1", tags=["sessions"], route_class=OnceRoute)
 async def create_session(
     namespace: Namespace, body: NewSession, context: WithContext, caller: WithCaller, repetition: WithRepetition
 ) -> Response:
-    """Check the inputs against the workflow's schema, then create the session in the caller's name.
+    """Check inputs, config and context against the workflow's schemas, then create the session in the caller's name.
 
-    Inputs that the workflow refuses get 400 with a pointer, keyword and message for each fault, and nothing is created.
+    What the workflow refuses gets 400 with a pointer, keyword and message for each fault, and nothing is created.
     """
     reference = body.spec.get("workflowRef")
     base = reference.get("name") if isinstance(reference, dict) else None
