@@ -11,15 +11,21 @@ import type { Fault } from './validator';
 const strings = formStrings.form;
 const MAX_SHOWN = 20;
 
-interface ErrorSummaryProps {
-  readonly faults: readonly Fault[];
+/** A fault, what it is in, and the way there. */
+export interface Place extends Fault {
+  /** The name of the value that it is in; empty for the form's own. */
+  readonly title: string;
   readonly schema: unknown;
-  readonly onChoose: (pointer: string) => void;
+  readonly onChoose: () => void;
+}
+
+interface ErrorSummaryProps {
+  readonly places: readonly Place[];
   readonly ref: Ref<HTMLDivElement>;
 }
 
-export function ErrorSummary({ faults, schema, onChoose, ref }: ErrorSummaryProps) {
-  if (faults.length === 0) return null;
+export function ErrorSummary({ places, ref }: ErrorSummaryProps) {
+  if (places.length === 0) return null;
   return (
     <div
       ref={ref}
@@ -29,20 +35,20 @@ export function ErrorSummary({ faults, schema, onChoose, ref }: ErrorSummaryProp
     >
       <p className="text-destructive flex items-center gap-1.5 font-medium">
         <CircleAlert aria-hidden className="size-3.5" />
-        {strings.faultCount(faults.length)}
+        {strings.faultCount(places.length)}
       </p>
       <ul className="list-disc space-y-0.5 pl-5">
-        {faults.slice(0, MAX_SHOWN).map(({ pointer, message }, index) => (
+        {places.slice(0, MAX_SHOWN).map(({ pointer, message, title, schema, onChoose }, index) => (
           <li key={index}>
-            {pointer !== '' && (
+            {(pointer !== '' || title !== '') && (
               <>
                 <button
                   type="button"
                   dir="auto"
                   className="font-medium break-all underline underline-offset-2"
-                  onClick={() => onChoose(pointer)}
+                  onClick={onChoose}
                 >
-                  {namePlace(pointer, schema)}
+                  {[title, namePlace(pointer, schema)].filter((each) => each !== '').join(' › ')}
                 </button>
                 {': '}
               </>

@@ -1,121 +1,96 @@
 /**
- * A whole form for one value: drawn from its schema or written as JSON or YAML, judged before it is sent, sent once.
+ * A whole form: one value, and further ones in folds, each drawn from its schema or written as JSON or YAML.
  *
- * Nothing is sent while the value is refused here. What the server refuses stands at its fields, until these change.
+ * All of them are judged before anything is sent, and sent once. Nothing is sent while one of them is refused here. What
+ * the server refuses stands at its fields, until these change.
  */
-import { type FormEvent, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { type FormEvent, type ReactNode, useCallback, useEffect, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 
 import { Problem } from '@/api';
 import { Button } from '@/components/ui/button';
-import { cn } from '@/lib/cn';
 import { showLine } from '@/lib/text';
 import { formStrings } from '@/strings/form';
-import { fillRequired, toDisplay } from './display';
-import { dropDraft, keepDraft, readDraft } from './drafts';
-import { ErrorSummary } from './ErrorSummary';
+import { ErrorSummary, type Place } from './ErrorSummary';
+import { FoldedValue } from './FoldedValue';
 import type { FormValue } from './numbers';
-import { RawEditor } from './RawEditor';
-import { SchemaForm } from './SchemaForm';
-import { withoutSecrets } from './secrets';
-import { type Fault, FormValidator, type Schema, prepareFor, withoutGaps } from './validator';
-import { joinPointer, splitPointer } from './validator/pointers';
+import { type ValueSource, type ValueState, useValue } from './value';
+import { ModeSwitch, ValueFields } from './ValueFields';
+import { splitPointer } from './validator/pointers';
 
 const strings = formStrings.form;
-const DRAFT_MILLISECONDS = 250;
 
-type Mode = 'form' | 'json' | 'yaml';
+/** A value beside the form's own. */
+export interface FurtherValue {
+  readonly state: ValueState;
+  readonly title: string;
+  readonly hint: string;
+  /** Whether something in it has to be said: then it is not folded. */
+  readonly isNeeded: boolean;
+}
 
-export interface ValueFormProps {
-  /** What the form is drawn from; null where any value is taken. */
-  readonly schema: FormValue;
-  /** What refuses values, where that is not the schema that the form is drawn from. */
-  readonly judging?: FormValue | undefined;
-  readonly hints?: unknown;
-  readonly initial?: FormValue | undefined;
-  /** Under this name what is typed survives a reload. */
-  readonly draft?: string | undefined;
-  /** Where the value stands in the body that is sent, such as `/spec/inputs`. */
-  readonly at: string;
+export interface ValueFormProps extends ValueSource {
   readonly label: string;
   readonly submitLabel: string;
   readonly busyLabel: string;
+  readonly further?: readonly FurtherValue[];
   /** Sends the value; raises `Problem`. It is not called again before it has ended. */
   readonly onSubmit: (value: FormValue | undefined) => Promise<void>;
   /** What else can be done with the value. */
   readonly actions?: ((value: FormValue | undefined) => ReactNode) | undefined;
-  /** Further fields of the same form, before those of the value. */
+  /** Further fields of the same form, after those of the values. */
   readonly children?: ReactNode;
-  readonly idPrefix?: string | undefined;
 }
 
-/** A fault that the server found, and the value that it found it in. */
-interface Refusal extends Fault {
-  readonly found: unknown;
-}
+const NO_FURTHER: readonly FurtherValue[] = [];
 
 export function ValueForm(props: ValueFormProps) {
-  const { schema, judging = schema, hints, initial, draft, at, label, idPrefix = 'input' } = props;
-  const [start] = useState(() => {
-    const begun = fillRequired(initial, toDisplay(schema));
-    const kept = draft === undefined ? null : readDraft(draft);
-    return { initial: begun, value: kept ?? begun, isKept: kept !== null };
-  });
-  const [value, setValue] = useState<FormValue | undefined>(start.value);
-  // Another generation is another form: the library keeps values of its own.
-  const [generation, setGeneration] = useState(0);
-  const [isKept, setKept] = useState(start.isKept);
-  const [mode, setMode] = useState<Mode>(schema === null ? 'json' : 'form');
-  const [unread, setUnread] = useState<string | null>(null);
+  const { label, further = NO_FURTHER } = props;
+  const own = useValue(props);
+  const states = [own, ...further.map(({ state }) => state)];
+  const [opened, setOpened] = useState<ReadonlySet<string>>(
+    () =>
+      new Set(
+        further.filter(({ state, isNeeded }) => isNeeded || state.isKept).map(({ state }) => state.idPrefix),
+      ),
+  );
   const [attempts, setAttempts] = useState(0);
-  const [refusals, setRefusals] = useState<readonly Refusal[]>([]);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [isBusy, setBusy] = useState(false);
   const isSending = useRef(false);
   const form = useRef<HTMLFormElement>(null);
   const summary = useRef<HTMLDivElement>(null);
-  const isReady = usePrepared(judging);
-  const validator = useMemo(() => new FormValidator((judging ?? true) as Schema), [judging]);
-  // The one who draws asks which alternative a value fits: by the schema that is drawn.
-  const drawing = useMemo(
-    () => (judging === schema ? validator : new FormValidator((schema ?? true) as Schema)),
-    [judging, schema, validator],
-  );
 
-  useDraft(draft, value, schema, hints, start.value);
-
-  const verdict = useMemo(
-    () => (isReady && attempts > 0 ? validator.judge.judge(withoutGaps(value ?? {})) : null),
-    [isReady, attempts, validator, value],
-  );
-  const standing = useMemo(
-    () => refusals.filter(({ pointer, found }) => findAt(value, pointer) === found),
-    [refusals, value],
-  );
-  const faults = useMemo(() => [...(verdict?.faults ?? []), ...standing], [verdict, standing]);
-
-  const change = useCallback((next: FormValue | undefined) => {
-    setValue(next);
-    setProblem(null);
+  const setOpen = useCallback((idPrefix: string, isOpen: boolean) => {
+    setOpened((known) => {
+      if (known.has(idPrefix) === isOpen) return known;
+      return isOpen ? new Set([...known, idPrefix]) : new Set([...known].filter((each) => each !== idPrefix));
+    });
   }, []);
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    if (isSending.current || !isReady) return;
+    if (isSending.current || states.some(({ isReady }) => !isReady)) return;
     setProblem(null);
-    const sent = withoutGaps(value) as FormValue | undefined;
     setAttempts((count) => count + 1);
-    if (unread !== null || validator.judge.judge(sent ?? {}).faults.length > 0) return;
+    const refused = states.filter((state) => !state.judge());
+    for (const { idPrefix } of refused) setOpen(idPrefix, true);
+    if (refused.length > 0) return;
     isSending.current = true;
     setBusy(true);
-    setRefusals([]);
+    for (const state of states) state.forgetRefusals();
     try {
-      await props.onSubmit(sent);
-      if (draft !== undefined) dropDraft(draft);
+      await props.onSubmit(own.sent);
+      for (const state of states) state.dropDraft();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      const found = readRefusals(error, at, value);
-      setRefusals(found);
-      setProblem(found.length > 0 && found.length === error.errors.length ? null : error);
+      let placed = 0;
+      for (const state of states) {
+        const count = state.takeRefusals(error);
+        if (count > 0) setOpen(state.idPrefix, true);
+        placed += count;
+      }
+      setProblem(placed > 0 && placed === error.errors.length ? null : error);
       setAttempts((count) => count + 1);
     } finally {
       isSending.current = false;
@@ -131,7 +106,8 @@ export function ValueForm(props: ValueFormProps) {
     target?.focus();
   }, [attempts, isBusy]);
 
-  const choose = (pointer: string) => {
+  const choose = (idPrefix: string, pointer: string) => {
+    flushSync(() => setOpen(idPrefix, true));
     const parts = splitPointer(pointer);
     for (let length = parts.length; length >= 0; length -= 1) {
       const found = document.getElementById([idPrefix, ...parts.slice(0, length)].join('_'));
@@ -141,18 +117,26 @@ export function ValueForm(props: ValueFormProps) {
       }
     }
   };
+  const places: Place[] = [{ state: own, title: '' }, ...further].flatMap(({ state, title }) =>
+    state.faults.map((fault) => ({
+      ...fault,
+      title,
+      schema: state.schema,
+      onChoose: () => choose(state.idPrefix, fault.pointer),
+    })),
+  );
 
   const restart = () => {
-    if (draft !== undefined) dropDraft(draft);
-    setKept(false);
-    setValue(start.initial);
-    setGeneration((count) => count + 1);
-    setUnread(null);
+    for (const state of states) state.restart();
     setAttempts(0);
-    setRefusals([]);
+    setProblem(null);
+  };
+  const change = (state: ValueState) => (next: FormValue | undefined) => {
+    state.change(next);
+    setProblem(null);
   };
 
-  if (!isReady) return <p className="text-muted-foreground text-[13px]">{strings.preparing}</p>;
+  if (!own.isReady) return <p className="text-muted-foreground text-[13px]">{strings.preparing}</p>;
   return (
     <form
       ref={form}
@@ -161,7 +145,7 @@ export function ValueForm(props: ValueFormProps) {
       className="space-y-4"
       aria-label={label}
     >
-      {isKept && (
+      {states.some(({ isKept }) => isKept) && (
         <div
           role="status"
           className="bg-muted flex flex-wrap items-center justify-between gap-2 rounded-md px-3 py-1.5 text-xs"
@@ -172,8 +156,8 @@ export function ValueForm(props: ValueFormProps) {
           </Button>
         </div>
       )}
-      <ModeSwitch mode={mode} hasForm={schema !== null} onChange={setMode} isBlocked={unread !== null} />
-      <ErrorSummary ref={summary} faults={faults} schema={schema} onChoose={choose} />
+      <ModeSwitch state={own} label={strings.modes} />
+      <ErrorSummary ref={summary} places={places} />
       {problem !== null && (
         <div
           role="alert"
@@ -185,133 +169,28 @@ export function ValueForm(props: ValueFormProps) {
           </p>
         </div>
       )}
-      {mode === 'form' ? (
-        <SchemaForm
-          key={generation}
-          schema={schema}
-          hints={hints}
-          validator={drawing}
-          value={value}
-          onChange={change}
-          faults={faults}
-          idPrefix={idPrefix}
+      <ValueFields state={own} label={label} isDisabled={isBusy} onChange={change(own)} />
+      {further.map(({ state, title, hint }) => (
+        <FoldedValue
+          key={state.idPrefix}
+          state={state}
+          title={title}
+          hint={hint}
+          isOpen={opened.has(state.idPrefix)}
+          onToggle={(isOpen) => setOpen(state.idPrefix, isOpen)}
           isDisabled={isBusy}
+          onChange={change(state)}
         />
-      ) : (
-        <RawEditor
-          key={generation}
-          language={mode}
-          value={value}
-          label={label}
-          isDisabled={isBusy}
-          onChange={(next, found) => {
-            setUnread(found);
-            if (found === null) change(next);
-          }}
-        />
-      )}
-      {verdict !== null && verdict.undecided !== null && (
-        <p role="status" className="text-muted-foreground text-xs">
-          {strings.undecided}
-        </p>
-      )}
+      ))}
       {props.children}
       <div className="bg-background/90 sticky bottom-0 -mx-1 flex flex-wrap items-center gap-2 border-t px-1 py-3 backdrop-blur">
         <Button type="submit" isBusy={isBusy}>
           {isBusy ? props.busyLabel : props.submitLabel}
         </Button>
-        {props.actions?.(withoutGaps(value) as FormValue | undefined)}
+        {props.actions?.(own.sent)}
       </div>
     </form>
   );
-}
-
-function ModeSwitch({
-  mode,
-  hasForm,
-  onChange,
-  isBlocked,
-}: {
-  mode: Mode;
-  hasForm: boolean;
-  onChange: (mode: Mode) => void;
-  isBlocked: boolean;
-}) {
-  const modes: Mode[] = hasForm ? ['form', 'json', 'yaml'] : ['json', 'yaml'];
-  return (
-    <div role="group" aria-label={strings.modes} className="bg-muted flex w-fit gap-0.5 rounded-md p-0.5">
-      {modes.map((each) => (
-        <button
-          key={each}
-          type="button"
-          aria-pressed={mode === each}
-          // A text that cannot be read has no value that another mode could show.
-          disabled={isBlocked && mode !== each}
-          className={cn(
-            'rounded px-2.5 py-1 text-xs font-medium disabled:opacity-50',
-            mode === each ? 'bg-card shadow-xs' : 'text-muted-foreground hover:text-foreground',
-          )}
-          onClick={() => onChange(each)}
-        >
-          {strings.modeNames[each]}
-        </button>
-      ))}
-    </div>
-  );
-}
-
-/** Returns whether what a schema needs for its checks is loaded. */
-function usePrepared(schema: FormValue): boolean {
-  const [prepared, setPrepared] = useState<FormValue | undefined>(undefined);
-  useEffect(() => {
-    let isCurrent = true;
-    void prepareFor(schema).then(() => {
-      if (isCurrent) setPrepared(schema);
-    });
-    return () => {
-      isCurrent = false;
-    };
-  }, [schema]);
-  return prepared === schema;
-}
-
-/** Keeps what is typed, a moment after the last key and when the page goes. */
-function useDraft(
-  name: string | undefined,
-  value: FormValue | undefined,
-  schema: FormValue,
-  hints: unknown,
-  start: FormValue | undefined,
-): void {
-  useEffect(() => {
-    if (name === undefined || value === undefined || value === start) return;
-    const keep = () => keepDraft(name, withoutSecrets(value, schema, hints));
-    const timer = setTimeout(keep, DRAFT_MILLISECONDS);
-    window.addEventListener('pagehide', keep);
-    return () => {
-      clearTimeout(timer);
-      window.removeEventListener('pagehide', keep);
-    };
-  }, [name, value, schema, hints, start]);
-}
-
-/** Returns the faults of a refusal that are about the value, with pointers into it. */
-function readRefusals(problem: Problem, at: string, value: FormValue | undefined): Refusal[] {
-  return problem.errors
-    .filter(({ pointer }) => pointer === at || pointer.startsWith(`${at}/`))
-    .map(({ pointer, message, keyword }) => {
-      const place = joinPointer(splitPointer(pointer.slice(at.length)));
-      return { pointer: place, message, keyword, found: findAt(value, place) };
-    });
-}
-
-function findAt(value: unknown, pointer: string): unknown {
-  let found = value;
-  for (const part of splitPointer(pointer)) {
-    found =
-      typeof found === 'object' && found !== null ? (found as Record<string, unknown>)[part] : undefined;
-  }
-  return found;
 }
 
 /** Returns the control of a field: itself, or the first one in it. */

@@ -54,6 +54,7 @@ export const formStrings = {
     modeNames: { form: 'Form', json: 'JSON', yaml: 'YAML' },
     choose: 'Choose…',
     preparing: 'Preparing the form…',
+    said: (names: string) => `Set: ${names}`,
     draftRestored: 'What you typed before is here again. Passwords are never kept.',
     startOver: 'Start over',
     faultCount: (count: number) => `${plural(count, 'value is', 'values are')} not right yet`,

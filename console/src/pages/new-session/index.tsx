@@ -1,9 +1,9 @@
 /** A new session of one workflow, by the form of its schema. */
 import { useQuery } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useCallback, useState } from 'react';
 
-import { type Json, type JsonObject, Problem, api, asObject } from '@/api';
+import { type AgenticSessionSpec, type Json, type JsonObject, Problem, api, asObject } from '@/api';
 import { useTitle } from '@/app/title';
 import { useMyself } from '@/auth/myself';
 import { PageHeader } from '@/components/PageHeader';
@@ -12,13 +12,17 @@ import { Checkbox } from '@/components/ui/checkbox';
 import { Input } from '@/components/ui/input';
 import { Label } from '@/components/ui/label';
 import { Skeleton } from '@/components/ui/skeleton';
+import { FoldSummary } from '@/form/FoldedValue';
 import { useRequestKeys } from '@/form/idempotency';
 import { type FormValue, toForm } from '@/form/numbers';
-import { ValueForm } from '@/form/ValueForm';
+import { useValue } from '@/form/value';
+import { type FurtherValue, ValueForm } from '@/form/ValueForm';
+import { isMembers } from '@/form/validator/objects';
 import { showLine, showText } from '@/lib/text';
 import { newSessionStrings as strings } from '@/strings/newSession';
 import { ManifestButton } from './ManifestButton';
 import { type Kind, buildSpec, isConversational, readRules, splitWorkflow } from './rules';
+import { readConfigRules, readContextRules } from './settings';
 
 const route = getRouteApi('/shell/new/$namespace/$workflow');
 
@@ -145,7 +149,17 @@ function Start({ namespace, name, kind, definition, schemas, from, source }: Sta
   const spec = asObject(definition['spec']) ?? {};
   const description = typeof spec['description'] === 'string' ? spec['description'] : '';
   const problem = findUnready(definition);
-  const settings = { name, kind, displayName, asConversation, by: myself.data?.username ?? '' };
+  const draft = `session.${namespace}/${kind}/${name}/${from ?? ''}`;
+  const given = useSettings(definition, schemas, source, draft);
+  const settings = {
+    name,
+    kind,
+    displayName,
+    asConversation,
+    by: myself.data?.username ?? '',
+    config: given.config,
+    context: given.context,
+  };
 
   const create = async (inputs: FormValue | undefined) => {
     const body = {
@@ -156,7 +170,8 @@ function Start({ namespace, name, kind, definition, schemas, from, source }: Sta
     try {
       const made = await api.post('/api/v1/agentic-sessions/{namespace}', {
         path: { namespace },
-        body: body,
+        // What has another shape is refused before it comes here.
+        body: { ...body, spec: body.spec as AgenticSessionSpec },
         headers: { 'Idempotency-Key': keys.take(body) },
       });
       const found = asObject((made as unknown as JsonObject)['metadata'])?.['name'];
@@ -201,8 +216,9 @@ function Start({ namespace, name, kind, definition, schemas, from, source }: Sta
         judging={rules.judging}
         hints={rules.hints}
         initial={initial}
-        draft={`session.${namespace}/${kind}/${name}/${from ?? ''}`}
+        draft={draft}
         at={asConversation ? '/spec/turns/0/input' : '/spec/inputs'}
+        further={given.further}
         label={strings.label}
         submitLabel={asConversation ? strings.startConversation : strings.start}
         busyLabel={strings.creating}
@@ -213,9 +229,9 @@ function Start({ namespace, name, kind, definition, schemas, from, source }: Sta
           />
         )}
       >
-        <details className="group rounded-md border px-3 py-2" open={nameProblem !== null || undefined}>
-          <summary className="cursor-pointer text-[13px] font-medium">{strings.more}</summary>
-          <div className="mt-3 grid gap-4 pb-1 sm:grid-cols-2">
+        <details className="group rounded-md border" open={nameProblem !== null || undefined}>
+          <FoldSummary title={strings.more} />
+          <div className="grid gap-4 border-t px-3 py-3 sm:grid-cols-2">
             <div className="space-y-1.5">
               <Label htmlFor="session-name">{strings.name}</Label>
               <Input
@@ -267,6 +283,50 @@ function Start({ namespace, name, kind, definition, schemas, from, source }: Sta
       </ValueForm>
     </div>
   );
+}
+
+/** Config and context: offered where something is known of them, or the session before gave any. */
+function useSettings(definition: JsonObject, schemas: JsonObject, source: JsonObject | null, draft: string) {
+  const [rules] = useState(() => ({
+    config: readConfigRules(schemas['config'], definition),
+    context: readContextRules(schemas['context'], definition),
+  }));
+  const [before] = useState(() => ({
+    config: source?.['config'] === undefined ? undefined : toForm(source['config']),
+    context: source?.['context'] === undefined ? undefined : toForm(source['context']),
+  }));
+  const config = useValue({
+    ...rules.config,
+    initial: before.config,
+    draft: `${draft}#config`,
+    at: '/spec/config',
+    idPrefix: 'config',
+  });
+  const { check } = rules.context;
+  const context = useValue({
+    ...rules.context,
+    check: useCallback((value: FormValue | undefined) => check(value, config.sent), [check, config.sent]),
+    initial: before.context,
+    draft: `${draft}#context`,
+    at: '/spec/context',
+    idPrefix: 'context',
+  });
+  const isOffered = (key: 'config' | 'context') => isMembers(schemas[key]) || before[key] !== undefined;
+  const { isNeeded } = rules.context;
+  const words = strings.settings;
+  const further: FurtherValue[] = [
+    ...(isOffered('context')
+      ? [{ state: context, title: words.context, hint: words.contextHint, isNeeded }]
+      : []),
+    ...(isOffered('config')
+      ? [{ state: config, title: words.config, hint: words.configHint, isNeeded: false }]
+      : []),
+  ];
+  return {
+    further,
+    config: isOffered('config') ? config.sent : undefined,
+    context: isOffered('context') ? context.sent : undefined,
+  };
 }
 
 /** Returns why a workflow is not ready; null where it is, or nothing is known. */

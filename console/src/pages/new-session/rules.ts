@@ -46,19 +46,25 @@ export interface Settings {
   readonly asConversation: boolean;
   /** Whose first turn it is. */
   readonly by: string;
+  readonly config: FormValue | undefined;
+  readonly context: FormValue | undefined;
 }
 
 /** A new session's spec, with inputs as the form has them: numbers with all their digits. */
 export type NewSpec = Pick<AgenticSessionSpec, 'workflowRef' | 'displayName' | 'mode'> & {
+  readonly config?: FormValue;
+  readonly context?: FormValue;
   readonly inputs?: FormValue;
   readonly turns?: { name: string; input?: FormValue; by?: string }[];
 };
 
 export function buildSpec(settings: Settings, inputs: FormValue | undefined): NewSpec {
-  const { name, kind, displayName, asConversation, by } = settings;
+  const { name, kind, displayName, asConversation, by, config, context } = settings;
   const spec: NewSpec = {
     workflowRef: kind === 'WorkflowDefinition' ? { name } : { name, kind },
     ...(displayName === '' ? {} : { displayName }),
+    ...(config === undefined ? {} : { config }),
+    ...(context === undefined ? {} : { context }),
   };
   if (inputs === undefined) return asConversation ? { ...spec, mode: 'Conversation' } : spec;
   if (!asConversation) return { ...spec, inputs };
