@@ -1,5 +1,7 @@
 """A conversation: what is said is there at once and stays, can be said otherwise, and can be stopped."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -151,9 +153,7 @@ def test_a_message_is_edited_and_answered_anew_from_where_it_was_said(
         take_turn(talk, say(page, talk, text))
         answer(talk, f"answer {number}")
         expect(page.get_by_text(f"answer {number}")).to_be_visible()
-    first, second = (page.locator(f"[data-turn={each['name']}]") for each in list_turns(talk)[:2])
-    # Nothing was before the first one that the graph could go back to.
-    expect(first.get_by_role("button", name="Edit")).to_have_attribute("aria-disabled", "true")
+    second = page.locator(f"[data-turn={list_turns(talk)[1]['name']}]")
     second.hover()
     second.get_by_role("button", name="Edit").click()
     expect(composer(page)).to_have_value("two")
@@ -169,6 +169,70 @@ def test_a_message_is_edited_and_answered_anew_from_where_it_was_said(
     again = wait_turns(talk, 5)[-1]
     assert (again["input"], again["fromCheckpoint"]) == (words("two, but better"), "c1")
     expect(last).to_contain_text("no longer part of the conversation")
+
+
+def test_the_first_message_is_edited_in_a_new_conversation_with_the_same_settings(
+    visitor: Visitor, alice: Client, space: Space, backstage: Backstage, store: Database
+) -> None:
+    space.define("chat")
+    settings = {"displayName": "Tea", "context": {"user": "ann", "id": 12345678901234567}, "keepWarmSeconds": 60}
+    talk = begin_story(space, backstage, store, "tea", workflow="chat", mode="Conversation", **settings)
+    talk.report(phase="Idle")
+    page = open_chat(visitor, alice, talk)
+    take_turn(talk, say(page, talk, "one <b>thing</b>"))
+    answer(talk, "answer 1")
+    expect(page.get_by_text("answer 1")).to_be_visible()
+    first = page.locator(f"[data-turn={list_turns(talk)[0]['name']}]")
+    # Answered anew it would be another conversation: that is said before anything is sent.
+    for button in ("Answer anew", "Edit"):
+        first.hover()
+        first.get_by_role("button", name=button).click()
+        expect(page.get_by_text("a new conversation begins with it")).to_be_visible()
+        expect(composer(page)).to_have_value("one <b>thing</b>")
+        page.get_by_role("button", name="Cancel").click()
+        expect(composer(page)).to_have_value("")
+    first.hover()
+    first.get_by_role("button", name="Edit").click()
+    visitor.check_accessibility()
+    visitor.take_pictures("chat-edit")
+    composer(page).fill("another thing")
+    composer(page).press("Enter")
+    expect(page).to_have_url(re.compile(rf"/chat/{space.name}/chat-[^/]+$"))
+    expect(page.locator("[data-turn=t0001]")).to_contain_text("another thing")
+    expect(page.get_by_text("answer 1")).to_have_count(0)
+    made = space.session(page.url.rpartition("/")[2])["spec"]
+    (turn,) = made["turns"]
+    assert (turn["input"], turn["by"]) == (words("another thing"), made["createdBy"])
+    assert {key: made[key] for key in settings} == settings
+    assert made["mode"] == "Conversation"
+    # The one that it came from is as it was.
+    assert [each["input"] for each in list_turns(talk)] == [words("one <b>thing</b>")]
+    page.go_back()
+    expect(page.get_by_text("answer 1")).to_be_visible()
+    expect(composer(page)).to_have_value("")
+
+
+def test_who_may_not_start_a_conversation_is_told_so_where_the_first_message_is_edited(
+    visitor: Visitor, somebody: Callable[..., Client], talk: Story
+) -> None:
+    roles = talk.space.plane
+    rule = {"apiGroups": ["agentic-operator.dev"], "resources": ["agenticsessions"], "verbs": ["patch"]}
+    role = {"metadata": {"name": f"{talk.space.name}-talk"}, "rules": [rule]}
+    roles.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", role)
+    page = open_chat(visitor, somebody("talker", "agentic-view", f"{talk.space.name}-talk"), talk)
+    turn = say(page, talk, "one")
+    take_turn(talk, turn)
+    answer(talk, "answer 1")
+    first = page.locator(f"[data-turn={turn['name']}]")
+    expect(page.get_by_text("answer 1")).to_be_visible()
+    first.hover()
+    first.get_by_role("button", name="Edit").click()
+    composer(page).fill("two")
+    composer(page).press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("create")
+    # What was written is still there.
+    expect(composer(page)).to_have_value("two")
+    assert len(talk.space.sessions()) == 1
 
 
 def test_a_tool_call_is_approved_in_place(visitor: Visitor, alice: Client, talk: Story) -> None:

@@ -19,12 +19,14 @@ interface ComposerProps {
   /** Stops the turn that is on; null where none is. */
   readonly onStop: (() => void) | null;
   readonly isStopping: boolean;
-  readonly isEditing: boolean;
+  /** What becomes of the earlier message that is edited; null where none is. */
+  readonly editing: string | null;
   readonly onCancelEdit: () => void;
 }
 
 export function Composer(props: ComposerProps) {
-  const { text, onChange, onSend, isSending, onStop, isStopping, isEditing, onCancelEdit } = props;
+  const { text, onChange, onSend, isSending, onStop, isStopping, editing, onCancelEdit } = props;
+  const isEditing = editing !== null;
   const field = useRef<HTMLTextAreaElement>(null);
   const [isJson, setJson] = useState(false);
   const [fault, setFault] = useState('');
@@ -64,7 +66,7 @@ export function Composer(props: ComposerProps) {
       <div className="mx-auto max-w-3xl space-y-1.5">
         {isEditing && (
           <p className="bg-muted flex items-center justify-between rounded-md px-2.5 py-1 text-xs">
-            {strings.editing}
+            {editing}
             <Button variant="ghost" size="icon-sm" aria-label={strings.cancel} onClick={onCancelEdit}>
               <X aria-hidden />
             </Button>

@@ -3,7 +3,15 @@ import type { JsonObject } from '@/api';
 import { emptyModel, fold } from '@/live/model';
 import { readSession } from '@/live/session';
 import { aMessage } from '@/live/testing';
-import { buildEntries, findBase, listTurns, readWords, writeWords } from './conversation';
+import {
+  beginsAnew,
+  buildAnew,
+  buildEntries,
+  findBase,
+  listTurns,
+  readWords,
+  writeWords,
+} from './conversation';
 
 const turn = (name: string, more: JsonObject = {}): JsonObject => ({
   name,
@@ -72,6 +80,13 @@ describe('the turns of a conversation', () => {
     expect(findBase(turns, 'gone')).toBeNull();
   });
 
+  it('begin a new conversation where nothing was saved before them, and all before them is known', () => {
+    const turns = listTurns(talk([], []), [row('t0001', 1), row('t0002', 2), row('t0003', 3)]);
+    expect(['t0001', 't0002', 'gone'].map((name) => beginsAnew(turns, name))).toEqual([true, false, false]);
+    // The resource shows the last ones alone, until the rows are there.
+    expect(beginsAnew(listTurns(talk([], [record('t0002', 2)]), []), 't0002')).toBe(false);
+  });
+
   it('that failed or were refused say why', () => {
     const session = talk(
       [],
@@ -80,6 +95,17 @@ describe('the turns of a conversation', () => {
     expect(listTurns(session, [])[0]).toMatchObject({
       phase: 'Refused',
       error: { type: 'InvalidInput', message: 'no' },
+    });
+  });
+});
+
+describe('a conversation with another first message', () => {
+  it('takes what a retry takes, and nothing that steered the one before', () => {
+    const kept = { workflowRef: { name: 'chat' }, mode: 'Conversation', context: { user: 'ann' } };
+    const steered = { turns: [turn('t0001')], responses: [], createdBy: 'bob', suspend: true, close: false };
+    expect(buildAnew({ ...kept, ...steered }, writeWords('hi'), 'ann')).toEqual({
+      ...kept,
+      turns: [{ name: 't0001', input: writeWords('hi'), by: 'ann' }],
     });
   });
 });

@@ -1,6 +1,6 @@
 /** The turns of a conversation, from its resource and its rows, and which of them later ones branched off from. Pure. */
 
-import { type Json, type TurnSummary, asObject } from '@/api';
+import { type Json, type JsonObject, type TurnSummary, asObject } from '@/api';
 import type { Item } from '@/live/model';
 import type { RunError, Session } from '@/live/session';
 
@@ -117,6 +117,42 @@ export function findBase(turns: readonly ChatTurn[], name: string): string | nul
   if (turn.fromCheckpoint !== '') return turn.fromCheckpoint;
   const before = turns.slice(0, place).findLast((each) => !each.isLeft && each.checkpointId !== '');
   return before?.checkpointId ?? null;
+}
+
+/**
+ * Returns whether a turn is said again in a new conversation: none before it left a checkpoint to go back to, and all
+ * turns before it are known.
+ */
+export function beginsAnew(turns: readonly ChatTurn[], name: string): boolean {
+  const isWhole = turns.every(({ number }) => number === null) || turns.some(({ number }) => number === 1);
+  return isWhole && turns.some((turn) => turn.name === name) && findBase(turns, name) === null;
+}
+
+/** What a session takes from the one it follows, as a retry does. What steered that one stays behind. */
+const INHERITED: ReadonlySet<string> = new Set([
+  'workflowRef',
+  'config',
+  'context',
+  'displayName',
+  'userContext',
+  'timeoutSeconds',
+  'retries',
+  'ttlSecondsAfterFinished',
+  'keepWarmSeconds',
+  'inputDeadline',
+  'resources',
+  'env',
+  'forkFrom',
+  'mode',
+  'revision',
+  'idleDeadlineSeconds',
+]);
+
+/** Returns the spec of a conversation like one that is there, with another first turn. */
+export function buildAnew(spec: JsonObject, input: Json, by: string): JsonObject {
+  const kept = Object.entries(spec).filter(([field]) => INHERITED.has(field));
+  const turn = { name: 't0001', input, ...(by === '' ? {} : { by }) };
+  return { ...Object.fromEntries(kept), turns: [turn] };
 }
 
 /** Returns the words of an input as a chat has it, null for any other. */

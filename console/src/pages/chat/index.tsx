@@ -1,10 +1,10 @@
 /** A conversation: what people say and what the workflow answers, turn by turn, as it happens. */
 
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Link, getRouteApi } from '@tanstack/react-router';
+import { Link, getRouteApi, useNavigate } from '@tanstack/react-router';
 import { CircleAlert, MessageSquare, Pencil, RefreshCw, User } from 'lucide-react';
 import { type ReactNode, useMemo, useState } from 'react';
-import { type Json, api } from '@/api';
+import { type AgenticSessionSpec, type Json, type JsonObject, api, asObject } from '@/api';
 import { useTitle } from '@/app/title';
 import { useMyself } from '@/auth/myself';
 import { makeKey } from '@/form/idempotency';
@@ -29,7 +29,16 @@ import { useLinked } from '@/live/use-linked';
 import { useSessionStore, useVersion } from '@/live/use-session-store';
 import { strings } from '@/strings/chat';
 import { Composer } from './Composer';
-import { type ChatEntry, type ChatTurn, buildEntries, findBase, listTurns, readWords } from './conversation';
+import {
+  type ChatEntry,
+  type ChatTurn,
+  beginsAnew,
+  buildAnew,
+  buildEntries,
+  findBase,
+  listTurns,
+  readWords,
+} from './conversation';
 import { useDraft } from './draft';
 
 const route = getRouteApi('/shell/chat/$namespace/$name');
@@ -90,6 +99,7 @@ function Chat({ session }: { session: Session }) {
   const { namespace, name, uid } = session;
   const path = { namespace, name };
   const client = useQueryClient();
+  const navigate = useNavigate();
   const myself = useMyself();
   const store = useSessionStore(namespace, name, uid);
   useLinked(session, store);
@@ -116,6 +126,20 @@ function Chat({ session }: { session: Session }) {
       }),
     onSettled: refresh,
   });
+  const begin = useMutation({
+    mutationFn: async ({ input, key }: { input: Json; key: string }) => {
+      const found = await api.get('/api/v1/agentic-sessions/{namespace}/{name}', { path });
+      const spec = asObject((found as unknown as JsonObject)['spec']) ?? {};
+      const made = await api.post('/api/v1/agentic-sessions/{namespace}', {
+        path: { namespace },
+        headers: { 'Idempotency-Key': key },
+        body: { spec: buildAnew(spec, input, myself.data?.username ?? '') as unknown as AgenticSessionSpec },
+      });
+      const named = asObject((made as unknown as JsonObject)['metadata'])?.['name'];
+      return typeof named === 'string' ? named : name;
+    },
+    onSuccess: (made) => navigate({ to: '/chat/$namespace/$name', params: { namespace, name: made } }),
+  });
   const cancel = useMutation({
     mutationFn: (turn: string) =>
       api.post('/api/v1/agentic-sessions/{namespace}/{name}/turns/{turn}/cancel', {
@@ -136,7 +160,12 @@ function Chat({ session }: { session: Session }) {
   const last = turns.findLast(({ isLeft, phase }) => !isLeft && phase !== 'Refused');
   const takesTurns = !session.isFinal && !session.isClosing && !session.isStopped;
 
+  const isAnew = edited !== null && beginsAnew(turns, edited.turn.name);
   const sendInput = (input: Json): void => {
+    if (isAnew) {
+      begin.mutate({ input, key: makeKey() });
+      return;
+    }
     const before = edited === null ? null : findBase(turns, edited.turn.name);
     const given = { input, key: makeKey(), ...(before === null ? {} : { fromCheckpoint: before }) };
     say.mutate(given, {
@@ -146,7 +175,14 @@ function Chat({ session }: { session: Session }) {
       },
     });
   };
+  const edit = (turn: ChatTurn): void => {
+    say.reset();
+    begin.reset();
+    setEdited({ turn, text: readWords(turn.input) ?? '' });
+  };
   const regenerate = (turn: ChatTurn): void => {
+    // A new conversation is begun by whoever was told so: the field says it.
+    if (beginsAnew(turns, turn.name)) edit(turn);
     const base = findBase(turns, turn.name);
     if (base === null) return;
     say.mutate({
@@ -201,12 +237,11 @@ function Chat({ session }: { session: Session }) {
             <Entry
               entry={entry}
               me={myself.data?.username ?? ''}
-              canSay={takesTurns && !say.isPending}
+              canSay={takesTurns && !say.isPending && !begin.isPending}
               hasBase={entry.kind === 'turn' && findBase(turns, entry.turn.name) !== null}
+              isAnew={entry.kind === 'turn' && beginsAnew(turns, entry.turn.name)}
               isLast={entry.kind === 'turn' && entry.turn === last}
-              onEdit={(turn) => {
-                setEdited({ turn, text: readWords(turn.input) ?? '' });
-              }}
+              onEdit={edit}
               onRegenerate={regenerate}
             />
           </div>
@@ -215,7 +250,7 @@ function Chat({ session }: { session: Session }) {
       <div className="mx-auto w-full max-w-3xl space-y-3 px-4 empty:hidden">
         <Standing session={session} />
         <OpenQuestions session={session} />
-        {[say.error, cancel.error, rows.error].map((error, place) =>
+        {[say.error, begin.error, cancel.error, rows.error].map((error, place) =>
           error === null ? null : <ProblemPanel key={place} error={error} namespace={namespace} />,
         )}
       </div>
@@ -227,7 +262,7 @@ function Chat({ session }: { session: Session }) {
             else setEdited({ ...edited, text });
           }}
           onSend={sendInput}
-          isSending={say.isPending}
+          isSending={say.isPending || begin.isPending}
           onStop={
             running === undefined
               ? null
@@ -236,7 +271,7 @@ function Chat({ session }: { session: Session }) {
                 }
           }
           isStopping={cancel.isPending || running?.isCancelling === true}
-          isEditing={edited !== null}
+          editing={edited === null ? null : isAnew ? strings.editingFirst : strings.editing}
           onCancelEdit={() => {
             setEdited(null);
           }}
@@ -283,6 +318,8 @@ interface EntryProps {
   readonly me: string;
   readonly canSay: boolean;
   readonly hasBase: boolean;
+  /** Whether it can be said again in a new conversation alone. */
+  readonly isAnew: boolean;
   readonly isLast: boolean;
   readonly onEdit: (turn: ChatTurn) => void;
   readonly onRegenerate: (turn: ChatTurn) => void;
@@ -308,6 +345,7 @@ function TurnBubble({
   me,
   canSay,
   hasBase,
+  isAnew,
   isLast,
   onEdit,
   onRegenerate,
@@ -315,8 +353,8 @@ function TurnBubble({
   const words = readWords(turn.input);
   const author = turn.by === '' ? strings.notStated : turn.by === me ? strings.you : showLine(turn.by);
   const isOver = turn.phase !== 'Queued' && turn.phase !== 'Running';
-  const canAgain = canSay && hasBase && isOver && !turn.isLeft;
-  const why = hasBase ? undefined : strings.firstTurn;
+  const canAgain = canSay && (hasBase || (isAnew && words !== null)) && isOver && !turn.isLeft;
+  const why = isAnew ? strings.firstTurn : undefined;
   return (
     <article
       className={cn('group flex justify-end py-2.5', turn.isLeft && 'opacity-60')}
