@@ -1,10 +1,12 @@
 /** The trail of a session: who answered what, as a chain of entries. */
 
 import { useQuery } from '@tanstack/react-query';
+import { Download } from 'lucide-react';
 import { type JsonObject, asObject, parseVerbatim, send } from '@/api';
 import { JsonView } from '@/components/JsonView';
 import { ProblemPanel } from '@/components/ProblemPanel';
 import { Badge, type Tone } from '@/components/ui/badge';
+import { Button } from '@/components/ui/button';
 import { Card } from '@/components/ui/card';
 import { Skeleton } from '@/components/ui/skeleton';
 import { showLine, showText } from '@/lib/text';
@@ -41,6 +43,16 @@ export function readTrail(lines: string): Entry[] {
   return found;
 }
 
+/** Has the browser save the export as it came: only all of it, to the letter, can be verified. */
+function saveTrail(name: string, lines: string): void {
+  const address = URL.createObjectURL(new Blob([lines], { type: 'application/jsonl' }));
+  const anchor = document.createElement('a');
+  anchor.href = address;
+  anchor.download = `${name}-audit.jsonl`;
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
 export function Audit({ session }: { session: Session }) {
   const { namespace, name, uid } = session;
   const found = useQuery({
@@ -58,18 +70,19 @@ export function Audit({ session }: { session: Session }) {
         headers: { Accept: 'application/jsonl' },
         signal,
       });
-      return readTrail(await response.text());
+      const lines = await response.text();
+      return { lines, entries: readTrail(lines) };
     },
   });
   if (found.isError)
     return <ProblemPanel error={found.error} namespace={namespace} onRetry={() => void found.refetch()} />;
   if (found.data === undefined) return <Skeleton className="h-40" />;
-  if (found.data.length === 0)
+  if (found.data.entries.length === 0)
     return <p className="text-muted-foreground p-6 text-center text-[13px]">{strings.audit.none}</p>;
   return (
     <div className="space-y-3">
       <ol className="space-y-2">
-        {found.data.map(({ entry, hash, message }) => {
+        {found.data.entries.map(({ entry, hash, message }) => {
           const kind = text(entry['kind']);
           return (
             <li key={hash}>
@@ -98,7 +111,13 @@ export function Audit({ session }: { session: Session }) {
           );
         })}
       </ol>
-      <p className="text-muted-foreground text-xs">{strings.audit.verify}</p>
+      <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
+        <p className="text-muted-foreground text-xs">{strings.audit.verify}</p>
+        <Button variant="outline" onClick={() => saveTrail(name, found.data.lines)}>
+          <Download aria-hidden />
+          {strings.audit.download}
+        </Button>
+      </div>
     </div>
   );
 }
