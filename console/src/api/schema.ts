@@ -296,9 +296,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Start a session
-         * @description Check the inputs against the workflow's schema, then create the session in the caller's name.
+         * @description Check inputs, config and context against the workflow's schemas, then create the session in the caller's name.
          *
-         *     Inputs that the workflow refuses get 400 with a pointer, keyword and message for each fault, and nothing is created.
+         *     What the workflow refuses gets 400 with a pointer, keyword and message for each fault, and nothing is created.
          */
         readonly post: operations["create_session"];
         readonly delete?: never;
