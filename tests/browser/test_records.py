@@ -99,7 +99,7 @@ def test_what_a_pod_writes_is_text_and_what_does_not_show_is_written_out(
     visitor: Visitor, reader: Client, story: Story, kubelet: Kubelet
 ) -> None:
     pod = begin_pod(story)
-    for text in (HOSTILE, MARKS, "", "x" * 1_000, "the end"):
+    for text in (HOSTILE, MARKS, "", "x" * 30_000, "the end"):
         kubelet.write(pod, text)
     kubelet.end(pod)
     page = open_tab(visitor, reader, story, "logs")

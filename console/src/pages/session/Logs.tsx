@@ -43,8 +43,11 @@ function useLog(
   useEffect(() => {
     const abort = new AbortController();
     let isPlanned = false;
+    let isOver = false;
     const tell = (state: State): void => {
-      if (abort.signal.aborted) return;
+      // A frame that was planned before the end comes after it.
+      if (abort.signal.aborted || isOver) return;
+      isOver = state !== 'reading';
       setSeen({ lines, version: lines.version, state });
     };
     const read = async (): Promise<void> => {
