@@ -126,9 +126,13 @@ def find_context_problems(schema: Mapping[str, Any] | None, settings: RunSetting
     A graph of the time before contexts declares what it reads in ``configurable``: there, what its schema requires may
     stand as well, where nobody gives a context.
     """
-    accepted = (schema or {}).get(GRAPH_ACCEPTS) or {}
+    # An inspection wrote it, which is code of the workflow's: what has not the shape of a schema says nothing.
+    found_under = (schema or {}).get(GRAPH_ACCEPTS)
+    accepted: Mapping[str, Any] = found_under if isinstance(found_under, Mapping) else {}
+    required, properties = accepted.get("required"), accepted.get("properties")
+    needed = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
     given = settings.context or {}
-    missing = [name for name in accepted.get("required") or () if name not in given]
+    missing = [name for name in needed if name not in given]
     if not given and all(name in settings.configurable for name in missing):
         return ()
     found = [
@@ -140,7 +144,7 @@ def find_context_problems(schema: Mapping[str, Any] | None, settings: RunSetting
         for name in missing
     ]
     if accepted.get("additionalProperties") is False:
-        known = tuple(accepted.get("properties") or ())
+        known = tuple(properties) if isinstance(properties, Mapping) else ()
         found += [
             Problem(f"/spec/context{json_pointer((key,))}", _guess(key, known)) for key in given if key not in known
         ]

@@ -132,6 +132,15 @@ def test_a_context_is_refused_as_the_graph_would(settings: RunSettings, expected
     assert find_context_problems(None, settings) == ()
 
 
+@pytest.mark.parametrize(
+    "written",
+    [[], "user", {"required": "user"}, {"required": [{}, 1]}, {"properties": 3, "additionalProperties": False}],
+)
+def test_a_derived_schema_of_another_shape_is_no_reason_to_fail(written: object) -> None:
+    found = find_context_problems({GRAPH_ACCEPTS: written}, RunSettings(context={"user": "ann"}))
+    assert all(problem.pointer == "/spec/context/user" for problem in found)
+
+
 def test_a_mistyped_key_is_warned_of() -> None:
     settings = RunSettings({"modle": 1, "anything": 2}, context={"usr": 3, "model": 4})
     found = {problem.pointer: problem.message for problem in find_unknown_settings(CONTEXT, CONTEXT, settings)}
