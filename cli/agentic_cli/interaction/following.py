@@ -72,7 +72,7 @@ def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callab
                     yield session
             longest = WATCH_SECONDS if warns_at is None else min(WATCH_SECONDS, max(1.0, warns_at - clock.now()))
             watch = project.api.watch(
-                SESSIONS, project.namespace, version=version, name=name, seconds=clock.limit(longest)
+                SESSIONS, project.namespace, version=version, name=name, seconds=outage.limit(longest)
             )
             for event in watch:
                 outage.end()
@@ -90,12 +90,14 @@ def follow_session(project: Project, name: str, clock: Clock, on_trouble: Callab
         except NotFound:
             raise PermanentError(f"session {name!r} was deleted") from None
         except ApiUnavailable as error:
-            clock.limit(0)
             outage.bear(error)
 
 
 class Outage:
     """Bears an API server that does not answer for a while."""
+
+    error: ApiUnavailable | None = None
+    """Why it does not answer now; None where it does."""
 
     def __init__(self, clock: Clock, on_trouble: Callable[[str], None]) -> None:
         self._clock = clock
@@ -106,10 +108,21 @@ class Outage:
     def end(self) -> None:
         """Note that it answers."""
         self._failures = 0
+        self.error = None
+
+    def limit(self, seconds: float) -> float:
+        """Return what the clock's ``limit`` does; ``TimedOut`` says why the API server does not answer."""
+        try:
+            return self._clock.limit(seconds)
+        except TimedOut as over:
+            if self.error is None:
+                raise
+            raise TimedOut(f"{over}; last: {self.error}") from None
 
     def bear(self, error: ApiUnavailable) -> None:
         """Pause before the next try; raise ``error`` after ``PATIENCE_SECONDS`` of failures, ``TimedOut`` before."""
         self._failures += 1
+        self.error = error
         if self._failures == 1:
             self._lost_at = self._clock.now()
         elif self._clock.now() - self._lost_at > PATIENCE_SECONDS:
@@ -117,7 +130,7 @@ class Outage:
         if self._failures == 2:
             # The first failure may only be an idle connection.
             self._on_trouble(f"{error}; trying again")
-        self._clock.sleep(self._clock.limit(compute_pause(self._failures)))
+        self._clock.sleep(self.limit(compute_pause(self._failures)))
 
 
 def _require_same(old: Session, new: Session) -> None:

@@ -24,28 +24,32 @@ def wait_ready(project: Project, name: str, clock: Clock, report: Callable[[str]
     said = ""
     outage = Outage(clock, report)
     warns_at: float | None = clock.now() + UNTAKEN_SECONDS
-    while True:
-        try:
-            raw = project.api.get(WORKFLOWS, project.namespace, name)
-            while True:
-                outage.end()
-                found = compute_readiness(raw)
-                if found.state != "waiting":
-                    return _finish(raw, name, found, report)
-                if found.why and found.why != said:
-                    said, warns_at = found.why, None
-                    report(f"{name}: {said}")
-                if warns_at is not None and clock.now() >= warns_at:
-                    warns_at = None
-                    report(f"{name}: {UNTAKEN.format(namespace=project.namespace)}")
-                longest = WATCH_SECONDS if warns_at is None else max(_SHORTEST_WATCH, warns_at - clock.now())
-                raw = _wait_change(project, name, raw, min(WATCH_SECONDS, clock.limit(longest)))
-        except Expired:
-            continue
-        except TimedOut:
-            raise TimedOut(f"{name} is not ready in time; last: {said or 'nothing was said of it'}") from None
-        except ApiUnavailable as error:
-            outage.bear(error)
+    try:
+        while True:
+            try:
+                clock.limit(0)
+                raw = project.api.get(WORKFLOWS, project.namespace, name)
+                while True:
+                    outage.end()
+                    found = compute_readiness(raw)
+                    if found.state != "waiting":
+                        return _finish(raw, name, found, report)
+                    if found.why and found.why != said:
+                        said, warns_at = found.why, None
+                        report(f"{name}: {said}")
+                    if warns_at is not None and clock.now() >= warns_at:
+                        warns_at = None
+                        report(f"{name}: {UNTAKEN.format(namespace=project.namespace)}")
+                    longest = WATCH_SECONDS if warns_at is None else max(_SHORTEST_WATCH, warns_at - clock.now())
+                    raw = _wait_change(project, name, raw, min(WATCH_SECONDS, clock.limit(longest)))
+            except Expired:
+                continue
+            except ApiUnavailable as error:
+                outage.bear(error)
+    except TimedOut:
+        raise TimedOut(
+            f"{name} is not ready in time; last: {outage.error or said or 'nothing was said of it'}"
+        ) from None
 
 
 def _wait_change(project: Project, name: str, raw: dict[str, Any], seconds: float) -> dict[str, Any]:
