@@ -23,7 +23,7 @@ from agentic_core.errors import PermanentError
 from agentic_core.names import answer_manager
 from hack.cluster.controlplane import ControlPlane
 from hack.kubectl import Kubectl
-from tests.support.apiclient import sessions_path
+from tests.support.apiclient import definitions_path, sessions_path
 from tests.support.kube import GROUP_PATH, Json, Space
 from tests.support.person import Person
 from tests.support.settled import wait_for_rights
@@ -624,6 +624,22 @@ def test_what_the_api_server_refuses_is_refused_before_anything_is_built(person:
     assert refused.returncode == 1
     assert "imagge" in refused.stderr
     assert "building" not in refused.stderr
+
+
+def test_a_project_does_not_take_the_place_of_another_ones_definition(
+    space: Space, person: Person, tmp_path: Path
+) -> None:
+    (tmp_path / "langgraph.json").write_text('{"graphs": {"agent": "./agent.py:graph"}}')
+    person.out("init", str(tmp_path), "-t", "registry.example.com/team/weather:1")
+    space.define("agent", image="registry.example.com/team/weather@sha256:" + "a" * 64)
+    assert "can be applied" in person.out("deploy", str(tmp_path), "--dry-run")
+    space.plane.request(
+        "PATCH", definitions_path(space.name, "agent"), {"spec": {"image": "registry.example.com/team/travel:7"}}
+    )
+    refused = person.run("deploy", str(tmp_path), "--dry-run")
+    assert refused.returncode == 1
+    assert "'agent' with the image 'registry.example.com/team/travel:7': give this one another name" in refused.stderr
+    assert "can be applied" in person.out("deploy", str(tmp_path), "--dry-run", "--replace")
 
 
 def test_a_definition_is_waited_for_through_its_reasons(space: Space, person: Person) -> None:

@@ -20,7 +20,7 @@ from agentic_cli.commands.init import (
 from agentic_cli.commands.options import target_options
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.exit_status import ExitStatus
-from agentic_cli.model.image_builders import DEFAULT_REGISTRY, BuilderName, ImageName, explain_no_load
+from agentic_cli.model.image_builders import DEFAULT_REGISTRY, BuilderName, ImageName, explain_no_load, parse_image
 from agentic_cli.model.kinds import WORKFLOWS
 from agentic_cli.output import terminal
 from agentic_cli.output.durations import convert_duration
@@ -40,6 +40,7 @@ _DIGITS: Final = 12
 @click.option("--push", is_flag=True, help="Push the image, also where it could be loaded.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before files are written.")
 @click.option("--dry-run", is_flag=True, help="Let the API server check the definitions; build and change nothing.")
+@click.option("--replace", is_flag=True, help="Replace definitions of the same names that are of other images.")
 @click.option(
     "--timeout",
     callback=convert_duration,
@@ -61,6 +62,7 @@ def deploy(
     push: bool,
     yes: bool,
     dry_run: bool,
+    replace: bool,
     timeout: float | None,
     pairs: tuple[str, ...],
 ) -> int:
@@ -91,7 +93,10 @@ def deploy(
         raise click.UsageError(f"-p starts a session of one workflow, and this project has {len(definitions)}")
     chosen = choose_image(source, image)
     with target.open() as project:
-        # What the cluster refuses is refused before anything is built.
+        # What the cluster refuses is refused before anything is built, and what would take another project's place.
+        if not replace:
+            for definition in definitions:
+                _require_own(project, str(definition["metadata"]["name"]), chosen)
         names = [_apply(project, definition, str(chosen), dry_run=True) for definition in definitions]
         if dry_run:
             for each in names:
@@ -143,6 +148,27 @@ def _give(builder: BuilderName, image: str, context: str, socket: Path | None, *
     else:
         terminal.note(f"pushing {image}")
         push_image(builder, image)
+
+
+def _require_own(project: Project, name: str, chosen: ImageName) -> None:
+    """Raise ``PermanentError`` if there is a definition of this name with another image, whatever its tag or digest."""
+    from agentic_cli.interaction.project_folder import WORKFLOW_FILE
+    from agentic_cli.kube.errors import NotFound
+
+    try:
+        there = project.api.get(WORKFLOWS, project.namespace, name)
+    except NotFound:
+        return
+    image = str((there.get("spec") or {}).get("image") or "")
+    try:
+        repository = parse_image(image.partition("@")[0]).repository
+    except PermanentError:
+        repository = image
+    if repository != chosen.repository:
+        raise PermanentError(
+            f"there is a definition {name!r} with the image {image!r}: give this one another name in {WORKFLOW_FILE}"
+            " (metadata.name), or add --replace"
+        )
 
 
 def _apply(project: Project, definition: Mapping[str, Any], image: str, *, dry_run: bool = False) -> str:
