@@ -70,6 +70,9 @@ def test_no_component_takes_back_what_a_pod_says(tmp_path: Path, components: tup
 def switches(value: Any, schema: Json, path: str = "") -> Iterator[str]:
     """Yield every value of the chart that is a choice, each with what it is not by default."""
     for key, inner in schema.get("properties", {}).items():
+        if not isinstance(inner, dict):
+            # A name that must not be there.
+            continue
         at, now = f"{path}.{key}".lstrip("."), value.get(key) if isinstance(value, dict) else None
         if inner.get("type") == "boolean":
             yield f"{at}={json.dumps(not now)}"
