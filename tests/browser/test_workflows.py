@@ -74,8 +74,10 @@ def test_the_settings_say_who_one_is_and_what_one_may_do(visitor: Visitor, space
     expect(page.get_by_text(f"system:serviceaccount:{space.name}:alice", exact=True)).to_be_visible()
     expect(page.get_by_text(f"In {space.name}")).to_be_visible()
     sessions = page.locator("dd").filter(has_text="start").first
+    # What is below moves when the rights come.
+    expect(sessions).to_be_visible()
     expect(sessions.get_by_label("not allowed")).to_have_count(0)
-    page.get_by_label("Dark").check()
+    page.get_by_label("Dark").click()
     expect(page.locator("html")).to_have_class(re.compile("dark"))
     visitor.check_accessibility()
     page.reload()
