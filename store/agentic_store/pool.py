@@ -113,23 +113,27 @@ class CertainPool(AsyncConnectionPool[FencedConnection]):
     async def connection(self, timeout: float | None = None) -> AsyncIterator[FencedConnection]:  # noqa: ASYNC109  (the pool's)
         async with super().connection(timeout) as conn, closing_if_broken_off(conn):
             yield conn
-            if not conn.closed and conn.pgconn.pipeline_status != PipelineStatus.OFF:
-                raise psycopg.InterfaceError("the connection was left in pipeline mode")
 
 
 @asynccontextmanager
 async def closing_if_broken_off(conn: psycopg.AsyncConnection[Any]) -> AsyncIterator[None]:
-    """Close a connection if what is done on it is cancelled, or ends in an error within pipeline mode."""
+    """Close a connection if what is done on it is cancelled, or leaves it in pipeline mode, which is an error, too."""
     is_certain = False
     try:
         yield
-        is_certain = True
+        is_certain = not _is_in_pipeline(conn)
     except Exception:
-        is_certain = not conn.closed and conn.pgconn.pipeline_status == PipelineStatus.OFF
+        is_certain = not _is_in_pipeline(conn)
         raise
     finally:
         if not is_certain:
             await conn.close()
+    if not is_certain:
+        raise psycopg.InterfaceError("the connection was left in pipeline mode")
+
+
+def _is_in_pipeline(conn: psycopg.AsyncConnection[Any]) -> bool:
+    return not conn.closed and conn.pgconn.pipeline_status != PipelineStatus.OFF
 
 
 class FencedPool:

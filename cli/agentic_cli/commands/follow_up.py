@@ -97,12 +97,13 @@ def _find_to_retry(project: Project, selection: Selection) -> Iterable[Session |
         return selection.read(project)
     everything = list_sessions_of(project, None)
     continued = {str((session.spec.get("forkFrom") or {}).get("session")) for session in everything}
+    labelled = list_sessions_of(project, selection.selector) if selection.selector else everything
     return [
-        found
-        for found in selection.read(project)
-        if isinstance(found, Session)
-        and found.name not in continued
-        and find_retry_obstacle(found.raw) not in (RetryObstacle.NOT_ENDED, RetryObstacle.COMPLETED)
+        session
+        for session in labelled
+        if selection.fits(session)
+        and session.name not in continued
+        and find_retry_obstacle(session.raw) not in (RetryObstacle.NOT_ENDED, RetryObstacle.COMPLETED)
     ]
 
 
