@@ -56,7 +56,7 @@ class Call(Generic[T]):
 
 
 def decide_retry(call: Call[Any], error: Exception, attempt: int, attempts: int, jitter: float) -> float | None:
-    """Return the pause before the same request is sent again, in seconds; None where its error is raised.
+    """Return the pause before the same request is sent again, in seconds; None if its error is raised.
 
     What was certainly not carried out is repeated for any request, anything else only for one that cannot act twice.
     ``attempt`` counts from 1.
@@ -211,7 +211,7 @@ def is_turn_over(session: Session, name: str) -> bool:
 
 
 def find_turn(session: Session, name: str) -> Turn:
-    """Return a turn as the session shows it; raises ``NotFound`` where it does not (any more)."""
+    """Return a turn as the session shows it; raises ``NotFound`` if it does not (any more)."""
     found = next((each for each in session.turns if each.name == name), None)
     if found is None:
         raise NotFound(404, f"session {session.name!r} does not show a turn {name!r}: list them with turns()")

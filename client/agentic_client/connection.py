@@ -6,7 +6,7 @@
          └──────────────────lost──────────────────^
     any of them ──closed──> CLOSED      the session is final, or the caller has left
 
-Invariant: ``after`` is the number of the last message that was delivered. A message is delivered only where it follows
+Invariant: ``after`` is the number of the last message that was delivered. A message is delivered only if it follows
 that one, so that none comes twice and none is left out, whatever is sent on however many connections.
 """
 

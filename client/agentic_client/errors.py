@@ -108,7 +108,7 @@ class ServerFault(Problem):
 
 
 class Unreachable(GatewayError):
-    """There was no answer; ``is_sent`` is False where the request certainly did not arrive."""
+    """There was no answer; ``is_sent`` is False if the request certainly did not arrive."""
 
     def __init__(self, message: str, *, is_sent: bool = True) -> None:
         super().__init__(message)

@@ -120,7 +120,7 @@ class Following:
             yield Changed(self._connection.state)
 
     def _follow_once(self) -> Generator[Step, Any, bool]:
-        """Follow over one connection; return whether the session has ended, False where the connection did."""
+        """Follow over one connection; return whether the session has ended, False if the connection did."""
         if (yield from self._is_over()):
             return True
         yield Connect(open_stream(self._place, self._connection.after))

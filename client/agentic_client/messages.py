@@ -33,7 +33,7 @@ class Message:
 
     @property
     def event(self) -> str:
-        """The kind of row of the event log that it was, such as ``node_started``; empty where it is none."""
+        """The kind of row of the event log that it was, such as ``node_started``; empty if it is none."""
         return str(self.metadata.get("event") or "")
 
     @property

@@ -19,7 +19,7 @@ class Question:
     schema: Any
     options: tuple[Any, ...]
     digest: str
-    """SHA-256 of the question, where its rule is recorded: an answer that carries it is for no other question."""
+    """SHA-256 of the question, if its rule is recorded: an answer that carries it is for no other question."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Session:
 
     @property
     def last_seq(self) -> int:
-        """The number of the last message that the status knows of; 0 where it knows none."""
+        """The number of the last message that the status knows of; 0 if it knows none."""
         found = self.status.get("lastSeq")
         return found if isinstance(found, int) else 0
 

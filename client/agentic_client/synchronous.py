@@ -47,7 +47,7 @@ class Client:
     """A gateway and whoever calls it. Use as a context manager: it keeps connections.
 
     ``token`` is a text, or a function that returns the one of now; it is asked before each request, and once more
-    where the gateway refuses the one it gave. ``ca_file`` (PEM) vouches for the gateway where the system's authorities
+    if the gateway refuses the one it gave. ``ca_file`` (PEM) vouches for the gateway if the system's authorities
     do not. ``http`` is your own ``httpx.Client`` for anything else (proxies, client certificates); it stays open.
 
     Methods raise :class:`~agentic_client.GatewayError`. Where the gateway is away for a moment, what cannot act twice
@@ -103,7 +103,7 @@ class Client:
         """Start a session of ``workflow`` and return it.
 
         ``spec`` holds further fields of the resource's spec. A ``conversation`` takes turns instead of inputs.
-        ``cluster`` means a ClusterWorkflowDefinition. Raises ``InvalidInput`` where the workflow's schema refuses the
+        ``cluster`` means a ClusterWorkflowDefinition. Raises ``InvalidInput`` if the workflow's schema refuses the
         inputs; then nothing is created.
         """
         call = calls.start_session(
@@ -143,7 +143,7 @@ class Client:
         """Answer a question and return the session.
 
         With ``digest`` (of the question that was shown), the answer is refused for any other question. Raises
-        ``Conflict`` where it is answered already, ``InvalidInput`` where its schema refuses the value.
+        ``Conflict`` if it is answered already, ``InvalidInput`` if its schema refuses the value.
         """
         key = idempotency_key or uuid.uuid4().hex
         return self._request(
@@ -219,7 +219,7 @@ class Client:
         return Stream(self._run, Following(self._place(name, namespace), after, self._jitter), after, on_state)
 
     def events(self, name: str, *, after: int = 0, namespace: str | None = None) -> tuple[Message, ...]:
-        """Return a page of the messages after number ``after`` that there are by now; empty where there is none."""
+        """Return a page of the messages after number ``after`` that there are by now; empty if there is none."""
         return self._request(calls.list_events(self._place(name, namespace), after))
 
     def wait(
@@ -267,7 +267,7 @@ class Client:
         numbers: Numbers = Numbers.PYTHON,
         namespace: str | None = None,
     ) -> Any:
-        """Return the result of a session, or of a turn; raises ``Conflict`` where there is none (yet)."""
+        """Return the result of a session, or of a turn; raises ``Conflict`` if there is none (yet)."""
         return self._request(calls.get_result(self._place(name, namespace), turn, numbers))
 
     def save_result(self, name: str, file: BinaryIO, *, turn: int | None = None, namespace: str | None = None) -> int:

@@ -28,7 +28,7 @@ class TokenAuth(httpx.Auth):
         self._source = source
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request with the token of now, and again where there is a newer one after a refusal."""
+        """Send the request with the token of now, and again if there is a newer one after a refusal."""
         token = self._read()
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
@@ -49,7 +49,7 @@ def check_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
-            f"{url!r} is no gateway's address: write https://host, with a port and a path where it has them"
+            f"{url!r} is no gateway's address: write https://host, with a port and a path if it has them"
         )
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("a gateway's address has no user, query or fragment: the token goes into `token`")
@@ -77,7 +77,7 @@ def build_request(http: httpx.Client | httpx.AsyncClient, base: str, call: Call[
 def build_stream_request(
     http: httpx.Client | httpx.AsyncClient, base: str, call: Call[None], longest_silence: float | None = None
 ) -> httpx.Request:
-    """Return the request of a stream: uncompressed, and lost where it is silent."""
+    """Return the request of a stream: uncompressed, and lost if it is silent."""
     headers = {"User-Agent": USER_AGENT, "Accept": "text/event-stream", "Accept-Encoding": "identity"}
     silence = SILENCE_SECONDS if longest_silence is None else min(SILENCE_SECONDS, longest_silence)
     timeout = httpx.Timeout(silence, connect=CONNECT_SECONDS)
@@ -91,7 +91,7 @@ def lower_names(headers: httpx.Headers) -> Mapping[str, str]:
 
 @contextmanager
 def translated(base: str) -> Iterator[None]:
-    """Raise :class:`Unreachable` for what httpx raises where there is no answer."""
+    """Raise :class:`Unreachable` for what httpx raises if there is no answer."""
     try:
         yield
     except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:

@@ -56,7 +56,7 @@ def build_app(
 ) -> FastAPI:
     """Return the application; ``open_context`` opens what its routes need, for as long as it runs.
 
-    ``spans`` is None where none are sent.
+    ``spans`` is None if none are sent.
     """
 
     @asynccontextmanager

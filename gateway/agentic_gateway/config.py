@@ -28,13 +28,13 @@ class Variables(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    PORT: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; a free one where 0.")] = 8080
+    PORT: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; a free one if 0.")] = 8080
     HOST: Annotated[str, Field(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104  (a pod's own address)
     KUBERNETES_API: Annotated[
-        str, Field(description="URL of the API server; that of the pod's own cluster where empty.")
+        str, Field(description="URL of the API server; that of the pod's own cluster if empty.")
     ] = ""
     KUBERNETES_CA_FILE: Annotated[
-        str, Field(description="Certificates (PEM) that vouch for the API server; the pod's own where empty.")
+        str, Field(description="Certificates (PEM) that vouch for the API server; the pod's own if empty.")
     ] = ""
     POSTGRES_CONNECTION_STRING_FILE: Annotated[
         str, Field(description="File with the connection string of the database, as the role agentic_gateway.")
@@ -67,33 +67,33 @@ class Variables(BaseModel):
         str, Field(description="The gateway's own address for browsers, such as https://agents.example.org.")
     ] = ""
     CONSOLE_DIR: Annotated[
-        str, Field(description="Folder of the built web console, the image's where empty; `off` serves none.")
+        str, Field(description="Folder of the built web console, the image's if empty; `off` serves none.")
     ] = ""
     CORS_ORIGINS: Annotated[
-        str, Field(description="Other origins whose pages may call with a bearer token, with commas; none where empty.")
+        str, Field(description="Other origins whose pages may call with a bearer token, with commas; none if empty.")
     ] = ""
     OIDC_ISSUER: Annotated[
         str,
-        Field(description="OpenID provider for log-ins, exactly as its tokens name it; off where empty."),
+        Field(description="OpenID provider for log-ins, exactly as its tokens name it; off if empty."),
     ] = ""
     OIDC_CLIENT_ID: Annotated[str, Field(description="What the provider knows this gateway as.")] = ""
     OIDC_CLIENT_SECRET_FILE: Annotated[
-        str, Field(description="File with the client's secret; a public client where empty.")
+        str, Field(description="File with the client's secret; a public client if empty.")
     ] = ""
     OIDC_SCOPES: Annotated[
         str, Field(description="What is asked of the provider; offline_access brings refreshes.")
     ] = "openid email groups offline_access"
     OIDC_CA_FILE: Annotated[
-        str, Field(description="Certificates (PEM) that vouch for the provider; the system's where empty.")
+        str, Field(description="Certificates (PEM) that vouch for the provider; the system's if empty.")
     ] = ""
     LOGIN_HOURS: Annotated[
         float, Field(gt=0, le=24 * 90, description="How long a log-in lasts at most, refreshes included.")
     ] = 12.0
     PROXY_USER_HEADER: Annotated[
-        str, Field(description="Header in which a trusted proxy names the person; off where empty.")
+        str, Field(description="Header in which a trusted proxy names the person; off if empty.")
     ] = ""
     PROXY_GROUPS_HEADER: Annotated[
-        str, Field(description="Header in which it names their groups, with commas; none where empty.")
+        str, Field(description="Header in which it names their groups, with commas; none if empty.")
     ] = ""
     PROXY_ADDRESSES: Annotated[
         str, Field(description="Addresses or networks (CIDR) that the proxy calls from, with commas.")
@@ -102,16 +102,16 @@ class Variables(BaseModel):
         str, Field(description="File with what the proxy sends as X-Agentic-Proxy-Secret.")
     ] = ""
     IMPERSONATE_USERS: Annotated[
-        str, Field(description="Users that the gateway stands for where the proxy names them, with commas.")
+        str, Field(description="Users that the gateway stands for if the proxy names them, with commas.")
     ] = ""
     IMPERSONATE_GROUPS: Annotated[
         str, Field(description="Groups of theirs that it passes on, with commas; others are dropped.")
     ] = ""
     KUBERNETES_TOKEN_FILE: Annotated[
-        str, Field(description="Token of the gateway's own account; the pod's where empty.")
+        str, Field(description="Token of the gateway's own account; the pod's if empty.")
     ] = ""
     TLS_CERT_FILE: Annotated[
-        str, Field(description="Certificate chain (PEM) to serve with; plain HTTP where empty.")
+        str, Field(description="Certificate chain (PEM) to serve with; plain HTTP if empty.")
     ] = ""
     TLS_KEY_FILE: Annotated[str, Field(description="Its private key (PEM).")] = ""
     TLS_CLIENT_CA_FILE: Annotated[
@@ -126,7 +126,7 @@ class Variables(BaseModel):
     METRICS_PORT: Annotated[
         int | None,
         Field(
-            ge=0, le=65535, description="Port of /metrics, /healthz and /readyz; a free one where 0, none where empty."
+            ge=0, le=65535, description="Port of /metrics, /healthz and /readyz; a free one if 0, none if empty."
         ),
     ] = None
     DRAIN_SECONDS: Annotated[

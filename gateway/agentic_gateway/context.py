@@ -50,7 +50,7 @@ def find_context(request: Request) -> Context:
 
 
 async def find_caller(request: Request) -> Caller:
-    """Return who asks; raises ``Refused`` where the cluster does not know them."""
+    """Return who asks; raises ``Refused`` if the cluster does not know them."""
     known: Caller | None = getattr(request.state, "found_caller", None)
     if known is None:
         # Once a request: it is counted against the caller's rate.

@@ -130,7 +130,7 @@ async def _open_callers(
 
 
 async def _check_api(kube: Kube) -> None:
-    """Raise ``Refused`` where the API server does not answer, or says that it cannot serve."""
+    """Raise ``Refused`` if the API server does not answer, or says that it cannot serve."""
     try:
         await kube.request("GET", "/readyz", token="none")  # noqa: S106  (everybody may ask for it, and any answer will do)
     except Refused as refused:
@@ -139,7 +139,7 @@ async def _check_api(kube: Kube) -> None:
 
 
 async def _check_database(database: Database) -> None:
-    """Raise ``AgenticError`` where the database does not answer, or is not migrated."""
+    """Raise ``AgenticError`` if the database does not answer, or is not migrated."""
     await database.require_schema()
 
 
@@ -160,7 +160,7 @@ def show_gauges(metrics: Metrics, database: Database, hub: Hub, lifecycle: Lifec
 
 
 def main() -> int:
-    """Serve until SIGTERM; return 2 where a setting cannot be used."""
+    """Serve until SIGTERM; return 2 if a setting cannot be used."""
     try:
         settings = read_settings(os.environ)
         identity = read_identity(settings.variables)
@@ -215,7 +215,7 @@ def main() -> int:
 
 
 def find_console(variables: Variables) -> Console:
-    """Return the web console, without files where there is none; raises :class:`InvalidSetting`."""
+    """Return the web console, without files if there is none; raises :class:`InvalidSetting`."""
     if variables.CONSOLE_DIR == NO_CONSOLE:
         return Console({})
     found = read_console(Path(variables.CONSOLE_DIR or CONSOLE_DIR))

@@ -20,7 +20,7 @@ class FieldProblem(BaseModel):
 
     pointer: str = Field(description="JSON pointer (RFC 6901) into the request's body; empty for the whole of it.")
     message: str = Field(description="What is wrong, and what to write instead.")
-    keyword: str = Field("", description="JSON Schema's keyword that refuses it, where it is a schema's.")
+    keyword: str = Field("", description="JSON Schema's keyword that refuses it, if it is a schema's.")
 
 
 class ProblemDetails(BaseModel):

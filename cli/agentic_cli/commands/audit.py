@@ -144,7 +144,7 @@ class _Wanted:
 
     @property
     def scope(self) -> list[str] | None:
-        """The namespaces that are exported whole: ``*`` for all, None where not even one is."""
+        """The namespaces that are exported whole: ``*`` for all, None if not even one is."""
         if self.sessions is not None or self.since is not None:
             return None
         return self.projects if self.projects is not None else ["*"]

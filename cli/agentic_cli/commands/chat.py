@@ -71,7 +71,7 @@ def chat(
     If there are a workflow and a session of the same name, write workflow/NAME or session/NAME.
 
     Without a terminal, each line of standard input is a turn, for a workflow of several inputs a JSON object. The exit
-    status is that of the last turn: 0 for Completed, 1 for Failed, 3 for Canceled, 4 where it waits for an answer.
+    status is that of the last turn: 0 for Completed, 1 for Failed, 3 for Canceled, 4 if it waits for an answer.
 
     \b
     Examples:
@@ -101,7 +101,7 @@ def chat(
 def choose_kind(project: Project, text: str, *, is_new: bool) -> tuple[str, str]:
     """Return whether a name is that of a ``session`` or a ``workflow``, and the name.
 
-    Raises ``PermanentError`` where it is both or neither.
+    Raises ``PermanentError`` if it is both or neither.
     """
     if text == LATEST and not is_new:
         return SESSIONS.word, project.name_session(text)

@@ -1,4 +1,4 @@
-"""Completing names on the command line: quick, quiet, and nothing at all where the cluster does not answer."""
+"""Completing names on the command line: quick, quiet, and nothing at all if the cluster does not answer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

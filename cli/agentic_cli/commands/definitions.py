@@ -58,5 +58,5 @@ def find_rules(definition: Workflow | None, graph: str | None) -> InputRules:
 
 
 def find_graph(session: Session) -> str | None:
-    """Return the graph that a session names, None where it runs the definition's."""
+    """Return the graph that a session names, None if it runs the definition's."""
     return (session.spec.get("workflowRef") or {}).get("graph")

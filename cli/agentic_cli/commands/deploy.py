@@ -37,7 +37,7 @@ _DIGITS: Final = 12
 @base_option
 @name_option
 @builder_options
-@click.option("--push", is_flag=True, help="Push the image, also where it could be loaded.")
+@click.option("--push", is_flag=True, help="Push the image, also if it could be loaded.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before files are written.")
 @click.option("--dry-run", is_flag=True, help="Let the API server check the definitions; build and change nothing.")
 @click.option("--replace", is_flag=True, help="Replace definitions of the same names that are of other images.")
@@ -68,7 +68,7 @@ def deploy(
 ) -> int:
     """Bring a LangGraph project to the cluster.
 
-    Writes what `agentic init` writes where it is missing, builds the image, gives it to the cluster (a kind, k3d,
+    Writes what `agentic init` writes if it is missing, builds the image, gives it to the cluster (a kind, k3d,
     minikube or local cluster gets it directly, another one by its registry), applies the definitions, and waits until
     they take sessions. Without a tag of yours, an image is called by its content.
 

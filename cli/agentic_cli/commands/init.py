@@ -109,7 +109,7 @@ def build(
 ) -> int:
     """Build the image of a LangGraph project.
 
-    Takes the Containerfile of FOLDER or, where there is none, what `agentic init` would write. Docker, podman and
+    Takes the Containerfile of FOLDER or, if there is none, what `agentic init` would write. Docker, podman and
     buildah are tried in this order. The image's name is printed when it is built.
 
     \b

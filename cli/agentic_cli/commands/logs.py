@@ -20,7 +20,7 @@ from agentic_core.errors import ApiUnavailable, PermanentError
 from agentic_core.names import RUNNER_CONTAINER, SESSION_LABEL
 from agentic_core.runner_pods import Pod, choose_pods, split_timestamp
 
-# A new pod, or the session's end, is noticed within this time even where no event comes.
+# A new pod, or the session's end, is noticed within this time even if no event comes.
 LOOK_AGAIN_SECONDS = 5.0
 # A log may be silent for long; then the stream is begun anew, for it may be the network that is silent.
 QUIET_SECONDS = 120.0

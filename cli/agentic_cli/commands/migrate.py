@@ -148,7 +148,7 @@ def _ask_for_name(loss: str) -> str:
 def verify(output: str, dsn_file: Path | None, wait_seconds: float) -> int:
     """Compare the database with the result of the migrations: seven checks, each with its finding.
 
-    Exits with 1 where a check failed.
+    Exits with 1 if a check failed.
     """
     dsn = read_dsn(file=dsn_file)
     report = terminal.build_reporter(dsn)

@@ -112,7 +112,7 @@ def finish_creation(
     shell_complete=complete_inputs,
     help="One input; may be repeated.",
 )
-@click.option("-m", "--message", metavar="TEXT", help="What is said, where the workflow takes messages or one text.")
+@click.option("-m", "--message", metavar="TEXT", help="What is said, if the workflow takes messages or one text.")
 @click.option("--no-prompt", is_flag=True, help="Never ask for missing inputs.")
 @click.option("--name", metavar="NAME", help="Name of the session. [default: generated from the workflow's]")
 @click.option("--graph", metavar="NAME", help="Another graph of the same image.")

@@ -118,7 +118,7 @@ def _choose_rows(
     phases: tuple[str, ...],
     workflow: str | None,
 ) -> list[Row]:
-    """Return the rows that are wanted, with their namespaces where these are of several."""
+    """Return the rows that are wanted, with their namespaces if these are of several."""
     rows: list[Row] = []
     for place, cells in found:
         # No operator has looked at it yet.

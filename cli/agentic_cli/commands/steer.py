@@ -90,7 +90,7 @@ def delete(target: Target, selection: Selection, dry_run: bool, yes: bool) -> No
       agentic delete --phase Failed --workflow outliers
     """
     if not yes and not dry_run and not terminal.is_interactive():
-        raise click.UsageError("deleting cannot be taken back: add --yes where nobody can be asked")
+        raise click.UsageError("deleting cannot be taken back: add --yes if nobody can be asked")
     with target.open() as project:
         sessions, refused = _choose(project, selection, lambda _: True)
         if sessions and not yes and not dry_run:

@@ -45,7 +45,7 @@ _PREEMPT: Final = {"interrupt": "Interrupt", "rollback": "Rollback"}
 
 @click.command()
 @click.argument("session", shell_complete=complete_sessions)
-@click.option("-m", "--message", metavar="TEXT", help="What is said, where the workflow takes messages or one text.")
+@click.option("-m", "--message", metavar="TEXT", help="What is said, if the workflow takes messages or one text.")
 @click.option(
     "-f", "--file", "--inputs", "source", metavar="FILE", type=click.Path(), help="Inputs as JSON or YAML; - is stdin."
 )
@@ -100,7 +100,7 @@ def turn(
     other, each from where the last one ended. -o name prints the turn's name, which `agentic cancel` and
     `agentic result --turn` take.
 
-    With --wait the exit status is 0 for Completed, 1 for Failed, 3 for Canceled, 4 where it waits for an answer and
+    With --wait the exit status is 0 for Completed, 1 for Failed, 3 for Canceled, 4 if it waits for an answer and
     nobody gives one here, 124 after --timeout.
 
     \b

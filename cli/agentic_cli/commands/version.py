@@ -22,7 +22,7 @@ def version(target: Target, client: bool, output: str) -> int:
     """Show the versions of this command and of the operators in the cluster.
 
     An operator is found by its Deployment, for which the right to list those of all namespaces is needed, or of the
-    namespace that -n names. Ends with 1 where none can be seen.
+    namespace that -n names. Ends with 1 if none can be seen.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ _cluster = click.option("--cluster", is_flag=True, help="ClusterWorkflowDefiniti
 
 
 class ListByDefault(SuggestingGroup):
-    """A group that lists where no command is named."""
+    """A group that lists if no command is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert ``list`` before options or into an empty line, except while a shell completes it."""

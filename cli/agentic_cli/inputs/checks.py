@@ -26,7 +26,7 @@ def find_problems(
 
 
 def require_acceptable(inputs: Any, rules: InputRules) -> None:
-    """Raise ``InvalidResource`` where the operator would refuse these inputs."""
+    """Raise ``InvalidResource`` if the operator would refuse these inputs."""
     schema = rules.judging
     problems = find_problems(inputs, schema)
     if problems and schema is not None and not rules.is_declared:

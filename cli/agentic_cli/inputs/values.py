@@ -150,7 +150,7 @@ def find_types(schema: Schema | None, root: Schema | None = None) -> frozenset[s
 
 
 def find_choices(schema: Schema | None) -> tuple[Any, ...]:
-    """Return the values that ``enum`` or ``const`` allow; empty where any is."""
+    """Return the values that ``enum`` or ``const`` allow; empty if any is."""
     if schema is None:
         return ()
     if "const" in schema:

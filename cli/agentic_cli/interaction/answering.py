@@ -29,7 +29,7 @@ def answer_question(
 ) -> tuple[Session, AskedQuestion]:
     """Answer a session's question and return it as it is then.
 
-    ``find_answer`` is asked once; where the session changed in between it is read again, and what holds no longer
+    ``find_answer`` is asked once; if the session changed in between it is read again, and what holds no longer
     (the question was answered, the session ended) is refused. Raises ``PermanentError``, ``InvalidResource``.
     """
     given: list[Any] = []
@@ -88,7 +88,7 @@ def describe_given(session: Session, question: AskedQuestion, by: str) -> tuple[
 
 
 def check_turn(session: Session, id_: str, by: str) -> None:
-    """Raise ``PermanentError`` where somebody else's answer to the question comes first, and is theirs alone to change.
+    """Raise ``PermanentError`` if somebody else's answer to the question comes first, and is theirs alone to change.
 
     An answer with an author replaces one without.
     """

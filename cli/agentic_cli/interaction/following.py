@@ -97,7 +97,7 @@ class Outage:
     """Bears an API server that does not answer for a while."""
 
     error: ApiUnavailable | None = None
-    """Why it does not answer now; None where it does."""
+    """Why it does not answer now; None if it does."""
 
     def __init__(self, clock: Clock, on_trouble: Callable[[str], None]) -> None:
         self._clock = clock

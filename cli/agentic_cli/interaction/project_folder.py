@@ -26,7 +26,7 @@ class ProjectFolder:
 
     root: Path
     context: Path
-    """The folder that a build gets: that of the project, or one above it where dependencies lie beside."""
+    """The folder that a build gets: that of the project, or one above it if dependencies lie beside."""
     settings: ProjectFile
     plan: ImagePlan
 
@@ -36,7 +36,7 @@ class ProjectFolder:
         return self.root.name
 
     def find_ignore_file(self) -> Path | None:
-        """Return the file that says what a build does not get; None where there is none."""
+        """Return the file that says what a build does not get; None if there is none."""
         files = (self.context / IGNORE_FILE, self.context / ".dockerignore")
         return next((file for file in files if file.is_file()), None)
 

@@ -41,7 +41,7 @@ class Gateway:
     def check(self, namespace: str, name: str) -> int:
         """Ask for the session, which may not be there yet; return the number of its last message that is known.
 
-        Raises ``PermanentError`` or ``ApiUnavailable`` where this is no gateway, or it does not let the caller in.
+        Raises ``PermanentError`` or ``ApiUnavailable`` if this is no gateway, or it does not let the caller in.
         """
         from agentic_client import GatewayError, NotFound
 

@@ -55,7 +55,7 @@ class Project:
     def change_session(
         self, name: str, operations: Sequence[Mapping[str, Any]], *, manager: str = "agentic"
     ) -> Session:
-        """Change a session by a JSON patch and return it as it is then; raise ``Conflict`` where a test in it fails."""
+        """Change a session by a JSON patch and return it as it is then; raise ``Conflict`` if a test in it fails."""
         return parse_session(self.api.patch_json(SESSIONS, self.namespace, name, operations, manager=manager))
 
     def answer(self, name: str, interrupt: str, body: Mapping[str, Any], *, replace: bool = False) -> Session:

@@ -140,7 +140,7 @@ class Api:
     def patch_json(
         self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]], *, manager: str
     ) -> dict[str, Any]:
-        """Change an object by a JSON patch; raise ``Conflict`` where one of its operations does not apply."""
+        """Change an object by a JSON patch; raise ``Conflict`` if one of its operations does not apply."""
         call = self._call("patch", kind, namespace, name)
         parameters = {**STRICT, "fieldManager": manager}
         return self._request(

@@ -1,6 +1,6 @@
 """Writes the plan of an image as a Containerfile, which any builder reads.
 
-Pure. What a lock or a list names is installed before the code is copied where that is possible, so that a change of
+Pure. What a lock or a list names is installed before the code is copied if that is possible, so that a change of
 code builds no more than a copy.
 """
 
@@ -16,7 +16,7 @@ from agentic_cli.model.langgraph_file import ProjectFile
 OWNER: Final = "65532:65532"
 # Where a build finds the project's own settings of pip, which are no part of the image.
 PIP_MOUNT: Final = "pip-config"
-# In a build, where nobody else is.
+# In a build, if nobody else is.
 _TMP: Final = "/tmp"  # noqa: S108
 _PIP_FILE: Final = f"{_TMP}/pip.conf"
 _UV: Final = f"{_TMP}/uv"
@@ -134,7 +134,7 @@ def _install_lists(plan: ImagePlan, lists: dict[str, str]) -> list[str]:
 
 
 def _install_packages(plan: ImagePlan) -> list[str]:
-    """Return the lines that install the folders themselves, where that is still to be done."""
+    """Return the lines that install the folders themselves, if that is still to be done."""
     left = [source for source in plan.sources if source.is_package]
     if plan.copies_first:
         left = [source for source in left if source.kind in ("uv", "poetry") and not source.names_files]
@@ -158,7 +158,7 @@ def _editable(source: Source) -> str:
 
 
 def _run(settings: ProjectFile, *commands: str, folder: str = "") -> str:
-    """Return a RUN line, with the project's own settings of pip where it has some."""
+    """Return a RUN line, with the project's own settings of pip if it has some."""
     parts = [f"cd {shlex.quote(folder)}", *commands] if folder else list(commands)
     if not settings.pip_config_file:
         return f"RUN {' && '.join(parts)}"

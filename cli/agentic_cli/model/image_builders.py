@@ -20,7 +20,7 @@ IGNORE_FILE: Final = ".containerignore"
 
 @dataclass(frozen=True)
 class ImageName:
-    """An image's name without its tag, and its tag or digest ("" where none is given)."""
+    """An image's name without its tag, and its tag or digest ("" if none is given)."""
 
     repository: str
     tag: str
@@ -94,7 +94,7 @@ def save_command(builder: BuilderName, image: str, archive: PurePath) -> list[st
 
 
 def load_command(context: str, archive: PurePath, socket: PurePath | None) -> list[str] | None:
-    """Return the command that loads an archive into the cluster of a context; None where images have to be pushed.
+    """Return the command that loads an archive into the cluster of a context; None if images have to be pushed.
 
     ``socket`` is that of containerd beside the kubeconfig, which the local cluster of `make cluster-up` has.
     """
@@ -110,7 +110,7 @@ def load_command(context: str, archive: PurePath, socket: PurePath | None) -> li
 
 
 def explain_no_load(context: str, image: str) -> str:
-    """Return what to do where an image cannot be loaded into a cluster."""
+    """Return what to do if an image cannot be loaded into a cluster."""
     return (
         f"images cannot be loaded into the cluster of context {context!r}: push {image!r} to a registry that it pulls"
         " from, with --push and -t registry/team/name"
@@ -118,7 +118,7 @@ def explain_no_load(context: str, image: str) -> str:
 
 
 def explain_no_builder(wanted: str | None, present: Collection[str]) -> str:
-    """Return what to do where no builder answers."""
+    """Return what to do if no builder answers."""
     names = wanted or ", ".join(BUILDERS)
     silent = f"; {', '.join(sorted(present))} is installed and does not answer: start it" if present else ""
     return f"no image can be built here: none of {names} answers; install one{silent}"

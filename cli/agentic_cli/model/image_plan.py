@@ -34,10 +34,10 @@ class Folder:
     """Relative to the build's context; "" is the context."""
     files: frozenset[str] = frozenset()
     texts: Mapping[str, str] | None = None
-    """Of ``pyproject.toml``, ``requirements.txt`` and ``uv.lock``, where they are."""
+    """Of ``pyproject.toml``, ``requirements.txt`` and ``uv.lock``, if they are there."""
 
     def read(self, name: str) -> str:
-        """Return the text of one of these files; empty where it is missing."""
+        """Return the text of one of these files; empty if it is missing."""
         return (self.texts or {}).get(name, "")
 
     def locate(self, name: str = "") -> str:

@@ -101,7 +101,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Look:
-    """One object as it was found; None where there is none, and ``trouble`` where it could not be read."""
+    """One object as it was found; None if there is none, and ``trouble`` if it could not be read."""
 
     found: Mapping[str, Any] | None = None
     trouble: str = ""
@@ -118,7 +118,7 @@ class Seen:
     namespace: Look = Look()
     vault: Look = Look()
     secrets: Mapping[str, bool | str] = field(default_factory=dict)
-    """Whether each has the key; text where it could not be read."""
+    """Whether each has the key; text if it could not be read."""
     migration: Look = Look()
     missing_rights: Sequence[str] = ()
     rights_trouble: str = ""
@@ -130,7 +130,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Check:
-    """One step; it passed where there is no problem."""
+    """One step; it passed if there is no problem."""
 
     name: str
     problem: str = ""
@@ -257,7 +257,7 @@ def list_served(deployment: Look) -> list[str]:
 
 
 def read_variable(deployment: Look, name: str) -> str:
-    """Return a variable of a Deployment's containers; empty where it has none."""
+    """Return a variable of a Deployment's containers; empty if it has none."""
     spec = (((deployment.found or {}).get("spec") or {}).get("template") or {}).get("spec") or {}
     variables = [each for container in spec.get("containers") or () for each in container.get("env") or ()]
     return next((str(each.get("value") or "") for each in variables if each.get("name") == name), "")

@@ -9,7 +9,7 @@ LATEST: Final = "@latest"
 
 
 def find_latest(sessions: Iterable[Mapping[str, Any]], namespace: str) -> str:
-    """Return the name of the newest session; raise ``PermanentError`` where there is none, or none that is it alone.
+    """Return the name of the newest session; raise ``PermanentError`` if there is none, or none that is it alone.
 
     The API server keeps whole seconds: of two that were made in one, none is the last.
     """

@@ -113,7 +113,7 @@ def replaces_answer(session: Session, interrupt: str, by: str) -> bool:
 
 
 def build_turn(name: str, by: str, **parts: Any) -> dict[str, Any]:
-    """Return a turn's entry in ``spec.turns``; ``by`` is empty where nobody knows who writes it."""
+    """Return a turn's entry in ``spec.turns``; ``by`` is empty if nobody knows who writes it."""
     given = {key: value for key, value in parts.items() if value is not None}
     return {"name": name, **given, **({"by": by} if by else {})}
 
@@ -132,7 +132,7 @@ def build_turn_patch(session: Session, turn: Mapping[str, Any]) -> list[dict[str
 
 
 def build_cancellation(session: Session, name: str, by: str) -> list[dict[str, Any]]:
-    """Return the JSON patch that asks for the end of a turn; raise ``PermanentError`` where the spec has it no more."""
+    """Return the JSON patch that asks for the end of a turn; raise ``PermanentError`` if the spec has it no more."""
     turns = session.spec.get("turns") or ()
     index = next((index for index, each in enumerate(turns) if each.get("name") == name), None)
     if index is None:

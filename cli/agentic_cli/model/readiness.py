@@ -24,7 +24,7 @@ _WITHOUT_EFFECT: Final = frozenset({"Ready", "ProjectSupported"})
 
 @dataclass(frozen=True)
 class Readiness:
-    """A state, and why it is so in one line ("" where nothing is known)."""
+    """A state, and why it is so in one line ("" if nothing is known)."""
 
     state: State
     why: str = ""

@@ -39,9 +39,9 @@ class Interrupt:
     asked_at: str = ""
     answered_at: str = ""
     answered_by: str = ""
-    """Whose answer was accepted; empty where they did not state it."""
+    """Whose answer was accepted; empty if they did not state it."""
     responded_by: tuple[str, ...] = ()
-    """Who answered in ``spec.responses``; empty names where they did not state it."""
+    """Who answered in ``spec.responses``; empty names if they did not state it."""
     is_responded: bool = False
     """Whether ``spec.responses`` holds an answer that was taken or may still be."""
     is_refused: bool = False
@@ -109,12 +109,12 @@ class Session:
 
     @property
     def creator(self) -> str:
-        """Who started it; empty where it does not say."""
+        """Who started it; empty if it does not say."""
         return str(self.spec.get("createdBy") or "")
 
     @property
     def asker(self) -> str:
-        """Whose turn a conversation is at; empty where none is on or it does not say."""
+        """Whose turn a conversation is at; empty if none is on or it does not say."""
         return str((self.status.get("turn") or {}).get("by") or "")
 
     @property

@@ -93,7 +93,7 @@ class SpeakingView:
             self._view.show(session)
 
     def hear(self, message: "Message") -> None:
-        """Show what a message says; after the question, where one is asked."""
+        """Show what a message says; after the question, if one is asked."""
         with self._lock:
             self._held.append(message)
             self._print()

@@ -332,7 +332,7 @@ export interface paths {
          * Change a session
          * @description Apply a JSON merge patch in the caller's name.
          *
-         *     A session that changed since it was read gets 412 where ``If-Match`` says so, and 409 where
+         *     A session that changed since it was read gets 412 if ``If-Match`` says so, and 409 if
          *     ``metadata.resourceVersion`` in the patch does.
          */
         readonly patch: operations["patch_session"];
@@ -595,7 +595,7 @@ export interface paths {
          * Get the result
          * @description Return the result as JSON, with each digit and key as the database has it: of the session, or of one turn.
          *
-         *     One in an object store is answered by a redirect to a link, which is asked for in the caller's name where there is
+         *     One in an object store is answered by a redirect to a link, which is asked for in the caller's name if there is
          *     none: that takes the right to patch the session. A session that has no result (yet) gets 409 with its phase.
          */
         readonly get: operations["get_result"];
@@ -662,7 +662,7 @@ export interface paths {
          * Get a session's state
          * @description Return what the output channels hold: at the last question or end of a turn, or about a second ago.
          *
-         *     It takes the right to `get` `agenticsessions/state`, beside that to read the session. 404 where the definition shows
+         *     It takes the right to `get` `agenticsessions/state`, beside that to read the session. 404 if the definition shows
          *     nothing (`api.state`), the state is encrypted, or nothing ran yet; 409 for values that cannot be shown.
          */
         readonly get: operations["get_state"];
@@ -729,7 +729,7 @@ export interface paths {
          * Get inputs and answers, as its runner
          * @description Return what the runner is given: inputs, the turn that is on, and the answers that were accepted.
          *
-         *     With ``wait``, once there is an answer (to ``interruptId``, where that is named) or the session shall end; 204 after
+         *     With ``wait``, once there is an answer (to ``interruptId``, if that is named) or the session shall end; 204 after
          *     that time without.
          */
         readonly get: operations["get_input"];
@@ -904,7 +904,7 @@ export interface components {
             readonly node?: string | null;
             /**
              * Next
-             * @description The nodes that run after it; null where the graph had ended.
+             * @description The nodes that run after it; null if the graph had ended.
              */
             readonly next?: string | null;
             /**
@@ -974,7 +974,7 @@ export interface components {
         };
         /**
          * DefinitionSchemas
-         * @description JSON Schemas of a workflow; null where there is none, and any value is taken.
+         * @description JSON Schemas of a workflow; null if there is none, and any value is taken.
          */
         readonly DefinitionSchemas: {
             /**
@@ -1044,7 +1044,7 @@ export interface components {
             readonly message: string;
             /**
              * Keyword
-             * @description JSON Schema's keyword that refuses it, where it is a schema's.
+             * @description JSON Schema's keyword that refuses it, if it is a schema's.
              * @default
              */
             readonly keyword: string;
@@ -1087,7 +1087,7 @@ export interface components {
             readonly last?: string | null;
             /**
              * Iswhole
-             * @description False where more sessions wait than were looked at: name namespaces to see the others.
+             * @description False if more sessions wait than were looked at: name namespaces to see the others.
              * @default true
              */
             readonly isWhole: boolean;
@@ -1161,7 +1161,7 @@ export interface components {
             }[];
             /**
              * Schema
-             * @description JSON Schema of the answer; any answer where null.
+             * @description JSON Schema of the answer; any answer if null.
              */
             readonly schema?: unknown;
             /**
@@ -1171,14 +1171,14 @@ export interface components {
             readonly digest: string;
             /**
              * Rule
-             * @description Who has to answer; null where anybody may.
+             * @description Who has to answer; null if anybody may.
              */
             readonly rule?: {
                 readonly [key: string]: unknown;
             } | null;
             /**
              * Needed
-             * @description Whose answer is missing, in words; empty where anybody's will do.
+             * @description Whose answer is missing, in words; empty if anybody's will do.
              * @default
              */
             readonly needed: string;
@@ -1230,7 +1230,7 @@ export interface components {
             readonly continue: string;
             /**
              * Remainingitemcount
-             * @description About how many follow, where that is known.
+             * @description About how many follow, if that is known.
              */
             readonly remainingItemCount?: number | null;
         } & {
@@ -1275,7 +1275,7 @@ export interface components {
             readonly mayListAll: boolean;
             /**
              * Iswhole
-             * @description False where there may be others: the caller may not list namespaces, or there are too many.
+             * @description False if there may be others: the caller may not list namespaces, or there are too many.
              */
             readonly isWhole: boolean;
         };
@@ -1294,12 +1294,12 @@ export interface components {
         readonly NewFork: {
             /**
              * Name
-             * @description Name of the new session; made where absent.
+             * @description Name of the new session; made if absent.
              */
             readonly name?: string | null;
             /**
              * Checkpoint
-             * @description Id of the checkpoint to start from; the last one where absent.
+             * @description Id of the checkpoint to start from; the last one if absent.
              */
             readonly checkpoint?: string | null;
             /**
@@ -1316,7 +1316,7 @@ export interface components {
             readonly asNode?: string | null;
             /**
              * Inputs
-             * @description Inputs that the new session goes on with; none where absent.
+             * @description Inputs that the new session goes on with; none if absent.
              */
             readonly inputs?: unknown;
             /**
@@ -1347,7 +1347,7 @@ export interface components {
         readonly NewMetadata: {
             /**
              * Name
-             * @description Its name; made from generateName where absent.
+             * @description Its name; made from generateName if absent.
              */
             readonly name?: string | null;
             /**
@@ -1398,7 +1398,7 @@ export interface components {
         readonly NewRetry: {
             /**
              * Name
-             * @description Name of the new session; made where absent.
+             * @description Name of the new session; made if absent.
              */
             readonly name?: string | null;
             /**
@@ -1435,7 +1435,7 @@ export interface components {
         readonly NewTurn: {
             /**
              * Name
-             * @description Its name; the next free one where absent.
+             * @description Its name; the next free one if absent.
              */
             readonly name?: string | null;
             /**
@@ -1588,7 +1588,7 @@ export interface components {
             readonly schema: unknown;
             /**
              * Instance
-             * @description A value; only the schema is checked where it is absent.
+             * @description A value; only the schema is checked if it is absent.
              */
             readonly instance?: unknown;
         };
@@ -1630,7 +1630,7 @@ export interface components {
             readonly failedNode?: string | null;
             /**
              * Ispinned
-             * @description False where the definition has changed since the session started: the graph may be another.
+             * @description False if the definition has changed since the session started: the graph may be another.
              * @default true
              */
             readonly isPinned: boolean;
@@ -1716,7 +1716,7 @@ export interface components {
             readonly ticket: string;
             /**
              * Expiresinseconds
-             * @description How long it is valid where nobody uses it.
+             * @description How long it is valid if nobody uses it.
              */
             readonly expiresInSeconds: number;
         };
@@ -1737,7 +1737,7 @@ export interface components {
             readonly name: string;
             /**
              * By
-             * @description Whose turn it is; empty where it is not stated.
+             * @description Whose turn it is; empty if it is not stated.
              * @default
              */
             readonly by: string;
@@ -1748,7 +1748,7 @@ export interface components {
             readonly input?: unknown;
             /**
              * Command
-             * @description Its command, where it had no input.
+             * @description Its command, if it had no input.
              */
             readonly command?: unknown;
             /**
@@ -9290,7 +9290,7 @@ export interface operations {
     readonly get_result: {
         readonly parameters: {
             readonly query?: {
-                /** @description Number of a turn; the last one where absent. */
+                /** @description Number of a turn; the last one if absent. */
                 readonly turn?: number | null;
                 /** @description A ticket for this result, in place of a token. */
                 readonly ticket?: string | null;
@@ -10181,7 +10181,7 @@ export interface operations {
     readonly list_inbox: {
         readonly parameters: {
             readonly query?: {
-                /** @description Only of these namespaces; of all that you may list where absent. */
+                /** @description Only of these namespaces; of all that you may list if absent. */
                 readonly namespace?: readonly string[] | null;
                 /** @description Objects a page. */
                 readonly limit?: number;

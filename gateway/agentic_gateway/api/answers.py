@@ -23,7 +23,7 @@ async def give_answer(
     """Answer a question and return the session as it is then.
 
     Raises :class:`Refused`: 404 for a question that is not asked, 409 for one that is answered, 400 for an answer that
-    its schema refuses, 410 where the session of ``session_uid`` is gone, and what the API server refuses.
+    its schema refuses, 410 if the session of ``session_uid`` is gone, and what the API server refuses.
     """
 
     async def build(session: Json) -> list[Json]:
@@ -35,7 +35,7 @@ async def give_answer(
 
 
 def find_open_question(session: Json, interrupt_id: str) -> Json:
-    """Return the question as the status shows it; raises ``Refused`` where there is none, or it is answered."""
+    """Return the question as the status shows it; raises ``Refused`` if there is none, or it is answered."""
     asked = (session.get("status") or {}).get("interrupts") or []
     question = next((each for each in asked if each.get("id") == interrupt_id), None)
     if question is None:
@@ -56,10 +56,10 @@ async def _require_answer(context: Context, question: Json, value: Any) -> None:
 
 
 def build_response_patch(session: Json, given: NewResponse, by: str) -> list[Json]:
-    """Return the JSON patch that adds an answer to the session that was read; none where it is there already.
+    """Return the JSON patch that adds an answer to the session that was read; none if it is there already.
 
-    One's own is replaced where it does not stand: the operator refused answers, or waits for more persons. Raises
-    ``Refused`` where an answer stands that says something else, and the question takes one person's.
+    One's own is replaced if it does not stand: the operator refused answers, or waits for more persons. Raises
+    ``Refused`` if an answer stands that says something else, and the question takes one person's.
     """
     responses = session["spec"].get("responses") or []
     of_question = [each for each in responses if each.get("interruptId") == given.interrupt_id]

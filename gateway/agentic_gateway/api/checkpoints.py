@@ -64,7 +64,7 @@ async def get_graph(namespace: Namespace, name: Name, context: WithContext, call
 
 
 def place_session(definition: Json, session: Json) -> SessionGraph:
-    """Return a definition's graph with the session's place in it; raises ``Refused`` where it is another graph."""
+    """Return a definition's graph with the session's place in it; raises ``Refused`` if it is another graph."""
     reference, status = session["spec"].get("workflowRef") or {}, session.get("status") or {}
     own = reference.get("graph")
     if own and own != (definition.get("spec") or {}).get("graph"):

@@ -31,7 +31,7 @@ async def create_session_of(
     at: str,
     repetition: str = "",
 ) -> Exchange:
-    """Create a session with this spec; its name begins with ``base`` where none is given.
+    """Create a session with this spec; its name begins with ``base`` if none is given.
 
     ``at`` is the pointer of the spec in the request's body. ``repetition`` stands for the request's idempotency key:
     the session is marked by it, and where the mark is there already, that session is the answer. Raises ``Refused``:
@@ -92,7 +92,7 @@ def locate(namespace: str, exchange: Exchange) -> dict[str, str]:
 
 
 async def require_inputs(context: Context, caller: Caller, namespace: str, spec: Json, *, at: str) -> None:
-    """Raise ``Refused`` where the definition refuses inputs, config or context, or there is none of that name."""
+    """Raise ``Refused`` if the definition refuses inputs, config or context, or there is none of that name."""
     ref = spec.get("workflowRef")
     name = ref.get("name") if isinstance(ref, dict) else None
     if not isinstance(ref, dict) or not isinstance(name, str) or not name:

@@ -65,7 +65,7 @@ def build_schemas(definition: Json) -> DefinitionSchemas:
 
 
 def build_graph(definition: Json) -> Graph:
-    """Return the graph that the inspection drew; raises ``Refused`` (409) where there is none yet."""
+    """Return the graph that the inspection drew; raises ``Refused`` (409) if there is none yet."""
     status = definition.get("status") or {}
     drawn = status.get("graph")
     if not drawn:

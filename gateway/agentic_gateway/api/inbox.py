@@ -33,7 +33,7 @@ async def list_inbox(
     namespace: Annotated[
         list[str] | None,
         Query(
-            max_length=MAX_NAMESPACES, description="Only of these namespaces; of all that you may list where absent."
+            max_length=MAX_NAMESPACES, description="Only of these namespaces; of all that you may list if absent."
         ),
     ] = None,
     limit: Limit = 100,

@@ -20,7 +20,7 @@ async def find_input_problems(
 ) -> tuple[FieldProblem, ...]:
     """Return why a definition (as the API server has it) refuses these inputs; ``at`` is their pointer in the body.
 
-    Raises ``TransientError`` where the checks cannot run.
+    Raises ``TransientError`` if the checks cannot run.
     """
     spec, status = definition.get("spec") or {}, definition.get("status") or {}
     rules = read_rules(spec.get("inputSchema"), status.get("inputSchema"))

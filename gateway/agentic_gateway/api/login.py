@@ -87,7 +87,7 @@ async def end_login(
 
 
 async def _log_in(logins: Logins, context: Context, flow: Flow, *, code: str, iss: str | None, error: str) -> str:
-    """Return the cookie of a log-in; raises ``Refused`` where there is none."""
+    """Return the cookie of a log-in; raises ``Refused`` if there is none."""
     provider = logins.provider
     metadata = await provider.fetch_metadata()
     # RFC 9207: another provider's answer, brought here by whoever mixes them up.
@@ -136,7 +136,7 @@ async def log_out(request: Request, context: WithContext) -> Response:
 
 
 def _find_logins(request: Request, context: Context) -> Logins:
-    """Return what logs people in; raises ``Refused`` where that is off, or asked for too often from one address."""
+    """Return what logs people in; raises ``Refused`` if that is off, or asked for too often from one address."""
     if context.callers.logins is None:
         raise Refused("not-found", "this gateway logs nobody in: OIDC_ISSUER is not set; send a token of the cluster")
     context.callers.rates.take(f"address {request.client.host if request.client else ''}")
@@ -146,7 +146,7 @@ def _find_logins(request: Request, context: Context) -> Logins:
 def _read_flow_cookie(value: str, state: str) -> tuple[Flow, str]:
     """Return the log-in that this browser began with that state, and where it leads back to.
 
-    Raises ``Refused`` where it began none, or another one.
+    Raises ``Refused`` if it began none, or another one.
     """
     secret, _, path = value.partition(".")
     flow = read_flow(secret)

@@ -20,7 +20,7 @@ class Body(BaseModel):
 class NewMetadata(Body):
     """Name and labels of a new object."""
 
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Its name; made from generateName where absent.")
+    name: str | None = Field(None, pattern=NAME_PATTERN, description="Its name; made from generateName if absent.")
     generate_name: str | None = Field(
         None, alias="generateName", max_length=50, description="What the server begins a unique name with."
     )
@@ -52,22 +52,22 @@ class NewDefinition(NewObject):
 class NewRetry(Body):
     """How a session is retried."""
 
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the new session; made where absent.")
+    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the new session; made if absent.")
     force: bool = Field(False, description="Retry even if the session's own inputs or settings were refused.")
 
 
 class NewFork(Body):
     """Where a new session starts, and with what."""
 
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the new session; made where absent.")
+    name: str | None = Field(None, pattern=NAME_PATTERN, description="Name of the new session; made if absent.")
     checkpoint: str | None = Field(
-        None, min_length=1, max_length=128, description="Id of the checkpoint to start from; the last one where absent."
+        None, min_length=1, max_length=128, description="Id of the checkpoint to start from; the last one if absent."
     )
     values: dict[str, Any] | None = Field(None, description="State values to change before it goes on.")
     as_node: str | None = Field(
         None, alias="asNode", min_length=1, max_length=256, description="The node that counts as their writer."
     )
-    inputs: Any = Field(None, description="Inputs that the new session goes on with; none where absent.")
+    inputs: Any = Field(None, description="Inputs that the new session goes on with; none if absent.")
     conversation: bool = Field(False, description="The new session takes turns.")
     config: dict[str, Any] | None = Field(None, description="LangGraph's config, over that of the session.")
     context: dict[str, Any] | None = Field(None, description="LangGraph's context, over that of the session.")
@@ -120,7 +120,7 @@ class ListMetadata(BaseModel):
     resource_version: str = Field("", alias="resourceVersion", description="Version of the list.")
     continue_: str = Field("", alias="continue", description="Leads to the next page; absent on the last one.")
     remaining_item_count: int | None = Field(
-        None, alias="remainingItemCount", description="About how many follow, where that is known."
+        None, alias="remainingItemCount", description="About how many follow, if that is known."
     )
 
 
@@ -167,10 +167,10 @@ class InboxItem(BaseModel):
     prompt: str = Field("", description="The question in words.")
     value: Any = Field(None, description="What the graph asks, as interrupt() was given it.")
     options: tuple[dict[str, Any], ...] = Field((), description="Complete answers to choose from.")
-    schema_: Any = Field(None, alias="schema", description="JSON Schema of the answer; any answer where null.")
+    schema_: Any = Field(None, alias="schema", description="JSON Schema of the answer; any answer if null.")
     digest: str = Field(description="SHA-256 of the question as it is shown here, to be sent with the answer.")
-    rule: dict[str, Any] | None = Field(None, description="Who has to answer; null where anybody may.")
-    needed: str = Field("", description="Whose answer is missing, in words; empty where anybody's will do.")
+    rule: dict[str, Any] | None = Field(None, description="Who has to answer; null if anybody may.")
+    needed: str = Field("", description="Whose answer is missing, in words; empty if anybody's will do.")
     asked_at: datetime | None = Field(None, description="When it was asked.")
     deadline: datetime | None = Field(None, description="Until when it can be answered; null without a deadline.")
     on_expiry: str | None = Field(None, description="What happens then: Fail or Resume.")
@@ -185,12 +185,12 @@ class Inbox(BaseModel):
     items: tuple[InboxItem, ...] = Field(description="The questions.")
     last: str | None = Field(None, description="To ask for the next page with, as `after`; null on the last one.")
     is_whole: bool = Field(
-        True, description="False where more sessions wait than were looked at: name namespaces to see the others."
+        True, description="False if more sessions wait than were looked at: name namespaces to see the others."
     )
 
 
 class DefinitionSchemas(BaseModel):
-    """JSON Schemas of a workflow; null where there is none, and any value is taken."""
+    """JSON Schemas of a workflow; null if there is none, and any value is taken."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -221,7 +221,7 @@ class SessionGraph(Graph):
     done: tuple[str, ...] = Field((), description="Nodes that wrote the last checkpoints, each once, oldest first.")
     failed_node: str | None = Field(None, description="The node that raised the session's error.")
     is_pinned: bool = Field(
-        True, description="False where the definition has changed since the session started: the graph may be another."
+        True, description="False if the definition has changed since the session started: the graph may be another."
     )
 
 
@@ -231,7 +231,7 @@ class Checkpoint(BaseModel):
     id: str = Field(description="Its id, for `fork` and `fromCheckpoint`.")
     step: int | None = Field(None, description="LangGraph's number of the super-step: -1 for the inputs.")
     node: str | None = Field(None, description="The nodes that wrote it.")
-    next: str | None = Field(None, description="The nodes that run after it; null where the graph had ended.")
+    next: str | None = Field(None, description="The nodes that run after it; null if the graph had ended.")
     at: datetime | None = Field(None, description="When it was saved.")
     turn: str | None = Field(None, description="The turn of a conversation that ended with it.")
 
@@ -259,7 +259,7 @@ class SchemaToCheck(Body):
     """A schema, and perhaps a value to check by it."""
 
     schema_: Any = Field(alias="schema", description="The JSON Schema.")
-    instance: Any = Field(None, description="A value; only the schema is checked where it is absent.")
+    instance: Any = Field(None, description="A value; only the schema is checked if it is absent.")
 
 
 class Inputs(Body):
@@ -288,7 +288,7 @@ class NewResponse(Body):
 class NewTurn(Body):
     """A turn of a conversation."""
 
-    name: str | None = Field(None, pattern=NAME_PATTERN, description="Its name; the next free one where absent.")
+    name: str | None = Field(None, pattern=NAME_PATTERN, description="Its name; the next free one if absent.")
     input: Any = Field(None, description="The input, any JSON that the workflow's input schema takes; at most 32 KiB.")
     command: dict[str, Any] | None = Field(None, description="A command instead of an input: goto, update.")
     from_checkpoint: str | None = Field(
@@ -313,9 +313,9 @@ class TurnSummary(BaseModel):
 
     number: int = Field(description="Its number in the session, from 1.")
     name: str = Field(description="Its name.")
-    by: str = Field("", description="Whose turn it is; empty where it is not stated.")
+    by: str = Field("", description="Whose turn it is; empty if it is not stated.")
     input: Any = Field(None, description="Its input.")
-    command: Any = Field(None, description="Its command, where it had no input.")
+    command: Any = Field(None, description="Its command, if it had no input.")
     phase: str = Field(description="Running, Completed, Failed or Canceled.")
     error: Any = Field(None, description="Why it failed.")
     checkpoint_id: str | None = Field(None, description="The thread's last checkpoint then.")
@@ -338,7 +338,7 @@ class Namespaces(BaseModel):
     items: tuple[str, ...] = Field(description="Their names, sorted.")
     may_list_all: bool = Field(description="Whether the caller may list the sessions of all namespaces at once.")
     is_whole: bool = Field(
-        description="False where there may be others: the caller may not list namespaces, or there are too many."
+        description="False if there may be others: the caller may not list namespaces, or there are too many."
     )
 
 

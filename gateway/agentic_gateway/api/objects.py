@@ -30,7 +30,7 @@ async def read_object(context: Context, caller: Caller, path: str, if_none_match
 async def change_object(context: Context, caller: Caller, path: str, patch: Json, if_match: str | None) -> Response:
     """Apply a JSON merge patch; what it says of the status and of what the object is is ignored.
 
-    Raises :class:`Refused`: 412 where ``if_match`` names another version, 409 where the patch itself does, 400 for
+    Raises :class:`Refused`: 412 if ``if_match`` names another version, 409 if the patch itself does, 400 for
     other members than an object has.
     """
     if unknown := sorted(set(patch) - _MEMBERS):
@@ -62,7 +62,7 @@ async def replace_object(
 ) -> Response:
     """Replace spec, labels and annotations of the object of a path; what else its metadata holds stays.
 
-    Raises :class:`Refused`: 412 where ``if_match`` names another version, 409 where it changed meanwhile.
+    Raises :class:`Refused`: 412 if ``if_match`` names another version, 409 if it changed meanwhile.
     """
     versions = read_versions(if_match)
     found = await context.kube.request("GET", path, token=caller.token)
@@ -77,7 +77,7 @@ async def replace_object(
 
 
 async def delete_object(context: Context, caller: Caller, path: str, if_match: str | None) -> Response:
-    """Delete the object of a path; raises :class:`Refused`, 412 where ``if_match`` names another version."""
+    """Delete the object of a path; raises :class:`Refused`, 412 if ``if_match`` names another version."""
     version = await _choose_version(context, caller, path, read_versions(if_match))
     body: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
     if version is not None:

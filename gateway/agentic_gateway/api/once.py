@@ -99,7 +99,7 @@ async def _answer(request: Request, answer: Answer) -> Response:
 
 
 async def _take(requests: RepeatedRequests, wanted: RequestKey) -> Mapping[str, Any] | None:
-    """Return what the request was answered before; None where it is to be served.
+    """Return what the request was answered before; None if it is to be served.
 
     Raises ``Refused``: 422 for the key of another request, 409 for one that takes too long to be served.
     """

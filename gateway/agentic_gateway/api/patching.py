@@ -18,8 +18,8 @@ async def patch_as_read(
 ) -> Json:
     """Write what ``build`` makes of a session, a JSON patch, to exactly the version that it saw; return the session.
 
-    ``build`` is asked again where somebody else wrote meanwhile; no operations are no write. Raises :class:`Refused`
-    as ``build`` and the API server do, 409 where the session changes too fast, and 410 where ``session_uid`` is given
+    ``build`` is asked again if somebody else wrote meanwhile; no operations are no write. Raises :class:`Refused`
+    as ``build`` and the API server do, 409 if the session changes too fast, and 410 if ``session_uid`` is given
     and another session has the name now.
     """
     path = object_path(SESSIONS, namespace, name)

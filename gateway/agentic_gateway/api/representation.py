@@ -24,7 +24,7 @@ IfNoneMatch = Annotated[
 def answer_object(
     exchange: Exchange, *, status: int = 200, known: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an answer with the object's text; 304 where ``known`` (``If-None-Match``) names its version."""
+    """Return an answer with the object's text; 304 if ``known`` (``If-None-Match``) names its version."""
     sent = dict(headers or {})
     if exchange.version:
         sent["ETag"] = f'"{exchange.version}"'
@@ -39,9 +39,9 @@ def matches(given: str, version: str) -> bool:
 
 
 def read_versions(if_match: str | None) -> frozenset[str] | None:
-    """Return the versions that ``If-Match`` allows; None where any will do.
+    """Return the versions that ``If-Match`` allows; None if any will do.
 
-    Raises ``Refused`` (412) where it allows none that could be: weak ETags never match here (RFC 9110, 13.1.1).
+    Raises ``Refused`` (412) if it allows none that could be: weak ETags never match here (RFC 9110, 13.1.1).
     """
     if if_match is None or if_match.strip() == "*":
         return None

@@ -23,7 +23,7 @@ from agentic_store.results.stored import ResultText, StoredResults
 
 router = APIRouter(prefix="/api/v1", tags=["records"], route_class=StrictRoute)
 
-Turn = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Number of a turn; the last one where absent.")]
+Turn = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Number of a turn; the last one if absent.")]
 # Read where callers are found; named here for the description.
 Ticket = Annotated[str | None, Query(max_length=256, description="A ticket for this result, in place of a token.")]
 LINK_WAIT_SECONDS: Final = 30.0
@@ -61,7 +61,7 @@ async def get_result(
 ) -> Response:
     """Return the result as JSON, with each digit and key as the database has it: of the session, or of one turn.
 
-    One in an object store is answered by a redirect to a link, which is asked for in the caller's name where there is
+    One in an object store is answered by a redirect to a link, which is asked for in the caller's name if there is
     none: that takes the right to patch the session. A session that has no result (yet) gets 409 with its phase.
     """
     caller, session = await find_session_caller(context, request, namespace, name, "result")
@@ -118,7 +118,7 @@ def encode_digest(sha256: str) -> str:
 
 
 async def _obtain_link(context: Context, caller: Caller, namespace: str, name: str, session: Json) -> str:
-    """Return a link to a result in an object store; have one made where there is none that holds for a while."""
+    """Return a link to a result in an object store; have one made if there is none that holds for a while."""
     path = object_path(SESSIONS, namespace, name)
     if link := _find_link(session):
         return link

@@ -39,7 +39,7 @@ def require_pod_of(session: Json, pod: CallingPod) -> None:
 def build_report(session: Json, report: Mapping[str, Any], now: datetime) -> Json:
     """Return the changes of the status that a report means.
 
-    Filled in where the report does not say them: times, ``reason``, questions that were asked before, and that answered
+    Filled in if the report does not say them: times, ``reason``, questions that were asked before, and that answered
     ones were taken up. Raises :class:`Refused`: 400 for fields that are no runner's, 409 for a change of the phase that
     is not a runner's.
     """

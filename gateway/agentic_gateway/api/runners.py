@@ -141,7 +141,7 @@ async def get_input(
 ) -> Any:
     """Return what the runner is given: inputs, the turn that is on, and the answers that were accepted.
 
-    With ``wait``, once there is an answer (to ``interruptId``, where that is named) or the session shall end; 204 after
+    With ``wait``, once there is an answer (to ``interruptId``, if that is named) or the session shall end; 204 after
     that time without.
     """
     session = await _require(context, request, namespace, name)
@@ -204,7 +204,7 @@ async def read_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def require_uid(before: Json, after: Json) -> None:
-    """Raise ``Refused`` where another session of the same name took the place of the one that was asked about."""
+    """Raise ``Refused`` if another session of the same name took the place of the one that was asked about."""
     if before["metadata"]["uid"] != after["metadata"]["uid"]:
         raise Refused("gone", "the session is gone")
 

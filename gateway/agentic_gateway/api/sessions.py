@@ -60,7 +60,7 @@ async def patch_session(
 ) -> Response:
     """Apply a JSON merge patch in the caller's name.
 
-    A session that changed since it was read gets 412 where ``If-Match`` says so, and 409 where
+    A session that changed since it was read gets 412 if ``If-Match`` says so, and 409 if
     ``metadata.resourceVersion`` in the patch does.
     """
     return await change_object(context, caller, object_path(SESSIONS, namespace, name), body, if_match)

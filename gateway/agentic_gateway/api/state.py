@@ -34,7 +34,7 @@ async def get_state(
 ) -> Response:
     """Return what the output channels hold: at the last question or end of a turn, or about a second ago.
 
-    It takes the right to `get` `agenticsessions/state`, beside that to read the session. 404 where the definition shows
+    It takes the right to `get` `agenticsessions/state`, beside that to read the session. 404 if the definition shows
     nothing (`api.state`), the state is encrypted, or nothing ran yet; 409 for values that cannot be shown.
     """
     session = await context.kube.request("GET", object_path(SESSIONS, namespace, name), token=caller.token)

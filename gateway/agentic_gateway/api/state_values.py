@@ -31,7 +31,7 @@ class NotShown(Exception):
 
 
 def decode_values(found: Sequence[ChannelValue]) -> dict[str, Any]:
-    """Return channels with their values as plain JSON; raises :class:`NotShown` for all where one may not be."""
+    """Return channels with their values as plain JSON; raises :class:`NotShown` for all if one may not be."""
     return {each.channel: _decode(each) for each in found}
 
 

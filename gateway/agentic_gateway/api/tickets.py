@@ -29,7 +29,7 @@ class TicketIssued(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     ticket: str = Field(description="To be sent once, as the query's `ticket`.")
-    expires_in_seconds: int = Field(description="How long it is valid where nobody uses it.")
+    expires_in_seconds: int = Field(description="How long it is valid if nobody uses it.")
 
 
 class Myself(BaseModel):

@@ -28,10 +28,10 @@ async def append_turn(
     """Append a turn and return it as it was written; of two clients at once each gets a turn of its own.
 
     ``repetition`` stands for the request's idempotency key: a turn without a name gets one that follows from it, and
-    where that is there already it is the answer.
+    if that is there already it is the answer.
 
-    Raises :class:`Refused`: 409 where the session is no conversation, has ended or is closing, or the name is taken;
-    400 for an input that is too large; 410 where the session of ``session_uid`` is gone; and what the API server
+    Raises :class:`Refused`: 409 if the session is no conversation, has ended or is closing, or the name is taken;
+    400 for an input that is too large; 410 if the session of ``session_uid`` is gone; and what the API server
     refuses.
     """
     try:
@@ -97,7 +97,7 @@ def build_patch(session: Json, entry: Json) -> list[Json]:
 async def cancel_turn(context: Context, caller: Caller, namespace: str, name: str, turn: str) -> Json:
     """Cancel a turn that runs or waits, and return the session.
 
-    Raises :class:`Refused`: 404 where there is no such turn, 409 where it has ended.
+    Raises :class:`Refused`: 404 if there is no such turn, 409 if it has ended.
     """
 
     async def build(session: Json) -> list[Json]:

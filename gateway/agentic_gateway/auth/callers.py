@@ -32,7 +32,7 @@ class TicketHolder:
 class Callers:
     """Finds callers, and holds each to what one person may ask.
 
-    ``logins`` and ``proxy`` are None where they are off.
+    ``logins`` and ``proxy`` are None if they are off.
     """
 
     identities: Identities
@@ -45,7 +45,7 @@ class Callers:
     proxy: TrustedProxy | None = None
 
     async def find(self, connection: HTTPConnection, *, is_stream: bool = False) -> Caller:
-        """Return who sends a request; ``is_stream`` where a browser can set no headers.
+        """Return who sends a request; ``is_stream`` if a browser can set no headers.
 
         Raises ``Refused``: 401 for nobody, 403 for another site's page, 429 for too many requests.
         """

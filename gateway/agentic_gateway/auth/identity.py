@@ -42,19 +42,19 @@ class Caller:
     extra: Mapping[str, tuple[str, ...]]
     via: Via = "token"
     traceparent: str = ""
-    """The trace that their request is part of, to be passed on; empty where it names none."""
+    """The trace that their request is part of, to be passed on; empty if it names none."""
 
     def __repr__(self) -> str:
         return f"Caller({self.name!r})"
 
 
 def find_token(headers: Mapping[str, str], query: Mapping[str, str] | None = None) -> str | None:
-    """Return the token that a request carries, None where it has none.
+    """Return the token that a request carries, None if it has none.
 
-    By ``Authorization: Bearer``; for streams, where a browser can set no headers, also by the query's ``token`` or a
+    By ``Authorization: Bearer``; for streams, if a browser can set no headers, also by the query's ``token`` or a
     WebSocket subprotocol ``agentic.bearer.<base64url of the token>``. Header names are lower case.
 
-    Raises :class:`Refused` where there are two different ones, or one that cannot be a token.
+    Raises :class:`Refused` if there are two different ones, or one that cannot be a token.
     """
     found: list[str] = []
     scheme, _, value = headers.get("authorization", "").strip().partition(" ")
@@ -77,7 +77,7 @@ def find_token(headers: Mapping[str, str], query: Mapping[str, str] | None = Non
 
 
 def require_single(headers: Headers, query: QueryParams) -> None:
-    """Raise ``Refused`` where a credential stands in a request twice: what a proxy saw may not be what is used here."""
+    """Raise ``Refused`` if a credential stands in a request twice: what a proxy saw may not be what is used here."""
     doubled = [
         *(name for name in ("authorization", "host", "origin") if len(headers.getlist(name)) > 1),
         *(name for name in ("token", "ticket", "namespace", "sessionName") if len(query.getlist(name)) > 1),

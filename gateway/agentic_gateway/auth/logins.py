@@ -68,9 +68,9 @@ class Logins:
         return value
 
     async def find_token(self, cookie: str) -> str:
-        """Return the ID token of a log-in, refreshed where it is about to end.
+        """Return the ID token of a log-in, refreshed if it is about to end.
 
-        Raises ``Refused``: 401 where there is no such log-in, or no longer.
+        Raises ``Refused``: 401 if there is no such log-in, or no longer.
         """
         secret = read_cookie(cookie)
         if secret is None:

@@ -36,9 +36,9 @@ class TrustedProxy:
     groups: frozenset[str]
 
     def find_person(self, connection: HTTPConnection) -> tuple[str, tuple[str, ...]] | None:
-        """Return user and groups that the proxy names, None where the request names nobody.
+        """Return user and groups that the proxy names, None if the request names nobody.
 
-        Raises ``Refused``: 401 where it is not the proxy's, 403 for a person who is not on the list.
+        Raises ``Refused``: 401 if it is not the proxy's, 403 for a person who is not on the list.
         """
         named = connection.headers.getlist(self.user_header)
         if not named:

@@ -50,7 +50,7 @@ def seal(key: bytes, text: str, about: str) -> bytes:
 
 
 def unseal(key: bytes, sealed: bytes, about: str) -> str | None:
-    """Return the text; None where key, value or ``about`` is another one."""
+    """Return the text; None if key, value or ``about`` is another one."""
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about.encode()).decode()
     except (InvalidTag, ValueError):

@@ -18,7 +18,7 @@ _TAKEN: Final = frozenset({"authorization", "cookie", "host", "origin", "x-agent
 
 @dataclass(frozen=True)
 class IdentitySettings:
-    """Which ways in there are; ``client`` and ``proxy`` are None where they are off."""
+    """Which ways in there are; ``client`` and ``proxy`` are None if they are off."""
 
     origins: Origins
     client: Client | None

@@ -70,7 +70,7 @@ class Tickets:
     async def take(self, value: str, *, namespace: str, name: str, channel: Channel) -> Authority:
         """Use a ticket up; whatever comes of it, it serves nobody again.
 
-        Raises ``Refused`` (401) where it is unknown, used, too old, or for something else.
+        Raises ``Refused`` (401) if it is unknown, used, too old, or for something else.
         """
         raw = read_secret(value)
         row = None if raw is None else await self._rows.take(derive(raw, "ticket name"))

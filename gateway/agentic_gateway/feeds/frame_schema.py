@@ -22,10 +22,10 @@ _ROW: Final[Json] = {
     "event_id": {"type": "string", "pattern": "^[0-9]+-[0-9]+$", "description": "Turn and seq: the id for SSE."},
     "event": {**_TEXT, "maxLength": 64, "description": "The kind of row, such as node_started."},
     "run": _NUMBER,
-    "turn": {**_FIRST, "description": "The turn of a conversation; absent where it has none."},
+    "turn": {**_FIRST, "description": "The turn of a conversation; absent if it has none."},
     "step": {**_TEXT, "description": "The node, with those of the graphs around it."},
     "step_name": _TEXT,
-    "phase": {**_TEXT, "description": "The session's phase, where it changed."},
+    "phase": {**_TEXT, "description": "The session's phase, if it changed."},
     "compacted": {**_RANGE, "description": "Numbers before this one that were joined into messages that are there."},
     "truncated": {"type": "boolean"},
 }

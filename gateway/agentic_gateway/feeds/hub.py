@@ -1,7 +1,7 @@
 """One feed a session: its log is read once and encoded once, however many clients follow it.
 
 A feed keeps the newest messages in a ring. A client is a number, the last message that it was given: it takes what
-follows from the ring, and from the database where that lies behind the ring. Nothing is ever skipped; a client that
+follows from the ring, and from the database if that lies behind the ring. Nothing is ever skipped; a client that
 cannot follow is told so and comes back with its number.
 """
 
@@ -23,7 +23,7 @@ from agentic_store.signals import Signals
 MAX_FRAMES: Final = 1000
 MAX_BYTES: Final = 1024 * 1024
 PAGE: Final = 500
-# A hint may be lost, so feeds look from time to time; where no hints come, much more often while somebody follows.
+# A hint may be lost, so feeds look from time to time; if no hints come, much more often while somebody follows.
 POLL_SECONDS: Final = 5.0
 DEAF_POLL_SECONDS: Final = 0.25
 LONGEST_PAUSE: Final = 5.0
@@ -40,7 +40,7 @@ class Rows(Protocol):
         ...
 
     async def fetch_last(self, session_uid: str) -> int:
-        """Return the number of the last event, 0 where there is none."""
+        """Return the number of the last event, 0 if there is none."""
         ...
 
 
@@ -141,7 +141,7 @@ class Feed:
         """Yield what follows message ``after``, in batches, and then each new one, without end, gap or repetition.
 
         A client that has a number beyond the newest row is told so, once: its log was another one, or lost rows.
-        Raises ``DatabaseUnavailable`` where the rows cannot be read, and :class:`FeedFailed`.
+        Raises ``DatabaseUnavailable`` if the rows cannot be read, and :class:`FeedFailed`.
         """
         if after and (notice := await self._find_ahead(after)) is not None:
             yield [notice]
@@ -169,7 +169,7 @@ class Feed:
         return build_ahead(last, after, datetime.now(UTC)) if last < after else None
 
     def _take(self, after: int) -> list[Frame] | None:
-        """Return what the ring has after ``after``; None where it begins later than that."""
+        """Return what the ring has after ``after``; None if it begins later than that."""
         if not self._ring or (self._ring[0].seq or 0) > after + 1:
             return None
         # From the end: most clients lack a few messages of a thousand.

@@ -39,7 +39,7 @@ class Access:
         subresource: str = "",
         group: str = GROUP,
     ) -> bool:
-        """Return whether the caller has a right; raises :class:`Refused` where the API server does not say."""
+        """Return whether the caller has a right; raises :class:`Refused` if the API server does not say."""
         asked = {
             "group": group,
             "resource": resource,

@@ -67,7 +67,7 @@ class Exchange:
 
     @property
     def version(self) -> str:
-        """The object's resourceVersion; empty where it has none."""
+        """The object's resourceVersion; empty if it has none."""
         return str((self.found.get("metadata") or {}).get("resourceVersion") or "")
 
 
@@ -89,7 +89,7 @@ class Kube:
     ) -> Json:
         """Send one request and return the object of the answer; what is empty of its ``query`` is left out.
 
-        Raises :class:`Refused`: what the API server said, or ``unavailable`` where it does not answer.
+        Raises :class:`Refused`: what the API server said, or ``unavailable`` if it does not answer.
         """
         return (await self.exchange(method, path, token=token, query=query, body=body, content_type=content_type)).found
 
@@ -188,7 +188,7 @@ def _parse(text: bytes) -> Any:
 def object_path(plural: str, namespace: str, name: str = "", subresource: str = "") -> str:
     """Return the path of objects of ours; ``namespace`` empty for those of the cluster or of all namespaces.
 
-    Raises :class:`Refused` where a part is no name of an object: ``..`` would lead to any other path.
+    Raises :class:`Refused` if a part is no name of an object: ``..`` would lead to any other path.
     """
     for part in (namespace, name):
         if part and not is_name(part):

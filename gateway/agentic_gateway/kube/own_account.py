@@ -5,13 +5,13 @@ from agentic_gateway.problems import Refused
 
 
 class OwnAccount:
-    """The account whose token the gateway has, where it has one."""
+    """The account whose token the gateway has, if it has one."""
 
     def __init__(self, token: OwnToken) -> None:
         self._token = token
 
     def read_token(self) -> str:
-        """Return the token; raises ``Refused`` where the gateway runs without an account."""
+        """Return the token; raises ``Refused`` if the gateway runs without an account."""
         try:
             return self._token.read()
         except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ class OwnToken:
         self._read: tuple[float, str] | None = None
 
     def read(self) -> str:
-        """Return the token; raises ``OSError`` where there is no such file."""
+        """Return the token; raises ``OSError`` if there is no such file."""
         if self._read is None or self._read[0] <= self._clock():
             self._read = self._clock() + REREAD_SECONDS, self._file.read_text(encoding="ascii").strip()
         return self._read[1]

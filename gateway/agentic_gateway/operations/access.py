@@ -94,7 +94,7 @@ def show_path(scope: Scope) -> str:
 
 
 def read_trace_id(scope: Scope) -> str | None:
-    """Return the id of the trace that a request is part of; None where its header names none."""
+    """Return the id of the trace that a request is part of; None if its header names none."""
     sent = next((value for name, value in scope["headers"] if name == HEADER.encode()), b"")
     return find_trace_id(read_traceparent(sent.decode("latin-1"))) or None
 

@@ -13,7 +13,7 @@ from agentic_gateway.operations.readiness import Readiness
 async def serve_operations(
     host: str, port: int | None, readiness: Readiness, metrics: Metrics
 ) -> AsyncIterator[int | None]:
-    """Answer there until the block ends and give the port, which is a free one for 0; on no port where it is None."""
+    """Answer there until the block ends and give the port, which is a free one for 0; on no port if it is None."""
     if port is None:
         yield None
         return

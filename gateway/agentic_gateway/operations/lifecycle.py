@@ -65,7 +65,7 @@ class GracefulServer(uvicorn.Server):
         self._stop_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Begin to drain; stop at once where that has begun already."""
+        """Begin to drain; stop at once if that has begun already."""
         hurries = self._lifecycle.is_draining
         self._lifecycle.is_draining = True
         self._stop_at = time.monotonic() + (0.0 if hurries else self._drain_seconds)

@@ -67,7 +67,7 @@ class Readiness:
         return Verdict(is_ready, "\n".join([head, *lines]) + "\n")
 
     def note(self, name: str, error: str | None) -> None:
-        """Record how a check went; ``error`` is None where the part answered."""
+        """Record how a check went; ``error`` is None if the part answered."""
         part, was_up = self.parts[name], self.parts[name].is_up
         if error is None:
             self.parts[name] = part = Part(has_answered=True, error="")

@@ -1,4 +1,4 @@
-"""The span of a request: part of the caller's trace where a header names one, and above what the request makes."""
+"""The span of a request: part of the caller's trace if a header names one, and above what the request makes."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -72,7 +72,7 @@ async def serve(websocket: WebSocket) -> None:
 
 
 async def _admit(websocket: WebSocket, context: Context, slot: contextlib.ExitStack) -> Subscription | None:
-    """Return who may follow which session, counted as open in ``slot``; None where the refusal is sent already."""
+    """Return who may follow which session, counted as open in ``slot``; None if the refusal is sent already."""
     query = websocket.query_params
     try:
         found = await subscribe(
@@ -238,7 +238,7 @@ def read_end(task: asyncio.Task[tuple[int, str]]) -> tuple[int, str]:
 
 
 def find_id(message: Any) -> str | int | None:
-    """Return what a client calls its message, to be told what became of it; None where it has no name."""
+    """Return what a client calls its message, to be told what became of it; None if it has no name."""
     found = message.get("id") if isinstance(message, dict) else None
     return found if isinstance(found, str | int) else None
 
@@ -246,7 +246,7 @@ def find_id(message: Any) -> str | int | None:
 def read_turn(message: Mapping[str, Any]) -> NewTurn:
     """Return the turn in a message: its ``data`` as for HTTP, or ``data.message``, a text for a graph of messages.
 
-    Raises :class:`Refused` where it is neither.
+    Raises :class:`Refused` if it is neither.
     """
     data = message.get("data")
     if not isinstance(data, Mapping):
@@ -267,7 +267,7 @@ def read_turn(message: Mapping[str, Any]) -> NewTurn:
 def read_answer(data: Mapping[str, Any]) -> NewResponse:
     """Return the answer in a message: ``{interruptId, value}``, or ``{response, metadata: {interrupt_id}}``.
 
-    Raises :class:`Refused` where it names no question.
+    Raises :class:`Refused` if it names no question.
     """
     metadata = data.get("metadata") if isinstance(data.get("metadata"), Mapping) else {}
     id_ = data.get("interruptId") or (metadata.get("interrupt_id") if isinstance(metadata, Mapping) else None)

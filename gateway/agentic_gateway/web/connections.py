@@ -25,9 +25,9 @@ UNREADABLE: Final = "this is no HTTP request, or its line or its headers are too
 
 
 def open_listener(host: str, port: int, *, peer_seconds: float) -> socket.socket:
-    """Return a socket that listens there; raises ``OSError`` where the port is taken.
+    """Return a socket that listens there; raises ``OSError`` if the port is taken.
 
-    Its connections end where a peer takes nothing of what was sent for ``peer_seconds``, be it gone or asleep.
+    Its connections end if a peer takes nothing of what was sent for ``peer_seconds``, be it gone or asleep.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -154,7 +154,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         return message
 
     async def send(self, message: Any) -> None:
-        """Send; after a close frame the connection ends even where the peer never takes it.
+        """Send; after a close frame the connection ends even if the peer never takes it.
 
         ``frames`` of a ``websocket.send`` are WebSocket frames that were encoded before, any number of them.
         """

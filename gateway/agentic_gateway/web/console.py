@@ -50,7 +50,7 @@ _TYPES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class File:
-    """One file: its bytes, the same compressed where that is worth it, and what is said of it."""
+    """One file: its bytes, the same compressed if that is worth it, and what is said of it."""
 
     content: bytes
     compressed: bytes | None
@@ -71,7 +71,7 @@ PAGE_ROUTE: Final = Route("/{page}")
 
 
 class Console:
-    """The built files by their paths, such as ``assets/index-1a2b3c4d.js``; none where no console is built."""
+    """The built files by their paths, such as ``assets/index-1a2b3c4d.js``; none if no console is built."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._page = files.get(PAGE, b"")
@@ -85,7 +85,7 @@ class Console:
         return bool(self._page)
 
     def answer(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that no other route takes; None where there is nothing of the console."""
+        """Return the answer to a request that no other route takes; None if there is nothing of the console."""
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             return None
         headers = Headers(scope=scope)
@@ -106,7 +106,7 @@ class Console:
 
 
 def read_console(folder: Path) -> Console:
-    """Return the console that is built in a folder; one without files where there is no such folder."""
+    """Return the console that is built in a folder; one without files if there is no such folder."""
     return Console({str(path.relative_to(folder)): path.read_bytes() for path in _walk(folder)})
 
 

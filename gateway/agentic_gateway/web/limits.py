@@ -69,7 +69,7 @@ class BodyLimit:
         await self._app(scope, receive_again, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """Return the body, None where the client is gone."""
+        """Return the body, None if the client is gone."""
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared[:20]) > self._max_bytes:

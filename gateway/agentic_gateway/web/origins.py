@@ -18,7 +18,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class Origins:
-    """The origins that are the gateway's own or named: ``own`` is empty where its public address is not set."""
+    """The origins that are the gateway's own or named: ``own`` is empty if its public address is not set."""
 
     own: str = ""
     named: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ def require_own_page(method: str, headers: Mapping[str, str], origins: Origins) 
     """Raise ``Refused`` unless a request with an ambient credential comes from a page of the gateway.
 
     What changes something needs proof of it: ``Origin`` or ``Sec-Fetch-Site``, and a header that no form can send.
-    What only reads is refused where the browser says that another site asks. Header names are lower case.
+    What only reads is refused if the browser says that another site asks. Header names are lower case.
     """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if origin is not None and origin != origins.own:

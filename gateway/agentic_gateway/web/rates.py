@@ -38,7 +38,7 @@ class Rates:
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def take(self, person: str) -> None:
-        """Count one request; raises ``Refused`` (429, with Retry-After) where there were too many."""
+        """Count one request; raises ``Refused`` (429, with Retry-After) if there were too many."""
         now = self._clock()
         bucket = self._buckets.get(person, Bucket(float(self._burst), now))
         self._buckets[person], seconds = bucket.take(now, per_second=self._per_second, burst=self._burst)
@@ -62,7 +62,7 @@ class StreamSlots:
 
     @contextmanager
     def hold(self, person: str) -> Iterator[None]:
-        """Count a stream as open inside the block; raises ``Refused`` (429) where the person has too many."""
+        """Count a stream as open inside the block; raises ``Refused`` (429) if the person has too many."""
         if self._open.get(person, 0) >= self._limit:
             raise Refused(
                 "too-many-requests", f"{self._limit} streams are open already: close one", retry_after_seconds=5

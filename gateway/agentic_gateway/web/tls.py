@@ -26,7 +26,7 @@ class CertificateFiles:
     client_ca: Path | None = None
 
     def load(self) -> ssl.SSLContext:
-        """Return a server's context; raises ``OSError`` (``SSLError`` too) where the files cannot be used."""
+        """Return a server's context; raises ``OSError`` (``SSLError`` too) if the files cannot be used."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.certificate, self.key)
@@ -36,7 +36,7 @@ class CertificateFiles:
         return context
 
     def compute_digest(self) -> bytes:
-        """Return what changes whenever a file does; raises ``OSError`` where one is not there."""
+        """Return what changes whenever a file does; raises ``OSError`` if one is not there."""
         files = [self.certificate, self.key, *([self.client_ca] if self.client_ca is not None else [])]
         return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).digest()
 
@@ -45,7 +45,7 @@ class RotatingCertificates:
     """A server's context whose handshakes use whatever was loaded last."""
 
     def __init__(self, files: CertificateFiles) -> None:
-        """Load the files; raises ``OSError`` where they cannot be used."""
+        """Load the files; raises ``OSError`` if they cannot be used."""
         self._files = files
         self._digest = files.compute_digest()
         self._current = files.load()
@@ -57,7 +57,7 @@ class RotatingCertificates:
         connection.context = self._current
 
     def reload(self) -> bool:
-        """Load the files where they have changed; return whether new ones are in use."""
+        """Load the files if they have changed; return whether new ones are in use."""
         try:
             digest = self._files.compute_digest()
             if digest == self._digest:

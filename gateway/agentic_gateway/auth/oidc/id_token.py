@@ -59,7 +59,7 @@ class UnknownKey(WrongToken):
 def read_id_token(token: str, keys: Sequence[Mapping[str, Any]], expected: Expected, now: float) -> IdToken:
     """Return what a token says; ``keys`` is the provider's set (the member ``keys`` of its JWKS).
 
-    Raises :class:`WrongToken`; :class:`UnknownKey` where another set may hold the key.
+    Raises :class:`WrongToken`; :class:`UnknownKey` if another set may hold the key.
     """
     claims = _verify(token, keys)
     if claims.get("iss") != expected.issuer:

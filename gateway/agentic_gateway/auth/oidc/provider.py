@@ -78,7 +78,7 @@ class Provider:
         self._reading = asyncio.Lock()
 
     async def fetch_metadata(self) -> Metadata:
-        """Return the provider's metadata, read at most each hour; raises ``Refused`` where it does not answer."""
+        """Return the provider's metadata, read at most each hour; raises ``Refused`` if it does not answer."""
         async with self._reading:
             if self._metadata is not None and self._metadata[0] > self._clock():
                 return self._metadata[1]
@@ -189,7 +189,7 @@ async def open_provider(client: Client, *, ca_file: str = "") -> AsyncIterator[P
 
 
 def _read_metadata(found: Mapping[str, Any], issuer: str) -> Metadata:
-    """Return what matters of a provider's metadata; raises ``Refused`` where it is of another issuer or incomplete."""
+    """Return what matters of a provider's metadata; raises ``Refused`` if it is of another issuer or incomplete."""
     if not is_same_issuer(str(found.get("issuer")), issuer):
         raise _unavailable("its metadata names another issuer")
     urls = {
