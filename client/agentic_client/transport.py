@@ -48,9 +48,7 @@ def check_url(url: str) -> str:
     """Return the gateway's address without a slash at its end; raises ``ValueError`` for what is none."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(
-            f"{url!r} is no gateway's address: write https://host, with a port and a path if it has them"
-        )
+        raise ValueError(f"{url!r} is no gateway's address: write https://host, with a port and a path if it has them")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("a gateway's address has no user, query or fragment: the token goes into `token`")
     return url.rstrip("/")

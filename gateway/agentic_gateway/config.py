@@ -110,9 +110,7 @@ class Variables(BaseModel):
     KUBERNETES_TOKEN_FILE: Annotated[
         str, Field(description="Token of the gateway's own account; the pod's if empty.")
     ] = ""
-    TLS_CERT_FILE: Annotated[
-        str, Field(description="Certificate chain (PEM) to serve with; plain HTTP if empty.")
-    ] = ""
+    TLS_CERT_FILE: Annotated[str, Field(description="Certificate chain (PEM) to serve with; plain HTTP if empty.")] = ""
     TLS_KEY_FILE: Annotated[str, Field(description="Its private key (PEM).")] = ""
     TLS_CLIENT_CA_FILE: Annotated[
         str, Field(description="Where set, only clients with a certificate of this authority (PEM) can connect.")
@@ -125,9 +123,7 @@ class Variables(BaseModel):
     LOG_LEVEL: Annotated[str, Field(pattern="^(debug|info|warning|error)$", description="What is logged.")] = "info"
     METRICS_PORT: Annotated[
         int | None,
-        Field(
-            ge=0, le=65535, description="Port of /metrics, /healthz and /readyz; a free one if 0, none if empty."
-        ),
+        Field(ge=0, le=65535, description="Port of /metrics, /healthz and /readyz; a free one if 0, none if empty."),
     ] = None
     DRAIN_SECONDS: Annotated[
         float,

@@ -32,9 +32,7 @@ async def list_inbox(
     caller: WithCaller,
     namespace: Annotated[
         list[str] | None,
-        Query(
-            max_length=MAX_NAMESPACES, description="Only of these namespaces; of all that you may list if absent."
-        ),
+        Query(max_length=MAX_NAMESPACES, description="Only of these namespaces; of all that you may list if absent."),
     ] = None,
     limit: Limit = 100,
     after: Annotated[
