@@ -11,7 +11,7 @@ TESTS ?= tests/faults
 SOURCES := core store operator runner gateway client cli vault hack bench tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files release install-file docs full console console-check console-types
+.PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files release install-file image-list docs full console console-check console-types
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -95,6 +95,10 @@ docs: venv ## The guide as a searchable site in build/site, with a reference fro
 install-file: venv ## All of an installation as one file for kubectl, build/install.yaml (IMAGE=…; ALLOWED=prefix of images)
 	@test -n "$(IMAGE)" || { echo "error: name the operator's image: make install-file IMAGE=registry.example.com/agentic-operator/operator:TAG" >&2; exit 2; }
 	@$(BIN)/python -m hack.install_file --image "$(IMAGE)" $(if $(ALLOWED),--allowed "$(ALLOWED)") -o build/install.yaml
+
+image-list: venv ## The images that a cluster pulls, one a line (REGISTRY=… TAG=…)
+	@test -n "$(REGISTRY)" -a -n "$(TAG)" || { echo "error: name where the images are: make image-list REGISTRY=registry.example.com/agentic-operator TAG=0.1.0" >&2; exit 2; }
+	@$(BIN)/python -m hack.image_list --registry "$(REGISTRY)" --tag "$(TAG)"
 
 full: venv test-deps ## One part of the long tests and measurements (PART=kills; `python -m hack.full --help` lists them)
 	@test -n "$(PART)" || { $(BIN)/python -m hack.full --help; exit 2; }

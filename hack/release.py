@@ -1,8 +1,8 @@
 """``make release``: everything of a release but the push and the signatures, in build/release.
 
-Images of this machine's architecture, the chart's package, wheel and source archive, the installation as one file,
-bills of materials, provenance, release notes, and a checksum for each file. The version is the tag's, ``vX.Y.Z``; the
-forge's workflow pushes and signs (docs/releasing.md).
+Images of this machine's architecture, the chart's package, wheel and source archive, the installation as one file, the
+list of images, bills of materials, provenance, release notes, and a checksum for each file. The version is the tag's,
+``vX.Y.Z``; the forge's workflow pushes and signs (docs/releasing.md).
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Final
 import yaml
 
 from hack.cluster.errors import ClusterError
+from hack.image_list import format_images
 from hack.install_file import build_install
 from hack.kubectl import ROOT
 from hack.provenance import CHART, LOCAL_BUILDER, hash_file, write_release
@@ -26,6 +27,7 @@ from hack.sbom import OUTPUT
 NOTES: Final = "RELEASE_NOTES.md"
 CHECKSUMS: Final = "SHA256SUMS"
 INSTALL: Final = "install.yaml"
+IMAGE_LIST: Final = "images.txt"
 DEFAULT_REGISTRY: Final = "registry.example.com/agentic-operator"
 UNRELEASED: Final = "Unreleased"
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
@@ -130,6 +132,7 @@ def release(folder: Path, version: str, registry: str, *, is_tagged: bool) -> li
     folder.mkdir(parents=True)
     (folder / NOTES).write_text(notes, encoding="utf-8")
     (folder / INSTALL).write_text(build_install(f"{registry}/operator:{version}"), encoding="utf-8")
+    (folder / IMAGE_LIST).write_text(format_images(registry, version), encoding="utf-8")
     build_packages(folder)
     write_release(folder, LOCAL_BUILDER, {})
     files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -145,7 +148,9 @@ def main() -> int:
         "--output", type=Path, default=OUTPUT, help="folder, which is made anew (default: build/release)"
     )
     parser.add_argument("--version", default=os.environ.get("VERSION", ""), help="of a commit that has no tag yet")
-    parser.add_argument("--registry", default=DEFAULT_REGISTRY, help="where install.yaml takes the image from")
+    parser.add_argument(
+        "--registry", default=DEFAULT_REGISTRY, help="where install.yaml and images.txt take images from"
+    )
     given = parser.parse_args()
     try:
         tag = find_tag()

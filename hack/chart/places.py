@@ -32,6 +32,11 @@ def either(condition: str, text: str, otherwise: str = "") -> str:
     return f"{{{{- if {condition} }}}}\n{text}{other}{{{{- end }}}}\n"
 
 
+def mirrored(path: str) -> str:
+    """Return an image that a value names, which a mirror may stand before."""
+    return f'{{{{ include "agentic-operator.mirrored" (list . .Values.{path}) }}}}'
+
+
 def filled(indent: int, rendered: str) -> str:
     """Return what puts rendered lines there, and nothing if there are none."""
     return f"{{{{- with {rendered} }}}}\n{' ' * indent}{{{{- . | nindent {indent} }}}}\n{{{{- end }}}}\n"
@@ -548,7 +553,7 @@ def build_extras() -> tuple[Template, ...]:
             named("agentic-backup", name("backup"), 2),
             Place('schedule: "17 2 * * *"', "schedule: {{ .Values.backup.schedule | quote }}"),
             Place("          restartPolicy: Never\n", f"          restartPolicy: Never\n{placement(10)}"),
-            Place("image: docker.io/library/postgres:16\n", "image: {{ .Values.backup.image }}\n"),
+            Place("image: docker.io/library/postgres:16\n", f"image: {mirrored('backup.image')}\n"),
             Place('value: "14"', "value: {{ .Values.backup.dumps | quote }}"),
             user(12),
             resources(14, "backup.resources", "100m", "64Mi", "512Mi", ("16Mi", "512Mi")),
@@ -572,7 +577,7 @@ def build_trial() -> tuple[Template, ...]:
             named("postgres", own, 2),
             Place("app.kubernetes.io/name: postgres\n", f"app.kubernetes.io/name: {own}\n", 4),
             Place("  serviceName: postgres\n", f"  serviceName: {own}\n{_TRIAL_CLAIM}"),
-            Place("image: docker.io/library/postgres:16\n", "image: {{ .Values.trial.image }}\n"),
+            Place("image: docker.io/library/postgres:16\n", f"image: {mirrored('trial.image')}\n"),
             Place("in the Secret postgres-superuser.\n", f"in the Secret {own}.\n"),
             Place("secretName: postgres-superuser\n", f"secretName: {own}\n"),
             Place("            storage: 1Gi\n", "            storage: {{ .Values.trial.size }}\n"),

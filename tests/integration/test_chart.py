@@ -15,10 +15,11 @@ import yaml
 from hack.chart.places import CHART
 from hack.cluster.binaries import ensure, kubectl
 from hack.cluster.controlplane import ControlPlane
+from hack.image_list import list_images
 from hack.install_file import build_install
 from hack.kubectl import ROOT, Kubectl
 from hack.scan import STRICT_RULES
-from tests.support.documents import read_documents
+from tests.support.documents import find_images, read_documents
 
 Json = dict[str, Any]
 # What an installation by Helm has beyond the manifests.
@@ -362,6 +363,75 @@ def test_values_arrive_where_they_belong(helm: Path, tmp_path: Path) -> None:
     assert (claim["storageClassName"], claim["resources"]["requests"]["storage"]) == ("fast", "20Gi")
 
 
+def list_switches() -> list[str]:
+    """Return the value of each optional part."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    found = [name for name, part in values.items() if isinstance(part, dict) and part.get("enabled") is False]
+    assert {"gateway", "trial", "vault", "backup"} <= set(found)
+    return found
+
+
+def render_parts(helm: Path, *values: str) -> list[Json]:
+    """Return all objects of two releases with every optional part: a trial database and Vault exclude each other."""
+    switches = list_switches()
+    both = [
+        template(helm, "--set", ",".join([*(f"{each}.enabled=true" for each in switches if each != out), *more]))
+        for out, more in (("trial", [f"vault.address={VAULT}", *values]), ("vault", values))
+    ]
+    return [one for documents in both for one in documents]
+
+
+MIRROR = "mirror.example.com:5000/copies"
+
+
+def test_one_value_puts_every_image_below_a_mirror(helm: Path) -> None:
+    plain = find_images(render_parts(helm, "image.repository=ghcr.io/of/operator"))
+    mirrored = find_images(render_parts(helm, "image.repository=ghcr.io/of/operator", f"global.imageRegistry={MIRROR}"))
+    assert [image for image in mirrored if not image.startswith(f"{MIRROR}/")] == []
+    # Only the registry is another one: what was copied by its path is found.
+    assert set(mirrored) == {
+        f"{MIRROR}/of/operator:0.1.0",
+        f"{MIRROR}/agentic-operator/gateway:0.1.0",
+        f"{MIRROR}/library/postgres:16",
+    }
+    assert len(plain) == len(mirrored)
+    assert not any(image.startswith("mirror.") for image in plain)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("postgres:16", f"{MIRROR}/library/postgres:16"),
+        ("team/postgres:16", f"{MIRROR}/team/postgres:16"),
+        ("docker.io/library/postgres:16", f"{MIRROR}/library/postgres:16"),
+        ("localhost/postgres:16", f"{MIRROR}/postgres:16"),
+        ("registry:5000/a/b/postgres@sha256:" + "1" * 64, f"{MIRROR}/a/b/postgres@sha256:" + "1" * 64),
+        (f"{MIRROR}/hub/postgres:16", f"{MIRROR}/hub/postgres:16"),
+    ],
+)
+def test_a_mirror_stands_in_place_of_a_registry(helm: Path, image: str, expected: str) -> None:
+    values = ("trial.enabled=true", f"trial.image={image}", f"global.imageRegistry={MIRROR}")
+    documents = template(helm, *(part for value in values for part in ("--set", value)))
+    (server,) = (one for one in documents if one["kind"] == "StatefulSet")
+    assert find_images(server) == [expected]
+
+
+def test_an_image_that_a_setting_names_is_below_the_mirror_and_what_sessions_may_run_is_as_given(helm: Path) -> None:
+    settings = ("settings.VAULT_INIT_IMAGE=quay.io/of/init:1", "allowedImages={mirror.example.com:5000/team}")
+    values = (*TEAMS, *settings, f"global.imageRegistry={MIRROR}")
+    documents = template(helm, *(part for value in values for part in ("--set", value)))
+    assert f"{MIRROR}/of/init:1" in find_images(documents)
+    (deployment,) = (one for one in documents if one["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"name": "ALLOWED_IMAGES", "value": "mirror.example.com:5000/team"} in container["env"]
+
+
+def test_the_list_of_images_is_what_the_chart_pulls_and_the_runner(helm: Path) -> None:
+    registry = "registry.example.com/agentic-operator"
+    ours = (f"image.repository={registry}/operator", f"gateway.image.repository={registry}/gateway")
+    assert {*find_images(render_parts(helm, *ours)), f"{registry}/runner:0.1.0"} == set(list_images(registry, "0.1.0"))
+
+
 def test_two_releases_share_no_name_but_those_of_the_resources(helm: Path, everything: list[Json]) -> None:
     ours, other = index(everything), index(render_everything(helm, "vault.migrate.role=of-vault", release="b"))
 
@@ -394,6 +464,8 @@ def test_resources_and_dumps_stay_when_the_release_goes(helm: Path) -> None:
         ("settings.WORKER=3", "/settings", "additional properties 'WORKER'"),
         ("settings.POSTGRES_CONNECTION_STRING=x", "/settings", "not allowed"),
         ("replicas=-1", "/replicas", "got -1, want 0"),
+        ("global.imageRegistry=https://mirror", "/global/imageRegistry", "does not match"),
+        ("global.imageRegistry=mirror/", "/global/imageRegistry", "does not match"),
         ("image.tagg=1", "/image", "additional properties 'tagg'"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy", "'IfNotPresent'"),
         ("watchNamespaces={Team A}", "/watchNamespaces/0", "does not match"),

@@ -44,19 +44,38 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
 {{- define "agentic-operator.image" -}}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
-{{- else }}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
-{{- end }}
+{{- include "agentic-operator.referred" (list . .Values.image) }}
 {{- end }}
 
 {{- define "agentic-operator.gatewayImage" -}}
-{{- $image := .Values.gateway.image }}
-{{- if $image.digest }}
-{{- printf "%s@%s" $image.repository $image.digest }}
+{{- include "agentic-operator.referred" (list . .Values.gateway.image) }}
+{{- end }}
+
+{{- /* An image by its digest, else by its tag, else by the chart's version. */ -}}
+{{- define "agentic-operator.referred" -}}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- $version := printf ":%s" ($image.tag | default $root.Chart.AppVersion) }}
+{{- with $image.digest }}
+{{- $version = printf "@%s" . }}
+{{- end }}
+{{- include "agentic-operator.mirrored" (list $root (printf "%s%s" $image.repository $version)) }}
+{{- end }}
+
+{{- /* An image as it is called, or below the mirror in place of its registry; one that is there already stays. */ -}}
+{{- define "agentic-operator.mirrored" -}}
+{{- $mirror := ((index . 0).Values.global).imageRegistry }}
+{{- $image := index . 1 }}
+{{- if and $mirror (not (hasPrefix (printf "%s/" $mirror) $image)) }}
+{{- $parts := splitList "/" $image }}
+{{- if eq (len $parts) 1 }}
+{{- $parts = prepend $parts "library" }}
+{{- else if or (regexMatch "[.:]" (first $parts)) (eq (first $parts) "localhost") }}
+{{- $parts = rest $parts }}
+{{- end }}
+{{- printf "%s/%s" $mirror (join "/" $parts) }}
 {{- else }}
-{{- printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) }}
+{{- $image }}
 {{- end }}
 {{- end }}
 
@@ -190,7 +209,11 @@ topologySpreadConstraints:
 {{- if and .Values.tracing.endpoint .Values.tracing.runs }}
 {{- $_ := set $variables "TRACES_ENDPOINT" .Values.tracing.endpoint }}
 {{- end }}
-{{- range $name, $value := mergeOverwrite $variables .Values.settings }}
+{{- $variables = mergeOverwrite $variables .Values.settings }}
+{{- with $variables.VAULT_INIT_IMAGE }}
+{{- $_ := set $variables "VAULT_INIT_IMAGE" (include "agentic-operator.mirrored" (list $ .)) }}
+{{- end }}
+{{- range $name, $value := $variables }}
 - name: {{ $name }}
   value: {{ (kindIs "float64" $value | ternary (int64 $value | toString) (toString $value)) | quote }}
 {{- end }}

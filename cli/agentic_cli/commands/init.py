@@ -20,7 +20,9 @@ folder_argument: Final = click.argument(
     "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), metavar="[FOLDER]"
 )
 base_option: Final = click.option(
-    "--base", metavar="IMAGE", help="The runner's image. [default: agentic-operator/runner of this version]"
+    "--base",
+    metavar="IMAGE",
+    help="The runner's image. [default: agentic-operator/runner of this version, from $AGENTIC_IMAGE_REGISTRY if set]",
 )
 image_option: Final = click.option("-t", "--tag", "image", metavar="IMAGE", help="Name of the image.")
 name_option: Final = click.option(

@@ -1,5 +1,7 @@
 """Writes the files of a project that runs on a cluster, and reads the definitions that are to be applied."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +15,7 @@ from agentic_cli.interaction.project_folder import (
     write_file,
 )
 from agentic_cli.model.containerfile import write_containerfile, write_ignore
-from agentic_cli.model.image_builders import IGNORE_FILE, ImageName, parse_image
+from agentic_cli.model.image_builders import DEFAULT_REGISTRY, IGNORE_FILE, ImageName, parse_image
 from agentic_cli.model.kinds import WORKFLOWS
 from agentic_cli.model.langgraph_file import name_definitions, spell_folder
 from agentic_cli.model.project_texts import write_session, write_workflow
@@ -21,7 +23,8 @@ from agentic_core import __version__
 from agentic_core.errors import PermanentError
 from agentic_core.names import API_VERSION, MAX_DEFINITION_NAME, is_dns_label
 
-DEFAULT_BASE: Final = f"docker.io/agentic-operator/runner:{__version__}"
+REGISTRY_VARIABLE: Final = "AGENTIC_IMAGE_REGISTRY"
+_RUNNER: Final = f"agentic-operator/runner:{__version__}"
 _TAG: Final = "dev"
 
 
@@ -77,7 +80,21 @@ def write_files(
 
 def make_containerfile(project: ProjectFolder, base: str | None) -> str:
     """Return the text of a Containerfile on top of ``base``, by default the runner's image of this version."""
-    return write_containerfile(project.plan, str(parse_image(base)) if base else DEFAULT_BASE)
+    return write_containerfile(project.plan, str(parse_image(base)) if base else find_default_base(os.environ))
+
+
+def find_default_base(variables: Mapping[str, str]) -> str:
+    """Return the runner's image of this version, below the mirror if a variable names one.
+
+    It is where the chart's ``global.imageRegistry`` expects it. A Containerfile that was written keeps its own.
+    """
+    mirror = variables.get(REGISTRY_VARIABLE, "").rstrip("/") or DEFAULT_REGISTRY
+    base = parse_image(f"{mirror}/{_RUNNER}")
+    if str(base) != f"{mirror}/{_RUNNER}":
+        raise PermanentError(
+            f"{REGISTRY_VARIABLE} is {mirror!r}: begin with a host, as in 'registry.example.com/mirror'"
+        )
+    return str(base)
 
 
 def read_containerfile(project: ProjectFolder, base: str | None) -> str:

@@ -10,8 +10,9 @@ import yaml
 from click.testing import CliRunner
 
 from agentic_cli.interaction.project_files import (
-    DEFAULT_BASE,
+    REGISTRY_VARIABLE,
     choose_image,
+    find_default_base,
     make_containerfile,
     read_containerfile,
     read_definitions,
@@ -20,6 +21,7 @@ from agentic_cli.interaction.project_folder import read_folder
 from agentic_cli.main import agentic
 from agentic_cli.model.containerfile import write_ignore
 from agentic_cli.model.langgraph_file import name_definitions, parse_project_file
+from agentic_core import __version__
 from agentic_core.errors import PermanentError
 from agentic_core.names import MAX_DEFINITION_NAME, is_dns_label
 from agentic_core.resources.session import SessionSpec
@@ -216,7 +218,9 @@ def test_init_writes_what_is_missing_and_overwrites_nothing(tmp_path: Path) -> N
     written = ("Containerfile", ".containerignore", "kubernetes/workflow.yaml", "kubernetes/session.yaml")
     assert all(f"wrote {tmp_path / name}" in first.stdout for name in written)
     assert "agentic deploy" in first.stderr
-    assert (tmp_path / "Containerfile").read_text().splitlines()[1] == f"FROM {DEFAULT_BASE}"
+    assert (tmp_path / "Containerfile").read_text().splitlines()[
+        1
+    ] == f"FROM docker.io/agentic-operator/runner:{__version__}"
 
     (tmp_path / "Containerfile").write_text("FROM mine\n")
     again = run_init(str(tmp_path))
@@ -227,6 +231,30 @@ def test_init_writes_what_is_missing_and_overwrites_nothing(tmp_path: Path) -> N
 
     run_init(str(tmp_path), "--force")
     assert "FROM mine" not in (tmp_path / "Containerfile").read_text()
+
+
+def test_a_mirror_is_where_the_base_comes_from_by_default_and_changes_no_written_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REGISTRY_VARIABLE, "mirror.example.com:5000/team/")
+    make(tmp_path, {"langgraph.json": ""})
+    project = read_folder(tmp_path)
+    mirrored = f"FROM mirror.example.com:5000/team/agentic-operator/runner:{__version__}"
+    assert mirrored in read_containerfile(project, None).splitlines()
+    assert "FROM docker.io/own/runner:1" in make_containerfile(project, "own/runner:1").splitlines()
+    assert run_init(str(tmp_path)).exit_code == 0
+    assert mirrored in (tmp_path / "Containerfile").read_text().splitlines()
+
+    (tmp_path / "Containerfile").write_text("FROM mine\n")
+    assert read_containerfile(project, None) == "FROM mine\n"
+
+
+@pytest.mark.parametrize(
+    "mirror", ["team", "https://mirror.example.com", "mirror.example.com/a b", "mirror.io@sha256:0"]
+)
+def test_a_mirror_that_is_no_registry_is_refused(mirror: str) -> None:
+    with pytest.raises(PermanentError):
+        find_default_base({REGISTRY_VARIABLE: mirror})
 
 
 def test_what_init_writes_is_valid_and_starts_as_it_is(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from hack.install_file import NotWritten, build_install, list_files, split_documents
+from tests.support.documents import find_images
 from tests.unit.test_layout import ROOT
 
 IMAGE = "registry.example.com:5000/team/operator:1.2.3"
@@ -17,8 +18,7 @@ def test_namespaces_and_resource_kinds_come_first_and_all_images_are_the_given_o
     assert kinds[:5] == ["Namespace"] * 2 + ["CustomResourceDefinition"] * 3
     assert not {"Namespace", "CustomResourceDefinition"} & set(kinds[5:])
     assert "Secret" not in kinds
-    pods = [each["spec"]["template"]["spec"] for each in documents if each["kind"] in ("Deployment", "Job")]
-    assert [container["image"] for pod in pods for container in pod["containers"]] == [IMAGE] * 2
+    assert find_images(documents) == [IMAGE] * 2
 
 
 def test_sessions_may_run_what_was_given() -> None:
