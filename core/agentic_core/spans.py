@@ -1,6 +1,7 @@
 """Spans of OpenTelemetry: begun, ended, and written as OTLP has them in JSON."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +9,17 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, Protocol
 
+from agentic_core.display import show_line
 from agentic_core.trace_context import Sampler, SpanContext
 
 Value = str | bool | int | float | Sequence[str]
 
 MAX_TEXT: Final = 256
 """Characters of a name or value: those that we set are names, and what an author's code names may be anything."""
+MAX_TEXTS: Final = 32
+"""Of one value that is a list."""
 _ERROR: Final = 2
+_LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 
 
 class Kind(IntEnum):
@@ -98,7 +103,8 @@ class Tracer:
             return
         span.ended_ns, span.error = self._now(), error
         span.name = self._clean(span.name)
-        span.attributes = {key: self._clean_value(value) for key, value in span.attributes.items()}
+        cleaned = ((key, self._clean_value(value)) for key, value in span.attributes.items())
+        span.attributes = {key: value for key, value in cleaned if value is not None}
         if error:
             span.attributes["error.type"] = self._clean(error)
         self._exporter.add(span)
@@ -108,18 +114,31 @@ class Tracer:
         self._exporter.close(seconds)
 
     def _clean(self, text: str) -> str:
-        return self._redact(text)[:MAX_TEXT]
+        return show_line(self._redact(text))[:MAX_TEXT]
 
-    def _clean_value(self, value: Value) -> Value:
-        if isinstance(value, str):
-            return self._clean(value)
-        return value if isinstance(value, bool | int | float) else [self._clean(each) for each in value]
+    def _clean_value(self, value: Value) -> Value | None:
+        """Return a value as a span may have it; None for what OTLP has no form of: a collector refuses all for one."""
+        match value:
+            case bool():
+                return value
+            case int():
+                return int(value) if _LEAST_INT <= value <= _LARGEST_INT else None
+            case float():
+                return float(value) if math.isfinite(value) else None
+            case str():
+                return self._clean(value)
+            case list() | tuple():
+                return [self._clean(each) for each in value[:MAX_TEXTS] if isinstance(each, str)]
+            case _:
+                return None
 
 
 def encode(spans: Sequence[Span], *, resource: Mapping[str, str], scope: str) -> bytes:
     """Return the body of a request of OTLP with these spans."""
     said = {
-        "resource": {"attributes": _build_attributes(resource)},
+        "resource": {
+            "attributes": _build_attributes({show_line(key): show_line(value) for key, value in resource.items()})
+        },
         "scopeSpans": [{"scope": {"name": scope}, "spans": [_build_span(span) for span in spans]}],
     }
     return json.dumps({"resourceSpans": [said]}, separators=(",", ":")).encode()

@@ -62,7 +62,7 @@ def read_settings(environ: Mapping[str, str], service: str) -> TraceSettings | N
         {**attributes, "service.name": named},
         {name.lower(): value for variable in HEADERS for name, value in _read_pairs(_read(environ, variable)).items()},
         read_sampler(environ),
-        _read_seconds(environ, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT", default=10.0),
+        _read_timeout(environ),
         _read_seconds(environ, "OTEL_BSP_SCHEDULE_DELAY", default=5.0),
         _read(environ, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE")
         or _read(environ, "OTEL_EXPORTER_OTLP_CERTIFICATE")
@@ -71,11 +71,16 @@ def read_settings(environ: Mapping[str, str], service: str) -> TraceSettings | N
 
 
 def list_header_values(environ: Mapping[str, str]) -> list[str]:
-    """Return the values of the headers that the variables name: credentials, that nobody may print."""
+    """Return the values of the headers that the variables name: credentials, that nobody may print.
+
+    Each as it is sent and as the variable has it, percent-encoded, and what follows its scheme.
+    """
     found = []
     for variable in HEADERS:
-        for value in _read_pairs(_read(environ, variable)).values():
-            found += [value, value.rpartition(" ")[2]]
+        text = _read(environ, variable)
+        written = [value for entry in text.split(",") if (value := entry.partition("=")[2].strip())]
+        for value in (*_read_pairs(text).values(), *written):
+            found += [value, value.rpartition(" ")[2], value.rpartition("%20")[2]]
     return found
 
 
@@ -119,6 +124,12 @@ def _read_pairs(text: str) -> dict[str, str]:
 def _read_seconds(environ: Mapping[str, str], *names: str, default: float) -> float:
     text = next((found for name in names if (found := _read(environ, name))), "")
     return min(_read_number(text, default * 1000) / 1000, 600.0)
+
+
+def _read_timeout(environ: Mapping[str, str]) -> float:
+    """Return how long a request may take; no time at all is no time that can be meant."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+    return _read_seconds(environ, *names, default=10.0) or 10.0
 
 
 def _read_number(text: str, default: float) -> float:

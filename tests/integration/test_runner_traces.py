@@ -201,3 +201,31 @@ def test_a_collector_that_takes_nothing_costs_a_run_one_line_of_its_log(runners:
     lines = [line for line in output.splitlines() if "spans" in line]
     assert len(lines) == 1, output
     assert "Traceback" not in output
+
+
+def test_a_session_changes_neither_where_its_spans_go_nor_with_what(runners: RunnerBench, collector: Collector) -> None:
+    """Even where an author lists the variables, and with the names that LangChain's own metadata has."""
+    with running_collector() as theirs:
+        given = {
+            **theirs.variables(),
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{theirs.endpoint}/v1/traces",
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-mine=1",
+            "OTEL_RESOURCE_ATTRIBUTES": "service.name=mine",
+            "OTEL_TRACES_SAMPLER": "always_off",
+            "OTEL_SDK_DISABLED": "true",
+        }
+        spec = {
+            "env": [{"name": name, "value": value} for name, value in given.items()],
+            "config": {"metadata": {"ls_max_tokens": {"a": 1}, "ls_temperature": "NaN", "ls_provider": "\x1b[2J"}},
+        }
+        session = runners.session(AGENT, {"messages": []}, spec=spec)
+        headers = {"OTEL_EXPORTER_OTLP_HEADERS": f"x-token={TOKEN}"}
+        told = {"TRACES_ENDPOINT": collector.endpoint, "SESSION_ENV": ",".join(set(given) - set(headers)), **headers}
+        run(session, told)
+        assert theirs.requests == 0
+    assert {"invoke_workflow", "node think", "chat gpt-test", "execute_tool look_up"} <= {
+        span.name for span in collector.spans
+    }
+    assert {span.service for span in collector.spans} == {"agentic-runner"}
+    assert {(each.get("x-token"), each.get("x-mine")) for each in collector.headers} == {(TOKEN, None)}
+    assert "\\u001b[2J" not in b"".join(collector.bodies).decode().replace("\\\\u001b", "")

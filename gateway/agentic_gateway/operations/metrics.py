@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # Methods that routes have; a client may send any word.
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Gauges = Mapping[str, float]
 
@@ -42,7 +42,7 @@ class Metrics:
 
     def count_request(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count an answer; ``seconds`` is None for a stream, which takes as long as its client stays."""
-        method = method if method in _METHODS else "other"
+        method = method if method in METHODS else "other"
         self.requests.labels(method, route, str(status)).inc()
         if seconds is not None:
             self.seconds.labels(method, route).observe(seconds)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Scope
 
 from agentic_core.trace_context import HEADER, parse_traceparent
+from agentic_gateway.operations.metrics import METHODS
 
 if TYPE_CHECKING:
     from agentic_core.spans import Span, Tracer
@@ -32,11 +33,12 @@ class RequestSpans:
         """End a request's span; it names the route, if any took it, and never the query, a header or a body."""
         method = str(scope.get("method") or "GET")
         found: Mapping[str, Any] = scope.get("path_params") or {}
-        span.name = f"{method} {route}".strip()
+        # Anybody may ask by any word; OpenTelemetry has a name for those that are no method.
+        span.name = f"{method if method in METHODS else 'HTTP'} {route}".strip()
         self._tracer.describe(
             span,
             {
-                "http.request.method": method,
+                "http.request.method": method if method in METHODS else "_OTHER",
                 "http.route": route,
                 "http.response.status_code": status,
                 "url.scheme": str(scope.get("scheme") or ""),

@@ -1,19 +1,31 @@
 """Spans: by which variables they are sent, which ones, how they are written, and what a collector can do to us."""
 
+import contextlib
 import logging
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from agentic_core.span_exporter import SpanExporter
-from agentic_core.spans import Kind, Span, Tracer
+from agentic_core.spans import Kind, Span, Tracer, Value
 from agentic_core.trace_context import Sampler, SpanContext, derive_start_id, derive_trace_id, parse_traceparent
-from agentic_core.tracing import TraceSettings, find_endpoint, open_tracer, read_sampler, read_settings
+from agentic_core.tracing import (
+    TraceSettings,
+    find_endpoint,
+    list_header_values,
+    open_tracer,
+    read_sampler,
+    read_settings,
+)
 from tests.support.collector import Collector, running_collector
+from tests.support.waiting import wait_for
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = SpanContext(TRACE, "00f067aa0ba902b7")
@@ -227,3 +239,184 @@ def test_without_an_endpoint_nothing_that_sends_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://somebody:s3cret@c:4318"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://somebody:s3cret/more@c:4318"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://somebody:s3cret@c\u2100"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/a path?key=s3cret"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{'s3cret' * 20}.example"},
+        {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret%0D%0Ax-more:%201"},
+        {"OTEL_EXPORTER_OTLP_HEADERS": "a%20name=s3cret"},
+        {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret%E2%82%AC"},
+        {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret\udc80"},
+    ],
+)
+def test_what_cannot_be_sent_with_is_one_line_that_quotes_no_credential(
+    variables: Mapping[str, str], collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracer = open_tracer({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, **variables}, "tests")
+    assert tracer is None
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["no spans are sent"]
+    assert "s3cret" not in caplog.text
+    assert collector.requests == 0
+
+
+def test_a_credential_is_masked_as_it_is_sent_and_as_it_is_written() -> None:
+    written = "authorization=Basic%20dTpw%3D%3D,x-key=k%2Bey"
+    found = set(list_header_values({"OTEL_EXPORTER_OTLP_HEADERS": written}))
+    assert found == {"Basic dTpw==", "dTpw==", "Basic%20dTpw%3D%3D", "dTpw%3D%3D", "k+ey", "k%2Bey"}
+
+
+def test_no_time_at_all_for_a_request_is_the_time_that_there_is_without_the_variable() -> None:
+    found = read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_TIMEOUT": "0"}, "x")
+    assert found is not None
+    assert found.timeout_seconds == 10.0
+
+
+def test_a_value_that_otlp_has_no_form_of_is_left_out_and_costs_no_other_span(collector: Collector) -> None:
+    tracer = build_tracer(collector.endpoint, OTEL_RESOURCE_ATTRIBUTES="a=\udc80")
+    odd: dict[str, Value | None] = {
+        "nan": float("nan"),
+        "infinite": float("-inf"),
+        "large": 2**63,
+        "object": {"a": 1},  # type: ignore[dict-item]  # what an author's metadata may hold
+        "mixed": ["a", 1, None],  # type: ignore[list-item]
+        "many": ["a"] * 1000,
+        "half": "\ud800",
+        "least": -(2**63),
+        "kind": Kind.CLIENT,
+    }
+    tracer.end(tracer.begin("node \x1b[2J\ud800\x00\u202e", attributes=odd))
+    tracer.end(tracer.begin("plain"))
+    tracer.close(30)
+    seen = {span.name: span for span in collector.spans}
+    assert set(seen) == {r"node \u001b[2J\ud800\u0000\u202e", "plain"}
+    assert seen[r"node \u001b[2J\ud800\u0000\u202e"].attributes == {
+        "mixed": ["a"],
+        "many": ["a"] * 32,
+        "half": "\\ud800",
+        "least": -(2**63),
+        "kind": 3,
+    }
+    assert seen["plain"].resource["a"] == "\\udc80"
+    assert b"NaN" not in b"".join(collector.bodies)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x1b[2J" * 100_000,
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000,
+        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/elsewhere\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n" + b"x" * 1_000_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"",
+    ],
+    ids=["no HTTP", "headers without end", "redirects", "a body without end", "goes on for ever", "closes"],
+)
+def test_what_a_collector_answers_is_bounded_and_follows_nowhere(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with answering(answer) as (endpoint, _):
+        tracer = build_tracer(endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="2000")
+        tracer.end(tracer.begin("a"))
+        started = time.monotonic()
+        tracer.close(1)
+        assert time.monotonic() - started < 20
+    assert len(caplog.records) <= 1
+    assert all(len(record.getMessage()) < 300 and "\x1b" not in record.getMessage() for record in caplog.records)
+
+
+def test_a_collector_that_asks_for_time_gets_it(caplog: pytest.LogCaptureFixture) -> None:
+    busy = b"HTTP/1.1 429 Busy\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n"
+    with answering(busy) as (endpoint, asked):
+        tracer = build_tracer(endpoint)
+        tracer.end(tracer.begin("a"))
+        wait_for(lambda: caplog.text, lambda text: "it answers 429" in text, what="the line of the log")
+        # Without that word it would have been asked dozens of times in this time: each pause is short at first.
+        tracer.close(0.3)
+        assert len(asked) <= 2, "once, and once more at the end"
+
+
+def test_a_collector_that_is_away_is_not_asked_without_a_pause() -> None:
+    with running_collector(answer=503) as bad:
+        tracer = build_tracer(bad.endpoint, OTEL_BSP_SCHEDULE_DELAY="0")
+        tracer.end(tracer.begin("a"))
+        started = time.monotonic()
+        wait_for(lambda: bad.requests, lambda count: count >= 6, what="six tries")
+        # 10, 20, 40, 80 and 160 ms.
+        assert time.monotonic() - started > 0.3
+        tracer.close(0.1)
+
+
+def test_a_process_without_a_thread_left_loses_spans_and_nothing_else(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracer = build_tracer(collector.endpoint)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        tracer.end(tracer.begin("early"))
+        tracer.close(0)
+    assert "can't start new thread" in caplog.text
+
+    later = build_tracer(collector.endpoint)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        later.end(later.begin("first"))
+    later.end(later.begin("second"))
+    later.close(30)
+    assert {span.name for span in collector.spans} == {"first", "second"}
+
+
+FORKS = """
+import os, sys, threading
+from agentic_core.tracing import open_tracer
+
+tracer = open_tracer({"OTEL_EXPORTER_OTLP_ENDPOINT": sys.argv[1], "OTEL_BSP_SCHEDULE_DELAY": "60000"}, "x")
+tracer.end(tracer.begin("parent"))
+# As if the other thread were at it in the very moment.
+with tracer._exporter._changed:
+    child = os.fork()
+if child == 0:
+    tracer.end(tracer.begin("child"))
+    tracer.close(30)
+    os._exit(0)
+os.waitpid(child, 0)
+tracer.close(30)
+"""
+
+
+def test_a_forked_process_neither_waits_for_ever_nor_sends_what_is_its_parent_s(collector: Collector) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKS, collector.endpoint]
+    subprocess.run(command, check=True, timeout=120)
+    assert sorted(span.name for span in collector.spans) == ["child", "parent"]
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Run a server that answers each connection with these bytes and closes it; yield its address and what it got."""
+    asked: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                asked.append(self.request.recv(65_536))
+                self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()

@@ -10,10 +10,13 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from agentic_core.errors import TransientError
+from agentic_core.spans import Span, Tracer
+from agentic_core.trace_context import Sampler
 from agentic_gateway.operations.access import UNMATCHED, AccessLog, find_route, show_path
 from agentic_gateway.operations.lifecycle import Lifecycle
 from agentic_gateway.operations.metrics import Metrics
 from agentic_gateway.operations.readiness import API_SERVER, DATABASE, Readiness
+from agentic_gateway.operations.request_spans import RequestSpans
 
 
 def judged(*notes: tuple[str, str | None], is_draining: bool = False) -> tuple[bool, list[str]]:
@@ -195,3 +198,46 @@ def test_gauges_are_read_at_each_scrape() -> None:
     assert 'agentic_gateway_open{kind="streams"} 1.0' in metrics.render().decode()
     values["streams"] = 2
     assert 'agentic_gateway_open{kind="streams"} 2.0' in metrics.render().decode()
+
+
+class Held:
+    """Takes spans."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+
+    def add(self, span: Span) -> None:
+        self.spans.append(span)
+
+    def close(self, seconds: float) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_parent"),
+    [
+        (f"00-{'a' * 32}-{'b' * 16}-01", True),
+        (f"00-{'a' * 32}-{'b' * 16}-01".upper(), False),
+        (f"00-{'0' * 32}-{'b' * 16}-01", False),
+        (f"ff-{'a' * 32}-{'b' * 16}-01", False),
+        (f"00-{'a' * 32}-{'b' * 16}-01-more", False),
+        (f"00-{'a' * 32}-{'b' * 16}-01" + "\x00" * 60_000, False),
+        ("\xff\u0660", False),
+    ],
+)
+def test_a_request_s_span_is_of_a_bounded_name_and_of_a_trace_that_a_header_can_name(
+    sent: str, is_parent: bool
+) -> None:
+    held = Held()
+    spans = RequestSpans(Tracer(held, Sampler()))
+    line = sent.encode("latin-1", "replace")
+    scope: Scope = {
+        "type": "http",
+        "method": "ANY-WORD-OF-A-CLIENT",
+        "headers": [(b"traceparent", line), (b"tracestate", b"a=1," * 1000), (b"traceparent", line)],
+    }
+    span = spans.begin(scope)
+    spans.end(span, scope, "", 404)
+    assert [value for name, value in scope["headers"] if name == b"traceparent"] == [span.context.traceparent.encode()]
+    (seen,) = held.spans
+    assert (seen.name, seen.attributes["http.request.method"]) == ("HTTP", "_OTHER")
+    assert (seen.parent_id == "b" * 16, seen.context.trace_id == "a" * 32) == (is_parent, is_parent)
