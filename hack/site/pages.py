@@ -13,6 +13,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "docs/installing-examples",
         "docs/helm",
         "docs/operations",
+        "docs/versions",
         "docs/troubleshooting",
         "docs/operator",
         "docs/hardening",
