@@ -415,9 +415,29 @@ def test_sessions_are_steered_by_what_they_are(space: Space, person: Person) -> 
     assert (
         person.out("delete", "--phase", "Failed", "--workflow", "report", "--yes") == "agenticsession/ended deleted\n"
     )
-    for wrong in (["stop"], ["stop", "a", "-l", "team=risk"], ["retry"], ["retry", "--phase", "Failed", "--watch"]):
+    for wrong in (
+        ["stop"],
+        ["stop", "a", "-l", "team=risk"],
+        ["suspend", "-l", "", "--phase", "Pending"],
+        ["retry"],
+        ["retry", "--phase", "Failed", "--watch"],
+    ):
         assert person.run(*wrong).returncode == 2, wrong
+    assert not space.session("other")["spec"].get("suspend")
     assert person.run("stop", "-l", "team in (").returncode == 1
+
+
+def test_a_session_is_steered_as_the_one_that_was_read(space: Space, person: Person) -> None:
+    """One that was made under the name since is another one."""
+    space.start("a")
+    with Api(find_connection(person.environment)) as api:
+        project = Project(api, space.name)
+        read = project.fetch_session("a")
+        space.delete("a")
+        space.start("a")
+        with pytest.raises(PermanentError, match="uid"):
+            project.patch_session("a", {"metadata": {"uid": read.uid}, "spec": {"stop": True}})
+    assert "stop" not in space.session("a")["spec"]
 
 
 def test_what_failed_is_retried_once_however_often_that_is_asked(space: Space, person: Person) -> None:

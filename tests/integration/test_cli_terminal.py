@@ -219,3 +219,33 @@ def test_colours_are_for_terminals_that_want_them(space: Space, person: Person) 
         assert terminal.end() == 0
         assert "\x1b[3" not in terminal.raw
     assert "\x1b" not in person.out("list")
+
+
+def test_a_session_that_was_made_since_the_question_is_not_deleted(space: Space, person: Person) -> None:
+    for name in ("a", "again", "gone", "z"):
+        space.start(name)
+    with person.terminal("delete", "a", "again", "gone", "a", "agenticsession/z", "nope") as terminal:
+        terminal.expect("delete a, again, gone, z with checkpoints and results?")
+        space.delete("gone")
+        space.delete("again")
+        space.start("again")
+        terminal.type("y")
+        terminal.expect("agenticsession/a deleted")
+        terminal.expect("agenticsession/again is gone already")
+        terminal.expect("agenticsession/gone is gone already")
+        terminal.expect("agenticsession/z deleted")
+        terminal.expect("no session 'nope'")
+        assert terminal.end() == 1
+    assert [each["metadata"]["name"] for each in space.sessions()] == ["again"]
+
+
+def test_many_sessions_are_listed_before_it_is_asked_whether_to_delete_them(space: Space, person: Person) -> None:
+    for number in range(11):
+        space.start(f"s{number:02}")
+    with person.terminal("delete", "--workflow", "report", COLUMNS="80") as terminal:
+        terminal.expect("  s00")
+        terminal.expect("  s10")
+        terminal.expect("delete these 11 sessions with checkpoints and results?")
+        terminal.press("c")
+        assert terminal.end() == 130
+    assert len(space.sessions()) == 11

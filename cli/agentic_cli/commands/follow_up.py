@@ -8,7 +8,7 @@ import click
 from agentic_cli.commands.completions import complete_checkpoints, complete_sessions
 from agentic_cli.commands.options import output_option, target_options
 from agentic_cli.commands.run import create_and_follow, dry_run_option, follow_options
-from agentic_cli.commands.selection import Selection, list_sessions_of, selection_options
+from agentic_cli.commands.selection import Selection, do_for_each, list_sessions_of, raise_refused, selection_options
 from agentic_cli.inputs.given import build_given, given_options
 from agentic_cli.inputs.values import build_inputs
 from agentic_cli.interaction.target import Project, Target
@@ -61,26 +61,26 @@ def retry(
             body = build_retry(failed, name=new_name, force=force)
             return _create(project, failed, body, output, dry_run=dry_run, **follow)
         refused: list[str] = []
-        is_any = False
+        bodies: dict[str, dict[str, Any]] = {}
+        chosen: list[Session] = []
         for found in _find_to_retry(project, selection):
             try:
                 if isinstance(found, PermanentError):
                     raise found
-                body = build_retry(found, name=None, force=force)
+                bodies[found.name] = build_retry(found, name=None, force=force)
+                chosen.append(found)
             except PermanentError as error:
                 if selection.is_by_query:
                     terminal.note(f"left out: {error}")
                 else:
                     refused.append(str(error))
-                continue
-            is_any = True
-            try:
-                _create(project, found, body, output, dry_run=dry_run, **follow)
-            except PermanentError as error:
-                refused.append(str(error))
-    if refused:
-        raise PermanentError("; ".join(refused))
-    if not is_any:
+
+        def create(session: Session) -> None:
+            _create(project, session, bodies[session.name], output, dry_run=dry_run, **follow)
+
+        do_for_each(chosen, create, refused)
+    raise_refused(refused)
+    if not chosen:
         terminal.note("no such sessions that can be retried")
     return ExitStatus.COMPLETED
 

@@ -1,7 +1,7 @@
 """Which sessions a command is for: those that are named, or all that fit labels, a phase or a workflow."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -11,12 +11,25 @@ from agentic_cli.commands.completions import complete_sessions
 from agentic_cli.interaction.target import Project
 from agentic_cli.model.kinds import SESSIONS
 from agentic_cli.model.sessions import Session, parse_session
-from agentic_core.errors import PermanentError
+from agentic_cli.output import terminal
+from agentic_core.errors import AgenticError, Conflict, PermanentError
 from agentic_core.lifecycle import Phase
 
 R = TypeVar("R")
 
 PHASES: Final = [phase.value for phase in Phase]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What of a session the API server does not look at: its phase and its workflow."""
+
+    phases: tuple[str, ...] = ()
+    workflow: str | None = None
+
+    def takes(self, phase: str, workflow: str) -> bool:
+        """Whether a session of this phase and workflow is wanted."""
+        return (not self.phases or phase in self.phases) and self.workflow in (None, workflow)
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,10 @@ class Selection:
     workflow: str | None = None
 
     def __post_init__(self) -> None:
+        for option, text in (("-l", self.selector), ("--workflow", self.workflow)):
+            # As a variable of a shell that is not set: without it, this would be for more sessions than are meant.
+            if text is not None and not text.strip():
+                raise click.UsageError(f"{option} is empty: write what sessions have to be, or leave it out")
         if self.names and self.is_by_query:
             raise click.UsageError("name sessions, or choose them by -l, --phase and --workflow: not both")
         if not self.names and not self.is_by_query:
@@ -41,16 +58,20 @@ class Selection:
 
     def fits(self, session: Session) -> bool:
         """Whether a session has the phase and the workflow that are wanted; the API server looks at labels."""
-        return (not self.phases or session.phase in self.phases) and self.workflow in (None, session.workflow)
+        return Filter(self.phases, self.workflow).takes(session.phase, session.workflow)
 
     def read(self, project: Project) -> Iterator[Session | PermanentError]:
-        """Yield each session, in their order; for one that was named and cannot be read, why."""
+        """Yield each session once, in their order; for one that was named and cannot be read, why."""
         if self.is_by_query:
             yield from (session for session in list_sessions_of(project, self.selector) if self.fits(session))
             return
-        for name in self.names:
+        seen: set[str] = set()
+        for text in self.names:
             try:
-                yield project.fetch_session(project.name_session(name))
+                name = project.name_session(text)
+                if name not in seen:
+                    seen.add(name)
+                    yield project.fetch_session(name)
             except PermanentError as error:
                 yield error
 
@@ -59,6 +80,30 @@ def list_sessions_of(project: Project, selector: str | None) -> list[Session]:
     """Return the sessions of the namespace with these labels, as they are now."""
     pages = project.api.list_pages(SESSIONS, project.namespace, selector=selector)
     return [parse_session(each) for page in pages for each in page.get("items") or ()]
+
+
+def do_for_each(sessions: Sequence[Session], act: Callable[[Session], None], refused: list[str]) -> None:
+    """Do it for each session; what the API server refuses for one is added to ``refused``, and the next is on.
+
+    Where it does not answer, or somebody presses Ctrl-C, the rest stays as it is, and is said how much that is.
+    """
+    for number, session in enumerate(sessions):
+        try:
+            act(session)
+        except (PermanentError, Conflict) as error:
+            refused.append(str(error))
+        except (AgenticError, KeyboardInterrupt, click.Abort):
+            for each in dict.fromkeys(refused):
+                terminal.note(each)
+            if len(sessions) > 1:
+                terminal.note(f"{len(sessions) - number} of {len(sessions)} are left, from {session.name} on")
+            raise
+
+
+def raise_refused(refused: Sequence[str]) -> None:
+    """Fail with what was refused, if anything was; what was refused to all is said once."""
+    if refused:
+        raise PermanentError("; ".join(dict.fromkeys(refused)))
 
 
 def selection_options(command: Callable[..., R]) -> Callable[..., R]:

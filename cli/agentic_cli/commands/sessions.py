@@ -1,6 +1,7 @@
 """Reading sessions: ``list`` and ``get``."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -12,7 +13,7 @@ from agentic_cli.commands.options import (
     print_objects,
     target_options,
 )
-from agentic_cli.commands.selection import PHASES
+from agentic_cli.commands.selection import PHASES, Filter
 from agentic_cli.interaction.target import Project, Target
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS
 from agentic_cli.model.sessions import Session, parse_session
@@ -61,63 +62,42 @@ def list_sessions(
     """
     if watch and output not in ("table", "wide"):
         raise click.UsageError(f"-w prints a table, and no {output}")
+    wanted = Filter(phases, workflow)
     with target.open() as project:
         namespace = None if all_namespaces else project.namespace
         if watch:
-            _watch_table(project, namespace, selector, phases, workflow, wide=output == "wide")
+            _watch_table(project, namespace, selector, wanted, wide=output == "wide")
         elif output in ("table", "wide"):
-            _print_table(project, namespace, selector, phases, workflow, wide=output == "wide")
+            _print_table(project, namespace, selector, wanted, wide=output == "wide")
         else:
-            print_objects(SESSIONS, _list_objects(project, namespace, selector, phases, workflow), output)
+            print_objects(SESSIONS, _list_objects(project, namespace, selector, wanted), output)
 
 
-def _print_table(
-    project: Project,
-    namespace: str | None,
-    selector: str | None,
-    phases: tuple[str, ...],
-    workflow: str | None,
-    *,
-    wide: bool,
-) -> None:
+def _print_table(project: Project, namespace: str | None, selector: str | None, wanted: Filter, *, wide: bool) -> None:
     from agentic_cli.output.tables import collect_table
 
     header, found = collect_table(project.api, SESSIONS, namespace, selector=selector, wide=wide)
-    rows = _choose_rows(header, found, namespace, phases, workflow)
+    rows = _choose_rows(header, found, namespace, wanted)
     if not rows:
         where = "in any namespace" if namespace is None else f"in namespace {namespace!r}"
-        terminal.note(f"no such sessions {where}" if phases or workflow or selector else f"no sessions {where}")
+        terminal.note(f"no such sessions {where}" if wanted != Filter() or selector else f"no sessions {where}")
         return
     terminal.print_table(("NAMESPACE", *header) if namespace is None else header, rows, fits=not wide)
 
 
-def _watch_table(
-    project: Project,
-    namespace: str | None,
-    selector: str | None,
-    phases: tuple[str, ...],
-    workflow: str | None,
-    *,
-    wide: bool,
-) -> None:
+def _watch_table(project: Project, namespace: str | None, selector: str | None, wanted: Filter, *, wide: bool) -> None:
     from agentic_cli.interaction.following import Clock
     from agentic_cli.interaction.listing import DELETED, follow_rows
 
-    if phases:
-        phases = (*phases, DELETED)
+    if wanted.phases:
+        wanted = replace(wanted, phases=(*wanted.phases, DELETED))
     table = terminal.GrowingTable(fits=not wide)
     for header, found in follow_rows(project.api, namespace, selector, Clock(), terminal.note, wide=wide):
-        rows = _choose_rows(header, found, namespace, phases, workflow)
+        rows = _choose_rows(header, found, namespace, wanted)
         table.add(("NAMESPACE", *header) if namespace is None else header, rows)
 
 
-def _choose_rows(
-    header: Row,
-    found: list[tuple[str, Row]],
-    namespace: str | None,
-    phases: tuple[str, ...],
-    workflow: str | None,
-) -> list[Row]:
+def _choose_rows(header: Row, found: list[tuple[str, Row]], namespace: str | None, wanted: Filter) -> list[Row]:
     """Return the rows that are wanted, with their namespaces if these are of several."""
     rows: list[Row] = []
     for place, cells in found:
@@ -126,19 +106,18 @@ def _choose_rows(
             cell or Phase.PENDING if name == "PHASE" else cell for name, cell in zip(header, cells, strict=True)
         )
         row = dict(zip(header, cells, strict=True))
-        is_wanted = not phases or row.get("PHASE") in phases
-        if is_wanted and workflow in (None, row.get("WORKFLOW")):
+        if wanted.takes(row.get("PHASE", ""), row.get("WORKFLOW", "")):
             rows.append((place, *cells) if namespace is None else cells)
     return rows
 
 
 def _list_objects(
-    project: Project, namespace: str | None, selector: str | None, phases: tuple[str, ...], workflow: str | None
+    project: Project, namespace: str | None, selector: str | None, wanted: Filter
 ) -> Iterator[dict[str, Any]]:
     for page in project.api.list_pages(SESSIONS, namespace, selector=selector):
         for raw in page.get("items") or ():
             session = parse_session(raw)
-            if (phases and session.phase not in phases) or (workflow and session.workflow != workflow):
+            if not wanted.takes(session.phase, session.workflow):
                 continue
             # Objects in a list come without them, and are of no use to anybody so.
             yield {"apiVersion": page["apiVersion"], "kind": SESSIONS.kind, **raw}

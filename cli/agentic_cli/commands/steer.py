@@ -1,17 +1,22 @@
 """``stop``, ``suspend``, ``resume`` and ``close``: control a session through its spec; ``delete`` removes it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import click
 
 from agentic_cli.commands.options import target_options
-from agentic_cli.commands.selection import Selection, selection_options
+from agentic_cli.commands.selection import Selection, do_for_each, raise_refused, selection_options
 from agentic_cli.interaction.target import Project, Target
+from agentic_cli.kube.errors import NotFound
 from agentic_cli.model.kinds import SESSIONS
 from agentic_cli.model.sessions import Session
 from agentic_cli.model.turns import require_conversation
 from agentic_cli.output import terminal
 from agentic_core.errors import PermanentError
+
+# Names in one question.
+_MAX_ASKED: Final = 10
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print which sessions it would be, and change nothing.")
 
@@ -92,15 +97,31 @@ def delete(target: Target, selection: Selection, dry_run: bool, yes: bool) -> No
     if not yes and not dry_run and not terminal.is_interactive():
         raise click.UsageError("deleting cannot be taken back: add --yes if nobody can be asked")
     with target.open() as project:
-        sessions, refused = _choose(project, selection, lambda _: True)
+        chosen, refused = _choose(project, selection, lambda _: True)
+        sessions = [session for session, _ in chosen]
         if sessions and not yes and not dry_run:
-            names = ", ".join(session.name for session in sessions)
-            click.confirm(f"delete {names} with checkpoints and results?", abort=True, err=True)
-        for session in sessions:
-            if not dry_run:
-                project.api.delete(SESSIONS, project.namespace, session.name)
+            click.confirm(_ask_to_delete(sessions), abort=True, err=True)
+
+        def delete_one(session: Session) -> None:
+            try:
+                if not dry_run:
+                    project.delete_session(session)
+            except NotFound:
+                terminal.say(f"{SESSIONS.singular}/{session.name} is gone already")
+                return
             _say(session, "deleted", dry_run)
+
+        do_for_each(sessions, delete_one, refused)
     _finish(selection, sessions, refused)
+
+
+def _ask_to_delete(sessions: Sequence[Session]) -> str:
+    """Return the question; many names are listed before it, one a line."""
+    if len(sessions) <= _MAX_ASKED:
+        return f"delete {', '.join(session.name for session in sessions)} with checkpoints and results?"
+    for session in sessions:
+        terminal.note(f"  {session.name}")
+    return f"delete these {len(sessions)} sessions with checkpoints and results?"
 
 
 def _steer(
@@ -108,30 +129,32 @@ def _steer(
 ) -> None:
     """Change each session; continue after a refusal, and fail at the end."""
     with target.open() as project:
-        sessions, refused = _choose(project, selection, lambda session: needs_change(session, wanted))
-        for session in sessions:
-            if not needs_change(session, wanted):
+        chosen, refused = _choose(project, selection, lambda session: needs_change(session, wanted))
+        to_change = {session.name for session, is_wanted in chosen if is_wanted}
+        sessions = [session for session, _ in chosen]
+
+        def change(session: Session) -> None:
+            if session.name not in to_change:
                 terminal.say(f"{SESSIONS.singular}/{session.name} {unchanged}")
-                continue
-            try:
-                if not dry_run:
-                    project.patch_session(session.name, {"spec": dict(wanted)})
-            except PermanentError as error:
-                refused.append(str(error))
-                continue
+                return
+            if not dry_run:
+                # A session that was made under the name since is another one, and refuses the uid.
+                project.patch_session(session.name, {"metadata": {"uid": session.uid}, "spec": dict(wanted)})
             _say(session, done, dry_run)
+
+        do_for_each(sessions, change, refused)
     _finish(selection, sessions, refused)
 
 
 def _choose(
     project: Project, selection: Selection, is_meant: Callable[[Session], bool]
-) -> tuple[list[Session], list[str]]:
-    """Return the sessions that a command is for, and why others that were named are refused.
+) -> tuple[list[tuple[Session, bool]], list[str]]:
+    """Return the sessions that a command is for, whether it is to do anything, and why others named are refused.
 
     Of those that nobody named, the ones that it does not concern are left out: ended ones, those that were told so
     before.
     """
-    sessions: list[Session] = []
+    sessions: list[tuple[Session, bool]] = []
     refused: list[str] = []
     for found in selection.read(project):
         try:
@@ -143,7 +166,7 @@ def _choose(
                 refused.append(str(error))
             continue
         if is_wanted or not selection.is_by_query:
-            sessions.append(found)
+            sessions.append((found, is_wanted))
     return sessions, refused
 
 
@@ -152,8 +175,7 @@ def _say(session: Session, done: str, dry_run: bool) -> None:
 
 
 def _finish(selection: Selection, sessions: Sequence[Session], refused: Sequence[str]) -> None:
-    if refused:
-        raise PermanentError("; ".join(refused))
+    raise_refused(refused)
     if selection.is_by_query and not sessions:
         terminal.note("no such sessions that this concerns")
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentic_cli.kube.errors import NotFound
 from agentic_cli.model.kinds import CLUSTER_WORKFLOWS, SESSIONS, WORKFLOWS, read_name
 from agentic_cli.model.latest import LATEST, find_latest
 from agentic_cli.model.manifests import sign
 from agentic_cli.model.sessions import Session, Workflow, parse_session, parse_workflow
-from agentic_core.errors import PermanentError
+from agentic_core.errors import Conflict, PermanentError
 from agentic_core.names import answer_manager, is_dns_label
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class Project:
     def patch_session(self, name: str, body: Mapping[str, Any]) -> Session:
         """Change a session and return it as it is then."""
         return parse_session(self.api.patch(SESSIONS, self.namespace, name, body))
+
+    def delete_session(self, session: Session) -> None:
+        """Delete this session, and none that was made under its name since; raise ``NotFound`` if it is gone."""
+        try:
+            self.api.delete(SESSIONS, self.namespace, session.name, uid=session.uid)
+        except Conflict:
+            raise NotFound(f"session {session.name!r} is gone: there is another one of this name") from None
 
     def change_session(
         self, name: str, operations: Sequence[Mapping[str, Any]], *, manager: str = "agentic"

@@ -170,9 +170,14 @@ class Api:
             call, "PATCH", _path(kind, namespace, name), parameters=parameters, body=body, content_type=APPLY_PATCH
         )
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
-        """Delete an object; what is left of it may still have to be cleaned up when this returns."""
-        return self._request(self._call("delete", kind, namespace, name), "DELETE", _path(kind, namespace, name))
+    def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> dict[str, Any]:
+        """Delete an object; what is left of it may still have to be cleaned up when this returns.
+
+        Raises ``Conflict`` if another object has the name by now.
+        """
+        call = self._call("delete", kind, namespace, name)
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        return self._request(call, "DELETE", _path(kind, namespace, name), body=body)
 
     def watch(
         self,
