@@ -1,5 +1,6 @@
 """Plugins of the whole suite: each starts its servers only for the tests that ask for them."""
 
+import gc
 import os
 import signal
 import sys
@@ -28,6 +29,13 @@ pytest_plugins: list[str] = [
     "tests.support.gateway",
     "tests.support.collector",
 ]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep the garbage collector from walking what was collected again and again: a fifth of the time of many tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
