@@ -8,7 +8,6 @@ in ``api_conformance``, which passes against a real API server, too.
 Not played: schemas and defaults, admission, rights, managed fields, foreground and orphan deletion, bookmarks.
 """
 
-import copy
 import itertools
 import json
 import re
@@ -159,6 +158,8 @@ class FakeApi:
         """What pods have printed, by namespace and name."""
         self.events: list[WatchEvent] = []
         self.version = 0
+        self._collected_at = 0
+        """Up to which version everything that lost its owners is gone."""
 
     # -- requests
 
@@ -190,8 +191,9 @@ class FakeApi:
         What comes to match the selector was added for it, and what ceases to was deleted, as it was before.
         """
         found: list[tuple[str, Json]] = []
-        for event in self.events:
-            if event.version <= since or event.resource.kind is not kind:
+        # One event a version, from 1.
+        for event in itertools.islice(self.events, since, None):
+            if event.resource.kind is not kind:
                 continue
             did = event.before is not None and _is_selected(event.before, selector)
             does = event.type != "DELETED" and _is_selected(event.object, selector)
@@ -213,7 +215,7 @@ class FakeApi:
     def send(self, method: str, kind: Kind, namespace: str, name: str = "", body: Any = None, part: str = "") -> Json:
         """Do what somebody else than the operator asks for; a patch is a merge patch."""
         resource = RESOURCES[kind.path, kind.plural]
-        answer = self.handle(Request(method, resource, namespace, name, part, copy.deepcopy(body)))
+        answer = self.handle(Request(method, resource, namespace, name, part, _copy(body)))
         return cast("Json", answer)
 
     def collect_garbage(self) -> bool:
@@ -221,6 +223,9 @@ class FakeApi:
 
         A real garbage collector comes some time after the owner is gone: until this is called, nothing goes.
         """
+        news, self._collected_at = self.events[self._collected_at :], self.version
+        if not any(each.type == "DELETED" or each.object["metadata"].get("ownerReferences") for each in news):
+            return False
         existing = {raw["metadata"]["uid"] for objects in self._objects.values() for raw in objects.values()}
         orphans = [
             (resource, raw)
@@ -461,6 +466,15 @@ def _apply_patch(old: Json, request: Request) -> Json:
     return merged
 
 
+def _copy(value: Any) -> Any:
+    """Return JSON that shares nothing that can be changed; ``deepcopy`` takes five times as long."""
+    if isinstance(value, dict):
+        return {name: _copy(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copy(each) for each in value]
+    return value
+
+
 def _merge(old: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return patch
@@ -474,7 +488,7 @@ def _merge(old: Any, patch: Any) -> Any:
 
 
 def _apply_operations(old: Json, operations: Iterable[Json]) -> Json:
-    patched: Json = copy.deepcopy(old)
+    patched: Json = _copy(old)
     for operation in operations:
         *path, last = (part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:])
         try:

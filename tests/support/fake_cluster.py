@@ -373,6 +373,8 @@ class PlayedOperator:
             (PODS, handlers.on_pod, selector),
         )
         self._seen = 0
+        self._idle_at: int | None = None
+        """The version at which there was nothing to do, also for the tasks beside the passes."""
         self._tasks: list[asyncio.Task[None]] = []
         self.failures: list[str] = []
 
@@ -394,6 +396,9 @@ class PlayedOperator:
 
     async def work(self) -> bool:
         """Take in what was told and run one pass; say whether anything was there to do."""
+        if self._idle_at == self._api.version and not self.queue.promote():
+            self.strike.check_alive()
+            return False
         version, self._seen = self._seen, self._api.version
         for kind, handle, selector in self._watches if version < self._seen else ():
             for type_, raw in self._api.read_events(kind, version, selector):
@@ -403,10 +408,12 @@ class PlayedOperator:
             await self._run_pass()
             has_worked = True
         await self._let_write()
+        self._idle_at = None if has_worked or version != self._api.version else version
         return has_worked
 
     async def go_round(self) -> None:
         """Do what is done every few minutes or hours: the resync, and retention."""
+        self._idle_at = None
         await self._sweep.run_once()
         if self._retention is None:
             return

@@ -143,7 +143,7 @@ def diff_status(old: ApiModel, new: ApiModel) -> dict[str, Any]:
 
     Lists are replaced whole, as merge patches do.
     """
-    return _diff(old.to_wire(), new.to_wire())
+    return {} if old == new else _diff(old.to_wire(), new.to_wire())
 
 
 def build_exact_patch(version: str, old: ApiModel, new: ApiModel, *, is_first: bool = False) -> list[dict[str, Any]]:
