@@ -1,15 +1,20 @@
-"""Inspection as a process: its report in frames, whatever the project does, and a brief word where it is broken."""
+"""Inspection as a process: its report in frames, whatever the project does, and a brief word where it is broken.
+
+Most are forked from a process that has imported the libraries; how it starts is shown by those that start it.
+"""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentic_core.inspection import REPORT_BEGIN, REPORT_END, find_report
+from tests.support.warm_inspector import INSPECTION_SECONDS, WarmInspector
 
 GRAPH = """
 from typing import Literal, TypedDict
@@ -29,17 +34,37 @@ graph = builder.add_edge("good", END).add_edge("bad", END).compile()
 """
 
 
-def _inspect(folder: Path, code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmInspector]:
+    inspector = WarmInspector()
+    yield inspector
+    inspector.close()
+
+
+def _write(folder: Path, code: str) -> None:
     (folder / "graph.py").write_text(code)
     settings = {"graphs": {"main": "./graph.py:graph"}, "checkpointer": {"path": "./graph.py:saver"}}
     (folder / "langgraph.json").write_text(json.dumps(settings))
+
+
+def _environ(folder: Path, **environment: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "TERMINATION_LOG": str(folder / "termination"), **environment}
+
+
+def _inspect(
+    folder: Path, code: str, *arguments: str, warm: WarmInspector | None = None, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Inspect a project of this code; in a new process, or by the one that is warm."""
+    _write(folder, code)
+    if warm is not None:
+        return warm.inspect(folder, _environ(folder, **environment))
     return subprocess.run(
         [sys.executable, "-m", "agentic_runner", *(arguments or ("inspect",))],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "TERMINATION_LOG": str(folder / "termination"), **environment},
+        env=_environ(folder, **environment),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=INSPECTION_SECONDS,
         check=False,
     )
 
@@ -52,13 +77,15 @@ def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return report
 
 
-def test_writable_paths_that_are_mounted_elsewhere_than_the_image_works_are_told(tmp_path: Path) -> None:
-    done = _inspect(tmp_path, GRAPH, EXPECTED_WORKING_DIR="/app")
+def test_writable_paths_that_are_mounted_elsewhere_than_the_image_works_are_told(
+    tmp_path: Path, warm: WarmInspector
+) -> None:
+    done = _inspect(tmp_path, GRAPH, EXPECTED_WORKING_DIR="/app", warm=warm)
     assert done.returncode == 4
     said = (tmp_path / "termination").read_text()
     assert f"mounted below '/app', and the image's working directory is {str(tmp_path)!r}" in said
     assert said.endswith("write it in podTemplate.workingDir")
-    _report(_inspect(tmp_path, GRAPH, EXPECTED_WORKING_DIR=str(tmp_path)))
+    _report(_inspect(tmp_path, GRAPH, EXPECTED_WORKING_DIR=str(tmp_path), warm=warm))
 
 
 def test_a_good_graph_is_reported(tmp_path: Path) -> None:
@@ -80,22 +107,23 @@ def test_a_good_graph_is_reported(tmp_path: Path) -> None:
 
 def test_the_settings_that_are_the_operators_are_reported_and_embeddings_that_do_not_load_are_named(
     tmp_path: Path,
+    warm: WarmInspector,
 ) -> None:
     code = GRAPH + "\ndef embed(texts): return [[0.0] for text in texts]\n"
     for embed, dims, ignored in (("./graph.py:embed", 1, []), ("./graph.py:nothing", None, ["/store/index/embed"])):
         store, ttl = {"index": {"dims": 1, "embed": embed}}, {"ttl": {"default_ttl": 2}}
         settings = {"graphs": {"main": "./graph.py:graph"}, "store": store, "checkpointer": ttl}
         (tmp_path / "other.json").write_text(json.dumps(settings))
-        done = _inspect(tmp_path, code, LANGGRAPH_CONFIG="other.json")
+        done = _inspect(tmp_path, code, LANGGRAPH_CONFIG="other.json", warm=warm)
         report = _report(done)
         assert report["vectorDims"] == dims
         assert report["checkpointTtl"] == {"strategy": "delete", "seconds": 120}
         assert [each["setting"] for each in report["ignored"]] == ignored
 
 
-def test_a_type_without_a_schema_is_any_value(tmp_path: Path) -> None:
+def test_a_type_without_a_schema_is_any_value(tmp_path: Path, warm: WarmInspector) -> None:
     code = GRAPH.replace("    rows: int", "    rows: Odd\n    n: int")
-    done = _inspect(tmp_path, code.replace("class Input", "class Odd: pass\nclass Input"))
+    done = _inspect(tmp_path, code.replace("class Input", "class Odd: pass\nclass Input"), warm=warm)
     report = _report(done)
     assert report["inputSchema"]["properties"] == {"rows": {"title": "Rows"}, "n": {"title": "N", "type": "integer"}}
     assert "notes" not in report
@@ -112,8 +140,8 @@ graph = load
 """
 
 
-def test_a_schema_that_cannot_be_made_is_noted_and_the_rest_is_reported(tmp_path: Path) -> None:
-    done = _inspect(tmp_path, ODD)
+def test_a_schema_that_cannot_be_made_is_noted_and_the_rest_is_reported(tmp_path: Path, warm: WarmInspector) -> None:
+    done = _inspect(tmp_path, ODD, warm=warm)
     report = _report(done)
     assert report["inputSchema"] is None
     assert "inputSchema" in report["notes"]
@@ -129,9 +157,9 @@ def test_a_schema_that_cannot_be_made_is_noted_and_the_rest_is_reported(tmp_path
     ],
 )
 def test_a_broken_graph_ends_with_4_and_says_why(
-    tmp_path: Path, code: str, environment: dict[str, str], words: str
+    tmp_path: Path, warm: WarmInspector, code: str, environment: dict[str, str], words: str
 ) -> None:
-    done = _inspect(tmp_path, code, **environment)
+    done = _inspect(tmp_path, code, **environment, warm=warm)
     assert done.returncode == 4
     assert words in done.stderr
     assert words in (tmp_path / "termination").read_text()
@@ -168,8 +196,10 @@ FORGED = f"{REPORT_BEGIN}\\n{{}}\\n{REPORT_END}\\n"
         pytest.param("import sys; assert sys.stdin.read() == ''", id="reading from nowhere"),
     ],
 )
-def test_whatever_a_project_does_while_it_is_imported_its_report_is_found(tmp_path: Path, code: str) -> None:
-    done = _inspect(tmp_path, f"{GRAPH}\n{code}\n")
+def test_whatever_a_project_does_while_it_is_imported_its_report_is_found(
+    tmp_path: Path, warm: WarmInspector, code: str
+) -> None:
+    done = _inspect(tmp_path, f"{GRAPH}\n{code}\n", warm=warm)
     assert _report(done)["nodes"][0] == "__start__"
     assert len(done.stderr) < 1_100_000
     # Nothing of the project's is written between its lines.
@@ -191,8 +221,10 @@ def test_whatever_a_project_does_while_it_is_imported_its_report_is_found(tmp_pa
         pytest.param("import signal; signal.signal(15, print)", 4, "main thread", id="signals, which are the runner's"),
     ],
 )
-def test_a_project_that_ends_the_process_is_told(tmp_path: Path, code: str, status: int, words: str) -> None:
-    done = _inspect(tmp_path, f"{GRAPH}\n{code}\n")
+def test_a_project_that_ends_the_process_is_told(
+    tmp_path: Path, warm: WarmInspector, code: str, status: int, words: str
+) -> None:
+    done = _inspect(tmp_path, f"{GRAPH}\n{code}\n", warm=warm)
     assert done.returncode == status
     assert words in (tmp_path / "termination").read_text()
     assert done.stdout == ""

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agentic_core.contract import ExitCode
+from tests.support.warm_inspector import WarmInspector
 
 GRAPH = """
 import pathlib
@@ -21,11 +23,22 @@ graph = StateGraph(State).add_node("a", lambda state: state).add_edge(START, "a"
 """
 
 
-def inspect(cwd: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmInspector]:
+    inspector = WarmInspector()
+    yield inspector
+    inspector.close()
+
+
+def inspect(cwd: Path, warm: WarmInspector | None = None, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Inspect a project; in a new process, or by the one that is warm."""
+    environ = {"PATH": os.environ["PATH"], **environ}
+    if warm is not None:
+        return warm.inspect(cwd, environ)
     return subprocess.run(
         [sys.executable, "-I", "-u", "-m", "agentic_runner", "inspect"],
         cwd=cwd,
-        env={"PATH": os.environ["PATH"], **environ},
+        env=environ,
         capture_output=True,
         text=True,
         timeout=120,
@@ -40,7 +53,7 @@ def write(folder: Path, code: str, settings: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("way", ["config", "link", "file", "dependency", "PYTHONPATH", "LANGSERVE_GRAPHS", "directory"])
-def test_what_is_mounted_is_not_loaded(tmp_path: Path, way: str) -> None:
+def test_what_is_mounted_is_not_loaded(tmp_path: Path, warm: WarmInspector, way: str) -> None:
     image, mounted, ran = tmp_path / "app", tmp_path / "data", tmp_path / "ran"
     hostile = GRAPH % str(ran)
     write(mounted, hostile, {"graphs": {"main": "./graph.py:graph"}})
@@ -65,7 +78,9 @@ def test_what_is_mounted_is_not_loaded(tmp_path: Path, way: str) -> None:
         case _:
             cwd = mounted
     write(image, GRAPH % str(tmp_path / "image ran"), settings)
-    done = inspect(cwd, MOUNTED_PATHS=f"/nowhere:{mounted}", **variables)
+    # An interpreter reads its own variables when it starts.
+    started = None if way == "PYTHONPATH" else warm
+    done = inspect(cwd, started, MOUNTED_PATHS=f"/nowhere:{mounted}", **variables)
     assert done.returncode == ExitCode.GRAPH_NOT_LOADED, done.stderr
     assert "code is loaded from the image alone" in done.stderr
     assert not ran.exists()
