@@ -13,7 +13,7 @@ IMAGE = "registry.example.com:5000/team/operator:1.2.3"
 
 
 def test_namespaces_and_resource_kinds_come_first_and_all_images_are_the_given_one() -> None:
-    documents = list(yaml.safe_load_all(build_install(IMAGE)))
+    documents = list(yaml.load_all(build_install(IMAGE), yaml.CSafeLoader))
     kinds = [each["kind"] for each in documents]
     assert kinds[:5] == ["Namespace"] * 2 + ["CustomResourceDefinition"] * 3
     assert not {"Namespace", "CustomResourceDefinition"} & set(kinds[5:])
@@ -23,7 +23,9 @@ def test_namespaces_and_resource_kinds_come_first_and_all_images_are_the_given_o
 
 def test_sessions_may_run_what_was_given() -> None:
     (deployment,) = (
-        each for each in yaml.safe_load_all(build_install(IMAGE, ["a.io/x", "b.io"])) if each["kind"] == "Deployment"
+        each
+        for each in yaml.load_all(build_install(IMAGE, ["a.io/x", "b.io"]), yaml.CSafeLoader)
+        if each["kind"] == "Deployment"
     )
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert {"name": "ALLOWED_IMAGES", "value": "a.io/x,b.io"} in container["env"]
