@@ -15,6 +15,9 @@ from agentic_core.strict_json import escape_part
 GRAPH_ACCEPTS: Final = "x-graph-accepts"
 """Annotation of a derived schema: the schema of what the graph itself takes."""
 
+FIELD_ORDER: Final = "x-order"
+"""Annotation of an object's schema: the names of its fields in their order, of which the API server keeps none."""
+
 MAX_UNKNOWN: Final = 10
 _MAX_NAME: Final = 64
 _IN_PLACE: Final = ("$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "if", "then", "else")

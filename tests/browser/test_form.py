@@ -319,6 +319,24 @@ def test_a_component_is_drawn_as_the_schema_names_it(page: Page, visitor: Visito
     assert page.locator("form label").first.inner_text() == "Odd"
 
 
+def test_fields_stand_in_the_order_that_the_state_or_the_author_names(
+    page: Page, visitor: Visitor, space: Space
+) -> None:
+    text = {"type": "string"}
+    part = {"type": "object", "properties": {"left": text, "down": text}, "x-order": ["left", "down"]}
+    fields = {"apple": text, "melon": text, "zebra": text, "part": {**part, "required": ["down"]}}
+    order = ["zebra", "part", "apple", "melon"]
+    derived = {"type": "object", "properties": fields, "required": ["part"], "x-order": order}
+    space.define("report", status={"inputSchema": derived})
+    visitor.open(f"/new/{space.name}/report")
+    labels = page.locator("form label").filter(has_text=re.compile("zebra|left|down|apple|melon"))
+    expect(labels).to_have_text([re.compile(name) for name in ("zebra", "left", "down", "apple", "melon")])
+    # What the author writes in the definition goes before.
+    patch_definition(space, uiSchema={"ui:order": ["melon", "*", "zebra"]})
+    page.reload()
+    expect(labels).to_have_text([re.compile(name) for name in ("melon", "left", "down", "apple", "zebra")])
+
+
 def test_a_layout_gives_two_columns_and_one_on_a_phone(page: Page, visitor: Visitor, space: Space) -> None:
     part = {"type": "string"}
     schema = {

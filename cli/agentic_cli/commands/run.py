@@ -175,8 +175,9 @@ def run(
     with target.open() as project:
         definition = fetch_definition(project, workflow, cluster=cluster)
         rules = find_rules(definition, graph)
+        hints = None if definition is None else definition.spec.get("uiSchema")
         is_empty = conversation and source is None and not pairs and message is None
-        inputs = None if is_empty else _collect_inputs(rules, source, pairs, message, may_ask=not no_prompt)
+        inputs = None if is_empty else _collect_inputs(rules, source, pairs, message, hints, may_ask=not no_prompt)
         for warning in find_unknown_keys(rules, inputs):
             terminal.note(f"warning: {warning}")
         body = build_session(
@@ -221,7 +222,7 @@ def _begin(
 
 
 def _collect_inputs(
-    rules: InputRules, source: str | None, pairs: tuple[str, ...], message: str | None, *, may_ask: bool
+    rules: InputRules, source: str | None, pairs: tuple[str, ...], message: str | None, hints: object, *, may_ask: bool
 ) -> Any:
     schema = rules.form
     base = None
@@ -237,7 +238,7 @@ def _collect_inputs(
     wants_form = bool(missing) or (inputs is None and not rules.is_declared and bool(list_fields(schema)))
     # Standard input that was the file has been read to its end.
     if wants_form and may_ask and source != "-" and terminal.is_interactive():
-        inputs = _ask(schema, inputs)
+        inputs = _ask(schema, inputs, hints)
     elif missing:
         names = " ".join(f"-p {field.name}=…" for field in missing)
         raise PermanentError(f"required inputs are missing: add {names} or --file")
@@ -253,10 +254,10 @@ def _takes_objects(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "object" or "properties" in schema
 
 
-def _ask(schema: Mapping[str, Any] | None, inputs: Any) -> Any:
+def _ask(schema: Mapping[str, Any] | None, inputs: Any, hints: object) -> Any:
     from agentic_cli.interaction.prompting import NoAnswer, TerminalDialogue, fill_form
 
     try:
-        return fill_form(TerminalDialogue(), schema, inputs)
+        return fill_form(TerminalDialogue(), schema, inputs, hints)
     except NoAnswer:
         raise PermanentError("the inputs were not finished; nothing was started") from None

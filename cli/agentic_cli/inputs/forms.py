@@ -1,10 +1,13 @@
 """The fields of a schema that a person can be asked for one after the other. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from agentic_cli.inputs.values import Schema, find_choices, find_types, get, resolve, variants
+from agentic_core.input_rules import FIELD_ORDER
+
+_REST: Final = "*"
 
 
 @dataclass(frozen=True)
@@ -25,30 +28,47 @@ class Field:
         return ".".join(self.path)
 
 
-def list_fields(schema: Schema | None) -> tuple[Field, ...]:
-    """Return the fields of an object's schema in their order, required ones first at each level.
+def list_fields(schema: Schema | None, hints: object = None) -> tuple[Field, ...]:
+    """Return the fields of an object's schema in the order that it or the ``hints`` of a ``uiSchema`` name.
 
-    A required object with properties of its own is taken apart; an optional one is asked for as a whole.
+    Without one, required fields come first. A required object with properties of its own is taken apart; an optional
+    one is asked for as a whole.
     """
     resolved = resolve(schema, schema)
-    return tuple(_walk(resolved, schema, ())) if resolved is not None else ()
+    return tuple(_walk(resolved, schema, (), hints)) if resolved is not None else ()
 
 
-def list_missing(schema: Schema | None, inputs: Any) -> tuple[Field, ...]:
+def list_missing(schema: Schema | None, inputs: Any, hints: object = None) -> tuple[Field, ...]:
     """Return the fields that ``inputs`` does not set."""
-    return tuple(field for field in list_fields(schema) if not get(inputs, field.path)[0])
+    return tuple(field for field in list_fields(schema, hints) if not get(inputs, field.path)[0])
 
 
-def _walk(schema: Schema, root: Schema | None, prefix: tuple[str, ...]) -> Iterator[Field]:
-    properties, required = _collect(schema, root)
-    for name in sorted(properties, key=lambda each: each not in required):
+def order_fields(known: Iterable[str], required: Iterable[str], *wanted: object) -> list[str]:
+    """Return the names of all ``known`` fields: the ``wanted`` ones first, then the required ones.
+
+    ``*`` in the first list that is given stands for all that it does not name. The console orders its forms alike.
+    """
+    lists = [[each for each in names if isinstance(each, str)] for names in wanted if isinstance(names, list) and names]
+    present = dict.fromkeys(known)
+    first = lists[0] if lists else []
+    place = first.index(_REST) if _REST in first else len(first)
+    head, tail = first[:place], first[place + 1 :]
+    names = [*head, *(each for names in lists[1:] for each in names), *required, *present]
+    last = dict.fromkeys(each for each in tail if each in present and each not in head)
+    return [*dict.fromkeys(each for each in names if each in present and each not in last), *last]
+
+
+def _walk(schema: Schema, root: Schema | None, prefix: tuple[str, ...], hints: object) -> Iterator[Field]:
+    properties, required, order = _collect(schema, root)
+    told = hints if isinstance(hints, Mapping) else {}
+    for name in order_fields(properties, required, _find_order(told), order):
         found = resolve(properties[name], root)
         found = found if found is not None else {}
         path = (*prefix, name)
-        nested, _ = _collect(found, root)
+        nested, _, _ = _collect(found, root)
         is_object = find_types(found, root) <= {"object"} and bool(nested)
         if name in required and is_object and len(path) < 5:
-            yield from _walk(found, root, path)
+            yield from _walk(found, root, path, told.get(name))
             continue
         yield Field(
             path=path,
@@ -62,14 +82,22 @@ def _walk(schema: Schema, root: Schema | None, prefix: tuple[str, ...]) -> Itera
         )
 
 
-def _collect(schema: Schema, root: Schema | None) -> tuple[dict[str, Any], frozenset[str]]:
-    """Return the properties and required names of an object, those of ``allOf`` included."""
+def _find_order(hints: Mapping[str, Any]) -> object:
+    options = hints.get("ui:options")
+    return hints.get("ui:order", options.get("order") if isinstance(options, Mapping) else None)
+
+
+def _collect(schema: Schema, root: Schema | None) -> tuple[dict[str, Any], list[str], list[Any] | None]:
+    """Return an object's properties, its required names and the order that it names, those of ``allOf`` included."""
     properties: dict[str, Any] = {}
-    required: set[str] = set()
+    required: dict[str, None] = {}
+    order: list[Any] = []
     for part in (schema, *(each for each in (resolve(one, root) for one in schema.get("allOf") or ()) if each)):
         properties |= part.get("properties") or {}
-        required |= set(part.get("required") or ())
-    return properties, frozenset(required)
+        required |= dict.fromkeys(part.get("required") or ())
+        named = part.get(FIELD_ORDER)
+        order += named if isinstance(named, list) else ()
+    return properties, list(required), order or None
 
 
 def _choices(schema: Schema, root: Schema | None) -> tuple[Any, ...]:

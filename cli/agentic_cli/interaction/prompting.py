@@ -58,10 +58,10 @@ class TerminalDialogue:
         return line.rstrip("\r\n")
 
 
-def fill_form(dialogue: Dialogue, schema: Mapping[str, Any] | None, given: Any) -> Any:
+def fill_form(dialogue: Dialogue, schema: Mapping[str, Any] | None, given: Any, hints: object = None) -> Any:
     """Return ``given`` with every field of the schema that it lacks asked for."""
     inputs = {} if given is None else given
-    for field in list_missing(schema, inputs):
+    for field in list_missing(schema, inputs, hints):
         is_given, value = ask_field(dialogue, field)
         if is_given:
             put(inputs, field.path, value)

@@ -281,7 +281,7 @@ def describe_inspection(workflow: Workflow) -> list[str]:
 
 
 def _describe_inputs(workflow: Workflow) -> list[str]:
-    fields = list_fields(workflow.input_schema)
+    fields = list_fields(workflow.input_schema, workflow.spec.get("uiSchema"))
     if not fields:
         return [f"  {printable(show_json(workflow.input_schema))}"]
     rows = []

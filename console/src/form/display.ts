@@ -358,18 +358,20 @@ function readLabels(schema: Members): string[] | null {
 }
 
 /**
- * Returns in which order an object's members are drawn, each by its name; null for no object.
+ * Returns in which order an object's members are drawn, each by its name; null for no object. The command line asks for
+ * them alike. `*` in the first order that is given stands for all that it does not name.
  *
  * The API server keeps no order but that of lists. The library's own mark for all others would lose `constructor`.
  */
-function orderMembers(schema: Members, hinted: readonly string[]): string[] | null {
+export function orderMembers(schema: Members, hinted: readonly string[]): string[] | null {
   if (!isMembers(schema.properties)) return null;
   const known = Object.keys(schema.properties);
-  const wanted: unknown[] = [
-    ...hinted,
-    ...(Array.isArray(schema['x-order']) ? (schema['x-order'] as unknown[]) : []),
-    ...(Array.isArray(schema.required) ? (schema.required as unknown[]) : []),
-  ];
-  const first = wanted.filter((each): each is string => typeof each === 'string' && known.includes(each));
-  return [...new Set([...first, ...known])];
+  const read = (names: unknown): string[] =>
+    Array.isArray(names) ? names.filter((each): each is string => typeof each === 'string') : [];
+  const [first = [], ...others] = [read(hinted), read(schema['x-order'])].filter((names) => names.length > 0);
+  const place = first.includes('*') ? first.indexOf('*') : first.length;
+  const head = first.slice(0, place);
+  const last = new Set(first.slice(place + 1).filter((each) => known.includes(each) && !head.includes(each)));
+  const names = [...head, ...others.flat(), ...read(schema.required), ...known];
+  return [...new Set([...names.filter((each) => known.includes(each) && !last.has(each)), ...last])];
 }

@@ -17,13 +17,17 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agentic_core.input_rules import GRAPH_ACCEPTS
+from agentic_core.input_rules import FIELD_ORDER, GRAPH_ACCEPTS
 from agentic_runner.project.message_schema import MARK, accept_single, is_message_reducer, place_messages
 
 if TYPE_CHECKING:
     from agentic_runner.project.loading import Graph
 
 _ROOT = "__root__"
+_SCHEMAS_BY_NAME = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
+_SCHEMAS = frozenset(
+    {"items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "if", "then", "else", "not"}
+)
 
 
 def derive_input_schema(graph: "Graph") -> dict[str, Any]:
@@ -33,17 +37,17 @@ def derive_input_schema(graph: "Graph") -> dict[str, Any]:
     if builder is None or declared is None:
         wants_object = not isinstance(getattr(graph, "input_channels", ""), str)
         described = _describe_whole(graph.get_input_schema, graph.get_input_jsonschema)
-        return {**described, GRAPH_ACCEPTS: {"type": "object"} if wants_object else {}}
+        return {**keep_order(described), GRAPH_ACCEPTS: {"type": "object"} if wants_object else {}}
     names = _list_inputs(builder, declared)
     if names == [_ROOT]:
         described = _describe_whole(graph.get_input_schema, graph.get_input_jsonschema)
-        return {**described, GRAPH_ACCEPTS: {}}
+        return {**keep_order(described), GRAPH_ACCEPTS: {}}
     required = find_required(builder, names)
     described = _describe(builder, declared, names)
     described.pop("required", None)
     described.pop("additionalProperties", None)
-    accepted = {"type": "object", **({"required": required} if required else {})}
-    return {**described, **({"required": required} if required else {}), GRAPH_ACCEPTS: accepted}
+    needed = {"required": required} if required else {}
+    return {**keep_order({**described, **needed}), GRAPH_ACCEPTS: {"type": "object", **needed}}
 
 
 def derive_context_schema(graph: "Graph") -> dict[str, Any] | None:
@@ -70,7 +74,8 @@ def derive_context_schema(graph: "Graph") -> dict[str, Any] | None:
         accepted |= {"properties": {name: {} for name in names}, "additionalProperties": False}
     described.pop("required", None)
     described.pop("additionalProperties", None)
-    return {**described, **({"required": required} if required else {}), GRAPH_ACCEPTS: accepted}
+    needed = {"required": required} if required else {}
+    return {**keep_order({**described, **needed}), GRAPH_ACCEPTS: accepted}
 
 
 def derive_config_schema(graph: "Graph") -> dict[str, Any] | None:
@@ -154,6 +159,35 @@ def _list_required(state: Any) -> list[str]:
             if field.init and field.default is missing and field.default_factory is missing
         ]
     return []
+
+
+def keep_order(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in which each object lists its fields under ``FIELD_ORDER``: as declared, required ones first.
+
+    The API server sorts the members of every object; only lists keep their order. What an author wrote stays.
+    """
+    ordered: dict[str, Any] = _keep_order(schema)
+    return ordered
+
+
+def _keep_order(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_keep_order(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {
+        key: {name: _keep_order(each) for name, each in value.items()}
+        if key in _SCHEMAS_BY_NAME and isinstance(value, dict)
+        else _keep_order(value)
+        if key in _SCHEMAS
+        else value
+        for key, value in schema.items()
+    }
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and len(properties) > 1:
+        required = set(schema.get("required") or ())
+        kept.setdefault(FIELD_ORDER, sorted(properties, key=lambda name: name not in required))
+    return kept
 
 
 # -- describing --------------------------------------------------------------------------------------------------------

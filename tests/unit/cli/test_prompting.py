@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentic_cli.inputs.forms import list_fields, list_missing
+from agentic_cli.inputs.forms import list_fields, list_missing, order_fields
 from agentic_cli.inputs.questions import read_question
 from agentic_cli.interaction.prompting import NoAnswer, ask_answer, fill_form
 from agentic_cli.model.sessions import Interrupt
@@ -63,6 +63,34 @@ def test_fields_come_required_first_and_required_objects_are_taken_apart() -> No
         "threshold",
         "extra",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "order"),
+    [
+        ((None, None), ["c", "a", "b", "d"]),
+        ((None, ["d", "b"]), ["d", "b", "c", "a"]),
+        ((["b"], ["d", "c"]), ["b", "d", "c", "a"]),
+        ((["*", "c"], ["d"]), ["d", "a", "b", "c"]),
+        ((["b", "*", "a", "b", "gone"], None), ["b", "c", "d", "a"]),
+        ((["gone", 1, "a"], "b"), ["a", "c", "b", "d"]),
+        (([], ["*", "a"]), ["c", "b", "d", "a"]),
+    ],
+)
+def test_fields_are_ordered_by_what_is_wanted_then_by_what_is_required(wanted: Any, order: list[str]) -> None:
+    # The console's has the same cases: console/src/form/display.test.ts.
+    assert order_fields("abcd", ["c", "a"], *wanted) == order
+
+
+def test_fields_come_in_the_order_that_schema_and_hints_name_at_each_level() -> None:
+    pair = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a", "b"], "x-order": ["b", "a"]}
+    schema = {"type": "object", "properties": {"one": pair, "two": pair, "z": {}}, "required": ["one", "two"]}
+    names = [field.name for field in list_fields({**schema, "x-order": ["z", "two"]})]
+    assert names == ["z", "two.b", "two.a", "one.b", "one.a"]
+    hints = {"ui:options": {"order": ["*", "one"]}, "two": {"ui:order": ["a"]}}
+    assert [field.name for field in list_fields(schema, hints)] == ["two.a", "two.b", "z", "one.b", "one.a"]
+    person = Script(["1", "2", "3", "4", "5"])
+    assert fill_form(person, schema, {}, hints) == {"two": {"a": 1, "b": 2}, "z": 3, "one": {"b": 4, "a": 5}}
 
 
 @pytest.mark.parametrize("schema", [None, {}, {"type": "array"}, {"$ref": "#"}, {"type": "string"}])

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_mode
 
 from agentic_core.input_rules import GRAPH_ACCEPTS
 from agentic_core.schema.schema import check_instance, check_schema
-from agentic_runner.project.schemas import derive_input_schema, derive_output_schema, portable
+from agentic_runner.project.schemas import derive_context_schema, derive_input_schema, derive_output_schema, portable
 
 
 class Part(TypedDict):
@@ -214,6 +214,40 @@ def test_a_type_without_a_schema_is_any_value_and_the_others_keep_theirs() -> No
     assert properties["call"] == {"title": "Call"}
     assert properties["number"]["description"] == "how many"
     assert properties["number"]["minimum"] == 1
+
+
+class Guide(BaseModel):
+    name: str
+    kind: str
+
+
+class Trip(BaseModel):
+    zone: str
+    nights: int = 1
+    days: int
+    guide: Guide | None = None
+
+
+class Letter(BaseModel):
+    model_config = {"json_schema_extra": {"x-order": ["b", "a"]}}
+    a: str = ""
+    b: str = ""
+
+
+def test_fields_keep_the_order_in_which_they_were_declared_with_required_ones_first() -> None:
+    assert derive_input_schema(_graph(Whole))["x-order"] == ["parts", "best", "other", "by_name", "note", "messages"]
+    schema = derive_input_schema(_graph(Trip))
+    assert schema["x-order"] == ["zone", "days", "nights", "guide"]
+    assert schema["$defs"]["Guide"]["x-order"] == ["name", "kind"]
+    assert check_schema(schema) == ()
+    context = derive_context_schema(StateGraph(Whole, Trip).add_node("n", lambda _: {}).add_edge(START, "n").compile())
+    assert context is not None
+    assert context["x-order"] == schema["x-order"]
+
+
+def test_an_order_that_the_author_wrote_stays_and_a_single_field_needs_none() -> None:
+    assert derive_input_schema(_graph(Letter))["x-order"] == ["b", "a"]
+    assert "x-order" not in derive_input_schema(_graph(Model))
 
 
 class Branch(BaseModel):
