@@ -78,7 +78,9 @@ class Parts:
             wake=self.queue.add,
             wake_later=lambda key: self.queue.add_after(key, COUNT_SECONDS),
         )
-        self._event_recorder = EventRecorder(kube, settings.identity, settings.namespace, faults=self._faults)
+        self._event_recorder = EventRecorder(
+            kube, settings.identity, settings.namespace, faults=self._faults, now=kube.clock.now
+        )
         self._rows = self._make_rows()
         self._logins = DatabaseLogins(kube, settings, database.tenants if database is not None else None)
         self._namespaces = Namespaces(kube, settings, self._logins)
@@ -87,6 +89,7 @@ class Parts:
             self.index,
             self.queue,
             self._namespaces,
+            kube.clock.now,
             inspection_namespace=settings.inspection_namespace,
             faults=self._faults,
         )
@@ -104,15 +107,15 @@ class Parts:
         return self._settings.cluster_definitions is not ClusterDefinitions.OFF
 
     def _make_rows(self) -> Rows:
-        settings, database = self._settings, self._database
+        settings, database, now = self._settings, self._database, self._kube.clock.now
         stores = Stores(self._kube, settings.namespace) if settings.jobs.has_result_store else None
-        links = ResultLinks(self._kube, stores, faults=self._faults) if stores is not None else None
+        links = ResultLinks(self._kube, stores, self._faults, now=now) if stores is not None else None
         if database is None:
             return Rows(links=links)
         remove = ResultRemover(stores, database.sessions).remove if stores is not None else keep_results
         return Rows(
             remove_results=remove,
-            recorder=Recorder(database.sessions, remove, self._faults),
+            recorder=Recorder(database.sessions, remove, self._faults, now=now),
             trails=TrailKeeper(database.trails, self.queue.add, self._faults),
             turns=TurnRecorder(database.turns, self._faults),
             links=links,
@@ -123,6 +126,7 @@ class Parts:
                 self._event_recorder,
                 settings.watch_namespaces,
                 Keep(settings.jobs.retention_days, settings.prune_days),
+                clock=now,
                 faults=self._faults,
                 trails=database.trails,
                 trail_days=settings.audit_days,
@@ -147,6 +151,7 @@ class Parts:
             stuck_pods=self._stuck_pods,
             event_recorder=self._event_recorder,
             checker=checker,
+            now=self._kube.clock.now,
             faults=self._faults,
             rules=Rules(
                 settings.jobs,
@@ -227,6 +232,7 @@ class Parts:
             observed=self._settings.observed_namespaces,
             record_rows=self._rows.recorder.record if self._rows.recorder is not None else None,
             turns=self._database.turns if self._database is not None else None,
+            now=self._kube.clock.now,
         )
 
     def _make_role_cleanup(self) -> RoleCleanup:
@@ -236,4 +242,5 @@ class Parts:
             self._settings.watch_namespaces,
             purges_memory=self._settings.purges_removed_memory,
             faults=self._faults,
+            now=self._kube.clock.now,
         )

@@ -1,4 +1,4 @@
-"""The clock of a runner is wrong by hours: what is written down, and what runs next, does not depend on it."""
+"""A clock is wrong by hours: what is written down, what runs next, and what is over, does not depend on it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,19 +8,23 @@ from agentic_core.lifecycle import Phase
 from hack.cluster.deps import find_faketime
 from tests.faults.bed import Bed, until
 from tests.faults.counter import count_started, define_counted, find_repeated
+from tests.faults.talks import ONE_STEP, open_conversation, say, wait_idle
 from tests.support.apiclient import sessions_path
+
+HOUR = 3600
+
+
+def build_clock(offset: str) -> dict[str, str]:
+    """Return the variables of a process whose clock is off by this."""
+    library = find_faketime()
+    assert library is not None, "install libfaketime, as `python -m hack.cluster deps database` does"
+    # The monotonic clock is one that nobody can set.
+    return {"LD_PRELOAD": str(library), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def set_clock(bed: Bed, offset: str) -> None:
-    """Let the processes that start from now on have a clock that is off by this."""
-    library = find_faketime()
-    assert library is not None, "install libfaketime, as `python -m hack.cluster deps database` does"
-    bed.kubelet.environment = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME": offset,
-        # Nobody can set that one.
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    """Let the pods that start from now on have a clock that is off by this."""
+    bed.kubelet.environment = build_clock(offset)
     bed.kubelet.starts_cold = True
 
 
@@ -51,6 +55,49 @@ async def test_a_runners_clock_is_wrong_by_hours(bed: Bed, asking: str, answered
     started = count_started(bed.database)
     assert {step: count for (_, step), count in started.items() if count > 1} == {6: 2}
     assert began <= datetime.fromisoformat(status["completionTime"]) <= datetime.now(UTC) + timedelta(seconds=2)
+    await bed.wait_rest()
+    await bed.check()
+
+
+@pytest.mark.parametrize("offset", ["+1d", "-1d"])
+async def test_an_operators_clock_is_wrong_by_a_day(bed: Bed, offset: str) -> None:
+    operator = await bed.operator()
+    await define_counted(bed)
+    deadline = {"seconds": HOUR, "onExpiry": "Fail"}
+    await bed.start("counted", "asks", inputs={"count": 6, "seconds": 0}, inputDeadline=deadline)
+    await bed.start("counted", "kept", inputs=ONE_STEP, ttlSecondsAfterFinished=HOUR)
+    await open_conversation(bed, "counted", "talk", idleDeadlineSeconds=HOUR)
+    await say(bed, "talk", "t1", ONE_STEP)
+    await wait_idle(bed, "talk", turns=1)
+    asked = await bed.wait_phase("asks", Phase.WAITING_FOR_INPUT)
+    await bed.wait_phase("kept", Phase.COMPLETED)
+    await bed.wait_rest()
+    await operator.kill_and_wait()
+
+    began = datetime.now(UTC) - timedelta(seconds=2)
+    other = await bed.operator("other", is_started=False)
+    other.environment |= build_clock(offset)
+    other.start()
+    # What comes after what it found at its start: that was looked at before.
+    await bed.start("counted", "later", inputs=ONE_STEP)
+    await bed.start("counted", "brief", inputs=ONE_STEP, ttlSecondsAfterFinished=1)
+    await bed.wait_phase("later", Phase.COMPLETED)
+    await bed.wait_gone("brief")
+    assert {name: bed.phase(name) for name in ("asks", "kept", "talk")} == {
+        "asks": Phase.WAITING_FOR_INPUT,
+        "kept": Phase.COMPLETED,
+        "talk": Phase.IDLE,
+    }
+    await say(bed, "talk", "t2", ONE_STEP)
+    answer = {"responses": [{"interruptId": asked["interrupts"][0]["id"], "value": 7}]}
+    await bed.client.patch(sessions_path(bed.namespace, "asks"), {"spec": answer})
+    told = [await bed.status("later"), await bed.wait_phase("asks", Phase.COMPLETED)]
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    times = [each["at"] for status in told for each in status["history"]]
+    first = datetime.fromisoformat(asked["startTime"]) - timedelta(seconds=2)
+    assert all(first <= datetime.fromisoformat(at) <= soon for at in times), times
+    assert all(began <= datetime.fromisoformat(each["at"]) for each in told[0]["history"])
+    await wait_idle(bed, "talk", turns=2)
     await bed.wait_rest()
     await bed.check()
 

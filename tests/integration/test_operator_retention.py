@@ -81,10 +81,12 @@ async def a_bench(space: Space, database: PostgresDatabase, **options: Any) -> A
         dsn = Dsn.parse(database.server.dsn(database.name, user=name, password="x"))
         connection = read_kubeconfig(space.plane.kubeconfig_for_service_account(SYSTEM, "agentic-operator"))
         async with open_kube(connection) as kube, open_database(dsn, application_name="operator") as store:
-            announcer = EventRecorder(kube, "test", SYSTEM)
+            announcer = EventRecorder(kube, "test", SYSTEM, now=kube.clock.now)
             posting = asyncio.create_task(announcer.run())
             keep = options.pop("keep", Keep(30))
-            retention = Retention(store.retention, kube, registry, announcer, (), keep, **options)
+            retention = Retention(
+                store.retention, kube, registry, announcer, (), keep, **{"clock": kube.clock.now, **options}
+            )
             yield Bench(space, database, store, registry, announcer, retention)
             posting.cancel()
             await asyncio.gather(posting, return_exceptions=True)

@@ -140,7 +140,7 @@ async def test_a_secret_that_somebody_else_made_is_left_alone(
 
     logins = DatabaseLogins(kube, settings, store.tenants)
     await logins.place(space.name)
-    await RoleCleanup(kube, logins, (space.name,), purges_memory=False).run_once()
+    await RoleCleanup(kube, logins, (space.name,), purges_memory=False, now=kube.clock.now).run_once()
 
     assert dsn_of(space).user == "own"
     assert await store.tenants.list_roles() == []
@@ -150,7 +150,7 @@ async def test_a_rotation_happens_once_and_leaves_the_role_before_to_running_pod
     space: Space, store: Database, kube: Kube, settings: Settings
 ) -> None:
     logins = DatabaseLogins(kube, settings, store.tenants)
-    keeper = RoleCleanup(kube, logins, (space.name,), purges_memory=False)
+    keeper = RoleCleanup(kube, logins, (space.name,), purges_memory=False, now=kube.clock.now)
     await logins.place(space.name)
     before = dsn_of(space)
     with psycopg.connect(before.conninfo) as running:
@@ -183,7 +183,7 @@ async def test_a_revocation_ends_the_connections_of_the_role_before(
     before = dsn_of(space)
     with psycopg.connect(before.conninfo) as running:
         annotate(space, "revoke-1")
-        await RoleCleanup(kube, logins, (space.name,), purges_memory=False).run_once()
+        await RoleCleanup(kube, logins, (space.name,), purges_memory=False, now=kube.clock.now).run_once()
 
         with pytest.raises(psycopg.OperationalError):
             running.execute("SELECT 1")
@@ -201,7 +201,7 @@ async def test_the_roles_of_a_namespace_that_is_gone_go_and_its_memory_as_told(
         await conn.execute("INSERT INTO store (prefix, key, value) VALUES ('project-gone.x', 'k', '1')")
 
     logins = DatabaseLogins(kube, settings, store.tenants)
-    await RoleCleanup(kube, logins, (), purges_memory=purges).run_once()
+    await RoleCleanup(kube, logins, (), purges_memory=purges, now=kube.clock.now).run_once()
 
     assert [role.role_name for role in await store.tenants.list_roles()] == [here.role_name]
     assert await store.tenants.purge_memory("gone") == (0 if purges else 1)

@@ -212,8 +212,10 @@ async def test_retention_goes_round_under_roles_in_a_namespace(
     connection = read_kubeconfig(bed.plane.kubeconfig_for_service_account(*team.account))
     dsn = Dsn.parse((bed.folder / "operator.dsn").read_text(encoding="utf-8").strip())
     async with open_kube(connection) as kube, open_database(dsn, application_name="operator") as store:
-        announcer = EventRecorder(kube, "test", team.home)
-        retention = Retention(store.retention, kube, registry, announcer, (team.namespace,), Keep(30))
+        announcer = EventRecorder(kube, "test", team.home, now=kube.clock.now)
+        retention = Retention(
+            store.retention, kube, registry, announcer, (team.namespace,), Keep(30), clock=kube.clock.now
+        )
         await retention.run_once()
     assert count(database, thread) == (0, 0, 0)
     assert count(database, foreign) == (3, 3, 3)

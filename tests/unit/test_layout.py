@@ -84,14 +84,12 @@ def test_every_file_that_a_page_names_is_there() -> None:
     assert [f"{page.relative_to(ROOT)}: {name}" for page, name in sorted(named) if not (ROOT / name).exists()] == []
 
 
-def test_the_operator_reads_the_time_of_day_in_one_place() -> None:
-    """Whatever decides or acts by it is given it, so that tests can give it another."""
+def test_the_operator_decides_and_acts_by_the_api_servers_clock() -> None:
+    """It reads its own for Kopf alone, which compares the end of a log-in with that; all else is given the time."""
     package = ROOT / "operator" / "agentic_operator"
     readings = re.compile(r"datetime\.(now|utcnow)\(|\btime\.time\(")
     found = [file.name for file in package.rglob("*.py") if readings.search(file.read_text(encoding="utf-8"))]
-    assert found == ["clock.py"]
-    called = [file.name for file in (package / "controllers").glob("*.py") if "utc_now()" in file.read_text("utf-8")]
-    assert called == []
+    assert found == ["watch.py"]
 
 
 DECISIONS = ROOT / "docs" / "decisions"

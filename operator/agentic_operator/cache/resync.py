@@ -14,7 +14,6 @@ from agentic_core.reading import read_session
 from agentic_operator.batch_writer import write_apart
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
-from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import JOBS, PODS, SESSIONS, Json, Kind, Kube
 from agentic_operator.sessions.children import owner_of
@@ -67,7 +66,7 @@ class Resync:
         *,
         observed: tuple[str, ...] | None = None,
         record_rows: Callable[[Sequence[SessionRecord]], Awaitable[object]] | None = None,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime],
         turns: Turns | None = None,
     ) -> None:
         """``record_rows`` writes rows; whoever deletes some at the same time gives one that knows of it."""

@@ -8,7 +8,7 @@ annotations nor finalizers (decision 1).
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
@@ -20,7 +20,6 @@ from agentic_core.names import GROUP, INSPECTION_NAMESPACE, MANAGED_BY, MANAGED_
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.reads import parse_definition
 from agentic_operator.cache.workqueue import WorkQueue
-from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import PAGE
 from agentic_operator.kube.connection import Connection
@@ -240,8 +239,9 @@ def build_registry(functions: Functions, connection: Connection) -> kopf.Operato
             certificate_data=connection.certificate,
             private_key_data=connection.key,
             token=await asyncio.to_thread(connection.read_token),
-            # The kubelet renews the token's file: it is read again well before the old one ends.
-            expiration=utc_now() + LOGIN_LIFETIME if connection.token_file is not None else None,
+            # The kubelet renews the token's file: it is read again well before the old one ends. By the clock of this
+            # process, as that is what Kopf compares it with.
+            expiration=datetime.now(UTC) + LOGIN_LIFETIME if connection.token_file is not None else None,
         )
 
     return registry

@@ -10,7 +10,6 @@ from agentic_core.resources import AgenticSession
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.reads import Reads
 from agentic_operator.cache.workqueue import WorkQueue
-from agentic_operator.clock import utc_now
 from agentic_operator.controllers.schema_checker import Checker
 from agentic_operator.controllers.start_spans import StartSpans
 from agentic_operator.controllers.stuck_pods import StuckPods
@@ -42,11 +41,12 @@ class Dependencies:
     checker: Checker
     rules: Rules
     stuck_pods: StuckPods
+    now: Callable[[], datetime]
+    """The time of the API server, by which every deadline counts."""
     recorder: Recorder | None = None
     trails: TrailKeeper | None = None
     turns: TurnRecorder | None = None
     faults: Faults = field(default_factory=Faults)
-    now: Callable[[], datetime] = utc_now
     fetch_vector_dims: Callable[[], Awaitable[int | None]] | None = None
     """Reads the dimensions from the database; None without a database."""
     start_spans: StartSpans | None = None

@@ -16,7 +16,6 @@ from agentic_core.conditions import Reason
 from agentic_core.times import EARLIEST, parse_time
 from agentic_operator.cache.index import Index
 from agentic_operator.cache.workqueue import WorkQueue
-from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import EVENTS, Json, Kube
 from agentic_operator.kube.errors import REASONS, REMEDIES, Cause, find_cause
@@ -66,7 +65,7 @@ class StuckPods:
         index: Index,
         queue: WorkQueue[Key],
         namespaces: Prepares,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime],
         *,
         clock: Callable[[], float] = time.monotonic,
         inspection_namespace: str = "",

@@ -18,7 +18,6 @@ from agentic_core.contract import RESULT_STORE_SECRET
 from agentic_core.errors import AgenticError, PermanentError, TransientError
 from agentic_core.names import DOWNLOAD_ANNOTATION
 from agentic_core.times import CLOCK_TOLERANCE, add, add_seconds, parse_time
-from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import SECRETS, SESSIONS, Json, Kube
 from agentic_operator.sessions.keys import SessionKey
@@ -126,8 +125,9 @@ class ResultLinks:
         self,
         kube: Kube,
         stores: Stores,
-        now: Callable[[], datetime] = utc_now,
         faults: Faults | None = None,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._kube = kube
         self._stores = stores

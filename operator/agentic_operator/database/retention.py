@@ -14,7 +14,6 @@ from typing import Final, Protocol
 
 from agentic_core.errors import DatabaseUnavailable, TransientError
 from agentic_operator.cache.index import Index
-from agentic_operator.clock import utc_now
 from agentic_operator.database.removal_steps import Done, Progress, Take, pause, take_steps
 from agentic_operator.database.retention_policy import (
     MAX_CLOCK_DIFFERENCE,
@@ -73,7 +72,7 @@ class Retention:
         keep: Keep,
         *,
         rows: int = ROWS,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         faults: Faults | None = None,
         trails: Trails | None = None,
@@ -168,12 +167,12 @@ class Retention:
         self.progress.seconds = time.monotonic() - began
 
     async def _agree_on_time(self) -> datetime | None:
-        """Return the earlier of the database's and our own time; None if they are too far apart to trust either."""
+        """Return the earlier of the database's and the API server's time; None if they are far apart."""
         theirs, ours = await self._store.fetch_clock(), self._clock()
         if abs(theirs - ours) > MAX_CLOCK_DIFFERENCE:
             self.progress.failures += 1
             logger.error(
-                "retention stopped: the database's clock is at %s and this one at %s; correct the wrong one",
+                "retention stopped: the database's clock is at %s and the API server's at %s; correct the wrong one",
                 theirs.isoformat(),
                 ours.isoformat(),
             )

@@ -1,6 +1,6 @@
 """Which sessions are due for retention.
 
-Three clocks wrote a session's times: the database's, the operator's and the runner's, and any may have been wrong. So
+Three clocks wrote a session's times: the database's, the API server's and the runner's, and any may have been wrong. So
 the latest time counts, except a time in the future: a session is kept too long rather than too short. Times never
 decide whether a session is active: its row and its resource must both be final first.
 """

@@ -13,7 +13,6 @@ from typing import Final
 from agentic_core.resources import AgenticSession
 from agentic_operator.batch_writer import BatchWriter
 from agentic_operator.cache.resync import describe_record, keep_results
-from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults
 from agentic_operator.sessions.record import build_record
 from agentic_store.protocols import Sessions
@@ -37,7 +36,8 @@ class Recorder:
         sessions: Sessions,
         remove_results: Callable[[str], Awaitable[None]] = keep_results,
         faults: Faults | None = None,
-        now: Callable[[], datetime] = utc_now,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         """``remove_results`` is told the uid of a session whose row goes next."""
         self._sessions = sessions

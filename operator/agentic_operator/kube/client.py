@@ -17,6 +17,7 @@ import aiohttp
 
 from agentic_core.errors import AgenticError, ApiUnavailable, Conflict
 from agentic_core.names import API_VERSION
+from agentic_core.server_clock import ServerClock
 from agentic_operator.kube.connection import Connection
 from agentic_operator.kube.errors import NotFound, translate_status
 
@@ -86,6 +87,8 @@ class Kube:
         self._meter = meter
         self._connection = connection
         self._http = http
+        self.clock = ServerClock()
+        """What time it is at the API server, by its answers."""
         self._token = connection.read_token()
         self._token_read_at = time.monotonic()
 
@@ -214,6 +217,7 @@ class Kube:
         url = f"{self._connection.server}/{path}"
         try:
             async with self._http.request(method, url, data=data, params=params, headers=headers) as response:
+                self.clock.see(response.headers.get("Date", ""))
                 if self._meter is not None:
                     self._meter.observe_answer(method, response.status)
                 if response.status >= 400:

@@ -17,7 +17,6 @@ from agentic_core.display import cut, show_text
 from agentic_core.errors import AgenticError
 from agentic_core.resources import Resource
 from agentic_core.wire import format_time
-from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults
 from agentic_operator.kube.client import EVENTS, Json, Kube
 from agentic_operator.kube.events import Event
@@ -50,7 +49,8 @@ class EventRecorder:
         default_namespace: str,
         clock: Callable[[], float] = time.monotonic,
         faults: Faults | None = None,
-        now: Callable[[], datetime] = utc_now,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._kube = kube
         self._identity = identity[:128]

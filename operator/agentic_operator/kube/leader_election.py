@@ -17,7 +17,6 @@ from typing import Final
 
 from agentic_core.errors import AgenticError, Conflict
 from agentic_core.wire import format_time
-from agentic_operator.clock import utc_now
 from agentic_operator.kube.client import LEASES, Json, Kube
 from agentic_operator.kube.errors import AlreadyExists
 from agentic_operator.variables import MAX_LEASE_SECONDS
@@ -195,7 +194,7 @@ class Election:
         return True
 
     async def _write(self, old: LeaseRecord | None, *, holder: str) -> None:
-        at = format_time(utc_now())
+        at = format_time(self._kube.clock.now())
         is_new = old is None or old.holder != holder
         if is_new or not self._acquired_at:
             self._acquired_at = at

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from agentic_operator.clock import utc_now
 from agentic_operator.faults import Faults, Outage, repeat
 from agentic_operator.kube.client import NAMESPACES, Json, Kube
 from agentic_operator.kube.errors import Forbidden
@@ -49,7 +48,7 @@ class RoleCleanup:
         *,
         purges_memory: bool,
         faults: Faults | None = None,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime],
     ) -> None:
         self._kube = kube
         self._logins = logins

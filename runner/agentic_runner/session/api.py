@@ -17,9 +17,9 @@ from agentic_core.errors import Conflict, PermanentError, Superseded, TransientE
 from agentic_core.names import GROUP, VERSION
 from agentic_core.reading import read_session
 from agentic_core.resources.session import AgenticSession, SessionStatus
+from agentic_core.server_clock import ServerClock
 from agentic_runner.config import RunConfig, TokenSource
 from agentic_runner.output.redaction import Redactor, bounded
-from agentic_runner.server_clock import ServerClock
 from agentic_runner.session.status import build_patch
 
 _TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)

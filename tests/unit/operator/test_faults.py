@@ -159,7 +159,7 @@ ROW_FAULTS: dict[str, Callable[[], Exception]] = {
 @pytest.mark.parametrize("error", ROW_FAULTS.values(), ids=ROW_FAULTS)
 async def test_the_rows_of_others_are_written_beside_one_that_fails(error: Callable[[], Exception]) -> None:
     rows, faults = Picky("b", error), Faults()
-    recorder = Recorder(rows, faults=faults)
+    recorder = Recorder(rows, faults=faults, now=lambda: NOW)
     for name in ("a", "b", "c", "d", "e"):
         recorder.submit(a_session().named(name).running().build())
     recorder.forget("uid-gone")
@@ -294,7 +294,7 @@ def an_event(namespace: str, at: str) -> dict[str, Any]:
 async def test_the_database_roles_of_others_are_looked_after_beside_one_that_fails() -> None:
     logins, faults = Logins(), Faults()
     cluster: Any = Cluster()
-    keeper = RoleCleanup(cluster, logins, (), purges_memory=True, faults=faults)  # type: ignore[arg-type]  # a small one
+    keeper = RoleCleanup(cluster, logins, (), purges_memory=True, faults=faults, now=lambda: NOW)  # type: ignore[arg-type]  # a small one
     await keeper.run_once()
     assert (logins.rotated, sorted(logins.purged)) == (["a", "c"], ["gone-a", "gone-c"])
     assert logins.dropped == ["role-gone-b", "role-gone-c"]
@@ -320,7 +320,7 @@ async def test_what_keeps_the_pods_of_others_is_found_beside_a_namespace_that_fa
 async def test_the_events_of_others_are_posted_beside_one_that_cannot_be() -> None:
     cluster: Any = Cluster()
     faults = Faults()
-    event_recorder = EventRecorder(cluster, "operator", "system", faults=faults)
+    event_recorder = EventRecorder(cluster, "operator", "system", faults=faults, now=lambda: NOW)
     for namespace in ("a", "b", "c"):
         event_recorder.announce(
             a_session().named(namespace).with_metadata(namespace=namespace).build(), Event("X", "x")

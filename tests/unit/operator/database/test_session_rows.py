@@ -12,7 +12,7 @@ from agentic_core.errors import TransientError
 from agentic_operator.database.session_rows import Recorder
 from agentic_operator.sessions.record import build_record
 from agentic_store.records import SessionRecord
-from tests.support.builders import a_session
+from tests.support.builders import NOW, a_session
 from tests.support.memory_store import MemorySessions
 
 NAMES = ("a", "b")
@@ -49,7 +49,7 @@ def test_whatever_is_on_its_way_a_purged_session_has_no_row(
 ) -> None:
     async def play() -> None:
         rows = Slow(failures)
-        recorder = Recorder(rows)
+        recorder = Recorder(rows, now=lambda: NOW)
         running = asyncio.create_task(recorder.run())
         sessions = {name: a_session().named(name).running().build() for name in NAMES}
         for name in NAMES:
@@ -84,7 +84,7 @@ def test_whatever_is_on_its_way_a_purged_session_has_no_row(
 
 async def test_others_of_the_same_batch_get_their_rows() -> None:
     rows = Slow([])
-    recorder = Recorder(rows)
+    recorder = Recorder(rows, now=lambda: NOW)
     running = asyncio.create_task(recorder.run())
     sessions = {name: a_session().named(name).running().build() for name in NAMES}
     for name in NAMES:
