@@ -76,6 +76,23 @@ def space(plane: ControlPlane, tmp_path: Path) -> Iterator[Space]:
                 operator.kill()
 
 
+def test_policies_know_every_field_that_they_name(control_plane: ControlPlane) -> None:
+    """They name a version, so that the API server checks their expressions against its schema."""
+    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+
+    def list_policies() -> list[Json]:
+        items: list[Json] = control_plane.request("GET", path)["items"]
+        return items
+
+    def are_checked(policies: list[Json]) -> bool:
+        return all((each.get("status") or {}).get("observedGeneration") for each in policies)
+
+    policies = wait_for(list_policies, are_checked, what="the policies checked", every=0.1)
+    rules = [rule for each in policies for rule in each["spec"]["matchConstraints"]["resourceRules"]]
+    assert {tuple(rule["apiVersions"]) for rule in rules if rule["apiGroups"] == [GROUP]} == {(FIRST,)}
+    assert [each["status"]["typeChecking"] for each in policies if each["status"].get("typeChecking")] == []
+
+
 class Versions:
     """What an admin does with the versions of the resource kinds."""
 
