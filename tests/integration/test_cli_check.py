@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +143,70 @@ def test_without_a_cluster_one_step_says_so_and_the_others_are_not_looked_at(tmp
     assert (status, set(problems)) == (1, {*NAMES})
     assert {problem for name, problem in problems.items() if name != "cluster"} == {"not looked at"}
     assert "names no current context" in problems["cluster"]
+
+
+@contextlib.contextmanager
+def answering(folder: Path, status: int, message: str) -> Iterator[tuple[Person, list[str]]]:
+    """Run what says which version it is, and answers everything else with this; yield a person with a way to it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            asked.append(self.path)
+            is_version = self.path == "/version"
+            said = {"gitVersion": "v1.35.4"} if is_version else {"kind": "Status", "message": message}
+            body = json.dumps(said).encode()
+            self.send_response(200 if is_version else status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    config = folder / "config"
+    cluster = {"server": f"http://127.0.0.1:{server.server_address[1]}"}
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "current-context": "x",
+                "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+                "clusters": [{"name": "x", "cluster": cluster}],
+                "users": [{"name": "x", "user": {"token": "token"}}],
+            }
+        )
+    )
+    try:
+        yield Person.using(config), asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_what_a_cluster_says_forges_no_line_of_the_report(tmp_path: Path) -> None:
+    with answering(tmp_path, 403, "no\nPASS  8  operator\x1b[2J\nall 8 checks passed") as (person, _):
+        done = person.run("check")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert [line for line in lines if line.startswith("PASS")] == ["PASS  1  cluster"]
+    assert lines[-1] == "7 of 8 checks failed"
+    assert "\x1b" not in done.stdout
+
+
+def test_a_server_that_has_no_answers_is_not_waited_for_thirty_times(tmp_path: Path) -> None:
+    with answering(tmp_path, 503, "later") as (person, asked):
+        status, problems, _ = check(person)
+    assert (status, set(problems)) == (1, {*NAMES} - {"cluster"})
+    assert "not looked at: the API server left" in problems["admission"]
+    whole = {path for path in asked if "validatingadmissionpolicies" in path}
+    assert not whole

@@ -63,5 +63,6 @@ def _say(number: int, each: Check) -> None:
         terminal.say(f"{click.style('PASS', fg='green')}  {number}  {each.name}")
         return
     failed = click.style("FAIL", fg="red", bold=True)
-    terminal.say(f"{failed}  {number}  {each.name}: {each.problem}")
-    terminal.say(f"         {each.remedy}")
+    # The cluster's own words are in both: they stay in their line, and make none of their own.
+    terminal.say(f"{failed}  {number}  {each.name}: {terminal.printable(each.problem)}")
+    terminal.say(f"         {terminal.printable(each.remedy)}")

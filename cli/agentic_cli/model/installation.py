@@ -186,7 +186,12 @@ def _judge_resources(seen: Seen) -> str:
         for plural, look in seen.resources.items()
         if not look.trouble and _read_condition(look.found, "Established") != "True"
     ]
-    return _join(f"not established: {' '.join(missing)}" if missing else "", *troubles)
+    leaving = [plural for plural, look in seen.resources.items() if _is_leaving(look)]
+    return _join(
+        f"not established: {' '.join(missing)}" if missing else "",
+        f"being deleted, with every object of theirs: {' '.join(leaving)}" if leaving else "",
+        *troubles,
+    )
 
 
 def _judge_namespace(seen: Seen, place: Place) -> str:
@@ -194,11 +199,15 @@ def _judge_namespace(seen: Seen, place: Place) -> str:
         return seen.namespace.trouble
     if seen.namespace.found is None:
         return f"there is no namespace {place.namespace}"
+    if _is_leaving(seen.namespace):
+        return f"{place.namespace} is being deleted"
     level = (seen.namespace.found["metadata"].get("labels") or {}).get(_LEVEL) or "nothing"
     return "" if level == "restricted" else f"pods of {place.namespace} are held to '{level}'"
 
 
 def _mend_namespace(seen: Seen, place: Place) -> str:
+    if _is_leaving(seen.namespace):
+        return f"install again once it is gone: kubectl wait --for=delete namespace/{place.namespace}"
     if place.namespace == DEFAULT_NAMESPACE:
         return "kubectl apply -f manifests/operator/namespace.yaml"
     create = "" if seen.namespace.found is not None else f"kubectl create namespace {place.namespace}; "
@@ -265,6 +274,10 @@ def read_variable(deployment: Look, name: str) -> str:
 
 def _name_domain(release: str) -> str:
     return GROUP if release == DEFAULT_NAME else f"{release}.{GROUP}"
+
+
+def _is_leaving(look: Look) -> bool:
+    return bool(((look.found or {}).get("metadata") or {}).get("deletionTimestamp"))
 
 
 def _list_conditions(found: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:

@@ -59,6 +59,19 @@ CASES: dict[str, tuple[Seen, dict[str, str]]] = {
         a_cluster(resources=dict.fromkeys(RESOURCES, Look(trouble="not allowed"))),
         {"resources": "not allowed"},
     ),
+    "what is being deleted": (
+        a_cluster(
+            namespace=Look({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+            resources={
+                "agenticsessions": having("Established", deletionTimestamp="2026-01-01T00:00:00Z"),
+                "workflowdefinitions": having("Established"),
+            },
+        ),
+        {
+            "resources": "being deleted, with every object of theirs: agenticsessions",
+            "namespace": "agentic-system is being deleted",
+        },
+    ),
     "no namespace": (a_cluster(namespace=Look()), {"namespace": "there is no namespace agentic-system"}),
     "pods of any kind": (
         a_cluster(namespace=Look({"metadata": {}})),
