@@ -85,6 +85,13 @@ CASES = {
         "[data-testid=manifest]",
         "role=dialog",
     ),
+    "a menu": Case(
+        "menu-content-*.js",
+        "/sessions?namespace=NAMESPACE",
+        lambda page: page.get_by_role("button", name="Namespace:").click(),
+        "role=menuitem[name='Another namespace…']",
+        "role=navigation",
+    ),
     "a page": Case(
         "settings-*.js", SESSION, click("link", "Settings"), "role=heading[level=1][name=Settings]", "role=navigation"
     ),

@@ -79,6 +79,34 @@ def test_a_namespace_is_chosen_among_those_that_one_may_look_into(
     expect(page.get_by_role("alert")).to_contain_text("You may not do this")
 
 
+def test_a_menu_is_worked_with_from_the_keyboard_and_gives_the_focus_back(
+    visitor: Visitor, space: Space, alice: Client
+) -> None:
+    visitor.sign_in(alice.token)
+    page = visitor.page
+    button = page.get_by_role("button", name=f"Namespace: {space.name}")
+    expect(button).to_have_attribute("aria-expanded", "false")
+    button.focus()
+    page.keyboard.press("Enter")
+    menu = page.get_by_role("menu", name=f"Namespace: {space.name}")
+    expect(menu).to_be_visible()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("End")
+    expect(page.get_by_role("menuitem", name="Another namespace…")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(menu).to_have_count(0)
+    expect(button).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(menu).to_be_visible()
+    # Its button closes it, and opens it again.
+    button.click()
+    expect(menu).to_have_count(0)
+    button.click()
+    expect(menu).to_be_visible()
+    page.get_by_role("heading", level=1).click()
+    expect(menu).to_have_count(0)
+
+
 def test_a_lost_gateway_is_said_and_what_was_shown_stays(visitor: Visitor, space: Space, alice: Client) -> None:
     space.define()
     space.start("s1")

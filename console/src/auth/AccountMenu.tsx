@@ -30,6 +30,7 @@ export function AccountMenu() {
   return (
     <Menu
       align="start"
+      className="flex-1"
       trigger={
         <Button variant="ghost" className="min-w-0 flex-1 justify-start px-2" aria-label={name} title={name}>
           <CircleUser aria-hidden />

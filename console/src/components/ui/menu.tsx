@@ -1,7 +1,37 @@
 import { Check } from 'lucide-react';
-import { DropdownMenu } from 'radix-ui';
-import type { ComponentProps, ReactNode } from 'react';
+import { Slot, type DropdownMenu } from 'radix-ui';
+import { type ComponentProps, type ReactNode, useId, useRef, useState } from 'react';
 import { cn } from '@/lib/cn';
+import { strings } from '@/strings/app';
+import { PartFailure, makePart } from '../Part';
+import { useMenuParts } from './menu-parts';
+
+/** Where nothing cuts it off, whatever button it is of. */
+function Notice({ children }: { children: ReactNode }) {
+  return (
+    <div className="bg-popover text-popover-foreground fixed inset-x-3 bottom-16 z-50 rounded-lg border shadow-lg md:right-auto md:w-72">
+      {children}
+    </div>
+  );
+}
+
+/** Where it is placed, and how it is worked with, is more than the rest of the page's frame: it comes when it is needed. */
+const MenuContent = makePart(async () => (await import('./menu-content')).MenuContent, {
+  waiting: ({ isOpen }) =>
+    isOpen && (
+      <Notice>
+        <p role="status" className="text-muted-foreground p-3 text-[13px]">
+          {strings.loading}
+        </p>
+      </Notice>
+    ),
+  failed: ({ isOpen }, part) =>
+    isOpen && (
+      <Notice>
+        <PartFailure part={part} />
+      </Notice>
+    ),
+});
 
 /**
  * A menu, where its button is in the page, so that it is in the same landmark.
@@ -12,23 +42,52 @@ export function Menu({
   trigger,
   children,
   align = 'start',
+  className,
 }: {
   trigger: ReactNode;
   children: ReactNode;
   align?: 'start' | 'end';
+  className?: string;
 }) {
+  const id = useId();
+  const button = useRef<HTMLButtonElement>(null);
+  const [isOpen, setOpen] = useState(false);
+  const [isWanted, setWanted] = useState(false);
+  const want = (): void => {
+    setWanted(true);
+  };
   return (
-    <DropdownMenu.Root modal={false}>
-      <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
-      <DropdownMenu.Content
-        align={align}
-        sideOffset={4}
-        collisionPadding={8}
-        className="bg-popover text-popover-foreground z-50 max-h-80 min-w-44 overflow-y-auto rounded-lg border p-1 shadow-lg"
+    <div
+      className={cn('relative flex min-w-0', className)}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') setOpen(false);
+      }}
+    >
+      <Slot.Root
+        id={id}
+        ref={button}
+        aria-haspopup="menu"
+        aria-expanded={isOpen}
+        onPointerEnter={want}
+        onFocus={want}
+        onClick={() => {
+          want();
+          setOpen(!isOpen);
+        }}
+        onKeyDown={(event) => {
+          if (event.key !== 'ArrowDown') return;
+          event.preventDefault();
+          setOpen(true);
+        }}
       >
-        {children}
-      </DropdownMenu.Content>
-    </DropdownMenu.Root>
+        {trigger}
+      </Slot.Root>
+      {isWanted && (
+        <MenuContent isOpen={isOpen} onOpenChange={setOpen} button={button} labelId={id} align={align}>
+          {children}
+        </MenuContent>
+      )}
+    </div>
   );
 }
 
@@ -36,7 +95,8 @@ const itemClasses =
   'data-[highlighted]:bg-accent flex items-center gap-2 rounded-md px-2 py-1.5 text-[13px] outline-none select-none data-[disabled]:opacity-50 [&_svg]:size-3.5';
 
 export function MenuItem({ className, ...props }: ComponentProps<typeof DropdownMenu.Item>) {
-  return <DropdownMenu.Item className={cn(itemClasses, className)} {...props} />;
+  const { Item } = useMenuParts();
+  return <Item className={cn(itemClasses, className)} {...props} />;
 }
 
 export function MenuChoice({
@@ -44,24 +104,25 @@ export function MenuChoice({
   children,
   ...props
 }: ComponentProps<typeof DropdownMenu.Item> & { isChosen: boolean }) {
+  const { CheckboxItem, ItemIndicator } = useMenuParts();
   return (
-    <DropdownMenu.CheckboxItem checked={isChosen} className={cn(itemClasses, 'pr-3')} {...props}>
+    <CheckboxItem checked={isChosen} className={cn(itemClasses, 'pr-3')} {...props}>
       <span className="grid size-3.5 place-items-center">
-        <DropdownMenu.ItemIndicator>
+        <ItemIndicator>
           <Check aria-hidden />
-        </DropdownMenu.ItemIndicator>
+        </ItemIndicator>
       </span>
       {children}
-    </DropdownMenu.CheckboxItem>
+    </CheckboxItem>
   );
 }
 
 export function MenuLabel({ children }: { children: ReactNode }) {
-  return (
-    <DropdownMenu.Label className="text-muted-foreground px-2 py-1 text-xs">{children}</DropdownMenu.Label>
-  );
+  const { Label } = useMenuParts();
+  return <Label className="text-muted-foreground px-2 py-1 text-xs">{children}</Label>;
 }
 
 export function MenuSeparator() {
-  return <DropdownMenu.Separator className="bg-border -mx-1 my-1 h-px" />;
+  const { Separator } = useMenuParts();
+  return <Separator className="bg-border -mx-1 my-1 h-px" />;
 }
