@@ -146,7 +146,7 @@ def test_without_a_cluster_one_step_says_so_and_the_others_are_not_looked_at(tmp
 
 
 @contextlib.contextmanager
-def answering(folder: Path, status: int, message: str) -> Iterator[tuple[Person, list[str]]]:
+def answering(folder: Path, status: int, answer: dict[str, Any]) -> Iterator[tuple[Person, list[str]]]:
     """Run what says which version it is, and answers everything else with this; yield a person with a way to it."""
     asked: list[str] = []
 
@@ -155,7 +155,7 @@ def answering(folder: Path, status: int, message: str) -> Iterator[tuple[Person,
             self.rfile.read(int(self.headers.get("content-length") or 0))
             asked.append(self.path)
             is_version = self.path == "/version"
-            said = {"gitVersion": "v1.35.4"} if is_version else {"kind": "Status", "message": message}
+            said = {"gitVersion": "v1.35.4"} if is_version else {"kind": "Status", **answer}
             body = json.dumps(said).encode()
             self.send_response(200 if is_version else status)
             self.send_header("content-type", "application/json")
@@ -194,7 +194,7 @@ def answering(folder: Path, status: int, message: str) -> Iterator[tuple[Person,
 
 
 def test_what_a_cluster_says_forges_no_line_of_the_report(tmp_path: Path) -> None:
-    with answering(tmp_path, 403, "no\nPASS  8  operator\x1b[2J\nall 8 checks passed") as (person, _):
+    with answering(tmp_path, 403, {"message": "no\nPASS  8  operator\x1b[2J\nall 8 checks passed"}) as (person, _):
         done = person.run("check")
     lines = done.stdout.splitlines()
     assert done.returncode == 1
@@ -204,9 +204,28 @@ def test_what_a_cluster_says_forges_no_line_of_the_report(tmp_path: Path) -> Non
 
 
 def test_a_server_that_has_no_answers_is_not_waited_for_thirty_times(tmp_path: Path) -> None:
-    with answering(tmp_path, 503, "later") as (person, asked):
+    with answering(tmp_path, 503, {"message": "later"}) as (person, asked):
         status, problems, _ = check(person)
     assert (status, set(problems)) == (1, {*NAMES} - {"cluster"})
     assert "not looked at: the API server left" in problems["admission"]
     whole = {path for path in asked if "validatingadmissionpolicies" in path}
     assert not whole
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"metadata": None, "spec": [], "status": {"conditions": "all"}, "data": "x"},
+        {"metadata": {}, "status": {"conditions": [None, 1]}, "items": [1]},
+        {"metadata": {"labels": ["a"]}, "items": [{"metadata": {}}]},
+        {},
+    ],
+)
+def test_what_is_no_object_of_kubernetes_fails_its_steps_and_not_the_check(
+    tmp_path: Path, answer: dict[str, Any]
+) -> None:
+    with answering(tmp_path, 200, answer) as (person, _):
+        status, problems, _ = check(person)
+    assert status == 1
+    assert "has not the shape of a" in problems["namespace"]
+    assert "has not the shape of a" in problems["operator"]

@@ -34,7 +34,7 @@ from agentic_cli.model.kinds import (
 )
 from agentic_cli.model.kinds import POLICIES as POLICY_KIND
 from agentic_cli.model.kinds import SECRETS as SECRET_KIND
-from agentic_core.errors import AgenticError, ApiUnavailable
+from agentic_core.errors import AgenticError, ApiUnavailable, PermanentError
 from agentic_core.names import GROUP
 
 R = TypeVar("R")
@@ -96,11 +96,28 @@ def observe_installation(api: Api, place: Place) -> Seen:
 
 def _look(patient: _Patient, kind: Kind, namespace: str | None, name: str) -> Look:
     try:
-        return Look(patient.get(kind, namespace, name))
+        found = patient.get(kind, namespace, name)
     except (NotFound, NotInstalled):
         return Look()
     except AgenticError as error:
         return Look(trouble=str(error))
+    return _take(kind, found)
+
+
+def _take(kind: Kind, found: dict[str, Any]) -> Look:
+    """Return an object that was answered, if it has the shape of one: what answers need not be an API server."""
+    parts = [found.get("metadata"), *(found.get(part) or {} for part in ("spec", "status", "data"))]
+    inner = [(found.get("metadata") or {}).get("labels") or {}] if isinstance(found.get("metadata"), dict) else []
+    if not all(isinstance(part, dict) for part in (*parts, *inner)):
+        return Look(trouble=_not_of_its_shape(kind))
+    conditions = (found.get("status") or {}).get("conditions") or []
+    if not isinstance(conditions, list) or not all(isinstance(each, dict) for each in conditions):
+        return Look(trouble=_not_of_its_shape(kind))
+    return Look(found)
+
+
+def _not_of_its_shape(kind: Kind) -> str:
+    return f"what the cluster answers has not the shape of a {kind.singular}: is that a Kubernetes API server?"
 
 
 def _find_migration(patient: _Patient, place: Place) -> Look:
@@ -112,10 +129,15 @@ def _find_migration(patient: _Patient, place: Place) -> Look:
         jobs = patient.ask(lambda: _list_migrations(patient.api, place))
     except AgenticError as error:
         return Look(trouble=str(error))
-    return Look(max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]), default=None))
+    looks = [_take(JOBS, job) if isinstance(job, dict) else Look(trouble=_not_of_its_shape(JOBS)) for job in jobs]
+    return max(looks, key=_tell_age, default=Look())
 
 
-def _list_migrations(api: Api, place: Place) -> list[dict[str, Any]]:
+def _tell_age(look: Look) -> str:
+    return str(((look.found or {}).get("metadata") or {}).get("creationTimestamp") or "")
+
+
+def _list_migrations(api: Api, place: Place) -> list[Any]:
     pages = api.list_pages(JOBS, place.namespace, selector=MIGRATIONS)
     return [each for page in pages for each in page.get("items") or ()]
 
@@ -158,5 +180,7 @@ def _may(patient: _Patient, place: Place, right: Right, namespace: str) -> bool:
             "resourceAttributes": attributes,
         },
     }
-    answer = patient.ask(lambda: patient.api.create(ACCESS_REVIEWS, "", review))
-    return bool((answer.get("status") or {}).get("allowed"))
+    said = patient.ask(lambda: patient.api.create(ACCESS_REVIEWS, "", review)).get("status")
+    if not isinstance(said, dict):
+        raise PermanentError(_not_of_its_shape(ACCESS_REVIEWS))
+    return bool(said.get("allowed"))
