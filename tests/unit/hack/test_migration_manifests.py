@@ -27,7 +27,7 @@ def render_overlay(folder: Path, resource: str, *components: str) -> list[Json]:
         [str(binaries.kubectl()), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
 def test_the_generated_files_are_those_that_are_committed() -> None:

@@ -26,7 +26,7 @@ Granted = set[tuple[str, str, str, str]]
 
 
 def grants(file: str, kind: str, name: str = "agentic-operator", namespace: str = "") -> list[Json]:
-    documents = yaml.safe_load_all((ROOT / "manifests" / file).read_text(encoding="utf-8"))
+    documents = yaml.load_all((ROOT / "manifests" / file).read_text(encoding="utf-8"), yaml.CSafeLoader)
     (found,) = (
         one
         for one in documents
