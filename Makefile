@@ -10,6 +10,10 @@ TIMES ?= 1
 TESTS ?= tests/faults
 SOURCES := core store operator runner gateway client cli vault hack bench tests examples
 
+# Compiled files are kept, whatever the shell says: without them every process that a test starts compiles all it imports,
+# and pytest rewrites every test module each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-approval demo-chat test check lint fmt generate lock venv deps test-deps test-postgres cluster-up cluster-down cluster-status images bench bench-data bench-gateway clean unit integration conformance trust e2e test-floors test-docs chaos scan sbom release-files release install-file image-list docs full console console-check console-types
 

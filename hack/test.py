@@ -9,6 +9,7 @@ once; one that fails is a fault of the product or of the test.
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -115,6 +116,8 @@ def main() -> int:
     options = parser.parse_args()
     # Where this was started in the background of a script, Ctrl-C is ignored, and tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Else every process that a test starts compiles all it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     stages = [UNIT, WITHOUT_CLUSTER] if options.no_cluster else [UNIT, WITHOUT_CLUSTER, ON_CLUSTER, DISRUPTIONS]
     images = ("images", ("hack.images", "build", *IMAGES))
     on_cluster = (("local cluster", ("hack.cluster", "up")), images, ("operator", ("hack.install",)))
