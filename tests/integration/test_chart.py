@@ -471,6 +471,7 @@ def test_resources_and_dumps_stay_when_the_release_goes(helm: Path) -> None:
         ("watchNamespaces={Team A}", "/watchNamespaces/0", "does not match"),
         ("vault.enabled=true", "/vault/address", "minLength"),
         ("vault.address=https://me:secret@vault", "/vault/address", "does not match"),
+        ("tracing.endpoint=https://me:secret@collector:4318", "/tracing/endpoint", "does not match"),
         ("rbac.scope=Namespaces", "/watchNamespaces", "minItems"),
         ("rbac.scope=Team", "/rbac/scope", "'Cluster', 'Namespaces'"),
         ("parts.shared=false", "/sharedName", "minLength"),
