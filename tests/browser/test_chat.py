@@ -212,6 +212,35 @@ def test_the_first_message_is_edited_in_a_new_conversation_with_the_same_setting
     expect(composer(page)).to_have_value("")
 
 
+def test_a_message_that_is_json_is_edited_as_json(visitor: Visitor, alice: Client, talk: Story) -> None:
+    page = open_chat(visitor, alice, talk)
+    field = page.get_by_role("textbox")
+    page.get_by_role("button", name="JSON", exact=True).click()
+    field.fill('{"topic": "tea", "id": 12345678901234567}')
+    field.press("Enter")
+    (turn,) = wait_turns(talk, 1)
+    take_turn(talk, turn)
+    answer(talk, "answer 1")
+    expect(page.get_by_text("answer 1")).to_be_visible()
+    page.get_by_role("button", name="Text", exact=True).click()
+    first = page.locator(f"[data-turn={turn['name']}]")
+    first.hover()
+    first.get_by_role("button", name="Edit").click()
+    expect(page.get_by_text("a new conversation begins with it")).to_be_visible()
+    # The API server sorts the members of what it keeps.
+    expect(field).to_have_value('{\n  "id": 12345678901234567,\n  "topic": "tea"\n}')
+    page.get_by_role("button", name="Cancel").click()
+    # What is written next is words again.
+    expect(composer(page)).to_have_value("")
+    first.hover()
+    first.get_by_role("button", name="Edit").click()
+    field.fill(field.input_value().replace("tea", "coffee"))
+    field.press("Enter")
+    expect(page).to_have_url(re.compile(rf"/chat/{talk.space.name}/chat-[^/]+$"))
+    (begun,) = talk.space.session(page.url.rpartition("/")[2])["spec"]["turns"]
+    assert begun["input"] == {"topic": "coffee", "id": 12345678901234567}
+
+
 def test_who_may_not_start_a_conversation_is_told_so_where_the_first_message_is_edited(
     visitor: Visitor, somebody: Callable[..., Client], talk: Story
 ) -> None:

@@ -15,6 +15,9 @@ interface ComposerProps {
   readonly text: string;
   readonly onChange: (text: string) => void;
   readonly onSend: (input: Json) => void;
+  /** Whether the text is JSON, and how to change that. */
+  readonly isJson: boolean;
+  readonly onJson: (isJson: boolean) => void;
   readonly isSending: boolean;
   /** Stops the turn that is on; null where none is. */
   readonly onStop: (() => void) | null;
@@ -25,10 +28,10 @@ interface ComposerProps {
 }
 
 export function Composer(props: ComposerProps) {
-  const { text, onChange, onSend, isSending, onStop, isStopping, editing, onCancelEdit } = props;
+  const { text, onChange, onSend, isJson, onJson, isSending, onStop, isStopping, editing, onCancelEdit } =
+    props;
   const isEditing = editing !== null;
   const field = useRef<HTMLTextAreaElement>(null);
-  const [isJson, setJson] = useState(false);
   const [fault, setFault] = useState('');
   useEffect(() => {
     if (isEditing) field.current?.focus();
@@ -98,7 +101,7 @@ export function Composer(props: ComposerProps) {
               size="sm"
               aria-pressed={isJson}
               onClick={() => {
-                setJson(!isJson);
+                onJson(!isJson);
                 setFault('');
               }}
             >

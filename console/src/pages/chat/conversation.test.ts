@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '@/api';
+import { type JsonObject, parseJson } from '@/api';
 import { emptyModel, fold } from '@/live/model';
 import { readSession } from '@/live/session';
 import { aMessage } from '@/live/testing';
@@ -10,6 +10,7 @@ import {
   findBase,
   listTurns,
   readWords,
+  writeDraft,
   writeWords,
 } from './conversation';
 
@@ -124,6 +125,17 @@ describe('words', () => {
     [{ messages: [], k: 1 }],
   ])('of %j there are none', (input) => {
     expect(readWords(input)).toBeNull();
+  });
+});
+
+describe('an input that is edited', () => {
+  it('is its words, and JSON with all its digits where it is more', () => {
+    expect(writeDraft(writeWords('hi'))).toEqual({ text: 'hi', isJson: false });
+    expect(writeDraft(parseJson('{"id": 12345678901234567}'))).toEqual({
+      text: '{\n  "id": 12345678901234567\n}',
+      isJson: true,
+    });
+    expect(writeDraft(undefined)).toEqual({ text: '', isJson: true });
   });
 });
 

@@ -1,6 +1,6 @@
 /** The turns of a conversation, from its resource and its rows, and which of them later ones branched off from. Pure. */
 
-import { type Json, type JsonObject, type TurnSummary, asObject } from '@/api';
+import { type Json, type JsonObject, type TurnSummary, asObject, writeJson } from '@/api';
 import type { Item } from '@/live/model';
 import type { RunError, Session } from '@/live/session';
 
@@ -173,6 +173,13 @@ export function readWords(input: Json | undefined): string | null {
     words.push(content);
   }
   return words.join('\n\n');
+}
+
+/** Returns an input as somebody edits it: its words, or JSON for any other. */
+export function writeDraft(input: Json | undefined): { text: string; isJson: boolean } {
+  const words = readWords(input);
+  if (words !== null) return { text: words, isJson: false };
+  return { text: input === undefined || input === null ? '' : writeJson(input, 2), isJson: true };
 }
 
 /** Returns the input that a graph of messages takes. */

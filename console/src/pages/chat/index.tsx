@@ -38,6 +38,7 @@ import {
   findBase,
   listTurns,
   readWords,
+  writeDraft,
 } from './conversation';
 import { useDraft } from './draft';
 
@@ -95,6 +96,12 @@ interface Given {
   readonly key: string;
 }
 
+interface Edited {
+  readonly turn: ChatTurn;
+  readonly text: string;
+  readonly isJson: boolean;
+}
+
 function Chat({ session }: { session: Session }) {
   const { namespace, name, uid } = session;
   const path = { namespace, name };
@@ -113,7 +120,8 @@ function Chat({ session }: { session: Session }) {
     return buildEntries(turns, items);
   }, [turns, items, version]);
   const [draft, setDraft] = useDraft(uid);
-  const [edited, setEdited] = useState<{ readonly turn: ChatTurn; readonly text: string } | null>(null);
+  const [edited, setEdited] = useState<Edited | null>(null);
+  const [isDraftJson, setDraftJson] = useState(false);
   const [isClosing, setClosing] = useState(false);
   const refresh = () => client.invalidateQueries({ queryKey: ['session', namespace, name] });
 
@@ -178,7 +186,7 @@ function Chat({ session }: { session: Session }) {
   const edit = (turn: ChatTurn): void => {
     say.reset();
     begin.reset();
-    setEdited({ turn, text: readWords(turn.input) ?? '' });
+    setEdited({ turn, ...writeDraft(turn.input) });
   };
   const regenerate = (turn: ChatTurn): void => {
     // A new conversation is begun by whoever was told so: the field says it.
@@ -262,6 +270,11 @@ function Chat({ session }: { session: Session }) {
             else setEdited({ ...edited, text });
           }}
           onSend={sendInput}
+          isJson={edited?.isJson ?? isDraftJson}
+          onJson={(isJson) => {
+            if (edited === null) setDraftJson(isJson);
+            else setEdited({ ...edited, isJson });
+          }}
           isSending={say.isPending || begin.isPending}
           onStop={
             running === undefined
@@ -351,9 +364,10 @@ function TurnBubble({
   onRegenerate,
 }: { turn: ChatTurn } & Omit<EntryProps, 'entry'>) {
   const words = readWords(turn.input);
+  const isEditable = !turn.hasCommand && turn.input !== undefined && turn.input !== null;
   const author = turn.by === '' ? strings.notStated : turn.by === me ? strings.you : showLine(turn.by);
   const isOver = turn.phase !== 'Queued' && turn.phase !== 'Running';
-  const canAgain = canSay && (hasBase || (isAnew && words !== null)) && isOver && !turn.isLeft;
+  const canAgain = canSay && (hasBase || (isAnew && isEditable)) && isOver && !turn.isLeft;
   const why = isAnew ? strings.firstTurn : undefined;
   return (
     <article
@@ -384,7 +398,7 @@ function TurnBubble({
         </div>
         {canSay && isOver && !turn.isLeft && (
           <div className="mt-1 flex justify-end gap-1 opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 [@media(hover:none)]:opacity-100">
-            {words !== null && (
+            {isEditable && (
               <Button
                 variant="ghost"
                 size="sm"
