@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from bench._gateway import beside_pgbench, creation, fanout, idle, latency, reconnects, stalled
+from bench._gateway import beside_pgbench, creation, fanout, idle, latency, listing, reconnects, stalled
 from bench._gateway.processes import describe_load
 from bench._gateway.world import World, open_world
 
@@ -22,6 +22,7 @@ PARTS: Final[dict[str, tuple[Callable[[World], Awaitable[bool]], str]]] = {
     "latency": (latency.run, "from a token in a node to its client, beside a bare way through PostgreSQL"),
     "reconnects": (reconnects.run, "a thousand connections that are broken amid messages"),
     "creation": (creation.run, "sessions that are created a second, beside the bare API server"),
+    "listing": (listing.run, "pages of 5,000 sessions that the API server selects, beside reading all of them"),
     "pgbench": (beside_pgbench.run, "what pgbench loses beside a thousand watched sessions"),
 }
 

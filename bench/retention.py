@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -195,7 +196,9 @@ async def retain(dsn: str, registry: Index, memory: list[float]) -> float:
     """Do the operator's round; return the seconds that it was at work, without its pauses."""
     async with open_database(Dsn.parse(dsn), application_name="agentic-operator") as database:
         cluster = NoCluster()
-        retention = Retention(database.retention, cast("Kube", cluster), registry, cluster, (), Keep(30))
+        retention = Retention(
+            database.retention, cast("Kube", cluster), registry, cluster, (), Keep(30), clock=lambda: datetime.now(UTC)
+        )
 
         async def watch() -> None:
             while True:
