@@ -73,6 +73,12 @@ async def test_what_a_person_says_is_a_turn_or_they_are_told_why_not(
     too_long = {"type": "user_message", "data": {"message": "x" * 40_000}}
     assert read_status(await say(gateway, space, alice, "talks", too_long)) in (400, 413, 422)
     assert len(space.session("talks")["spec"]["turns"]) == 1
+    space.define("strict", inputSchema={"type": "object", "required": ["question"]})
+    space.start("asks", "strict", mode="Conversation")
+    unfit = await say(gateway, space, alice, "asks", message)
+    assert read_status(unfit) == 400
+    assert [each["pointer"] for each in unfit["data"]["metadata"]["problem"]["errors"]] == ["/input"]
+    assert "turns" not in space.session("asks")["spec"]
 
 
 async def test_an_answer_over_a_replica_that_dies_reaches_the_runner_over_the_next_one_and_acts_once(

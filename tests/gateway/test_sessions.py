@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.support.gateway import Gateway
+from agentic_core.input_rules import GRAPH_ACCEPTS
+from tests.support.gateway import Gateway, Reply
 from tests.support.kube import Space
 from tests.trust.roles import Client
 
@@ -199,6 +200,50 @@ def test_turns_are_appended_in_order_under_names_of_their_own_and_can_be_cancell
     space.start("s1")
     refused = gateway.call("POST", f"{path}/s1/turns", {"input": 1}, token=alice.token)
     assert (refused.code, "mode 'Conversation'" in refused.body["detail"]) == (409, True)
+
+
+def test_a_turn_that_its_workflow_does_not_take_is_refused_with_each_place_and_not_appended(
+    gateway: Gateway, space: Space, somebody: Somebody
+) -> None:
+    schema = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    accepts = {"required": ["tenant"], "properties": {"tenant": {}, "unit": {}}, "additionalProperties": False}
+    space.define(inputSchema=schema, status={"contextSchema": {"type": "object", GRAPH_ACCEPTS: accepts}})
+    alice = somebody("alice", "agentic-view", "agentic-edit")
+    space.start("talk", mode="Conversation", context={"tenant": "a"})
+    path = f"/api/v1/agentic-sessions/{space.name}/talk/turns"
+
+    def refuse(body: dict[str, object]) -> list[str]:
+        reply = gateway.call("POST", path, body, token=alice.token)
+        assert reply.code == 400, reply.body
+        assert "'report' does not take this turn" in reply.body["detail"]
+        return [each["pointer"] for each in reply.body["errors"]]
+
+    assert refuse({"input": {"text": 7}}) == ["/input/text"]
+    assert refuse({"input": None}) == ["/input"]
+    assert refuse({"input": {}, "context": {"wind": 1}}) == ["/context/wind", "/input"]
+    assert refuse({"input": {"text": ""}, "config": {"configurable": {"thread_id": "x"}}}) == [
+        "/config/configurable/thread_id"
+    ]
+    assert "turns" not in space.session("talk")["spec"]
+    # A command and no input are no inputs; context of the session counts for its turns.
+    for fits in ({"input": {"text": "a"}, "context": {"unit": 1}}, {"command": {"goto": "x"}}, {}):
+        reply = gateway.call("POST", path, fits, token=alice.token)
+        assert reply.code == 202, reply.body
+
+
+def test_inputs_of_another_graph_than_the_one_that_was_inspected_are_judged_by_the_authors_schema_alone(
+    gateway: Gateway, space: Space, somebody: Somebody
+) -> None:
+    derived = {"type": "object", GRAPH_ACCEPTS: {"type": "object", "required": ["text"]}}
+    space.define(graph="main", status={"inputSchema": derived})
+    alice = somebody("alice", "agentic-view", "agentic-edit")
+    path = f"/api/v1/agentic-sessions/{space.name}"
+
+    def start(graph: str) -> Reply:
+        spec = {"workflowRef": {"name": "report", "graph": graph}, "inputs": {}}
+        return gateway.call("POST", path, {"metadata": {"generateName": "s-"}, "spec": spec}, token=alice.token)
+
+    assert (start("main").code, start("other").code) == (400, 201)
 
 
 def test_absent_inputs_are_judged_as_the_operator_judges_them(

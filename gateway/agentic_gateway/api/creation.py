@@ -115,7 +115,9 @@ async def require_inputs(context: Context, caller: Caller, namespace: str, spec:
         raise Refused("invalid-input", f"workflow {name!r} does not take this config or context", refusals)
     if "inputs" not in spec and ("forkFrom" in spec or spec.get("mode") == "Conversation"):
         return
-    problems = await find_input_problems(context.checker, definition, spec.get("inputs"), at=f"{at}/inputs")
+    problems = await find_input_problems(
+        context.checker, definition, spec.get("inputs"), at=f"{at}/inputs", graph=ref.get("graph")
+    )
     if problems:
         raise Refused("invalid-input", f"workflow {name!r} does not take these inputs", problems)
 

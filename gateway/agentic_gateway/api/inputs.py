@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from agentic_core.errors import Problem
 from agentic_core.input_rules import read_rules
 from agentic_core.resources.graph_config import GraphConfig
-from agentic_core.run_settings import find_context_problems, find_settings_problems, merge_settings
+from agentic_core.run_settings import add_settings, find_context_problems, find_settings_problems, merge_settings
 from agentic_core.schema.judging import judge_inputs
 from agentic_core.schema.problems import SchemaProblem
 from agentic_core.schema.sandbox import SchemaChecker
@@ -16,14 +16,16 @@ from agentic_gateway.problems import FieldProblem
 
 
 async def find_input_problems(
-    checker: SchemaChecker, definition: Mapping[str, Any], inputs: Any, *, at: str = ""
+    checker: SchemaChecker, definition: Mapping[str, Any], inputs: Any, *, at: str = "", graph: str | None = None
 ) -> tuple[FieldProblem, ...]:
     """Return why a definition (as the API server has it) refuses these inputs; ``at`` is their pointer in the body.
 
-    Raises ``TransientError`` if the checks cannot run.
+    ``graph`` is the one that the session names, None for the definition's own. Raises ``TransientError`` if the checks
+    cannot run.
     """
     spec, status = definition.get("spec") or {}, definition.get("status") or {}
-    rules = read_rules(spec.get("inputSchema"), status.get("inputSchema"))
+    derived = status.get("inputSchema") if _is_inspected(definition, graph) else None
+    rules = read_rules(spec.get("inputSchema"), derived)
     return tuple(_place(each, at) for each in await judge_inputs(checker, rules, inputs))
 
 
@@ -43,10 +45,48 @@ def find_settings_refusals(
     if not isinstance(context, Mapping | None):
         return ()
     problems = find_settings_problems(own, context, "/spec")
-    if not problems and session["workflowRef"].get("graph") in (None, spec.get("graph")):
+    if not problems and _is_inspected(definition, session["workflowRef"].get("graph")):
         merged = merge_settings(said, defaults.get("context"), own, context)
         problems = find_context_problems(status.get("contextSchema"), merged)
     return tuple(_move(each, at) for each in sorted(problems, key=lambda each: each.pointer))
+
+
+async def find_turn_problems(
+    checker: SchemaChecker, definition: Mapping[str, Any], session: Mapping[str, Any], turn: Mapping[str, Any]
+) -> tuple[FieldProblem, ...]:
+    """Return why a turn of a conversation would be refused for its input, config or context; pointers are the turn's.
+
+    Raises ``TransientError`` if the checks cannot run.
+    """
+    found = _find_turn_settings(definition, session, turn)
+    if "input" in turn and turn.get("command") is None:
+        graph = session["spec"]["workflowRef"].get("graph")
+        found = (*await find_input_problems(checker, definition, turn["input"], at="/input", graph=graph), *found)
+    return found
+
+
+def _find_turn_settings(
+    definition: Mapping[str, Any], session: Mapping[str, Any], turn: Mapping[str, Any]
+) -> tuple[FieldProblem, ...]:
+    spec, context = session["spec"], turn.get("context")
+    pinned = (session.get("status") or {}).get("workflow") if spec.get("revision") == "Pinned" else None
+    workflow = definition if pinned is None else pinned
+    defaults = (workflow.get("spec") or {}).get("defaults") or {}
+    try:
+        said, own, given = (GraphConfig.model_validate(each.get("config") or {}) for each in (defaults, spec, turn))
+    except ValidationError:
+        return ()
+    problems = find_settings_problems(given, context, "/spec")
+    if not problems and _is_inspected(definition, spec["workflowRef"].get("graph")):
+        below = merge_settings(said, defaults.get("context"), own, spec.get("context"))
+        derived = (definition.get("status") or {}).get("contextSchema")
+        problems = find_context_problems(derived, add_settings(below, given, context))
+    return tuple(_move(each, "") for each in sorted(problems, key=lambda each: each.pointer))
+
+
+def _is_inspected(definition: Mapping[str, Any], graph: str | None) -> bool:
+    """Return whether a session that names this graph runs the one that was inspected."""
+    return graph in (None, (definition.get("spec") or {}).get("graph"))
 
 
 def _move(problem: Problem, at: str) -> FieldProblem:

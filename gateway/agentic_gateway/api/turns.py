@@ -7,11 +7,13 @@ from typing import Any
 from agentic_core.contract import MAX_TURN_INPUT_BYTES
 from agentic_core.lifecycle import FINAL_PHASES
 from agentic_core.strict_json import JsonRefused, encode_json, parse_strict_json
+from agentic_gateway.api.inputs import find_turn_problems
 from agentic_gateway.api.models import NewTurn
 from agentic_gateway.api.patching import patch_as_read
 from agentic_gateway.auth.identity import Caller
 from agentic_gateway.context import Context
 from agentic_gateway.kube.client import Json
+from agentic_gateway.kube.paths import find_definition_path
 from agentic_gateway.problems import FieldProblem, Refused
 
 
@@ -31,8 +33,8 @@ async def append_turn(
     if that is there already it is the answer.
 
     Raises :class:`Refused`: 409 if the session is no conversation, has ended or is closing, or the name is taken;
-    400 for an input that is too large; 410 if the session of ``session_uid`` is gone; and what the API server
-    refuses.
+    400 for an input that is too large, and for an input, config or context that the workflow does not take; 410 if the
+    session of ``session_uid`` is gone; and what the API server refuses.
     """
     try:
         parse_strict_json(encode_json(given.input), max_bytes=MAX_TURN_INPUT_BYTES, as_stored=True)
@@ -52,6 +54,7 @@ async def append_turn(
             entry = known
             return []
         entry = build_turn(session, given, caller.name)
+        await require_fitting(context, caller, session, entry)
         return build_patch(session, entry)
 
     await patch_as_read(context, caller, namespace, name, build, session_uid=session_uid)
@@ -73,6 +76,26 @@ def build_turn(session: Json, given: NewTurn, by: str) -> Json:
     name = given.name or choose_name(taken, int(status.get("turnCount") or 0))
     body = given.model_dump(by_alias=True, exclude_unset=True, exclude={"name"})
     return {"name": name, **body, "by": by}
+
+
+async def require_fitting(context: Context, caller: Caller, session: Json, entry: Json) -> None:
+    """Raise ``Refused`` if the workflow, as it is now, does not take the turn.
+
+    The operator has the last word, when the turn is next. A definition that the caller may not read, or that is not
+    there, says nothing here.
+    """
+    path = find_definition_path(session["spec"].get("workflowRef") or {}, session["metadata"]["namespace"])
+    if path is None:
+        return
+    try:
+        definition = await context.kube.request("GET", path, token=caller.token)
+    except Refused as refused:
+        if refused.status not in (403, 404):
+            raise
+        return
+    if problems := await find_turn_problems(context.checker, definition, session, entry):
+        name = definition["metadata"]["name"]
+        raise Refused("invalid-input", f"workflow {name!r} does not take this turn", problems)
 
 
 def list_names(spec: Mapping[str, Any], status: Mapping[str, Any]) -> frozenset[str]:

@@ -8,8 +8,7 @@ from agentic_core.conditions import Reason
 from agentic_core.contract import MAX_TURN_INPUT_BYTES, TURNS_CONTRACT
 from agentic_core.errors import Problem
 from agentic_core.resources import AgenticSession, RunDefaults, Turn, WorkflowSnapshot
-from agentic_core.resources.graph_config import GraphConfig
-from agentic_core.run_settings import find_context_problems, find_settings_problems, merge_settings
+from agentic_core.run_settings import add_settings, find_context_problems, find_settings_problems, merge_settings
 from agentic_core.strict_json import JsonRefused, encode_json, find_wide_number, parse_strict_json
 from agentic_operator.manifests.jobs import Definition
 from agentic_operator.sessions.admission import Refused, Waits, is_inspected, list_problems
@@ -139,9 +138,7 @@ def _find_context_problems(
 ) -> tuple[Problem, ...]:
     said = RunDefaults.model_validate((snapshot.spec or {}).get("defaults") or {})
     own = merge_settings(said.config, said.context, session.spec.config, session.spec.context)
-    base = GraphConfig(configurable=dict(own.configurable), recursion_limit=own.recursion_limit, tags=own.tags)
-    given = merge_settings(base, own.context, turn.config, turn.context)
-    return find_context_problems(definition.status.context_schema, given)
+    return find_context_problems(definition.status.context_schema, add_settings(own, turn.config, turn.context))
 
 
 NAMES_UNKNOWN: Final = Waits(
