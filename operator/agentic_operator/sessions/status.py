@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from agentic_core.choices import is_same_json
 from agentic_core.conditions import Condition, ConditionStatus, Reason, find_condition, with_condition
 from agentic_core.display import cut, show_text
 from agentic_core.lifecycle import Actor, Phase, is_legal
@@ -143,7 +144,7 @@ def diff_status(old: ApiModel, new: ApiModel) -> dict[str, Any]:
 
     Lists are replaced whole, as merge patches do.
     """
-    return {} if old == new else _diff(old.to_wire(), new.to_wire())
+    return _diff(old.to_wire(), new.to_wire())
 
 
 def build_exact_patch(version: str, old: ApiModel, new: ApiModel, *, is_first: bool = False) -> list[dict[str, Any]]:
@@ -166,7 +167,7 @@ def build_exact_patch(version: str, old: ApiModel, new: ApiModel, *, is_first: b
         *(
             {"op": "add", "path": f"/status/{name}", "value": after[name]}
             for name in after
-            if before.get(name) != after[name]
+            if name not in before or not is_same_json(before[name], after[name])
         ),
     ]
 
@@ -183,6 +184,6 @@ def _diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(before, dict) and isinstance(value, dict):
             if nested := _diff(before, value):
                 patch[key] = nested
-        elif key not in old or before != value:
+        elif key not in old or not is_same_json(before, value):
             patch[key] = value
     return patch

@@ -1,8 +1,12 @@
 """Statuses: only the difference is written, and only phases that the operator may write."""
 
+from typing import Any
+
+import pytest
+
 from agentic_core.conditions import Reason
 from agentic_core.lifecycle import Phase
-from agentic_operator.sessions.status import change_session, diff_status, fail_session
+from agentic_operator.sessions.status import build_exact_patch, change_session, diff_status, fail_session
 from tests.support.builders import NOW, a_session, condition
 
 
@@ -19,6 +23,17 @@ def test_a_nested_value_is_patched_in_its_place() -> None:
     workflow = session.status.workflow.model_copy(update={"graph": "main"})
     new = session.status.model_copy(update={"workflow": workflow})
     assert diff_status(session.status, new) == {"workflow": {"graph": "main"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (False, 0), ([{"a": 1}], [{"a": True}]), ({"a": 0}, {"a": False})]
+)
+def test_what_python_takes_for_equal_and_json_does_not_is_written(before: Any, after: Any) -> None:
+    old = a_session().running().with_status(result=before).build().status
+    new = old.model_copy(update={"result": after})
+    assert diff_status(old, new).keys() == {"result"}
+    assert {"op": "add", "path": "/status/result", "value": after} in build_exact_patch("1", old, new)
+    assert diff_status(new, new) == {}
 
 
 def test_a_phase_that_is_not_the_operators_to_write_is_left_as_it_is() -> None:
