@@ -278,10 +278,11 @@ def test_a_workflow_of_several_inputs_asks_for_them(space: Space, person: Person
         terminal.expect("press Enter to be asked for them, or type JSON")
         wait_prompt(terminal)
         terminal.type("")
-        terminal.expect("count (integer):")
-        terminal.type("2")
+        # In the order in which the schema requires them.
         terminal.expect("question (string):")
         terminal.type("why?")
+        terminal.expect("count (integer):")
+        terminal.type("2")
         terminal.expect("you said")
         wait_prompt(terminal)
         terminal.type('{"question": "how?", "count": 1}')
