@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatDuration, formatRelative } from './time';
+import { formatDuration, formatPrecise, formatRelative, splitStamp } from './time';
 
 describe('times', () => {
   it.each([
@@ -21,5 +21,23 @@ describe('times', () => {
     [86_400_000 + 60_000, '1 d'],
   ])('%d ms takes %s', (milliseconds, text) => {
     expect(formatDuration(milliseconds)).toBe(text);
+  });
+
+  it('of a line of a log are those with which the kubelet marked it', () => {
+    expect(splitStamp('2026-05-01T10:00:00.123456789Z a b')).toEqual({
+      stamp: '2026-05-01T10:00:00.123456789Z',
+      at: Date.UTC(2026, 4, 1, 10, 0, 0, 123),
+      text: 'a b',
+    });
+    expect(splitStamp('2026-05-01T10:00:00+02:00 ')?.text).toBe('');
+    for (const line of ['', 'a line', '2026-05-01T10:00:00Z', '2026-99-01T10:00:00Z x']) {
+      expect(splitStamp(line)).toBeNull();
+    }
+  });
+
+  it('to the millisecond name the day where it is another one', () => {
+    const at = new Date(2026, 4, 1, 10, 0, 0, 7).getTime();
+    expect(formatPrecise(at, at + 1)).toMatch(/^10:00:00.007( AM)?$/u);
+    expect(formatPrecise(at, at + 86_400_000)).toMatch(/May/u);
   });
 });

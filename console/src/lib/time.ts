@@ -30,6 +30,32 @@ export function formatExact(at: number): string {
   return exact.format(at);
 }
 
+const OF_THE_DAY = {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  fractionalSecondDigits: 3,
+} as const;
+const today = new Intl.DateTimeFormat(undefined, OF_THE_DAY);
+const otherDay = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', ...OF_THE_DAY });
+
+/** Return a time in the viewer's zone, to the millisecond, with the date where it is another day than `now`. */
+export function formatPrecise(at: number, now = Date.now()): string {
+  const isToday = new Date(at).toDateString() === new Date(now).toDateString();
+  return (isToday ? today : otherDay).format(at);
+}
+
+const STAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) /u;
+
+/** Return the time with which the kubelet marked a line of a log, and the rest of it; null for a line without one. */
+export function splitStamp(
+  line: string,
+): { readonly stamp: string; readonly at: number; readonly text: string } | null {
+  const stamp = STAMP.exec(line)?.[1];
+  const at = stamp === undefined ? Number.NaN : Date.parse(stamp);
+  return stamp === undefined || Number.isNaN(at) ? null : { stamp, at, text: line.slice(stamp.length + 1) };
+}
+
 /** Return a length of time in its two largest units: "2 h 5 min". */
 export function formatDuration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));

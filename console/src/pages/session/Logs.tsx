@@ -8,10 +8,12 @@ import { Checkbox } from '@/components/ui/checkbox';
 import { Feed } from '@/live/feed/Feed';
 import type { Session } from '@/live/session';
 import { showText } from '@/lib/text';
+import { formatExact, formatPrecise, splitStamp } from '@/lib/time';
 import { strings } from '@/strings/session';
 import { Lines } from './lines';
 
 const TAIL = 2_000;
+const LONGEST = 20_000;
 
 interface Options {
   readonly follow: boolean;
@@ -83,6 +85,20 @@ function useLog(
   return { lines, version: isCurrent ? seen.version : 0, state: isCurrent ? seen.state : 'reading' };
 }
 
+/** A line, with the time in the viewer's zone where the kubelet marked it. */
+function Line({ text, isMarked }: { text: string; isMarked: boolean }) {
+  const marked = isMarked ? splitStamp(text) : null;
+  if (marked === null) return showText(text) || ' ';
+  return (
+    <>
+      <time dateTime={marked.stamp} title={formatExact(marked.at)} className="text-muted-foreground">
+        {formatPrecise(marked.at)}
+      </time>{' '}
+      {showText(marked.text)}
+    </>
+  );
+}
+
 export function Logs({ session }: { session: Session }) {
   const [options, setOptions] = useState<Options>({ follow: true, previousRuns: false, timestamps: false });
   const [wraps, setWraps] = useState(true);
@@ -141,7 +157,7 @@ export function Logs({ session }: { session: Session }) {
                     : 'font-mono text-xs leading-5 whitespace-pre'
                 }
               >
-                {showText(text.slice(0, 20_000)) || ' '}
+                <Line text={text.slice(0, LONGEST)} isMarked={options.timestamps} />
               </pre>
             )}
           </Feed>
