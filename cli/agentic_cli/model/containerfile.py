@@ -16,7 +16,7 @@ from agentic_cli.model.langgraph_file import ProjectFile
 OWNER: Final = "65532:65532"
 # Where a build finds the project's own settings of pip, which are no part of the image.
 PIP_MOUNT: Final = "pip-config"
-# In a build, if nobody else is.
+# In a build, where nobody else is.
 _TMP: Final = "/tmp"  # noqa: S108
 _PIP_FILE: Final = f"{_TMP}/pip.conf"
 _UV: Final = f"{_TMP}/uv"

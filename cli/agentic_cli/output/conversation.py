@@ -103,7 +103,7 @@ def describe_asked(turn: Turn) -> str:
 
 
 def describe_end(session: Session, turn: Turn, *, is_terminal: bool = True) -> str:
-    """Return the reply of a turn that is over, if its result is kept, or its error."""
+    """Return the reply of a turn that is over, where its result is kept, or its error."""
     if turn.phase != COMPLETED:
         why = f": {turn.error}" if turn.error else ""
         return click.style(show_styled(f"{turn.name} {turn.phase}{why}"), fg=_STYLES.get(turn.phase))

@@ -1,6 +1,6 @@
 """Inputs, config and context are judged as the operator judges them, before anything is created."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from agentic_core.errors import Problem
 from agentic_core.input_rules import read_rules
 from agentic_core.resources.graph_config import GraphConfig
-from agentic_core.run_settings import add_settings, find_context_problems, find_settings_problems, merge_settings
+from agentic_core.run_settings import RunSettings, add_settings, find_context_problems, find_settings_problems
 from agentic_core.schema.judging import judge_inputs
 from agentic_core.schema.problems import SchemaProblem
 from agentic_core.schema.sandbox import SchemaChecker
@@ -36,19 +36,8 @@ def find_settings_refusals(
 
     What has not the shape of a config is left to the API server, which names the field.
     """
-    spec, status = definition.get("spec") or {}, definition.get("status") or {}
-    defaults, context = spec.get("defaults") or {}, session.get("context")
-    try:
-        own, said = (GraphConfig.model_validate(each.get("config") or {}) for each in (session, defaults))
-    except ValidationError:
-        return ()
-    if not isinstance(context, Mapping | None):
-        return ()
-    problems = find_settings_problems(own, context, "/spec")
-    if not problems and _is_inspected(definition, session["workflowRef"].get("graph")):
-        merged = merge_settings(said, defaults.get("context"), own, context)
-        problems = find_context_problems(status.get("contextSchema"), merged)
-    return tuple(_move(each, at) for each in sorted(problems, key=lambda each: each.pointer))
+    defaults = (definition.get("spec") or {}).get("defaults") or {}
+    return _judge_settings(definition, session["workflowRef"].get("graph"), (defaults, session), at)
 
 
 async def find_turn_problems(
@@ -68,20 +57,31 @@ async def find_turn_problems(
 def _find_turn_settings(
     definition: Mapping[str, Any], session: Mapping[str, Any], turn: Mapping[str, Any]
 ) -> tuple[FieldProblem, ...]:
-    spec, context = session["spec"], turn.get("context")
+    spec = session["spec"]
     pinned = (session.get("status") or {}).get("workflow") if spec.get("revision") == "Pinned" else None
     workflow = definition if pinned is None else pinned
     defaults = (workflow.get("spec") or {}).get("defaults") or {}
+    return _judge_settings(definition, spec["workflowRef"].get("graph"), (defaults, spec, turn), "")
+
+
+def _judge_settings(
+    definition: Mapping[str, Any], graph: str | None, layers: Sequence[Mapping[str, Any]], at: str
+) -> tuple[FieldProblem, ...]:
+    """Return why the last layer's config or context is refused, over those of the layers before it."""
+    context = layers[-1].get("context")
     try:
-        said, own, given = (GraphConfig.model_validate(each.get("config") or {}) for each in (defaults, spec, turn))
+        configs = [GraphConfig.model_validate(each.get("config") or {}) for each in layers]
     except ValidationError:
         return ()
-    problems = find_settings_problems(given, context, "/spec")
-    if not problems and _is_inspected(definition, spec["workflowRef"].get("graph")):
-        below = merge_settings(said, defaults.get("context"), own, spec.get("context"))
-        derived = (definition.get("status") or {}).get("contextSchema")
-        problems = find_context_problems(derived, add_settings(below, given, context))
-    return tuple(_move(each, "") for each in sorted(problems, key=lambda each: each.pointer))
+    if not isinstance(context, Mapping | None):
+        return ()
+    problems = find_settings_problems(configs[-1], context, "/spec")
+    if not problems and _is_inspected(definition, graph):
+        merged = RunSettings()
+        for config, layer in zip(configs, layers, strict=True):
+            merged = add_settings(merged, config, layer.get("context"))
+        problems = find_context_problems((definition.get("status") or {}).get("contextSchema"), merged)
+    return tuple(_move(each, at) for each in sorted(problems, key=lambda each: each.pointer))
 
 
 def _is_inspected(definition: Mapping[str, Any], graph: str | None) -> bool:
